@@ -1,0 +1,87 @@
+//! What a command ends with when it does not succeed: an exit code of the stable table, what
+//! happened, and what to do about it.
+//!
+//! Rules of speech: no capital, no full stop, `what happened; what to do about it`, one line.
+//! Neither part ever holds a secret, a packet's bytes, a token or an address.
+
+use std::borrow::Cow;
+
+/// Exit codes; the numbers and names are a promise to scripts (`man otr`, "EXIT STATUS").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// I/O, or anything that none of the others names.
+    Failed = 1,
+    /// Wrong arguments.
+    Usage = 2,
+    /// No session of that name.
+    NoSession = 3,
+    /// Nothing was accepted, nothing changed.
+    Refused = 4,
+    /// The other side is not who it should be; the session has been ended.
+    NotAuthentic = 5,
+    /// A message ended before its end, or is missing.
+    CutShort = 6,
+    /// The other side has closed.
+    Closed = 7,
+    /// Nothing came.
+    NothingYet = 8,
+    /// The postbox could not be reached, or answered what it should not.
+    Postbox = 9,
+    /// A postbox or a limit is full.
+    Full = 10,
+    /// The state is not on tmpfs, not ours, readable by others, or damaged.
+    UnsafeState = 11,
+    /// The invite is too old.
+    Expired = 12,
+    /// A session of that name is there already.
+    Exists = 13,
+    /// A step that must come first has not come yet.
+    NotReady = 14,
+    /// Another `otr` holds the session.
+    Busy = 15,
+}
+
+impl Code {
+    /// The name that `--json` carries.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NoSession => "no_session",
+            Self::Refused => "refused",
+            Self::NotAuthentic => "not_authentic",
+            Self::CutShort => "cut_short",
+            Self::Closed => "closed",
+            Self::NothingYet => "nothing_yet",
+            Self::Postbox => "postbox",
+            Self::Full => "full",
+            Self::UnsafeState => "unsafe_state",
+            Self::Expired => "expired",
+            Self::Exists => "exists",
+            Self::NotReady => "not_ready",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub(crate) code: Code,
+    /// What happened.
+    pub(crate) what: Cow<'static, str>,
+    /// What to do about it; may be empty when `what` says it.
+    pub(crate) hint: Cow<'static, str>,
+}
+
+impl Failure {
+    /// A failure with both halves of its line.
+    pub(crate) fn new(
+        code: Code,
+        what: impl Into<Cow<'static, str>>,
+        hint: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { code, what: what.into(), hint: hint.into() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Off-the-record conversations: the protocol, without I/O, clock or randomness of its own.
