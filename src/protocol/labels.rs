@@ -1,0 +1,33 @@
+//! Every domain-separation label of the protocol, in one place, so that two uses cannot collide.
+//!
+//! Labels are ASCII without terminator. A label that is followed by more input is followed only by
+//! fields of fixed length, so no label is a prefix of another one's input.
+
+/// Hashes the inviter's nonce into its commitment.
+pub const COMMITMENT: &[u8] = b"otr/1 commitment";
+/// Hashes a token into its address.
+pub const ADDRESS: &[u8] = b"otr/1 address";
+/// Hashes invite and reply into the transcript hash.
+pub const TRANSCRIPT: &[u8] = b"otr/1 transcript";
+/// Expands the handshake's secrets into the first keys.
+pub const HANDSHAKE: &[u8] = b"otr/1 handshake";
+/// Hashes the invite into the input of the reply's key.
+pub const REPLY: &[u8] = b"otr/1 reply";
+/// Expands the key under which the reply travels.
+pub const REPLY_KEY: &[u8] = b"otr/1 reply key";
+/// Expands a turn of the ratchet; followed by the turn hash.
+pub const TURN: &[u8] = b"otr/1 turn";
+/// Hashes a chain's transcript and a turn into the next chain's transcript.
+pub const TURNS: &[u8] = b"otr/1 turns";
+/// Expands a chain key into the next one and a packet key.
+pub const CHAIN: &[u8] = b"otr/1 chain";
+/// Expands a header chain key into the next one, a header key and a token.
+pub const HEADER_CHAIN: &[u8] = b"otr/1 header chain";
+/// Derives the AEAD key of one header.
+pub const HEADER: &[u8] = b"otr/1 header";
+/// Derives the AEAD key of one body.
+pub const BODY: &[u8] = b"otr/1 body";
+/// Derives the key that makes a packet's salt.
+pub const SALT: &[u8] = b"otr/1 salt";
+/// Guards the stored state against damage.
+pub const STATE: &[u8] = b"otr/1 state";

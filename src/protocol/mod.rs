@@ -1,0 +1,29 @@
+//! The protocol, version 1, in the order in which a conversation meets its parts.
+//!
+//! ```text
+//! invite → reply → handshake        how a session begins
+//! root → chain → ratchet            keys: root key → chain keys → packet keys; skipped keys
+//! packet ⊃ frame ⊃ message          bytes: sealed packet ⊃ frames ⊃ parts of a message
+//! reveal                            MAC keys on their way to the public
+//! session, stored                   the state machine that the rest serves, and how it sleeps
+//! ```
+
+pub mod chain;
+pub mod frame;
+pub mod handshake;
+pub mod invite;
+pub mod labels;
+pub mod lookahead;
+pub mod message;
+pub mod packet;
+pub mod primitives;
+pub mod randomness;
+pub mod ratchet;
+pub mod reply;
+pub mod reveal;
+pub mod root;
+pub mod secret;
+pub mod session;
+pub mod skipped;
+pub mod stored;
+pub mod wire;

@@ -1,0 +1,161 @@
+//! The few calls to SHA-256, HMAC, HKDF, ChaCha20-Poly1305, X25519 and ML-KEM-768: the only file
+//! that names their crates.
+
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use hmac::{Hmac, KeyInit, Mac};
+use libcrux_ml_kem::mlkem768::{self, MlKem768Ciphertext, MlKem768PublicKey};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroize;
+
+use super::secret::Secret;
+
+pub use aead::{TAG, Unopened, open, seal};
+
+#[cfg(not(feature = "fast-aead"))]
+#[path = "aead_rustcrypto.rs"]
+mod aead;
+#[cfg(feature = "fast-aead")]
+#[path = "aead_fast.rs"]
+mod aead;
+
+/// Bytes of an X25519 public key (RFC 7748).
+pub const DH_PUBLIC: usize = 32;
+/// Bytes of an ML-KEM-768 encapsulation key (FIPS 203, table 3).
+pub const KEM_PUBLIC: usize = 1184;
+/// Bytes of an ML-KEM-768 ciphertext (FIPS 203, table 3).
+pub const KEM_CIPHERTEXT: usize = 1088;
+/// Bytes of an ML-KEM seed d ‖ z (FIPS 203, section 7.1).
+pub const KEM_SEED: usize = 64;
+
+/// A public key that must be refused: an X25519 output of zeros (RFC 7748, section 6.1), or an
+/// encapsulation key that fails the check of FIPS 203, section 7.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadPublicKey;
+
+/// SHA-256 of the parts in a row.
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the parts in a row.
+pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = hmac_keyed(key);
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn hmac_keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    let mac = Hmac::new(&block.into());
+    block.zeroize();
+    mac
+}
+
+/// HKDF-SHA-256 (RFC 5869), extract then expand. An empty `salt` counts as none. `out` is at most
+/// 255 × 32 bytes; every caller's length is a constant far below that.
+pub fn hkdf(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+    let mut extract = hkdf::HkdfExtract::<Sha256>::new(Some(salt));
+    for part in ikm {
+        extract.input_ikm(part);
+    }
+    let (mut prk, hkdf) = extract.finalize();
+    if hkdf.expand_multi_info(info, out).is_err() {
+        debug_assert!(false, "no caller asks for more than 255 blocks");
+    }
+    prk.as_mut_slice().zeroize();
+}
+
+/// HKDF-SHA-256, expand alone (RFC 5869, section 2.3): `out` is at most 255 × 32 bytes.
+pub fn expand(prk: &[u8; 32], info: &[u8], out: &mut [u8]) {
+    let mut block = [0; 32];
+    for (index, chunk) in (1u8..).zip(out.chunks_mut(32)) {
+        let mut mac = hmac_keyed(prk);
+        if index > 1 {
+            mac.update(&block);
+        }
+        mac.update(info);
+        mac.update(&[index]);
+        block = mac.finalize().into_bytes().into();
+        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    block.zeroize();
+}
+
+/// Whether two byte strings are equal, in time that depends on their lengths alone.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// The one-time Poly1305 key (RFC 8439, section 2.6) of an AEAD key that is used with the nonce of
+/// zeros: the first 32 bytes of `ChaCha20` block 0.
+pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
+    let mut block = [0; 32];
+    ChaCha20::new(&(*key).into(), &[0; 12].into()).apply_keystream(&mut block);
+    block
+}
+
+/// The X25519 public key, 32 bytes, of a private one.
+pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
+    PublicKey::from(&StaticSecret::from(*private.bytes())).to_bytes()
+}
+
+/// X25519 (RFC 7748, section 5).
+///
+/// # Errors
+/// [`BadPublicKey`] where the output is all zeros.
+pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, BadPublicKey> {
+    let shared =
+        StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
+    if shared.was_contributory() { Ok(Secret::copy_of(shared.as_bytes())) } else { Err(BadPublicKey) }
+}
+
+/// The encapsulation key of a seed (FIPS 203, algorithm 16).
+pub fn kem_public(seed: &Secret<KEM_SEED>) -> [u8; KEM_PUBLIC] {
+    *mlkem768::generate_key_pair(*seed.bytes()).pk()
+}
+
+/// Encapsulates to `public` with the randomness `m` (FIPS 203, algorithm 17): ciphertext and shared
+/// secret.
+///
+/// # Errors
+/// [`BadPublicKey`] where `public` is not reduced (FIPS 203, section 7.2).
+pub fn encapsulate(
+    public: &[u8; KEM_PUBLIC],
+    m: &Secret<32>,
+) -> Result<([u8; KEM_CIPHERTEXT], Secret<32>), BadPublicKey> {
+    let key = MlKem768PublicKey::from(public);
+    if !mlkem768::validate_public_key(&key) {
+        return Err(BadPublicKey);
+    }
+    let (ciphertext, mut shared) = mlkem768::encapsulate(&key, *m.bytes());
+    let secret = Secret::copy_of(&shared);
+    shared.zeroize();
+    Ok((ciphertext.into(), secret))
+}
+
+/// Whether `public` passes the check of FIPS 203, section 7.2.
+pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
+    mlkem768::validate_public_key(&MlKem768PublicKey::from(public))
+}
+
+/// Decapsulates `ciphertext` (FIPS 203, algorithm 18). A ciphertext that was not made for this key
+/// gives a secret that nobody else has (implicit rejection).
+///
+/// The crate wipes nothing: callers overwrite the stack afterwards ([`super::secret::bleach_deep`]).
+pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
+    let pair = mlkem768::generate_key_pair(*seed.bytes());
+    let mut shared = mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
+    let secret = Secret::copy_of(&shared);
+    shared.zeroize();
+    secret
+}

@@ -1,0 +1,36 @@
+//! Where the protocol's randomness comes from: handed in, and asked for by name, so that test
+//! vectors can name what they hold and no order of draws is part of the protocol.
+
+/// What some random bytes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Draw {
+    /// X25519 private key, 32 bytes.
+    X25519,
+    /// ML-KEM seed d ‖ z, 64 bytes.
+    KemSeed,
+    /// The inviter's nonce, 32 bytes.
+    Nonce,
+    /// The token under which the reply is collected, 32 bytes.
+    ReplyToken,
+    /// The message m of an ML-KEM encapsulation, 32 bytes.
+    KemMessage,
+    /// What a reply holds in place of a CPace share, 32 bytes.
+    Filler,
+    /// The reply's salt, 32 bytes.
+    ReplySalt,
+    /// What goes into a packet's salt, 32 bytes (the salt itself where k > 16).
+    PacketFresh,
+}
+
+/// The source had no randomness to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRandomness;
+
+/// A source of uniformly random bytes.
+pub trait Randomness {
+    /// Fills `out`.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where the source fails; nothing may be sealed then.
+    fn fill(&mut self, what: Draw, out: &mut [u8]) -> Result<(), NoRandomness>;
+}

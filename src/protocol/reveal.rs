@@ -1,0 +1,76 @@
+//! Published MAC keys: the one-time Poly1305 keys of packets received, on their way to the public
+//! [OTR3, "Revealing MAC keys"]. Whoever holds one can make its packet say anything of the same
+//! length, so that a recorded packet proves nothing.
+//!
+//! Never a key of a packet sent: that one may still be on its way. Never before the state that
+//! forgets the body key is stored: the queue is part of that very state.
+
+use std::collections::VecDeque;
+
+use super::packet::ADDRESS;
+use super::secret::Token;
+
+/// How many keys wait at most; keys that fall out are never published.
+pub const REVEALS_MAX: usize = 1024;
+/// Bytes of a published key: address ‖ Poly1305 key.
+pub const PUBLISHED_KEY: usize = ADDRESS + 32;
+
+/// What it takes to discard a packet from a postbox.
+pub(crate) struct Collected {
+    pub(crate) token: Token,
+    /// SHA-256 of the packet's bytes.
+    pub(crate) packet_hash: [u8; 32],
+}
+
+/// One key that waits to be published.
+pub(crate) struct Reveal {
+    /// address ‖ key, as it is published.
+    pub(crate) published: [u8; PUBLISHED_KEY],
+    /// Where the packet lies in a postbox, and the key leaves with its discard.
+    pub(crate) collected: Option<Collected>,
+}
+
+/// The queue.
+#[derive(Default)]
+pub(crate) struct Reveals {
+    pub(crate) waiting: VecDeque<Reveal>,
+    /// How many fell out.
+    pub(crate) fell_out: u64,
+}
+
+impl Reveals {
+    pub(crate) fn push(&mut self, reveal: Reveal) {
+        if self.waiting.len() == REVEALS_MAX {
+            self.waiting.pop_front();
+            self.fell_out += 1;
+        }
+        self.waiting.push_back(reveal);
+    }
+
+    /// Takes out all that leave as `address ‖ key`.
+    pub(crate) fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
+        let mut taken = Vec::new();
+        self.waiting.retain(|reveal| {
+            if reveal.collected.is_none() {
+                taken.push(reveal.published);
+            }
+            reveal.collected.is_some()
+        });
+        taken
+    }
+
+    /// Takes out all that leave with a discard: `token ‖ packet hash ‖ key`, 96 bytes each.
+    pub(crate) fn take_collected(&mut self) -> Vec<[u8; 96]> {
+        let mut taken = Vec::new();
+        self.waiting.retain(|reveal| {
+            let Some(collected) = &reveal.collected else { return true };
+            let mut record = [0; 96];
+            record[..32].copy_from_slice(collected.token.bytes());
+            record[32..64].copy_from_slice(&collected.packet_hash);
+            record[64..].copy_from_slice(&reveal.published[ADDRESS..]);
+            taken.push(record);
+            false
+        });
+        taken
+    }
+}

@@ -1,0 +1,603 @@
+//! A conversation: the state machine that the rest of the protocol serves. Bytes in → what they
+//! mean; what is to be said → bytes out.
+//!
+//! Opening is in two halves, because plaintext must be out before the state forgets its key:
+//! [`Session::open`] changes nothing and says what a packet holds; [`Session::accept`] makes it
+//! true. Sending is in two halves, because the state that spends a key must be stored before the
+//! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
+
+use super::chain::{Chain, LAST_NUMBER};
+use super::frame::{self, DATA_HEAD, FRAME_HEAD, FrameError, Frames, OPENING_FRAME};
+use super::invite;
+use super::lookahead::Lookahead;
+use super::message::{Inbox, Verdict};
+use super::packet::{self, ADDRESS, BODY_START, Header, K_MAX, K_MIN};
+use super::primitives::{self, TAG};
+use super::randomness::{NoRandomness, Randomness};
+use super::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepError};
+use super::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
+use super::secret::{Secret, WordsKey, bleach};
+use super::skipped::Position;
+
+/// Which side of the handshake this end was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It ran `init` (I).
+    Inviter,
+    /// It ran `respond` (R).
+    Responder,
+}
+
+/// The inviter's nonce, as this end has it.
+pub(crate) enum Opening {
+    /// This end is the inviter.
+    Own(Secret<32>),
+    /// The commitment that the opening will have to fit.
+    Awaited([u8; 32]),
+    /// It came, and it fits.
+    Came(Secret<32>),
+}
+
+/// The last packets that went out, so that a crash between storing and emitting loses nothing.
+#[derive(Default)]
+pub struct Outbox {
+    /// What they are.
+    pub kind: OutboxKind,
+    /// Their bytes, in order.
+    pub packets: Vec<Vec<u8>>,
+}
+
+/// What an [`Outbox`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutboxKind {
+    /// Nothing was sent yet, or what was is too long to be kept.
+    #[default]
+    Nothing,
+    /// The reply to the invite.
+    Reply,
+    /// The packets of a short message.
+    Message,
+}
+
+/// One end of a conversation.
+pub struct Session {
+    pub(crate) role: Role,
+    pub(crate) ratchet: Ratchet,
+    pub(crate) words: WordsKey,
+    pub(crate) opening: Opening,
+    pub(crate) inbox: Inbox,
+    pub(crate) reveals: Reveals,
+    pub(crate) outbox: Outbox,
+    /// Number of the next message that goes out.
+    pub(crate) next_message: u64,
+    /// The postbox's URL from the invite; empty = none.
+    pub(crate) postbox: String,
+    /// Unix seconds.
+    pub(crate) created: u64,
+    /// Whether the peer has shown that it has the keys: always for I, from I's first packet on
+    /// for R.
+    pub(crate) confirmed: bool,
+    /// Whether packets lie in a postbox, so that published keys leave with their discard.
+    pub(crate) collects: bool,
+    /// Numbers that were lost since the session began.
+    pub(crate) lost: u64,
+}
+
+/// Why a packet is refused. Nothing has changed, and the packet is as it was, unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not 2^k bytes with 12 ≤ k ≤ 20.
+    Size,
+    /// Nothing is expected under its address: another session's, a replay, or too far ahead.
+    NotOurs,
+    /// See [`RatchetError`].
+    Ratchet(RatchetError),
+    /// Its frames are not well-formed.
+    Frames(FrameError),
+    /// OPENING is missing, misplaced or there twice.
+    Opening,
+    /// OPENING does not fit the commitment: somebody is in between. The session must end.
+    CommitmentBroken,
+    /// A part that came before, or of a message that is whole.
+    Part,
+    /// VERIFY with a starter that is not its sender.
+    Verify,
+}
+
+impl From<RatchetError> for Refusal {
+    fn from(error: RatchetError) -> Self {
+        Self::Ratchet(error)
+    }
+}
+
+/// What a packet holds that opened. [`Session::accept`] makes it true.
+pub struct Accepted {
+    /// Which packet it was.
+    pub at: Position,
+    /// Its frames; ranges lie in [`body`] of the opened packet.
+    pub frames: Frames,
+    /// Whether its text belongs to a message that was given up, and is dropped.
+    pub dropped: bool,
+    advance: Advance,
+    reveal: [u8; PUBLISHED_KEY],
+    collected: Option<Collected>,
+}
+
+/// What [`Session::open`] found.
+pub enum Outcome {
+    /// The packet is open in place.
+    Accepted(Box<Accepted>),
+    /// A later part of a message came first. The packet is sealed again, as it was; it is to be
+    /// tried again when the parts before it have come.
+    Held {
+        /// The message.
+        message: u64,
+        /// The packet's position.
+        at: Position,
+    },
+}
+
+/// What accepting a packet brought about beside its frames.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Packets that can no longer be accepted.
+    pub lost: Lost,
+    /// Messages that were given up.
+    pub cut: Vec<u64>,
+}
+
+/// The plain body of an opened packet.
+pub fn body(packet: &[u8]) -> &[u8] {
+    packet::body(packet)
+}
+
+impl Session {
+    pub(crate) fn new(
+        role: Role,
+        ratchet: Ratchet,
+        words: WordsKey,
+        opening: Opening,
+        postbox: &str,
+        created: u64,
+    ) -> Self {
+        Self {
+            role,
+            ratchet,
+            words,
+            opening,
+            inbox: Inbox::default(),
+            reveals: Reveals::default(),
+            outbox: Outbox::default(),
+            next_message: 0,
+            postbox: postbox.to_owned(),
+            created,
+            confirmed: role == Role::Inviter,
+            collects: !postbox.is_empty(),
+            lost: 0,
+        }
+    }
+
+    pub(crate) fn keep_reply(&mut self, reply: Vec<u8>) {
+        self.outbox = Outbox { kind: OutboxKind::Reply, packets: vec![reply] };
+    }
+
+    /// Opens `packet` in place and says what it holds. Nothing changes before [`Session::accept`].
+    ///
+    /// # Errors
+    /// [`Refusal`]; after [`Refusal::CommitmentBroken`] the session must be ended.
+    pub fn open(
+        &self,
+        lookahead: &mut Lookahead,
+        packet: &mut [u8],
+    ) -> Result<Outcome, Refusal> {
+        packet::size_class(packet.len()).ok_or(Refusal::Size)?;
+        let mut address = [0; ADDRESS];
+        address.copy_from_slice(&packet[..ADDRESS]);
+        let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
+        let packet_hash = self.collects.then(|| primitives::sha256(&[packet]));
+        let opened = self.ratchet.open(at, packet)?;
+        let verdict = self.judge(at, packet);
+        let (frames, verdict) = match verdict {
+            Ok((frames, Verdict::Hold)) => {
+                opened.body_key.close(packet);
+                let message = frames.data.map_or(0, |data| data.message);
+                return Ok(Outcome::Held { message, at });
+            }
+            Ok(judged) => judged,
+            Err(refusal) => {
+                opened.body_key.close(packet);
+                return Err(refusal);
+            }
+        };
+        let mut reveal = [0; PUBLISHED_KEY];
+        reveal[..ADDRESS].copy_from_slice(&address);
+        reveal[ADDRESS..].copy_from_slice(&opened.body_key.poly1305_key());
+        let collected = packet_hash
+            .map(|packet_hash| Collected { token: opened.keys.token.duplicate(), packet_hash });
+        bleach();
+        Ok(Outcome::Accepted(Box::new(Accepted {
+            at,
+            dropped: verdict == Verdict::Drop,
+            frames,
+            advance: opened.advance,
+            reveal,
+            collected,
+        })))
+    }
+
+    fn judge(&self, at: Position, packet: &[u8]) -> Result<(Frames, Verdict), Refusal> {
+        let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
+        self.judge_opening(at, &frames)?;
+        let peer_is_inviter = self.role == Role::Responder;
+        let mut verify = frames.verify.iter();
+        if verify.any(|run| run.step == 1 && run.started_by_inviter != peer_is_inviter) {
+            return Err(Refusal::Verify);
+        }
+        let verdict = match &frames.data {
+            Some(data) => self.inbox.judge(data).map_err(|_| Refusal::Part)?,
+            None => Verdict::Take,
+        };
+        Ok((frames, verdict))
+    }
+
+    /// OPENING is the first frame of every packet of I's first chain, and nowhere else.
+    fn judge_opening(&self, at: Position, frames: &Frames) -> Result<(), Refusal> {
+        if frames.misplaced_opening || frames.opening.is_some() != (at.chain == INVITERS_FIRST) {
+            return Err(Refusal::Opening);
+        }
+        let Some(nonce) = &frames.opening else { return Ok(()) };
+        let fits = match &self.opening {
+            Opening::Own(_) => false,
+            Opening::Awaited(commitment) => {
+                primitives::equal(&invite::commitment(nonce), commitment)
+            }
+            Opening::Came(known) => primitives::equal(nonce, known.bytes()),
+        };
+        if fits { Ok(()) } else { Err(Refusal::CommitmentBroken) }
+    }
+
+    /// Makes true what [`Session::open`] found, in this state or in one that a `send` has moved on
+    /// since. `now` is in Unix seconds.
+    ///
+    /// # Errors
+    /// [`RatchetError::Spent`] where the packet was accepted meanwhile; nothing changes.
+    pub fn accept(
+        &mut self,
+        lookahead: &mut Lookahead,
+        accepted: &Accepted,
+        now: u64,
+    ) -> Result<Effects, RatchetError> {
+        let mut effects = Effects::default();
+        effects.lost = self.ratchet.apply(accepted.at, &accepted.advance, now)?;
+        self.lost += effects.lost.fell_out + effects.lost.given_up;
+        let mut address = [0; ADDRESS];
+        address.copy_from_slice(&accepted.reveal[..ADDRESS]);
+        lookahead.accepted(&address);
+        if let (Some(nonce), Opening::Awaited(_)) = (&accepted.frames.opening, &self.opening) {
+            self.opening = Opening::Came(Secret::copy_of(nonce));
+        }
+        if !self.confirmed {
+            self.confirmed = true;
+            self.outbox = Outbox::default();
+        }
+        if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+            effects.cut = self.inbox.take(data, accepted.at);
+        }
+        if let Some(count) = accepted.frames.close {
+            self.inbox.announced = Some(count);
+        }
+        self.reveals.push(Reveal {
+            published: accepted.reveal,
+            collected: accepted.collected.as_ref().map(|collected| Collected {
+                token: collected.token.duplicate(),
+                packet_hash: collected.packet_hash,
+            }),
+        });
+        Ok(effects)
+    }
+
+    /// The messages that can no longer be finished, given the parts that are `held` (message and
+    /// position). To be asked after every held part was tried again.
+    pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
+        self.inbox.hopeless(&self.ratchet.skipped, held)
+    }
+
+    /// The messages that began and have not ended.
+    pub fn unfinished(&self) -> Vec<u64> {
+        self.inbox.unfinished.keys().copied().collect()
+    }
+
+    /// Gives a message up: its parts are accepted and dropped from now on.
+    pub fn give_up(&mut self, message: u64) {
+        self.inbox.give_up(message);
+    }
+
+    /// Drops skipped numbers that are too old; gives how many.
+    pub fn expire(&mut self, now: u64) -> u64 {
+        let expired = self.ratchet.skipped.expire(now);
+        self.lost += expired;
+        expired
+    }
+
+    /// Takes `count` numbers (at least 1) out of the state for sealing, after taking a step of the
+    /// ratchet if one is due. The state must be stored before a packet sealed with them is used.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing has changed then.
+    pub fn reserve(
+        &mut self,
+        count: u32,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Reservation, StepError> {
+        self.ratchet.step_if_due(randomness)?;
+        // R has a chain from the handshake on, and I's first step is due from then on.
+        let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
+        let left = LAST_NUMBER - sending.chain.next.min(LAST_NUMBER);
+        let end = sending.chain.next + count.min(left + 1);
+        if end == sending.chain.next {
+            return Err(StepError::Exhausted);
+        }
+        let chain = sending.chain.duplicate();
+        while sending.chain.next < end {
+            sending.chain.advance()?;
+        }
+        let opening = match &self.opening {
+            Opening::Own(nonce) if sending.index == INVITERS_FIRST => Some(nonce.duplicate()),
+            _ => None,
+        };
+        bleach();
+        let header = sending.header.duplicate();
+        Ok(Reservation { index: sending.index, chain, end, header, opening })
+    }
+
+    /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
+    /// taken since: then they count in the previous length.
+    pub fn give_back(&mut self, reservation: Reservation) {
+        if let Some(sending) = &mut self.ratchet.sending
+            && sending.index == reservation.index
+            && sending.chain.next == reservation.end
+        {
+            sending.chain = reservation.chain;
+        }
+    }
+
+    /// The number of a new message that goes out.
+    pub fn begin_message(&mut self) -> u64 {
+        let number = self.next_message;
+        self.next_message += 1;
+        number
+    }
+}
+
+/// Numbers taken for sending: what seals them, apart from the state.
+pub struct Reservation {
+    index: u32,
+    chain: Chain,
+    end: u32,
+    header: Header,
+    opening: Option<Secret<32>>,
+}
+
+/// Why a reserved number could not be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealError {
+    /// All numbers of the reservation are used.
+    UsedUp,
+    /// The frames do not fit the packet, or it has no valid size.
+    Size,
+    /// No randomness; the number is spent.
+    NoRandomness,
+}
+
+impl From<NoRandomness> for SealError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// A part of a message that goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The message's number.
+    pub message: u64,
+    /// Where in the message it begins.
+    pub offset: u64,
+    /// Whether the message ends with it.
+    pub end: bool,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+impl Reservation {
+    /// How many numbers are left.
+    pub fn left(&self) -> u32 {
+        self.end - self.chain.next
+    }
+
+    /// Position of the next packet.
+    pub fn position(&self) -> Position {
+        Position { chain: self.index, number: self.chain.next }
+    }
+
+    /// Bytes of frames that one of these packets holds before the caller's.
+    fn front(&self) -> usize {
+        if self.opening.is_some() { OPENING_FRAME } else { 0 }
+    }
+
+    /// Where in a packet the text of a message begins: the caller puts it there before sealing.
+    pub fn text_start(&self) -> usize {
+        BODY_START + self.front() + DATA_HEAD
+    }
+
+    /// How many bytes of text a packet of size class `k` holds.
+    pub fn room(&self, k: u8) -> usize {
+        packet::size(k) - TAG - self.text_start()
+    }
+
+    /// The smallest size class, from `least` on, that holds `length` bytes of text.
+    pub fn fit(&self, length: usize, least: u8) -> Option<u8> {
+        (least.max(K_MIN)..=K_MAX).find(|&k| self.room(k) >= length)
+    }
+
+    /// Seals a part of a message in place. `packet` has the size of its class, and the text at
+    /// [`Reservation::text_start`]; all else of it is overwritten.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_part(
+        &mut self,
+        packet: &mut [u8],
+        part: Part,
+        randomness: &mut dyn Randomness,
+    ) -> Result<(), SealError> {
+        let mut head = Vec::with_capacity(DATA_HEAD);
+        let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
+        frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
+        self.seal_around(packet, &head, part.length, randomness)
+    }
+
+    /// Seals frames other than DATA into a packet of size class `k`.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_frames(
+        &mut self,
+        k: u8,
+        frames: &[u8],
+        randomness: &mut dyn Randomness,
+    ) -> Result<Vec<u8>, SealError> {
+        let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
+        self.seal_around(&mut packet, frames, 0, randomness)?;
+        Ok(packet)
+    }
+
+    /// Seals `opening ‖ frames ‖ text ‖ zeros`; `text` bytes are there already.
+    fn seal_around(
+        &mut self,
+        packet: &mut [u8],
+        frames: &[u8],
+        text: usize,
+        randomness: &mut dyn Randomness,
+    ) -> Result<(), SealError> {
+        packet::size_class(packet.len()).ok_or(SealError::Size)?;
+        if self.left() == 0 {
+            return Err(SealError::UsedUp);
+        }
+        let front = self.front();
+        let body = packet::body_mut(packet);
+        let used = front + frames.len() + text;
+        body.get_mut(used..).ok_or(SealError::Size)?.fill(0);
+        if let Some(nonce) = &self.opening {
+            let mut opening = Vec::with_capacity(OPENING_FRAME);
+            frame::put_opening(&mut opening, nonce.bytes());
+            body[..front].copy_from_slice(&opening);
+        }
+        body[front..front + frames.len()].copy_from_slice(frames);
+        let keys = self.chain.advance().map_err(|_| SealError::UsedUp)?;
+        packet::seal(&keys, &self.header, packet, randomness)?;
+        Ok(())
+    }
+}
+
+/// The frames of a CLOSE packet: how many messages this side sent in all.
+pub fn close_frames(messages: u64) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(FRAME_HEAD + 8);
+    frame::put_close(&mut frames, messages);
+    frames
+}
+
+/// The frames of a packet that says nothing: cover, confirmation.
+pub fn nothing_frames() -> Vec<u8> {
+    let mut frames = Vec::with_capacity(FRAME_HEAD);
+    frame::put_nothing(&mut frames);
+    frames
+}
+
+/// What a person or a script may ask about a session. Nothing here is secret, but it is private.
+impl Session {
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The postbox's URL; empty = none.
+    pub fn postbox(&self) -> &str {
+        &self.postbox
+    }
+
+    /// Unix seconds at which the handshake was done here.
+    pub fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Whether the peer has shown that it has the keys.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Whether the peer has closed.
+    pub fn peer_closed(&self) -> bool {
+        self.inbox.announced.is_some()
+    }
+
+    /// How many messages went out.
+    pub fn sent(&self) -> u64 {
+        self.next_message
+    }
+
+    /// How many messages came whole.
+    pub fn received(&self) -> u64 {
+        self.inbox.whole_count()
+    }
+
+    /// Runs of message numbers, first and last, that were expected and are not here.
+    pub fn missing(&self) -> Vec<(u64, u64)> {
+        self.inbox.missing()
+    }
+
+    /// How many skipped packets are still expected.
+    pub fn skipped(&self) -> usize {
+        self.ratchet.skipped.numbers.len()
+    }
+
+    /// How many packets can no longer be accepted.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Keys that wait to be published, and how many fell out of the queue.
+    pub fn unpublished(&self) -> (usize, u64) {
+        (self.reveals.waiting.len(), self.reveals.fell_out)
+    }
+
+    /// The packets that went out last.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Keeps the packets of a short message, in place of what was kept.
+    pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
+        self.outbox = Outbox { kind: OutboxKind::Message, packets };
+    }
+
+    /// Keeps none: the last message is too long, or its packets have arrived.
+    pub fn keep_nothing(&mut self) {
+        self.outbox = Outbox::default();
+    }
+
+    /// Takes out the keys that are published as `address ‖ key`; the state must be stored before
+    /// they are.
+    pub fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
+        self.reveals.take_published()
+    }
+
+    /// Takes out the keys that leave with a discard: `token ‖ packet hash ‖ key`.
+    pub fn take_collected(&mut self) -> Vec<[u8; 96]> {
+        self.reveals.take_collected()
+    }
+
+    /// From now on packets lie in a postbox, and published keys leave with their discard alone.
+    pub fn collect_from_postbox(&mut self) {
+        self.collects = true;
+    }
+}
