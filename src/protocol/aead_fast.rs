@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 /// Bytes of a Poly1305 tag.
 pub const TAG: usize = 16;
 
-/// The tag does not fit: another key, or changed bytes. The buffer is as it was.
+/// The tag does not fit: another key, or changed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unopened;
 
@@ -35,7 +35,7 @@ pub fn seal(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) {
 /// Opens in place `ciphertext ‖ tag`; the plaintext is all but the last 16 bytes.
 ///
 /// # Errors
-/// [`Unopened`], with `buffer` unchanged.
+/// [`Unopened`]; what `buffer` then holds is of no use.
 pub fn open(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) -> Result<(), Unopened> {
     let (text, tag) = buffer.split_last_chunk_mut::<TAG>().ok_or(Unopened)?;
     let cipher = cipher(key).ok_or(Unopened)?;

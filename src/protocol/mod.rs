@@ -27,3 +27,6 @@ pub mod session;
 pub mod skipped;
 pub mod stored;
 pub mod wire;
+
+#[cfg(test)]
+mod vectors;

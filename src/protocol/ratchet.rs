@@ -200,7 +200,7 @@ impl Ratchet {
     /// would change.
     ///
     /// # Errors
-    /// [`RatchetError`]; `packet` is as it was.
+    /// [`RatchetError`]; what `packet` then holds is of no use.
     pub(crate) fn open(&self, at: Position, packet: &mut [u8]) -> Result<Opened, RatchetError> {
         let opened = match self.place(at).ok_or(RatchetError::Spent)? {
             Place::Skipped(keys) => self.open_skipped(at, keys.duplicate(), packet),

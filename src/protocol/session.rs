@@ -83,7 +83,7 @@ pub struct Session {
     pub(crate) lost: u64,
 }
 
-/// Why a packet is refused. Nothing has changed, and the packet is as it was, unless said otherwise.
+/// Why a packet is refused. Nothing has changed; what its buffer holds is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not 2^k bytes with 12 ≤ k ≤ 20.
@@ -409,6 +409,12 @@ pub struct Part {
 }
 
 impl Reservation {
+    /// CK and HC of the next packet.
+    #[cfg(test)]
+    pub(crate) fn chain_bytes(&self) -> ([u8; 32], [u8; 32]) {
+        (*self.chain.keys.bytes(), *self.chain.headers.bytes())
+    }
+
     /// How many numbers are left.
     pub fn left(&self) -> u32 {
         self.end - self.chain.next

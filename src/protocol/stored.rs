@@ -174,6 +174,14 @@ impl Inviting {
 }
 
 impl Session {
+    /// Its fields alone, to compare two states.
+    #[cfg(test)]
+    pub(crate) fn to_stored_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        self.write(&mut *bytes);
+        bytes
+    }
+
     fn write(&self, out: &mut dyn Sink) {
         out.flag(self.role == Role::Responder);
         self.ratchet.write(out);

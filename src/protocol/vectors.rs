@@ -1,0 +1,368 @@
+//! The published test vectors of the design, `tests/vectors/`, made by an independent
+//! implementation: every intermediate value, and every input that must be refused.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::handshake::{Inviting, ReplyError, respond};
+use super::invite::Invite;
+use super::lookahead::{LOOK_AHEAD, Lookahead};
+use super::packet;
+use super::randomness::{Draw, NoRandomness, Randomness};
+use super::session::{Outcome, Refusal, Role, Session};
+use super::stored::{Stage, Stored};
+
+fn unhex(value: &Value) -> Vec<u8> {
+    let text = value.as_str().expect("a hex string");
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+fn load(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+/// Randomness by name, as the vectors give it; each value serves once.
+#[derive(Default)]
+struct Named(BTreeMap<Draw, Vec<u8>>);
+
+impl Named {
+    fn with(mut self, what: Draw, value: &Value) -> Self {
+        self.0.insert(what, unhex(value));
+        self
+    }
+
+    fn inviter(value: &Value) -> Self {
+        Self::default()
+            .with(Draw::X25519, &value["x25519"])
+            .with(Draw::KemSeed, &value["dz"])
+            .with(Draw::Nonce, &value["nonce_I"])
+            .with(Draw::ReplyToken, &value["reply_token"])
+    }
+
+    fn responder(value: &Value) -> Self {
+        Self::default()
+            .with(Draw::X25519, &value["x25519"])
+            .with(Draw::KemSeed, &value["dz"])
+            .with(Draw::KemMessage, &value["m"])
+            .with(Draw::Filler, &value["filler"])
+            .with(Draw::ReplySalt, &value["reply_salt"])
+            .with(Draw::PacketFresh, &value["packet0_fresh"])
+    }
+}
+
+impl Randomness for Named {
+    fn fill(&mut self, what: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        out.copy_from_slice(&self.0.remove(&what).ok_or(NoRandomness)?);
+        Ok(())
+    }
+}
+
+/// Both ends of a handshake, checked byte for byte.
+fn handshake(vector: &Value) -> (Inviting, Session, Session) {
+    let expires = vector.get("expires").map_or(0, number);
+    let postbox = vector["postbox"].as_str().unwrap_or_default();
+    let mut random = Named::inviter(&vector["randomness"]["I"]);
+    let inviting = Inviting::new(postbox, expires, 0, &mut random).unwrap();
+    assert_eq!(inviting.invite(), unhex(&vector["invite"]["bytes"]));
+
+    let mut random = Named::responder(&vector["randomness"]["R"]);
+    let (responder, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
+    assert_eq!(reply, unhex(&vector["reply"]["bytes"]));
+    let inviter = inviting.accept(&reply, 0).unwrap();
+
+    let keys = &vector["keys"];
+    for end in [&inviter, &responder] {
+        assert_eq!(end.ratchet.root.bytes()[..], unhex(&keys["RK"]));
+        assert_eq!(end.words.bytes()[..], unhex(&keys["SASK"]));
+    }
+    assert_eq!(inviter.ratchet.next_sending.bytes()[..], unhex(&keys["NHC_I"]));
+    assert_eq!(inviter.ratchet.next_receiving.bytes()[..], unhex(&keys["NHC_R"]));
+    let transcript = inviter.ratchet.receiving.as_ref().unwrap().transcript;
+    assert_eq!(transcript[..], unhex(&vector["th"]));
+    (inviting, inviter, responder)
+}
+
+#[test]
+fn plain_handshake() {
+    let vector = load(include_str!("../../tests/vectors/handshake-plain.json"));
+    let (inviting, _, _) = handshake(&vector);
+    let invite = Invite::parse(inviting.invite()).unwrap();
+    assert_eq!(invite.key.dh()[..], unhex(&vector["invite"]["dh_pk"]));
+    assert_eq!(invite.key.kem()[..], unhex(&vector["invite"]["kem_ek"]));
+    assert_eq!(invite.commitment[..], unhex(&vector["invite"]["commitment"]));
+    assert_eq!(invite.reply_address[..], unhex(&vector["invite"]["reply_address"]));
+    assert_eq!(invite.to_bytes(), inviting.invite());
+}
+
+struct Ends {
+    ends: [Session; 2],
+    lookaheads: [Lookahead; 2],
+    /// Decrypted copies by packet id.
+    opened: BTreeMap<String, Vec<u8>>,
+}
+
+fn index(side: &Value) -> usize {
+    match side.as_str() {
+        Some("I") => 0,
+        Some("R") => 1,
+        _ => panic!("a side is I or R"),
+    }
+}
+
+impl Ends {
+    fn new(vector: &Value) -> (Inviting, Self) {
+        let (inviting, inviter, responder) = handshake(&vector["handshake"]);
+        let lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
+        (inviting, Self { ends: [inviter, responder], lookaheads, opened: BTreeMap::new() })
+    }
+
+    fn send(&mut self, vector: &Value, packet: &Value) {
+        let mut random =
+            Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
+        if packet["step"].as_bool().unwrap() {
+            let chains = vector["chains"].as_array().unwrap();
+            let chain = chains.iter().find(|chain| chain["chain"] == packet["chain"]).unwrap();
+            random = random
+                .with(Draw::X25519, &chain["randomness"]["x25519"])
+                .with(Draw::KemSeed, &chain["randomness"]["dz"])
+                .with(Draw::KemMessage, &chain["randomness"]["m"]);
+        }
+        let end = &mut self.ends[index(&packet["from"])];
+        let mut reservation = end.reserve(1, &mut random).unwrap();
+        let (keys, headers) = reservation.chain_bytes();
+        assert_eq!(keys[..], unhex(&packet["CK"]));
+        assert_eq!(headers[..], unhex(&packet["HC"]));
+        assert_eq!(u64::from(reservation.position().chain), number(&packet["chain"]));
+        assert_eq!(u64::from(reservation.position().number), number(&packet["number"]));
+        let frames: Vec<u8> = packet["frames"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|frame| frame["name"] != "OPENING")
+            .flat_map(|frame| unhex(&frame["bytes"]))
+            .collect();
+        let k = u8::try_from(number(&packet["k"])).unwrap();
+        let sealed = reservation.seal_frames(k, &frames, &mut random).unwrap();
+        assert!(random.0.is_empty(), "every value that was given is used");
+        assert_eq!(sealed, unhex(&packet["packet"]), "packet {}", packet["id"]);
+    }
+
+    fn deliver(&mut self, event: &Value, packet: &Value) {
+        let to = index(&event["to"]);
+        let mut bytes = unhex(&packet["packet"]);
+        let before = bytes.clone();
+        let outcome = self.ends[to].open(&mut self.lookaheads[to], &mut bytes).unwrap();
+        match (outcome, event["result"].as_str().unwrap()) {
+            (Outcome::Held { .. }, "held") => assert_eq!(bytes, before),
+            (Outcome::Accepted(accepted), "accepted") => {
+                self.ends[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
+                let at = &event["accounted"];
+                assert_eq!(u64::from(accepted.at.chain), number(&at["chain"]));
+                assert_eq!(u64::from(accepted.at.number), number(&at["number"]));
+                self.check(to, event, &accepted.frames, packet::body(&bytes));
+                self.opened.insert(packet["id"].as_str().unwrap().to_owned(), bytes);
+            }
+            (_, expected) => panic!("{} was not {expected}", packet["id"]),
+        }
+    }
+
+    fn check(&mut self, to: usize, event: &Value, frames: &super::frame::Frames, body: &[u8]) {
+        let end = &self.ends[to];
+        if let Some(expected) = event.get("data") {
+            let data = frames.data.as_ref().unwrap();
+            assert_eq!(data.message, number(&expected["message"]));
+            assert_eq!(data.offset, number(&expected["offset"]));
+            assert_eq!(Some(data.end), expected["end"].as_bool());
+            let text = std::str::from_utf8(&body[data.text.clone()]).unwrap();
+            assert_eq!(Some(text), expected["text"].as_str());
+        } else {
+            assert!(frames.data.is_none());
+        }
+        if let Some(message) = event.get("message") {
+            assert!(end.inbox.whole.contains(&number(&message["message"])));
+        }
+        assert_eq!(frames.close, event.get("close").and_then(Value::as_u64));
+        let published = end.reveals.waiting.back().unwrap().published;
+        assert_eq!(published[..], unhex(&event["published_key"]));
+        let skipped: Vec<(u64, u64)> = end
+            .ratchet
+            .skipped
+            .numbers
+            .keys()
+            .map(|at| (u64::from(at.chain), u64::from(at.number)))
+            .collect();
+        let expected: Vec<(u64, u64)> = event["skipped_after"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|at| (number(&at[0]), number(&at[1])))
+            .collect();
+        assert_eq!(skipped, expected);
+    }
+
+    fn run(&mut self, vector: &Value, event: &Value) {
+        let packets = vector["packets"].as_array().unwrap();
+        let packet = packets.iter().find(|packet| packet["id"] == event["packet"]).unwrap();
+        match event["do"].as_str().unwrap() {
+            "send" => self.send(vector, packet),
+            "deliver" => self.deliver(event, packet),
+            other => panic!("unknown event {other}"),
+        }
+    }
+}
+
+fn check_final(end: &Session, expected: &Value) {
+    let ratchet = &end.ratchet;
+    assert_eq!(ratchet.root.bytes()[..], unhex(&expected["RK"]));
+    assert_eq!(ratchet.next_sending.bytes()[..], unhex(&expected["NHC_send"]));
+    assert_eq!(ratchet.next_receiving.bytes()[..], unhex(&expected["NHC_receive"]));
+    assert_eq!(Some(ratchet.own.is_some()), expected["holds_unused_key"].as_bool());
+    let sending = ratchet.sending.as_ref().unwrap();
+    let receiving = ratchet.receiving.as_ref().unwrap();
+    for (chain, index, transcript, expected) in [
+        (&sending.chain, sending.index, sending.transcript, &expected["send"]),
+        (&receiving.chain, receiving.index, receiving.transcript, &expected["receive"]),
+    ] {
+        assert_eq!(u64::from(index), number(&expected["chain"]));
+        assert_eq!(u64::from(chain.next), number(&expected["next_number"]));
+        assert_eq!(chain.keys.bytes()[..], unhex(&expected["CK"]));
+        assert_eq!(chain.headers.bytes()[..], unhex(&expected["HC"]));
+        assert_eq!(transcript[..], unhex(&expected["th"]));
+    }
+    let skipped = expected["skipped"].as_array().unwrap();
+    assert_eq!(ratchet.skipped.numbers.len(), skipped.len());
+    for ((at, number_), expected) in ratchet.skipped.numbers.iter().zip(skipped) {
+        assert_eq!(u64::from(at.chain), number(&expected["chain"]));
+        assert_eq!(u64::from(at.number), number(&expected["number"]));
+        assert_eq!(number_.keys.token.bytes()[..], unhex(&expected["token"]));
+        assert_eq!(number_.keys.header.bytes()[..], unhex(&expected["HK"]));
+        assert_eq!(number_.keys.packet.bytes()[..], unhex(&expected["MK"]));
+    }
+    let old = expected["old_chains"].as_array().unwrap();
+    assert_eq!(ratchet.skipped.chains.len(), old.len());
+    for ((index, chain), expected) in ratchet.skipped.chains.iter().zip(old) {
+        assert_eq!(u64::from(*index), number(&expected["chain"]));
+        assert_eq!(chain.header_hash[..], unhex(&expected["header_hash"]));
+        assert_eq!(chain.transcript[..], unhex(&expected["th"]));
+    }
+}
+
+#[test]
+fn conversation() {
+    let vector = load(include_str!("../../tests/vectors/conversation.json"));
+    let (_, mut ends) = Ends::new(&vector);
+    for event in vector["events"].as_array().unwrap() {
+        ends.run(&vector, event);
+    }
+    check_final(&ends.ends[0], &vector["final"]["I"]);
+    check_final(&ends.ends[1], &vector["final"]["R"]);
+}
+
+#[test]
+fn conversation_asleep_between_all_events() {
+    let vector = load(include_str!("../../tests/vectors/conversation.json"));
+    let (_, mut ends) = Ends::new(&vector);
+    for event in vector["events"].as_array().unwrap() {
+        ends.run(&vector, event);
+        ends.ends = ends.ends.map(|end| {
+            let bytes = Stored { frozen: false, stage: Stage::Session(Box::new(end)) }.to_bytes();
+            match Stored::from_bytes(&bytes).unwrap().stage {
+                Stage::Session(session) => *session,
+                Stage::Inviting(_) => panic!("it went to sleep as a session"),
+            }
+        });
+        ends.lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
+    }
+    check_final(&ends.ends[0], &vector["final"]["I"]);
+    check_final(&ends.ends[1], &vector["final"]["R"]);
+}
+
+#[test]
+fn forged_packets_are_refused_by_the_receiver() {
+    let vector = load(include_str!("../../tests/vectors/forge.json"));
+    let (_, mut ends) = Ends::new(&vector);
+    for event in vector["events"].as_array().unwrap() {
+        ends.run(&vector, event);
+    }
+    for case in vector["cases"].as_array().unwrap() {
+        for to in [0, 1] {
+            let mut forged = unhex(&case["new_packet"]);
+            let outcome = ends.ends[to].open(&mut ends.lookaheads[to], &mut forged);
+            assert_eq!(outcome.err(), Some(Refusal::NotOurs));
+        }
+    }
+}
+
+#[test]
+fn refused_invites() {
+    let vector = load(include_str!("../../tests/vectors/refused.json"));
+    for case in vector["invites"].as_array().unwrap() {
+        if !case["secret"].is_null() {
+            continue; // these come with the secret
+        }
+        let now = case.get("now").map_or(0, number);
+        let randomness = &vector["handshake"]["randomness"]["R"];
+        let refused = respond(&unhex(&case["invite"]), now, &mut Named::responder(randomness));
+        assert!(refused.is_err(), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn refused_replies() {
+    let vector = load(include_str!("../../tests/vectors/refused.json"));
+    let (inviting, _, _) = handshake(&vector["handshake"]);
+    let good = unhex(&vector["handshake"]["reply"]["bytes"]);
+    for case in vector["replies"].as_array().unwrap() {
+        let reply = case.get("reply").map_or_else(|| xored(&good, case), unhex);
+        let expected = match case["kind"].as_str() {
+            Some("junk") => ReplyError::Junk,
+            _ => ReplyError::Bad,
+        };
+        assert_eq!(inviting.accept(&reply, 0).err(), Some(expected), "{}", case["name"]);
+    }
+    assert!(inviting.accept(&good, 0).is_ok(), "the invite still waits for its reply");
+}
+
+fn xored(good: &[u8], case: &Value) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    bytes[usize::try_from(number(&case["xor_at"])).unwrap()] ^= unhex(&case["xor"])[0];
+    bytes
+}
+
+#[test]
+fn refused_packets() {
+    let vector = load(include_str!("../../tests/vectors/refused.json"));
+    let session = &vector["packets"]["session"];
+    let cases = vector["packets"]["cases"].as_array().unwrap();
+    let packets = session["packets"].as_array().unwrap();
+    let (_, mut ends) = Ends::new(&vector);
+    let mut tried = 0;
+    for (at, event) in session["events"].as_array().unwrap().iter().enumerate() {
+        ends.run(session, event);
+        for case in cases.iter().filter(|case| number(&case["after_event"]) == at as u64) {
+            let mut bytes = match case.get("xor_of") {
+                Some(id) => {
+                    let packet = packets.iter().find(|packet| packet["id"] == *id).unwrap();
+                    xored(&unhex(&packet["packet"]), case)
+                }
+                None => unhex(&case["packet"]),
+            };
+            let to = index(&case["to"]);
+            assert_eq!(ends.ends[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
+            let before = ends.ends[to].to_stored_bytes();
+            let refusal = ends.ends[to].open(&mut ends.lookaheads[to], &mut bytes).err();
+            assert!(refusal.is_some(), "{}", case["name"]);
+            let ends_session = case.get("ends_session").is_some();
+            assert_eq!(refusal == Some(Refusal::CommitmentBroken), ends_session, "{}", case["name"]);
+            assert_eq!(*ends.ends[to].to_stored_bytes(), *before, "{}", case["name"]);
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, cases.len());
+}
+
