@@ -334,7 +334,7 @@ mod tests {
         let mut pool = Pool::default();
         let mut text = Text::new();
         let mut damaged = 0;
-        let block = [b"otr1p:".as_slice(), &[b'A'; 60_000]].concat();
+        let block = [b"otr1p:".as_slice(), &vec![b'A'; 60_000]].concat();
         for round in 0..100 {
             let mut rest = if round == 0 { &block[..] } else { &block[MARKER_LEN..] };
             while !rest.is_empty() {
