@@ -49,9 +49,12 @@ fn open(otherwise: &'static str) -> Result<File, Failure> {
 fn ask(terminal: &mut (impl Read + Write), question: &str) -> Result<Zeroizing<String>, Failure> {
     let line = printable::line(&format!("otr: {question}"));
     terminal.write_all(line.as_bytes()).map_err(|error| unusable(&error))?;
-    answer(terminal)
-        .map_err(|error| unusable(&error))?
-        .ok_or_else(|| Failure::new(Code::Failed, "no answer was given", "type it and press Enter"))
+    let Some(answer) = answer(terminal).map_err(|error| unusable(&error))? else {
+        // Ctrl-D leaves the cursor behind the question.
+        let _ = terminal.write_all(b"\n");
+        return Err(Failure::new(Code::Failed, "no answer was given", "type it and press Enter"));
+    };
+    Ok(answer)
 }
 
 fn unusable(error: &io::Error) -> Failure {
