@@ -7,4 +7,5 @@
 //! [`protocol`] holds the conversation itself: start at [`protocol::session::Session`].
 //! `docs/protocol.md` tells what is computed, complete enough for a second implementation.
 
+pub mod armor;
 pub mod protocol;

@@ -1,0 +1,118 @@
+//! Base64url without padding: how long a run of it is, and what it says.
+
+use std::sync::LazyLock;
+
+use base64::{DecodeError, DecodeSliceError, Engine};
+
+use super::Reason;
+
+/// The crate's engine for vector registers exists on these processors alone.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+type Fastest = base64::engine::Simd;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+type Fastest = base64::engine::GeneralPurpose;
+
+/// Refuses padding, and unused bits that are not zero.
+static ENGINE: LazyLock<Fastest> = LazyLock::new(|| {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return Fastest::url_safe(base64::engine::general_purpose::NO_PAD);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return base64::engine::general_purpose::URL_SAFE_NO_PAD;
+});
+
+/// Bytes looked at in one go: enough for the widest vector registers.
+const BLOCK: usize = 64;
+
+/// Characters that `bytes` bytes become.
+pub(super) const fn encoded_len(bytes: usize) -> usize {
+    bytes / 3 * 4 + (bytes % 3 * 8).div_ceil(6)
+}
+
+/// Bytes that `characters` characters can stand for.
+pub(super) const fn decoded_len(characters: usize) -> usize {
+    characters / 4 * 3 + characters % 4 * 6 / 8
+}
+
+/// Whether this is a character of base64url.
+pub(super) const fn is_character(byte: u8) -> bool {
+    // Comparisons, not a table: the compiler turns them into vectors.
+    (byte | 0x20).wrapping_sub(b'a') < 26
+        || byte.wrapping_sub(b'0') < 10
+        || byte == b'-'
+        || byte == b'_'
+}
+
+/// How many characters of base64url `bytes` begins with.
+pub(super) fn run(bytes: &[u8]) -> usize {
+    let whole = bytes
+        .chunks_exact(BLOCK)
+        .take_while(|block| block.iter().fold(true, |all, &byte| all & is_character(byte)))
+        .count();
+    let rest = &bytes[whole * BLOCK..];
+    let more = rest.iter().position(|&byte| !is_character(byte)).unwrap_or(rest.len());
+    whole * BLOCK + more
+}
+
+/// Encodes into `out`, which has [`encoded_len`] bytes.
+pub(super) fn encode(bytes: &[u8], out: &mut [u8]) {
+    let written = ENGINE.encode_slice(bytes, out);
+    debug_assert!(written.is_ok_and(|written| written == encoded_len(bytes.len())));
+}
+
+/// Decodes into `out`, which has [`decoded_len`] bytes.
+pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Result<(), Reason> {
+    match ENGINE.decode_slice(text, out) {
+        Ok(written) if written == out.len() => Ok(()),
+        Err(DecodeSliceError::DecodeError(DecodeError::InvalidLastSymbol { .. })) => {
+            Err(Reason::UnusedBits)
+        }
+        Err(DecodeSliceError::DecodeError(
+            DecodeError::InvalidByte(..) | DecodeError::InvalidPadding,
+        )) => Err(Reason::Character),
+        Ok(_) | Err(_) => Err(Reason::Length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alphabet_is_the_engines() {
+        for byte in 0..=u8::MAX {
+            let text = [b'A', byte, b'A', b'A'];
+            assert_eq!(is_character(byte), ENGINE.decode(text).is_ok(), "{byte:#04x}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_the_engines() {
+        for bytes in 0..100 {
+            let text = ENGINE.encode(vec![0; bytes]);
+            assert_eq!(text.len(), encoded_len(bytes));
+            assert_eq!(decoded_len(text.len()), bytes);
+        }
+    }
+
+    #[test]
+    fn a_run_ends_wherever_it_ends() {
+        for len in 0..300 {
+            let mut text = vec![b'x'; len];
+            assert_eq!(run(&text), len);
+            text.extend_from_slice(
+                b"\nyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+            );
+            assert_eq!(run(&text), len);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_damage_has_its_reason() {
+        let mut out = [0; 1];
+        assert_eq!(decode(b"AQ", &mut out), Ok(()));
+        assert_eq!(decode(b"AR", &mut out), Err(Reason::UnusedBits));
+        assert_eq!(decode(b"A=", &mut out), Err(Reason::Character));
+        assert_eq!(decode(b"A+", &mut out), Err(Reason::Character));
+        assert_eq!(decode(b"A", &mut []), Err(Reason::Length));
+    }
+}

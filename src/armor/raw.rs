@@ -1,0 +1,161 @@
+//! The raw form: one byte that tells what follows, then its bytes.
+
+use super::pool::Pool;
+use super::{Damaged, Item, KEY_BYTES, Kind, MAX_K, MIN_K, Reason, is_packet_length};
+
+/// The byte before a published key in a raw stream.
+pub const KEY_LEAD: u8 = 0xC0;
+/// The byte before a packet of 2^k bytes is this + k: 0xF5 … 0xFD.
+const PACKET_LEAD: u8 = 0xE9;
+/// From this byte on nothing begins a text: 0xF5 and above never occur in UTF-8, and 0xF4 only
+/// before private characters. (0xFE and 0xFF: the first bytes of UTF-16.)
+const NEVER_TEXT: u8 = 0xF4;
+
+/// The rest of a packet is read straight into its buffer when it is at least this long; for less
+/// a read of its own would cost more than copying.
+const DIRECT: usize = 16 << 10;
+
+/// The byte before a packet in a raw stream, 0xF5 … 0xFD; `None` if no packet has that many bytes.
+pub fn packet_lead(bytes: usize) -> Option<u8> {
+    let k = u8::try_from(bytes.trailing_zeros()).ok()?;
+    is_packet_length(bytes).then(|| PACKET_LEAD + k)
+}
+
+/// Bytes of the packet that this byte stands before.
+fn packet_length(lead: u8) -> Option<usize> {
+    let k = u32::from(lead.checked_sub(PACKET_LEAD)?);
+    (MIN_K..=MAX_K).contains(&k).then(|| 1 << k)
+}
+
+/// Whether a stream with this first byte is meant to be raw.
+pub(super) fn begins_raw(first: u8) -> bool {
+    // 0xC1 never occurs in UTF-8 either.
+    first >= NEVER_TEXT || first == KEY_LEAD || first == 0xC1
+}
+
+/// Where in the stream we are.
+enum Place {
+    /// Before a lead byte.
+    Lead,
+    /// In a packet. The buffer has one byte more than the packet: a read that fills it brings
+    /// the next lead byte along, and a stream of large packets needs no read for its own.
+    Packet { buffer: Vec<u8>, have: usize, need: usize },
+    /// In a published key.
+    Key { key: [u8; KEY_BYTES], have: usize },
+    /// Behind a byte that begins nothing: no way to find the next item.
+    Lost,
+}
+
+/// The reader of a raw stream.
+pub(super) struct Raw {
+    place: Place,
+}
+
+impl Raw {
+    pub(super) fn new() -> Self {
+        Self { place: Place::Lead }
+    }
+
+    /// Where to read next, if that is the packet itself.
+    pub(super) fn direct(&mut self) -> Option<&mut [u8]> {
+        match &mut self.place {
+            Place::Packet { buffer, have, need } if *need - *have >= DIRECT => {
+                Some(&mut buffer[*have..])
+            }
+            _ => None,
+        }
+    }
+
+    /// `count` bytes were read into [`direct`](Self::direct). Hands back the next lead byte if it
+    /// was among them.
+    pub(super) fn filled(&mut self, count: usize) -> Option<u8> {
+        let Place::Packet { buffer, have, need } = &mut self.place else { return None };
+        let lead = (*have + count > *need).then(|| buffer[*need]);
+        *have = (*have + count).min(*need);
+        lead
+    }
+
+    /// Takes what it can use of `input`: how many bytes, and an item that is whole with them.
+    pub(super) fn step(
+        &mut self,
+        input: &[u8],
+        ended: bool,
+        pool: &mut Pool,
+    ) -> (usize, Option<Item>) {
+        match &mut self.place {
+            Place::Lead => match input.first() {
+                Some(&lead) => (1, self.begin(lead, pool)),
+                None => (0, None),
+            },
+            Place::Packet { buffer, have, need } => {
+                let used = fill(&mut buffer[..*need], have, input);
+                if have == need {
+                    let mut packet = std::mem::take(buffer);
+                    packet.truncate(*need);
+                    self.place = Place::Lead;
+                    return (used, Some(Item::Packet(packet)));
+                }
+                (used, self.cut_short(ended, Kind::Packet))
+            }
+            Place::Key { key, have } => {
+                let used = fill(key, have, input);
+                if *have == KEY_BYTES {
+                    let key = *key;
+                    self.place = Place::Lead;
+                    return (used, Some(Item::Key(key)));
+                }
+                (used, self.cut_short(ended, Kind::Key))
+            }
+            Place::Lost => (input.len(), None),
+        }
+    }
+
+    fn begin(&mut self, lead: u8, pool: &mut Pool) -> Option<Item> {
+        if let Some(need) = packet_length(lead) {
+            self.place = Place::Packet { buffer: pool.take(need + 1), have: 0, need };
+        } else if lead == KEY_LEAD {
+            self.place = Place::Key { key: [0; KEY_BYTES], have: 0 };
+        } else {
+            self.place = Place::Lost;
+            return Some(Item::Damaged(Damaged { kind: None, reason: Reason::UnknownByte }));
+        }
+        None
+    }
+
+    fn cut_short(&mut self, ended: bool, kind: Kind) -> Option<Item> {
+        if !ended {
+            return None;
+        }
+        self.place = Place::Lost;
+        Some(Item::Damaged(Damaged { kind: Some(kind), reason: Reason::CutShort }))
+    }
+}
+
+/// Copies as much as is missing; returns how much that was.
+fn fill(target: &mut [u8], have: &mut usize, input: &[u8]) -> usize {
+    let count = input.len().min(target.len() - *have);
+    target[*have..*have + count].copy_from_slice(&input[..count]);
+    *have += count;
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lead_bytes_are_those_that_utf8_lacks() {
+        assert_eq!(packet_lead(1 << 12), Some(0xF5));
+        assert_eq!(packet_lead(1 << 20), Some(0xFD));
+        for bytes in [0, 1, 4095, 4097, 1 << 11, 1 << 21] {
+            assert_eq!(packet_lead(bytes), None);
+        }
+        for lead in 0..=u8::MAX {
+            let length = packet_length(lead);
+            assert_eq!(length.is_some(), (0xF5..=0xFD).contains(&lead));
+            assert!(length.is_none_or(|bytes| packet_lead(bytes) == Some(lead)));
+            let utf8 = std::str::from_utf8(&[lead, 0x80, 0x80, 0x80]).is_ok();
+            assert!(!(utf8 && (length.is_some() || lead == KEY_LEAD)));
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The text form: `otr1p:` lines in whatever a mail program, a chat or a person put around them.
+//!
+//! ```text
+//!              marker                 end of line, and more is due
+//!   Between ───────────▶ Run ─▶ Trail ─────────────────────────────▶ Lead
+//!      ▲                  ▲                                           │ a line of base64url
+//!      │                  └───────────────────────────────────────────┤
+//!      └── whole or damaged: right length at the end of a line, ◀─────┘ anything else
+//!          overlong, another marker, a foreign character, the end
+//! ```
+//!
+//! Where does an item end that a mail program may have wrapped? At the first end of a line where
+//! its length is one that its kind has; an invite, which has many, where its checksum fits. So a
+//! packet in one line is handed out with its newline, nothing is read ahead, and a line "hello"
+//! behind it is not mistaken for more of it. [`encode`](super::encode) sees to it that no line of
+//! a wrapped packet ends where a smaller one would.
+
+use memchr::memchr;
+use memchr::memmem::Finder;
+
+use super::base64url::{encoded_len, is_character, run};
+use super::item::{Damaged, Item, Kind, Reason};
+use super::pool::Pool;
+use super::whole::{Whole, last_reason, whole};
+use super::{CHECK_BYTES, KEY_BYTES, MAX_INVITE_BYTES, MAX_K, MIN_INVITE_BYTES, REPLY_BYTES};
+
+/// What every marker begins with; a letter and a colon follow.
+const MARKER: &[u8] = b"otr1";
+/// Characters of a whole marker.
+pub(super) const MARKER_LEN: usize = MARKER.len() + 2;
+
+/// An invite's checksum is tried at so many ends of lines, then only where the item must end:
+/// enough for any invite in lines of [`super::encode::MIN_COLUMNS`], and no way to make us hash
+/// gigabytes for a few kilobytes of short lines.
+const MAX_CHECKS: u32 = 128;
+/// An invite in fewer characters is not tried.
+const MIN_INVITE_CHARACTERS: usize = encoded_len(MIN_INVITE_BYTES + CHECK_BYTES);
+
+/// Where in a line we are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Outside an item.
+    Between,
+    /// Among an item's characters.
+    Run,
+    /// Behind them, with only blanks since.
+    Trail,
+    /// At the beginning of a line that may go on with the item: blanks and quoting.
+    Lead,
+}
+
+/// The reader of text.
+pub(super) struct Text {
+    marker: Finder<'static>,
+    place: Place,
+    kind: Kind,
+    /// The item's characters so far, of all its lines.
+    body: Vec<u8>,
+    /// How many of them came in earlier lines.
+    earlier: usize,
+    checks: u32,
+    /// Whether this line holds something of ours, and something else.
+    ours: bool,
+    other: bool,
+    pub(super) foreign: u64,
+    pub(super) dressed: u64,
+}
+
+/// How much was used, and an item that ended there.
+type Step = (usize, Option<Item>);
+
+impl Text {
+    pub(super) fn new() -> Self {
+        Self {
+            marker: Finder::new(MARKER),
+            place: Place::Between,
+            kind: Kind::Packet,
+            body: Vec::new(),
+            earlier: 0,
+            checks: 0,
+            ours: false,
+            other: false,
+            foreign: 0,
+            dressed: 0,
+        }
+    }
+
+    /// Takes what it can use of `input`. With `ended` nothing follows it.
+    pub(super) fn step(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
+        let mut used = 0;
+        loop {
+            let (place, rest) = (self.place, &input[used..]);
+            let (count, item) = match place {
+                Place::Between => (self.between(rest, ended), None),
+                Place::Run => self.run(rest, pool),
+                Place::Trail => self.trail(rest, pool),
+                Place::Lead => self.lead(rest, pool),
+            };
+            used += count;
+            if item.is_some() {
+                return (used, item);
+            }
+            if count == 0 && self.place == place {
+                break;
+            }
+        }
+        if ended {
+            let item = self.close(pool);
+            self.end_line();
+            return (used, item);
+        }
+        (used, None)
+    }
+
+    /// Passes over everything up to the next marker.
+    fn between(&mut self, input: &[u8], ended: bool) -> usize {
+        let (upto, kind) = self.find_marker(input);
+        let upto = if ended && kind.is_none() { input.len() } else { upto };
+        self.pass_over(&input[..upto]);
+        let Some(kind) = kind else { return upto };
+        self.begin(kind);
+        upto + MARKER_LEN
+    }
+
+    /// Where the next marker is; without one, where something is that may become one.
+    fn find_marker(&self, input: &[u8]) -> (usize, Option<Kind>) {
+        for at in self.marker.find_iter(input) {
+            match input[at + MARKER.len()..] {
+                [letter, b':', ..] if let Some(kind) = kind_of(letter) => return (at, Some(kind)),
+                [letter] if kind_of(letter).is_some() => return (at, None),
+                [] => return (at, None),
+                _ => {}
+            }
+        }
+        let begun = (1..MARKER.len()).rev().find(|&n| input.ends_with(&MARKER[..n]));
+        (input.len() - begun.unwrap_or(0), None)
+    }
+
+    fn begin(&mut self, kind: Kind) {
+        self.place = Place::Run;
+        self.kind = kind;
+        self.body.clear();
+        self.earlier = 0;
+        self.checks = 0;
+    }
+
+    fn run(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+        let count = run(input);
+        let fits = max_characters(self.kind) - self.body.len();
+        if count > fits {
+            self.ours = true;
+            return (fits, self.damaged(Reason::Length));
+        }
+        self.append(&input[..count]);
+        let Some(&next) = input.get(count) else { return (count, None) };
+        match next {
+            b'\n' => (count + 1, self.end_of_line(pool)),
+            b':' if let Some(kind) = self.take_marker() => {
+                let item = self.close(pool);
+                self.begin(kind);
+                (count + 1, item)
+            }
+            _ if is_blank(next) => {
+                self.place = Place::Trail;
+                (count + 1, None)
+            }
+            _ => (count, self.end_within_line(next, pool)),
+        }
+    }
+
+    fn trail(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+        let blanks = input.iter().take_while(|&&byte| is_blank(byte)).count();
+        match input.get(blanks) {
+            None => (blanks, None),
+            Some(b'\n') => (blanks + 1, self.end_of_line(pool)),
+            Some(_) => (blanks, self.end_within_line(b' ', pool)),
+        }
+    }
+
+    fn lead(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+        let is_quoting = |byte| matches!(byte, b'>' | b'|');
+        let count = input.iter().take_while(|&&byte| is_blank(byte) || is_quoting(byte)).count();
+        self.other |= input[..count].iter().any(|&byte| is_quoting(byte));
+        match input.get(count) {
+            None => (count, None),
+            Some(&next) if is_character(next) => {
+                self.place = Place::Run;
+                (count, None)
+            }
+            // A blank line, or a foreign one: the item ends without its end.
+            Some(_) => (count, self.close(pool)),
+        }
+    }
+
+    /// The line ends behind the item's characters: is it whole?
+    fn end_of_line(&mut self, pool: &mut Pool) -> Option<Item> {
+        self.ours = true;
+        self.end_line();
+        if self.kind == Kind::Invite && self.body.len() >= MIN_INVITE_CHARACTERS {
+            self.checks += 1;
+        }
+        let worth_it = self.checks <= MAX_CHECKS;
+        match if worth_it { whole(self.kind, &self.body, pool) } else { Whole::No } {
+            Whole::Item(item) => self.ended(item),
+            // Its length is final, so more lines would not mend it.
+            Whole::Bad(reason) => self.damaged(reason),
+            Whole::No => {
+                self.place = Place::Lead;
+                self.earlier = self.body.len();
+                None
+            }
+        }
+    }
+
+    /// Something that is not base64url stands behind the item's characters on the same line.
+    fn end_within_line(&mut self, next: u8, pool: &mut Pool) -> Option<Item> {
+        // The alphabet and padding of another base64: not passed off as the end of ours.
+        if matches!(next, b'+' | b'/' | b'=') && !self.body.is_empty() {
+            self.ours = true;
+            return self.damaged(Reason::Character);
+        }
+        if let Whole::Item(item) = whole(self.kind, &self.body, pool) {
+            self.ours = true;
+            return self.ended(item);
+        }
+        if self.earlier > 0 {
+            // A foreign line that began like one of ours.
+            self.body.truncate(self.earlier);
+            self.other = true;
+        } else if next != b' ' && !self.body.is_empty() {
+            self.ours = true;
+            return self.damaged(Reason::Character);
+        }
+        self.close(pool)
+    }
+
+    /// The item ends here, whole or not. A marker with nothing behind it is somebody's prose.
+    fn close(&mut self, pool: &mut Pool) -> Option<Item> {
+        if self.place == Place::Between {
+            return None;
+        }
+        self.place = Place::Between;
+        if self.body.is_empty() {
+            self.other = true;
+            return None;
+        }
+        self.ours |= self.body.len() > self.earlier;
+        match whole(self.kind, &self.body, pool) {
+            Whole::Item(item) => self.ended(item),
+            Whole::Bad(reason) => self.damaged(reason),
+            Whole::No => self.damaged(last_reason(self.kind, &self.body)),
+        }
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "the last word of functions that return a Step")]
+    fn damaged(&mut self, reason: Reason) -> Option<Item> {
+        self.ended(Item::Damaged(Damaged { kind: Some(self.kind), reason }))
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "the last word of functions that return a Step")]
+    fn ended(&mut self, item: Item) -> Option<Item> {
+        self.place = Place::Between;
+        Some(item)
+    }
+
+    /// Whether this line's characters, before a colon, end with a marker: its newline got lost,
+    /// or it is the next line. Cuts them off.
+    fn take_marker(&mut self) -> Option<Kind> {
+        let at = self.body.len().checked_sub(MARKER.len() + 1)?;
+        if at < self.earlier || !self.body[at..].starts_with(MARKER) {
+            return None;
+        }
+        let kind = kind_of(self.body[at + MARKER.len()])?;
+        self.body.truncate(at);
+        Some(kind)
+    }
+
+    fn append(&mut self, characters: &[u8]) {
+        let (have, count) = (self.body.len(), characters.len());
+        if self.body.capacity() - have < count {
+            // Doubling, and not beyond what the largest packet needs.
+            let more = have.min(max_characters(self.kind) - have).max(count);
+            self.body.reserve_exact(more);
+        }
+        self.body.extend_from_slice(characters);
+    }
+
+    /// Counts the lines of a stretch outside items.
+    fn pass_over(&mut self, mut input: &[u8]) {
+        while let Some(at) = memchr(b'\n', input) {
+            self.other = self.other || !input[..at].iter().all(|&byte| is_blank(byte));
+            self.end_line();
+            input = &input[at + 1..];
+        }
+        self.other = self.other || !input.iter().all(|&byte| is_blank(byte));
+    }
+
+    fn end_line(&mut self) {
+        self.dressed += u64::from(self.ours && self.other);
+        self.foreign += u64::from(!self.ours && self.other);
+        (self.ours, self.other) = (false, false);
+    }
+}
+
+fn kind_of(letter: u8) -> Option<Kind> {
+    match letter {
+        b'i' => Some(Kind::Invite),
+        b'r' => Some(Kind::Reply),
+        b'p' => Some(Kind::Packet),
+        b'k' => Some(Kind::Key),
+        _ => None,
+    }
+}
+
+fn max_characters(kind: Kind) -> usize {
+    encoded_len(match kind {
+        Kind::Invite => MAX_INVITE_BYTES + CHECK_BYTES,
+        Kind::Reply => REPLY_BYTES,
+        Kind::Packet => 1 << MAX_K,
+        Kind::Key => KEY_BYTES,
+    })
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_without_end_needs_no_more_room_than_the_largest_packet() {
+        let mut pool = Pool::default();
+        let mut text = Text::new();
+        let mut damaged = 0;
+        let block = [b"otr1p:".as_slice(), &vec![b'A'; 60_000]].concat();
+        for round in 0..100 {
+            let mut rest = if round == 0 { &block[..] } else { &block[MARKER_LEN..] };
+            while !rest.is_empty() {
+                let (used, item) = text.step(rest, false, &mut pool);
+                rest = &rest[used..];
+                damaged += usize::from(item.is_some());
+                assert!(text.body.capacity() <= encoded_len(1 << MAX_K));
+            }
+        }
+        assert_eq!(damaged, 1);
+    }
+
+    #[test]
+    fn short_lines_of_an_invite_are_hashed_a_bounded_number_of_times() {
+        let mut pool = Pool::default();
+        let mut text = Text::new();
+        let input = [b"otr1i:".to_vec(), vec![b'A'; 1728], b"A\n".repeat(1000)].concat();
+        assert_eq!(text.step(&input, false, &mut pool), (input.len(), None));
+        assert!(text.checks > MAX_CHECKS);
+    }
+}

@@ -1,0 +1,113 @@
+//! Questions to the person at the terminal, whatever stdin and stdout are connected to.
+//!
+//! Our own few lines rather than a crate: those leave the terminal without echo when Ctrl-C ends
+//! the question; [`Quiet`] does not, and the answer lies in memory that is wiped.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use zeroize::Zeroizing;
+
+use super::printable;
+use super::terminal::{Mode, Quiet};
+use crate::failure::{Code, Failure};
+
+/// Bytes of an answer: as many as the kernel keeps of a line.
+const MAX_ANSWER: usize = 4096;
+
+/// Asks for a secret; nothing of it is seen. `otherwise` tells what to do where there is no
+/// terminal, for instance which option takes the secret from a file.
+pub(crate) fn secret(
+    question: &str,
+    otherwise: &'static str,
+) -> Result<Zeroizing<String>, Failure> {
+    let mut terminal = open(otherwise)?;
+    let quiet = Quiet::enter(&terminal, Mode::Secret).map_err(|error| unusable(&error))?;
+    let answer = ask(&mut terminal, &format!("{question}: "));
+    drop(quiet);
+    answer
+}
+
+/// Asks a question that is answered with yes or no; anything but `y` and `yes` is no.
+pub(crate) fn yes(question: &str, otherwise: &'static str) -> Result<bool, Failure> {
+    let answer = ask(&mut open(otherwise)?, &format!("{question} [y/N] "))?;
+    Ok(is_yes(&answer))
+}
+
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
+}
+
+fn open(otherwise: &'static str) -> Result<File, Failure> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|_| Failure::new(Code::Usage, "there is no terminal to ask on", otherwise))
+}
+
+fn ask(terminal: &mut (impl Read + Write), question: &str) -> Result<Zeroizing<String>, Failure> {
+    let line = printable::line(&format!("otr: {question}"));
+    terminal.write_all(line.as_bytes()).map_err(|error| unusable(&error))?;
+    let Some(answer) = answer(terminal).map_err(|error| unusable(&error))? else {
+        // Ctrl-D leaves the cursor behind the question.
+        let _ = terminal.write_all(b"\n");
+        return Err(Failure::new(Code::Failed, "no answer was given", "type it and press Enter"));
+    };
+    Ok(answer)
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("the terminal cannot be used ({error})"), "")
+}
+
+/// One line without its newline; `None` at the end of the input.
+fn answer(terminal: &mut impl Read) -> io::Result<Option<Zeroizing<String>>> {
+    // Room for all of it at once, so that no copy is left where it grew from.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER));
+    let mut byte = Zeroizing::new([0]);
+    loop {
+        match terminal.read(&mut byte[..]) {
+            Ok(0) if line.is_empty() => return Ok(None),
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() == MAX_ANSWER => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is too long"));
+            }
+            Ok(_) => line.push(byte[0]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let text = str::from_utf8(&line)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the line is not UTF-8"))?;
+    Ok(Some(Zeroizing::new(text.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(mut input: &[u8]) -> io::Result<Option<String>> {
+        answer(&mut input).map(|line| line.map(|line| line.to_string()))
+    }
+
+    #[test]
+    fn an_answer_is_one_line() {
+        assert_eq!(answered("grün \nmore".as_bytes()).unwrap().as_deref(), Some("grün "));
+        assert_eq!(answered(b"\n").unwrap().as_deref(), Some(""));
+        assert_eq!(answered(b"no newline").unwrap().as_deref(), Some("no newline"));
+        assert_eq!(answered(b"").unwrap(), None);
+        assert!(answered(b"\xff\n").is_err());
+        assert!(answered(&[b'x'; MAX_ANSWER + 1]).is_err());
+    }
+
+    #[test]
+    fn only_yes_is_yes() {
+        for (text, meant) in
+            [("y", true), ("YES ", true), ("", false), ("no", false), ("yep", false)]
+        {
+            assert_eq!(is_yes(text), meant, "{text}");
+        }
+    }
+}

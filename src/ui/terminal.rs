@@ -1,0 +1,237 @@
+//! The terminal in front of us: a change of its mode that is always taken back, and input that
+//! a person pastes.
+//!
+//! A terminal's line is 4,096 characters at most as long as the kernel edits it (canonical mode);
+//! a packet's is 5,468. So a paste is read with that off. Whatever ends or stops the process
+//! meanwhile, the terminal first gets back what it had.
+
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+
+use rustix::process::getpgrp;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::failure::{Code, Failure};
+
+/// What to say before a paste, since nothing of it will be seen.
+pub(crate) const PASTE_HINT: &str =
+    "paste what you received (it is not shown), then press Enter and Ctrl-D";
+
+/// Refuses to write binary data to a person's terminal.
+pub(crate) fn refuse_binary() -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Err(Failure::new(
+            Code::Usage,
+            "binary data is not for a terminal",
+            "leave --raw out, or redirect the output",
+        ));
+    }
+    Ok(())
+}
+
+/// What to change.
+#[derive(Clone, Copy)]
+pub(crate) enum Mode {
+    /// No echo, and no lines: bytes of any number arrive as they come.
+    Paste,
+    /// No echo; lines can be edited, and the newline is seen.
+    Secret,
+}
+
+/// A terminal's change of mode, in the order in which they were made.
+struct Change {
+    terminal: OwnedFd,
+    before: Termios,
+    during: Termios,
+}
+
+static CHANGES: Mutex<Vec<Change>> = Mutex::new(Vec::new());
+
+fn changes() -> MutexGuard<'static, Vec<Change>> {
+    CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A terminal in another mode until this is dropped. If several are alive, drop the last first.
+pub(crate) struct Quiet(());
+
+impl Quiet {
+    /// Changes the terminal's mode.
+    pub(crate) fn enter(terminal: impl AsFd, mode: Mode) -> io::Result<Self> {
+        let terminal = terminal.as_fd().try_clone_to_owned()?;
+        let before = tcgetattr(&terminal)?;
+        let mut during = before.clone();
+        during.local_modes.remove(LocalModes::ECHO);
+        match mode {
+            Mode::Paste => {
+                // ISIG stays: Ctrl-C and Ctrl-Z work as ever.
+                during.local_modes.remove(LocalModes::ICANON | LocalModes::ECHONL);
+                during.special_codes[SpecialCodeIndex::VMIN] = 1;
+                during.special_codes[SpecialCodeIndex::VTIME] = 0;
+            }
+            Mode::Secret => {
+                during.local_modes.insert(LocalModes::ICANON | LocalModes::ECHONL);
+            }
+        }
+        watch_signals()?;
+        let mut changes = changes();
+        tcsetattr(&terminal, OptionalActions::Now, &during)?;
+        changes.push(Change { terminal, before, during });
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if let Some(change) = changes().pop() {
+            // A terminal that is gone has no mode.
+            let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
+        }
+    }
+}
+
+/// Starts, once, the thread that gives the terminal back before a signal does its work.
+///
+/// It stays: a handler that was taken away again would leave Ctrl-C without effect. Outside of a
+/// change it does what the system would have done.
+fn watch_signals() -> io::Result<()> {
+    static WATCHED: OnceLock<()> = OnceLock::new();
+    if WATCHED.get().is_some() {
+        return Ok(());
+    }
+    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if signal == SIGCONT {
+                resume();
+            } else {
+                // Held until the signal has done its work: a change made in between would stay.
+                let changes = changes();
+                for change in changes.iter().rev() {
+                    let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
+                }
+                let _ = emulate_default_handler(signal);
+            }
+        }
+    })?;
+    let _ = WATCHED.set(());
+    Ok(())
+}
+
+/// Back in the foreground after Ctrl-Z: the mode that was asked for. In the background the
+/// terminal belongs to somebody else, and the kernel stops us at the next read anyway.
+fn resume() {
+    for change in changes().iter() {
+        if tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp()) {
+            let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.during);
+        }
+    }
+}
+
+/// What a person pastes into a terminal, up to Ctrl-D.
+pub(crate) struct Pasted<T: AsFd> {
+    terminal: T,
+    end: u8,
+    ended: bool,
+    _quiet: Quiet,
+}
+
+impl<T: AsFd> Pasted<T> {
+    /// Takes the terminal over; say [`PASTE_HINT`] first.
+    pub(crate) fn new(terminal: T) -> io::Result<Self> {
+        let end = tcgetattr(&terminal)?.special_codes[SpecialCodeIndex::VEOF];
+        let quiet = Quiet::enter(&terminal, Mode::Paste)?;
+        Ok(Self { terminal, end, ended: false, _quiet: quiet })
+    }
+}
+
+impl<T: AsFd> Read for Pasted<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let count = rustix::io::read(&self.terminal, &mut *buffer)?;
+        // Without canonical mode Ctrl-D is a character like others, and ending is up to us.
+        let end = memchr::memchr(self.end, &buffer[..count]);
+        self.ended = end.is_some();
+        Ok(end.unwrap_or(count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    use super::*;
+
+    /// The two ends of a terminal; tests change modes one after the other.
+    fn terminal() -> (MutexGuard<'static, ()>, File, File) {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let path = ptsname(&keyboard, Vec::new()).unwrap();
+        let us = rustix::fs::open(
+            path,
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
+            rustix::fs::Mode::empty(),
+        );
+        (turn, keyboard.into(), us.unwrap().into())
+    }
+
+    #[test]
+    fn a_line_longer_than_the_kernel_edits_can_be_pasted() {
+        let (_turn, mut keyboard, us) = terminal();
+        let mut pasted = Pasted::new(&us).unwrap();
+        let line = [&vec![b'x'; 5_500][..], b"\r"].concat();
+        let typing = thread::spawn(move || {
+            for _ in 0..3 {
+                keyboard.write_all(&line).unwrap();
+            }
+            keyboard.write_all(b"\x04more").unwrap();
+            keyboard
+        });
+        let mut text = Vec::new();
+        pasted.read_to_end(&mut text).unwrap();
+        let expected = [&vec![b'x'; 5_500][..], b"\n"].concat().repeat(3);
+        assert!(text == expected, "{} bytes", text.len());
+        assert_eq!(pasted.read(&mut [0; 8]).unwrap(), 0);
+        drop(typing.join().unwrap());
+    }
+
+    #[test]
+    fn the_mode_is_changed_and_taken_back() {
+        let (_turn, _keyboard, us) = terminal();
+        let modes = || tcgetattr(&us).unwrap().local_modes;
+        let before = modes();
+        assert!(before.contains(LocalModes::ECHO | LocalModes::ICANON));
+        {
+            let _paste = Quiet::enter(&us, Mode::Paste).unwrap();
+            assert!(!modes().intersects(LocalModes::ECHO | LocalModes::ICANON));
+            assert!(modes().contains(LocalModes::ISIG));
+            {
+                let _secret = Quiet::enter(&us, Mode::Secret).unwrap();
+                assert!(modes().contains(LocalModes::ICANON | LocalModes::ECHONL));
+                assert!(!modes().contains(LocalModes::ECHO));
+            }
+            assert!(!modes().intersects(LocalModes::ECHO | LocalModes::ICANON));
+        }
+        assert_eq!(modes(), before);
+    }
+
+    #[test]
+    fn what_is_no_terminal_is_left_alone() {
+        let (one, _other) = std::io::pipe().unwrap();
+        assert!(Pasted::new(one).is_err());
+    }
+}
