@@ -1,2 +1,11 @@
 //! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
-fn main() {}
+#![allow(dead_code, unused_imports, reason = "the commands that use these modules come next")]
+
+mod failure;
+mod inherited;
+mod process;
+mod state;
+
+fn main() {
+    let _ = process::harden();
+}
