@@ -7,5 +7,5 @@ mod process;
 mod state;
 
 fn main() {
-    let _ = process::harden();
+    process::harden();
 }

@@ -1,51 +1,38 @@
-//! What the process does for its secrets before it reads the first one: no core dump, no
-//! `ptrace`, no key on a swap device.
+//! What the process does for its secrets: no core dump, no `ptrace`, no key on a swap device.
 //!
-//! Why not simply `mlockall`: with `MCL_FUTURE` every later mapping counts against
-//! `RLIMIT_MEMLOCK`, and one that does not fit fails, which ends the process; with `MCL_CURRENT`
-//! alone all that is mapped counts, libraries included, which is about the usual limit of 8 MiB,
-//! and a stack that grows beyond it is killed. So it is used only where there is no limit. Where
-//! there is one, the pages are locked where keys of a short command come to lie: the beginning of
-//! the heap and the upper part of the main thread's stack. `mlock` itself takes a pointer; `region`
-//! wraps it safely. Hibernation writes locked pages too.
+//! Locking pages is a step of its own, for the commands that wait: it costs about 0.1 ms, which is
+//! nothing before a wait and much for a command that is over in two, and pages in use are not
+//! swapped out in that time. Why it is not simply `mlockall`: with `MCL_FUTURE` every later
+//! mapping counts against `RLIMIT_MEMLOCK`, and one that does not fit fails, which ends the
+//! process; with `MCL_CURRENT` all that is mapped counts, libraries included, which may be more
+//! than the usual limit of 8 MiB, and a stack that then grows beyond it is killed. So it is used
+//! only where there is no limit. Where there is one, the pages are locked that hold keys: the heap
+//! and the used part of the stack. `mlock` takes a pointer; `region` wraps it safely. Hibernation
+//! writes locked pages too.
 
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::ptr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How much of the heap is locked, in bytes: what glibc maps at first (132 KiB) without the pages
-/// already passed. A state, a packet and the tables of the ratchet lie in it.
-const HEAP: usize = 124 << 10;
-
-/// How much of the stack below `main` is locked, in bytes: what Linux maps at first is 132 KiB,
-/// part of it taken by arguments and environment; the deepest use, a KEM step, stays below it.
+/// How much of the stack below the present frame is locked, in bytes. The deepest use is a KEM
+/// step in an optimised build, which stays below it.
 const STACK: usize = 64 << 10;
 
-/// The least `RLIMIT_MEMLOCK`, in bytes, with which the pages of keys can be locked.
-pub(crate) const LOCK_NEEDED: u64 = (HEAP + STACK) as u64 + (16 << 10);
-
-/// What is kept out of swap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Locked {
-    /// Every page, now and later.
-    All,
-    /// The beginning of the heap and of the stack.
-    Part,
-    /// Nothing: the lock limit is too small, or the system has no locking.
-    Nothing,
-}
+/// The least `RLIMIT_MEMLOCK`, in bytes, with which the keys of a usual session stay locked:
+/// glibc's first heap of 132 KiB, the stack, and room for as much again.
+pub(crate) const LOCK_NEEDED: u64 = 512 << 10;
 
 /// Shuts the process in. Called first in `main`; nothing in it is ever an error, for a command
 /// must also work where the system refuses.
-pub(crate) fn harden() -> Locked {
+pub(crate) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
     // Also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    lock_pages()
 }
 
 /// The present `RLIMIT_MEMLOCK` in bytes if it is smaller than [`LOCK_NEEDED`].
@@ -53,27 +40,42 @@ pub(crate) fn lock_limit_too_small() -> Option<u64> {
     getrlimit(Resource::Memlock).current.filter(|&limit| limit < LOCK_NEEDED)
 }
 
-fn lock_pages() -> Locked {
+/// Keeps the pages that hold keys out of swap until the process ends: what this thread's heap and
+/// stack have in use now, and where there is no lock limit, all that comes. Called by a command
+/// before it waits, with the session loaded. Returns whether it worked; that it did not is no
+/// error, and `status` names a limit that is too small.
+pub(crate) fn lock_pages() -> bool {
     #[cfg(target_os = "linux")]
     if getrlimit(Resource::Memlock).current.is_none() {
         use rustix::mm::{MlockAllFlags, mlockall};
         // ONFAULT: nothing is read in for it, pages are locked as they are used.
         let how = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
         if mlockall(how).is_ok() {
-            return Locked::All;
+            return true;
         }
     }
-    let heap = Box::new(0_u8);
-    let stack = black_box(0_u8);
-    let below = ptr::from_ref(&stack).wrapping_sub(STACK);
-    let heap = lock(ptr::from_ref(&*heap), HEAP);
-    let stack = lock(below, STACK);
-    if heap && stack { Locked::Part } else { Locked::Nothing }
+    let on_heap = Box::new(0_u8);
+    let heap = mapping(&on_heap).is_some_and(lock);
+    let on_stack = black_box(0_u8);
+    heap && mapping(&on_stack).map(|all| upper_stack(&all, &on_stack)).is_some_and(lock)
+}
+
+/// The mapping that this byte lies in.
+fn mapping(byte: &u8) -> Option<Range<*const u8>> {
+    region::query(ptr::from_ref(byte)).ok().map(|region| region.as_ptr_range())
+}
+
+/// The part of the stack that is in use or soon will be. Never the lowest page: a stack whose
+/// lowest mapping is locked counts its growth against the limit, and is killed beyond it.
+fn upper_stack(all: &Range<*const u8>, here: &u8) -> Range<*const u8> {
+    let lowest = all.start.wrapping_add(rustix::param::page_size());
+    ptr::from_ref(here).wrapping_sub(STACK).max(lowest)..all.end
 }
 
 /// Locks pages until the process ends.
-fn lock(address: *const u8, length: usize) -> bool {
-    region::lock(address, length).map(ManuallyDrop::new).is_ok()
+fn lock(range: Range<*const u8>) -> bool {
+    let length = range.end.addr().saturating_sub(range.start.addr());
+    region::lock(range.start, length).map(ManuallyDrop::new).is_ok()
 }
 
 /// Ends the process as SIGPIPE would have ended it, for a command whose output was closed. Rust
@@ -86,16 +88,44 @@ pub(crate) fn end_by_broken_pipe() {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
-    // `harden` itself would shut in the other tests too: `tests/` looks at a process of its own.
     #[test]
-    fn pages_of_the_heap_and_the_stack_can_be_locked_within_the_limit() {
-        match getrlimit(Resource::Memlock).current {
-            None => assert_eq!(lock_pages(), Locked::All),
-            Some(_) => {
-                assert_eq!(lock_limit_too_small().is_some(), lock_pages() == Locked::Nothing)
-            }
+    fn pages_are_locked_within_the_limit() {
+        let keys = vec![0_u8; 64 << 10];
+        let limit = getrlimit(Resource::Memlock).current;
+        assert_eq!(lock(keys.as_ptr_range()), limit.is_none_or(|limit| limit >= 1 << 20));
+    }
+
+    /// In a process of its own: it holds for a whole process and cannot be taken back.
+    #[test]
+    fn a_hardened_process_dumps_no_core_and_cannot_be_traced() {
+        const INNER: &str = "OTR_TEST_HARDENED";
+        const TEST: &str = "process::tests::a_hardened_process_dumps_no_core_and_cannot_be_traced";
+        if std::env::var_os(INNER).is_none() {
+            let mut inner = Command::new(std::env::current_exe().unwrap());
+            let output = inner.args(["--exact", TEST]).env(INNER, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
         }
+        harden();
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior().unwrap(),
+            rustix::process::DumpableBehavior::NotDumpable
+        );
+        // The shell's descriptors can still be taken, and pages locked.
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let number = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&reader)).unwrap();
+        crate::inherited::duplicate(number, crate::inherited::Use::Read).unwrap();
+        assert!(lock_pages() || lock_limit_too_small().is_some());
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        let locked: usize = locked.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(locked >= (STACK >> 10) || lock_limit_too_small().is_some(), "{locked}");
     }
 }

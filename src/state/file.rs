@@ -59,7 +59,7 @@ impl StateFile {
                 Ok(0) => return Err(self.damaged("is shorter than its size")),
                 Ok(count) => filled += count,
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(self.failed("read", error)),
+                Err(error) => return Err(self.failed("read the", error)),
             }
         }
         self.current = Some(opened);
@@ -71,7 +71,7 @@ impl StateFile {
         match rustix::fs::statat(&self.directory, self.path(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(self.current.as_ref().is_some_and(|file| is_same(&file.stat, &stat))),
             Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(self.failed("look at", error)),
+            Err(error) => Err(self.failed("look at the", error)),
         }
     }
 
@@ -105,7 +105,7 @@ impl StateFile {
         // The leftover of a replacement that was cut off holds keys as well.
         let leftover = self.discard(&self.unnamed());
         let state = self.discard(&self.path());
-        state.and(leftover).map_err(|error| self.failed("wipe", error))
+        state.and(leftover).map_err(|error| self.failed("wipe the", error))
     }
 
     fn store(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -119,10 +119,10 @@ impl StateFile {
             Err(error) => {
                 // Best effort: the next one to write here overwrites it first.
                 let _ = self.discard(&unnamed);
-                return Err(self.failed("store", error));
+                return Err(self.failed("store the", error));
             }
         }
-        self.settle(&self.directory).map_err(|error| self.failed("store", error))
+        self.settle(&self.directory).map_err(|error| self.failed("store the", error))
     }
 
     fn write_unnamed(&self, unnamed: &str, bytes: &[u8]) -> Result<Opened, Errno> {
@@ -179,7 +179,8 @@ impl StateFile {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.directory, self.path(), flags, Mode::empty()) {
             Ok(fd) => {
-                let stat = rustix::fs::fstat(&fd).map_err(|error| self.failed("read", error))?;
+                let stat =
+                    rustix::fs::fstat(&fd).map_err(|error| self.failed("read the", error))?;
                 Ok(Opened { fd, stat })
             }
             Err(Errno::NOENT) => {
@@ -190,7 +191,7 @@ impl StateFile {
             Err(Errno::LOOP | Errno::MLINK) => Err(self.damaged("is a symlink")),
             Err(Errno::ISDIR | Errno::NXIO) => Err(self.damaged("is not a regular file")),
             Err(Errno::ACCESS) => Err(self.damaged("may not be read and written by its owner")),
-            Err(error) => Err(self.failed("read", error)),
+            Err(error) => Err(self.failed("read the", error)),
         }
     }
 
