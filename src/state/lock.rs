@@ -35,12 +35,13 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::State => ".lock",
-            Self::Send => ".send",
-            Self::Receive => ".recv",
-        }
+    fn path(self, name: &Name) -> String {
+        let suffix = match self {
+            Self::State => "lock",
+            Self::Send => "send",
+            Self::Receive => "recv",
+        };
+        format!("{name}.{suffix}")
     }
 
     fn busy(self, name: &Name) -> Failure {
@@ -70,11 +71,15 @@ impl Held {
         purpose: Purpose,
         wait: Duration,
     ) -> Result<Self, Failure> {
+        let path = purpose.path(name);
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            match Self::attempt(directory, name, purpose) {
-                Ok(Some(held)) => return Ok(held),
+            match attempt(directory, &path) {
+                Ok(Some(file)) => {
+                    let (directory, name) = (Arc::clone(directory), name.clone());
+                    return Ok(Self { file, directory, name, purpose });
+                }
                 Ok(None) => {}
                 Err(error) => {
                     let what = format!("cannot lock session '{name}': {error}");
@@ -89,29 +94,33 @@ impl Held {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
 
-    fn attempt(
-        directory: &Arc<Directory>,
-        name: &Name,
-        purpose: Purpose,
-    ) -> Result<Option<Self>, Errno> {
-        let path = format!("{name}{}", purpose.suffix());
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(directory, &path, flags, Mode::RUSR | Mode::WUSR)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
-            Err(error) => return Err(error),
+/// One try: the locked file, or none if somebody else has it.
+fn attempt(directory: &Directory, path: &str) -> Result<Option<OwnedFd>, Errno> {
+    claim(directory, path, open(directory, path)?)
+}
+
+fn open(directory: &Directory, path: &str) -> Result<OwnedFd, Errno> {
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, path, flags, Mode::RUSR | Mode::WUSR)
+}
+
+fn claim(directory: &Directory, path: &str, file: OwnedFd) -> Result<Option<OwnedFd>, Errno> {
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK | Errno::INTR) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let locked = rustix::fs::fstat(&file)?;
+    match rustix::fs::statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) if named.st_ino == locked.st_ino && named.st_dev == locked.st_dev => {
+            Ok(Some(file))
         }
-        let locked = rustix::fs::fstat(&file)?;
-        match rustix::fs::statat(directory, &path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(named) if named.st_ino == locked.st_ino && named.st_dev == locked.st_dev => {}
-            // Removed between opening and locking.
-            Ok(_) | Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        Ok(Some(Self { file, directory: Arc::clone(directory), name: name.clone(), purpose }))
+        // Its name was taken from it between opening and locking.
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -119,9 +128,39 @@ impl Drop for Held {
     fn drop(&mut self) {
         // An empty file that stays behind does no harm, so neither result matters.
         if !self.directory.holds(&self.name) {
-            let path = format!("{}{}", self.name, self.purpose.suffix());
+            let path = self.purpose.path(&self.name);
             let _ = rustix::fs::unlinkat(&self.directory, path, AtFlags::empty());
         }
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::place::{Options, Search};
+    use super::*;
+
+    #[test]
+    fn a_lock_file_that_has_lost_its_name_is_no_lock() {
+        let closed = Permissions::from_mode(0o700);
+        let place = tempfile::Builder::new().permissions(closed).tempdir_in("/dev/shm").unwrap();
+        let options = Options { named: Some(place.path().to_owned()), allow_disk: false };
+        let name: Name = "ann".parse().unwrap();
+        let directory = Arc::new(Search::new(&options).make(&name).unwrap());
+        let acquire = || Held::acquire(&directory, &name, Purpose::State, Duration::ZERO).unwrap();
+
+        // Opened by two that wait, while the holder ends the session and removes the file.
+        let holder = acquire();
+        let [one, other] = [(); 2].map(|()| open(&directory, "ann.lock").unwrap());
+        drop(holder);
+        assert!(claim(&directory, "ann.lock", one).unwrap().is_none());
+        // The next one makes a file of its own, beside which the old one must not count either.
+        let next = acquire();
+        assert!(claim(&directory, "ann.lock", other).unwrap().is_none());
+        drop(next);
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }
 }
