@@ -5,6 +5,7 @@
 //! Neither part ever holds a secret, a packet's bytes, a token or an address.
 
 use std::borrow::Cow;
+use std::io;
 
 /// Exit codes; the numbers and names are a promise to scripts (`man otr`, "EXIT STATUS").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,8 @@ pub(crate) struct Failure {
     pub(crate) what: Cow<'static, str>,
     /// What to do about it; may be empty when `what` says it.
     pub(crate) hint: Cow<'static, str>,
+    /// Whether nobody reads our output any more: the process then ends as by SIGPIPE.
+    pub(crate) broken_pipe: bool,
 }
 
 impl Failure {
@@ -82,6 +85,23 @@ impl Failure {
         what: impl Into<Cow<'static, str>>,
         hint: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, what: what.into(), hint: hint.into() }
+        Self { code, what: what.into(), hint: hint.into(), broken_pipe: false }
+    }
+
+    /// Writing to stdout failed.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        let what = format!("cannot write to stdout: {error}");
+        Self { broken_pipe, ..Self::new(Code::Failed, what, "") }
+    }
+
+    /// Reading stdin failed.
+    pub(crate) fn input(error: &io::Error) -> Self {
+        Self::new(Code::Failed, format!("cannot read stdin: {error}"), "")
+    }
+
+    /// The system gave no randomness: nothing may be sealed.
+    pub(crate) fn no_randomness() -> Self {
+        Self::new(Code::Failed, "the system gave no randomness", "nothing was sent")
     }
 }

@@ -1,8 +1,34 @@
 //! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
 
-#[allow(dead_code, reason = "the commands that use it come next")]
+mod cli;
+mod commands;
 mod failure;
-#[allow(dead_code, reason = "the commands that use it come next")]
+mod inherited;
+mod process;
+mod randomness;
+mod state;
 mod ui;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use commands::Context;
+use ui::speak::Voice;
+
+fn main() -> ExitCode {
+    process::harden();
+    let cli = Cli::parse();
+    let voice = Voice::new(cli.common.quiet, cli.common.verbose, cli.common.json);
+    match commands::run(&Context::new(cli.common, voice), cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            if failure.broken_pipe {
+                process::end_by_broken_pipe();
+            }
+            voice.fail(&failure);
+            ExitCode::from(failure.code as u8)
+        }
+    }
+}

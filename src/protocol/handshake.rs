@@ -151,6 +151,12 @@ impl Inviting {
         &self.invite
     }
 
+    /// The token, 32 bytes, under which the reply is collected. Secret: whoever has it can take the
+    /// reply away.
+    pub fn reply_token(&self) -> &[u8; 32] {
+        self.reply_token.bytes()
+    }
+
     /// Unix seconds at which the invite was made.
     pub fn created(&self) -> u64 {
         self.created

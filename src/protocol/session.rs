@@ -182,6 +182,7 @@ impl Session {
     }
 
     /// Opens `packet` in place and says what it holds. Nothing changes before [`Session::accept`].
+    /// While the caller is `writing` one message out, parts of others are held.
     ///
     /// # Errors
     /// [`Refusal`]; after [`Refusal::CommitmentBroken`] the session must be ended.
@@ -189,6 +190,7 @@ impl Session {
         &self,
         lookahead: &mut Lookahead,
         packet: &mut [u8],
+        writing: Option<u64>,
     ) -> Result<Outcome, Refusal> {
         packet::size_class(packet.len()).ok_or(Refusal::Size)?;
         let mut address = [0; ADDRESS];
@@ -196,7 +198,7 @@ impl Session {
         let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
         let packet_hash = self.collects.then(|| primitives::sha256(&[packet]));
         let opened = self.ratchet.open(at, packet)?;
-        let verdict = self.judge(at, packet);
+        let verdict = self.judge(at, packet, writing);
         let (frames, verdict) = match verdict {
             Ok((frames, Verdict::Hold)) => {
                 opened.body_key.close(packet);
@@ -225,7 +227,12 @@ impl Session {
         })))
     }
 
-    fn judge(&self, at: Position, packet: &[u8]) -> Result<(Frames, Verdict), Refusal> {
+    fn judge(
+        &self,
+        at: Position,
+        packet: &[u8],
+        writing: Option<u64>,
+    ) -> Result<(Frames, Verdict), Refusal> {
         let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
         self.judge_opening(at, &frames)?;
         let peer_is_inviter = self.role == Role::Responder;
@@ -234,7 +241,10 @@ impl Session {
             return Err(Refusal::Verify);
         }
         let verdict = match &frames.data {
-            Some(data) => self.inbox.judge(data).map_err(|_| Refusal::Part)?,
+            Some(data) => match self.inbox.judge(data).map_err(|_| Refusal::Part)? {
+                Verdict::Take if writing.is_some_and(|one| one != data.message) => Verdict::Hold,
+                verdict => verdict,
+            },
             None => Verdict::Take,
         };
         Ok((frames, verdict))
@@ -521,6 +531,11 @@ pub fn nothing_frames() -> Vec<u8> {
 
 /// What a person or a script may ask about a session. Nothing here is secret, but it is private.
 impl Session {
+    /// Whether both are states of one conversation, however far apart.
+    pub fn is_same_conversation(&self, other: &Self) -> bool {
+        self.role == other.role && primitives::equal(self.words.bytes(), other.words.bytes())
+    }
+
     /// Which side this is.
     pub fn role(&self) -> Role {
         self.role
@@ -600,6 +615,12 @@ impl Session {
     /// Takes out the keys that leave with a discard: `token ‖ packet hash ‖ key`.
     pub fn take_collected(&mut self) -> Vec<[u8; 96]> {
         self.reveals.take_collected()
+    }
+
+    /// The tokens, 32 bytes each, of the packets that may come next: `count` of the current chain,
+    /// and as many of the next one while the peer can have one. Secret.
+    pub fn expected_tokens(&self, count: u32) -> Vec<Vec<u8>> {
+        self.ratchet.expected_tokens(count)
     }
 
     /// From now on packets lie in a postbox, and published keys leave with their discard alone.

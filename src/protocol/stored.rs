@@ -60,19 +60,37 @@ impl From<Malformed> for StoredError {
     }
 }
 
-impl Stored {
-    /// The bytes, in a buffer that is wiped when dropped and never had to grow.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+impl Stage {
+    /// The bytes of a state file, in a buffer that is wiped when dropped and never had to grow.
+    pub fn to_bytes(&self, frozen: bool) -> Zeroizing<Vec<u8>> {
         let mut count = Count::default();
-        self.write(&mut count);
+        self.write(frozen, &mut count);
         let mut bytes = Zeroizing::new(Vec::with_capacity(count.0 + CHECK));
-        self.write(&mut *bytes);
+        self.write(frozen, &mut *bytes);
         let check = primitives::sha256(&[labels::STATE, &bytes]);
         bytes.put(&check);
         bytes
     }
 
-    /// Reads what [`Stored::to_bytes`] wrote.
+    fn write(&self, frozen: bool, out: &mut dyn Sink) {
+        out.put(MAGIC);
+        out.u8(VERSION);
+        out.flag(frozen);
+        match self {
+            Self::Inviting(inviting) => {
+                out.u8(0);
+                inviting.write(out);
+            }
+            Self::Session(session) => {
+                out.u8(1);
+                session.write(out);
+            }
+        }
+    }
+}
+
+impl Stored {
+    /// Reads what [`Stage::to_bytes`] wrote.
     ///
     /// # Errors
     /// [`StoredError`].
@@ -97,22 +115,6 @@ impl Stored {
         };
         reader.end()?;
         Ok(Self { frozen, stage })
-    }
-
-    fn write(&self, out: &mut dyn Sink) {
-        out.put(MAGIC);
-        out.u8(VERSION);
-        out.flag(self.frozen);
-        match &self.stage {
-            Stage::Inviting(inviting) => {
-                out.u8(0);
-                inviting.write(out);
-            }
-            Stage::Session(session) => {
-                out.u8(1);
-                session.write(out);
-            }
-        }
     }
 }
 

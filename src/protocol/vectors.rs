@@ -156,7 +156,7 @@ impl Ends {
         let to = index(&event["to"]);
         let mut bytes = unhex(&packet["packet"]);
         let before = bytes.clone();
-        let outcome = self.ends[to].open(&mut self.lookaheads[to], &mut bytes).unwrap();
+        let outcome = self.ends[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
         match (outcome, event["result"].as_str().unwrap()) {
             (Outcome::Held { .. }, "held") => assert_eq!(bytes, before),
             (Outcome::Accepted(accepted), "accepted") => {
@@ -270,7 +270,7 @@ fn conversation_asleep_between_all_events() {
     for event in vector["events"].as_array().unwrap() {
         ends.run(&vector, event);
         ends.ends = ends.ends.map(|end| {
-            let bytes = Stored { frozen: false, stage: Stage::Session(Box::new(end)) }.to_bytes();
+            let bytes = Stage::Session(Box::new(end)).to_bytes(false);
             match Stored::from_bytes(&bytes).unwrap().stage {
                 Stage::Session(session) => *session,
                 Stage::Inviting(_) => panic!("it went to sleep as a session"),
@@ -292,7 +292,7 @@ fn forged_packets_are_refused_by_the_receiver() {
     for case in vector["cases"].as_array().unwrap() {
         for to in [0, 1] {
             let mut forged = unhex(&case["new_packet"]);
-            let outcome = ends.ends[to].open(&mut ends.lookaheads[to], &mut forged);
+            let outcome = ends.ends[to].open(&mut ends.lookaheads[to], &mut forged, None);
             assert_eq!(outcome.err(), Some(Refusal::NotOurs));
         }
     }
@@ -355,7 +355,7 @@ fn refused_packets() {
             let to = index(&case["to"]);
             assert_eq!(ends.ends[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
             let before = ends.ends[to].to_stored_bytes();
-            let refusal = ends.ends[to].open(&mut ends.lookaheads[to], &mut bytes).err();
+            let refusal = ends.ends[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
             assert!(refusal.is_some(), "{}", case["name"]);
             let ends_session = case.get("ends_session").is_some();
             assert_eq!(refusal == Some(Refusal::CommitmentBroken), ends_session, "{}", case["name"]);

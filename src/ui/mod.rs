@@ -5,5 +5,6 @@ pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod prompt;
 pub(crate) mod speak;
+pub(crate) mod stdio;
 pub(crate) mod terminal;
 pub(crate) mod units;

@@ -1,0 +1,133 @@
+//! The command line: one definition, from which parsing, `--help`, man pages and completions all
+//! come.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::commands::{close, expect, init, recv, respond, send};
+use crate::state::{Name, Numbers};
+use crate::ui::units;
+
+macro_rules! first_steps {
+    () => {
+        "\
+A conversation over any channel:
+  alice$ otr init > invite               bob$ otr respond < invite > reply
+  alice$ otr recv < reply
+  alice$ echo hello | otr send > packet  bob$ otr recv < packet
+  alice$ otr close > last                bob$ otr recv < last
+Both ends on one machine: -s alice, -s bob. The whole tour: otr demo"
+    };
+}
+
+const LONG_HELP: &str = concat!(
+    first_steps!(),
+    "
+
+Exit status:
+   0  ok                 4  refused            8  nothing_yet       12  expired
+   1  failed             5  not_authentic      9  postbox           13  exists
+   2  usage              6  cut_short         10  full              14  not_ready
+   3  no_session         7  closed            11  unsafe_state      15  busy"
+);
+
+/// Off-the-record conversations for the Unix pipe
+#[derive(Parser)]
+#[command(
+    name = "otr",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = first_steps!(),
+    after_long_help = LONG_HELP,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args)]
+pub(crate) struct Common {
+    /// Session to use: letters, digits, '.', '_', '-'; at most 64
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "OTR_SESSION",
+        default_value = "default"
+    )]
+    pub(crate) session: Name,
+
+    /// Directory of the sessions, used or refused; without it the first fit place in memory
+    #[arg(long, global = true, value_name = "DIR", env = "OTR_DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Keep no file: read the state from descriptor IN, write each new one to OUT
+    ///
+    /// The state is a line `otr1s:…`; the last whole line written to OUT counts. It holds every
+    /// secret of the session.
+    #[arg(long, global = true, value_name = "IN,OUT", conflicts_with = "dir")]
+    pub(crate) state_fd: Option<Numbers>,
+
+    /// Let sessions lie on a disk, where wiping does not wipe; warned of each time
+    #[arg(long, global = true)]
+    pub(crate) allow_disk: bool,
+
+    /// How long to wait while another otr holds the session
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    pub(crate) lock_wait: Duration,
+
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Say more of what is done, never a secret
+    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// Write for programs: JSON on stdout where there is something to tell, errors as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// One file in `commands/` each.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Begin a session: write an invite
+    Init(init::Args),
+    /// Answer an invite: read it, write a reply
+    Respond(respond::Args),
+    /// Send stdin as one message: write packets
+    Send(send::Args),
+    /// Take packets, or the reply, from stdin: write what they say
+    Recv(recv::Args),
+    /// End a session: tell the other side, publish the MAC keys, wipe everything
+    Close(close::Args),
+    /// Write the tokens under which the next packets can be collected from a postbox
+    Expect(expect::Args),
+}
+
+/// How packets are written.
+#[derive(Args)]
+pub(crate) struct Form {
+    /// Write packets as bytes instead of lines of text
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// Break lines after so many columns, at least 32 (for mail: 76)
+    #[arg(long, value_name = "COLUMNS", conflicts_with = "raw", value_parser = wrap)]
+    pub(crate) wrap: Option<otr::armor::Wrap>,
+}
+
+pub(crate) fn wrap(text: &str) -> Result<otr::armor::Wrap, &'static str> {
+    let columns = text.parse().ok().and_then(otr::armor::Wrap::new);
+    columns.ok_or("use a number of columns from 32 on")
+}

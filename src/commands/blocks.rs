@@ -1,0 +1,123 @@
+//! A long message as blocks of one large packet each, read beside the sealing.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+use otr::protocol::packet::{K_MAX, size};
+use zeroize::Zeroizing;
+
+/// How many blocks are read ahead: one being filled, one waiting.
+const AHEAD: usize = 1;
+
+/// A packet's buffer with room for the lead byte of a raw stream before it.
+pub(crate) const FRAMED: usize = 1 + size(K_MAX);
+
+/// A part of the message, in the buffer of the packet that it will be.
+pub(crate) struct Block {
+    /// One byte of room, then the packet.
+    pub(crate) framed: Zeroizing<Vec<u8>>,
+    /// Bytes of text, from where the reader was told to put it.
+    pub(crate) length: usize,
+    /// Whether the message ends with it.
+    pub(crate) last: bool,
+}
+
+/// Where text goes in a packet: offset and room.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) start: usize,
+    pub(crate) room: usize,
+}
+
+/// Cuts an input into blocks. A block is given out once it is known whether anything follows it.
+struct Cutter<R> {
+    input: R,
+    layout: Layout,
+    begun: Option<Block>,
+}
+
+impl<R: Read> Cutter<R> {
+    fn next(&mut self, spare: &mut dyn FnMut() -> Zeroizing<Vec<u8>>) -> io::Result<Option<Block>> {
+        let mut block = match self.begun.take() {
+            Some(block) if block.last => return Ok(Some(block)),
+            Some(block) => block,
+            None => Block { framed: spare(), length: 0, last: false },
+        };
+        self.fill(&mut block, self.layout.room)?;
+        if block.length < self.layout.room {
+            block.last = true;
+            return Ok(Some(block));
+        }
+        let mut following = Block { framed: spare(), length: 0, last: false };
+        self.fill(&mut following, 1)?;
+        block.last = following.length == 0;
+        if !block.last {
+            self.begun = Some(following);
+        }
+        Ok(Some(block))
+    }
+
+    /// Reads until the block holds at least `enough` bytes, or the input ends.
+    fn fill(&mut self, block: &mut Block, enough: usize) -> io::Result<()> {
+        let start = 1 + self.layout.start;
+        let room = &mut block.framed[start..start + self.layout.room];
+        while block.length < enough {
+            match self.input.read(&mut room[block.length..]) {
+                Ok(0) => break,
+                Ok(count) => block.length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The blocks of one message.
+pub(crate) struct Blocks {
+    blocks: Receiver<io::Result<Block>>,
+    buffers: Sender<Zeroizing<Vec<u8>>>,
+}
+
+impl Blocks {
+    /// Starts reading `input`.
+    pub(crate) fn read(input: impl Read + Send + 'static, layout: Layout) -> Self {
+        let (to_us, blocks) = sync_channel(AHEAD);
+        let (buffers, from_us) = channel();
+        thread::spawn(move || {
+            let cutter = Cutter { input, layout, begun: None };
+            read_all(cutter, &to_us, &from_us);
+        });
+        Self { blocks, buffers }
+    }
+
+    /// The next block.
+    pub(crate) fn next(&mut self) -> io::Result<Block> {
+        let gone = || Err(io::Error::other("the reading thread has ended"));
+        self.blocks.recv().unwrap_or_else(|_| gone())
+    }
+
+    /// Takes a block's buffer back for a later one.
+    pub(crate) fn recycle(&mut self, buffer: Zeroizing<Vec<u8>>) {
+        // The reading thread may have come to the end.
+        drop(self.buffers.send(buffer));
+    }
+}
+
+fn read_all<R: Read>(
+    mut cutter: Cutter<R>,
+    to_sealer: &SyncSender<io::Result<Block>>,
+    buffers: &Receiver<Zeroizing<Vec<u8>>>,
+) {
+    let mut spare =
+        || buffers.try_recv().unwrap_or_else(|_| Zeroizing::new(vec![0; FRAMED]));
+    loop {
+        let block = cutter.next(&mut spare).transpose();
+        let Some(block) = block else { return };
+        let ended = !matches!(&block, Ok(block) if !block.last);
+        if to_sealer.send(block).is_err() || ended {
+            return;
+        }
+    }
+}

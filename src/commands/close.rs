@@ -1,0 +1,108 @@
+//! `otr close`: tells the other side, publishes the MAC keys, wipes whatever happens.
+
+use std::sync::Arc;
+
+use otr::protocol::packet::K_MIN;
+use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::session::{Session, close_frames};
+use otr::protocol::stored::Stage;
+
+use super::emit::Emitter;
+use super::held::parse_even_frozen;
+use super::send::{no_number, not_sealed};
+use super::Context;
+use crate::cli::Form;
+use crate::failure::Failure;
+use crate::randomness::System;
+use crate::state::{Search, Store};
+use crate::ui::speak::warn;
+
+/// `otr close`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Tell nobody and publish nothing: only wipe
+    #[arg(long)]
+    silent: bool,
+
+    /// Wipe every session at once, telling nobody
+    #[arg(long, conflicts_with_all = ["silent", "raw", "wrap", "state_fd"])]
+    all: bool,
+
+    #[command(flatten)]
+    form: Form,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if args.all {
+        return wipe_all(context);
+    }
+    let mut store = context.open()?;
+    // A terminal that cannot take the last packets does not keep the session alive.
+    let emitter = Emitter::new(&args.form);
+    let lock = store.lock_state(context.lock_wait)?;
+    let last = match store.load(&lock).and_then(|bytes| parse_even_frozen(&bytes)) {
+        Ok(stored) if !args.silent && !stored.frozen => last_packets(stored.stage),
+        Ok(_) => Ok(Last::default()),
+        Err(failure) => Err(failure),
+    };
+    // The state that holds the keys is gone before the packet that uses them is out.
+    store.wipe(&lock)?;
+    drop(lock);
+    let last = last.map_err(|failure| told_nobody(&failure))?;
+    emitter?.packets(&last.keys, &last.packets)
+}
+
+/// What goes out at the end.
+#[derive(Default)]
+struct Last {
+    keys: Vec<[u8; PUBLISHED_KEY]>,
+    packets: Vec<Vec<u8>>,
+}
+
+fn last_packets(stage: Stage) -> Result<Last, Failure> {
+    let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
+    let keys = session.take_published();
+    let packets = if session.peer_closed() { Vec::new() } else { vec![farewell(&mut session)?] };
+    Ok(Last { keys, packets })
+}
+
+fn farewell(session: &mut Session) -> Result<Vec<u8>, Failure> {
+    let frames = close_frames(session.sent());
+    let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
+    reservation.seal_frames(K_MIN, &frames, &mut System).map_err(not_sealed)
+}
+
+fn told_nobody(failure: &Failure) -> Failure {
+    let what = format!("wiped, but the other side was not told: {}", failure.what);
+    Failure::new(failure.code, what, "tell it in another way")
+}
+
+fn wipe_all(context: &Context) -> Result<(), Failure> {
+    let mut wiped = 0;
+    let mut failed = None;
+    for directory in Search::new(&context.options).all()? {
+        let directory = Arc::new(directory);
+        for name in directory.sessions()? {
+            let mut store = Store::in_directory(Arc::clone(&directory), &name);
+            // Panic waits for nobody: what another process has in hand it may still write, so the
+            // lock is asked for, but not for long.
+            let result = store
+                .lock_state(context.lock_wait)
+                .and_then(|lock| store.wipe(&lock));
+            match result {
+                Ok(()) => wiped += 1,
+                Err(failure) => {
+                    warn(format_args!("session '{name}' is not wiped: {}", failure.what));
+                    failed = Some(failure.code);
+                }
+            }
+        }
+    }
+    match failed {
+        Some(code) => Err(Failure::new(code, "not every session was wiped", "try again")),
+        None => {
+            context.voice.say(format_args!("{wiped} wiped"));
+            Ok(())
+        }
+    }
+}

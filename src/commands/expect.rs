@@ -1,0 +1,63 @@
+//! `otr expect`: the tokens under which the next packets can be collected from a postbox, and what
+//! may be discarded there, for those who bring their own curl.
+
+use std::io::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use otr::protocol::stored::Stage;
+use zeroize::Zeroizing;
+
+use super::Context;
+use super::held::Held;
+use crate::failure::Failure;
+use crate::ui::{stdio, terminal};
+
+/// `otr expect`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write what may be discarded by now, with the MAC keys to be published:
+    /// token, packet hash and key, 96 bytes each
+    #[arg(long)]
+    spent: bool,
+
+    /// Tokens for so many packets ahead
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    count: u32,
+
+    /// Write bytes instead of lines of base64url
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if args.raw {
+        terminal::refuse_binary()?;
+    }
+    let mut store = context.open()?;
+    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let records: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(match &mut held.stage {
+        Stage::Inviting(_) if args.spent => Vec::new(),
+        Stage::Inviting(inviting) => vec![inviting.reply_token().to_vec()],
+        Stage::Session(session) => {
+            session.collect_from_postbox();
+            if args.spent {
+                session.take_collected().iter().map(|record| record.to_vec()).collect()
+            } else {
+                session.expected_tokens(args.count)
+            }
+        }
+    });
+    // Stored first: what is told is told once, and from now on keys leave this way alone.
+    held.keep()?;
+    let mut out = Zeroizing::new(Vec::new());
+    for record in records.iter() {
+        if args.raw {
+            out.extend_from_slice(record);
+        } else {
+            out.extend_from_slice(URL_SAFE_NO_PAD.encode(record).as_bytes());
+            out.push(b'\n');
+        }
+    }
+    stdio::output()?.write_all(&out).map_err(|error| Failure::output(&error))
+}

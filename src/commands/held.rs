@@ -1,0 +1,95 @@
+//! A session in hand: locked, loaded, and stored back before the lock is let go.
+
+use std::time::Duration;
+
+use otr::protocol::session::Session;
+use otr::protocol::stored::{Stage, Stored, StoredError};
+use zeroize::Zeroizing;
+
+use crate::failure::{Code, Failure};
+use crate::state::{StateLock, Store};
+
+/// The stored state while nobody else can read or replace it.
+pub(crate) struct Held<'a> {
+    pub(crate) store: &'a mut Store,
+    lock: StateLock,
+    pub(crate) stage: Stage,
+}
+
+/// Reads a state's bytes.
+///
+/// # Errors
+/// 11 where they are damaged or of another version, 14 where the session is frozen.
+pub(crate) fn parse(bytes: &Zeroizing<Vec<u8>>) -> Result<Stage, Failure> {
+    let stored = parse_even_frozen(bytes)?;
+    if stored.frozen {
+        let hint = "use it there, or thaw it here with 'otr export --undo'";
+        return Err(Failure::new(Code::NotReady, "the session was exported and is frozen here", hint));
+    }
+    Ok(stored.stage)
+}
+
+/// As [`parse`], for the commands that move sessions.
+pub(crate) fn parse_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Failure> {
+    Stored::from_bytes(bytes).map_err(|error| match error {
+        StoredError::Damaged => Failure::new(
+            Code::UnsafeState,
+            "the state is damaged",
+            "its keys are lost: wipe it with 'otr close' and begin a new session",
+        ),
+        StoredError::Version(version) => Failure::new(
+            Code::UnsafeState,
+            format!("the state is of version {version}, which this otr does not know"),
+            "use the otr that made it",
+        ),
+    })
+}
+
+impl<'a> Held<'a> {
+    /// Locks and loads.
+    pub(crate) fn take(store: &'a mut Store, wait: Duration) -> Result<Self, Failure> {
+        let lock = store.lock_state(wait)?;
+        let stage = parse(&store.load(&lock)?)?;
+        Ok(Self { store, lock, stage })
+    }
+
+    /// The session, whose handshake must be done.
+    pub(crate) fn session(&mut self) -> Result<&mut Session, Failure> {
+        match &mut self.stage {
+            Stage::Session(session) => Ok(session),
+            Stage::Inviting(_) => Err(no_reply_yet()),
+        }
+    }
+
+    /// Stores what was changed, and lets the lock go.
+    pub(crate) fn keep(self) -> Result<(), Failure> {
+        self.store.replace(&self.lock, &self.stage.to_bytes(false))
+    }
+
+    /// Stores `stage` in place of what was loaded; the lock stays.
+    pub(crate) fn keep_and_hold(&mut self, stage: Stage) -> Result<(), Failure> {
+        self.store.replace(&self.lock, &stage.to_bytes(false))?;
+        self.stage = stage;
+        Ok(())
+    }
+
+    /// Ends the session: its state is overwritten and removed.
+    pub(crate) fn wipe(self) -> Result<(), Failure> {
+        self.store.wipe(&self.lock)
+    }
+}
+
+/// The handshake waits for the other side.
+pub(crate) fn no_reply_yet() -> Failure {
+    Failure::new(
+        Code::NotReady,
+        "no reply to the invite yet",
+        "feed it to 'otr recv', or show the invite again with 'otr init --again'",
+    )
+}
+
+/// Stores a new session.
+pub(crate) fn create(store: &mut Store, wait: Duration, stage: &Stage) -> Result<(), Failure> {
+    let lock = store.lock_state(wait)?;
+    store.create(&lock, &stage.to_bytes(false))
+}

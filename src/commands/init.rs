@@ -1,0 +1,70 @@
+//! `otr init`: a new session as the inviting side.
+
+use std::time::Duration;
+
+use otr::protocol::handshake::{Inviting, InvitingError};
+use otr::protocol::stored::Stage;
+
+use super::emit::Emitter;
+use super::held::{Held, create};
+use super::{Context, now};
+use crate::cli::Form;
+use crate::failure::{Code, Failure};
+use crate::randomness::System;
+use crate::state::{Store, advice};
+use crate::ui::speak::warn;
+use crate::ui::units;
+
+/// `otr init`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Refuse replies to an invite that the other side read later than this
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "again")]
+    expires: Option<Duration>,
+
+    /// Write the same invite once more; until it is answered
+    #[arg(long)]
+    again: bool,
+
+    /// Break lines after so many columns, at least 32 (for mail: 76)
+    #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
+    wrap: Option<otr::armor::Wrap>,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let mut emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;
+    if args.again {
+        return emitter.invite(&waiting_invite(context)?);
+    }
+    let mut store = context.prepare()?;
+    let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
+    let inviting = Inviting::new("", expires, now(), &mut System).map_err(|error| match error {
+        InvitingError::PostboxTooLong => {
+            Failure::new(Code::Usage, "the postbox's address is too long", "")
+        }
+        InvitingError::NoRandomness => Failure::no_randomness(),
+    })?;
+    let invite = inviting.invite().to_vec();
+    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
+    warn_of_logout(&store);
+    emitter.invite(&invite)
+}
+
+fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
+    let mut store = context.open()?;
+    match Held::take(&mut store, context.lock_wait)?.stage {
+        Stage::Inviting(inviting) => Ok(inviting.invite().to_vec()),
+        Stage::Session(_) => Err(Failure::new(
+            Code::Refused,
+            "the invite was answered, and serves once",
+            "begin another session with 'otr -s NAME init'",
+        )),
+    }
+}
+
+/// Says so where the session will not outlive the login.
+pub(super) fn warn_of_logout(store: &Store) {
+    if store.directory().is_some_and(advice::logout_erases) {
+        warn(advice::LOGOUT.trim_start_matches("otr: "));
+    }
+}

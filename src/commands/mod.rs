@@ -1,0 +1,82 @@
+//! The subcommands: one file each, a short story in the user's order of events.
+
+mod blocks;
+pub(crate) mod close;
+mod emit;
+pub(crate) mod expect;
+mod held;
+pub(crate) mod init;
+pub(crate) mod recv;
+pub(crate) mod respond;
+pub(crate) mod send;
+mod source;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::cli::{Command, Common};
+use crate::failure::Failure;
+use crate::state::{Name, Numbers, Options, Store};
+use crate::ui::speak::{Voice, warn};
+
+/// What all commands know: which session, where it lies, how to speak.
+pub(crate) struct Context {
+    pub(crate) name: Name,
+    pub(crate) options: Options,
+    pub(crate) state_fd: Option<Numbers>,
+    pub(crate) lock_wait: Duration,
+    pub(crate) json: bool,
+    pub(crate) voice: Voice,
+}
+
+impl Context {
+    pub(crate) fn new(common: Common, voice: Voice) -> Self {
+        Self {
+            name: common.session,
+            options: Options { named: common.dir, allow_disk: common.allow_disk },
+            state_fd: common.state_fd,
+            lock_wait: common.lock_wait,
+            json: common.json,
+            voice,
+        }
+    }
+
+    /// The store of the session, which must exist.
+    fn open(&self) -> Result<Store, Failure> {
+        match self.state_fd {
+            Some(numbers) => Store::from_descriptors(numbers),
+            None => Store::open(&self.options, &self.name).inspect(warn_of_disk),
+        }
+    }
+
+    /// The store of a session that is to be made.
+    fn prepare(&self) -> Result<Store, Failure> {
+        match self.state_fd {
+            Some(numbers) => Store::from_descriptors(numbers),
+            None => Store::prepare(&self.options, &self.name).inspect(warn_of_disk),
+        }
+    }
+}
+
+fn warn_of_disk(store: &Store) {
+    if let Some(path) = store.on_disk() {
+        let path = path.display();
+        warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+    }
+}
+
+/// Unix seconds.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}
+
+/// Runs one command; its exit code where that is not an error.
+pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Init(args) => init::run(context, &args).map(|()| 0),
+        Command::Respond(args) => respond::run(context, &args).map(|()| 0),
+        Command::Send(args) => send::run(context, &args).map(|()| 0),
+        Command::Recv(args) => recv::run(context, &args),
+        Command::Close(args) => close::run(context, &args).map(|()| 0),
+        Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+    }
+}

@@ -1,0 +1,377 @@
+//! The session's side of `recv`: packets are opened on a working copy, their text goes out, and
+//! only then the stored state follows, even if a `send` has moved it on meanwhile.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use otr::armor::encode;
+use otr::protocol::handshake::ReplyError;
+use otr::protocol::lookahead::Lookahead;
+use otr::protocol::reply::REPLY;
+use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
+use otr::protocol::skipped::Position;
+use otr::protocol::stored::Stage;
+
+use super::Args;
+use super::delivery::{Delivery, Piece};
+use super::outcome::Outcome;
+use crate::commands::held::{Held, no_reply_yet, parse};
+use crate::commands::source::Source;
+use crate::commands::{Context, now};
+use crate::failure::{Code, Failure};
+use crate::state::{RoleLock, Store};
+
+/// Bytes of later parts that are held while the part before them has not come.
+const HELD_MAX: usize = 64 << 20;
+
+/// What happened to the working copy since it was stored, to be done again on a state that a
+/// `send` has moved on.
+enum Change {
+    Accepted(Box<Accepted>),
+    GivenUp(u64),
+}
+
+/// A later part that came first.
+struct HeldPacket {
+    packet: Vec<u8>,
+    message: u64,
+    at: Position,
+}
+
+/// The receiving half of a session, for one command.
+pub(super) struct Intake<'a> {
+    context: &'a Context,
+    store: Store,
+    _receiver: RoleLock,
+    stage: Stage,
+    lookahead: Lookahead,
+    look_ahead: u32,
+    changes: Vec<Change>,
+    /// Opened packets whose text waits to be written.
+    opened: Vec<Vec<u8>>,
+    held: Vec<HeldPacket>,
+    reveal: Option<PathBuf>,
+}
+
+impl<'a> Intake<'a> {
+    /// Loads the session, and becomes its one receiver.
+    pub(super) fn open(context: &'a Context, args: &Args) -> Result<Self, Failure> {
+        let mut store = context.open()?;
+        let receiver = store.lock_receiver(context.lock_wait)?;
+        let mut held = Held::take(&mut store, context.lock_wait)?;
+        if let Ok(session) = held.session() {
+            // Not stored by itself: with the first packet.
+            session.expire(now());
+        }
+        let stage = held.stage;
+        Ok(Self {
+            context,
+            store,
+            _receiver: receiver,
+            stage,
+            lookahead: Lookahead::new(args.look_ahead),
+            look_ahead: args.look_ahead,
+            changes: Vec::new(),
+            opened: Vec::new(),
+            held: Vec::new(),
+            reveal: args.reveal.clone(),
+        })
+    }
+
+    /// The session as it is by now, if the handshake is done.
+    pub(super) fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Session(session) => Some(session),
+            Stage::Inviting(_) => None,
+        }
+    }
+
+    /// Takes the reply to the invite, and stores the session that it opens.
+    pub(super) fn reply(&mut self, reply: &[u8], outcome: &mut Outcome) -> Result<(), Failure> {
+        let inviting = match &self.stage {
+            Stage::Inviting(inviting) => inviting,
+            Stage::Session(session) if session.role() == Role::Responder => {
+                outcome.refuse("a reply: it is for the side that made the invite");
+                return Ok(());
+            }
+            Stage::Session(_) => {
+                outcome.refuse("a reply: the invite was answered already");
+                return Ok(());
+            }
+        };
+        match inviting.accept(reply, now()) {
+            Ok(session) => {
+                let stage = Stage::Session(Box::new(session));
+                let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
+                if matches!(held.stage, Stage::Session(_)) {
+                    let hint = "look at it with 'otr status'";
+                    return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
+                }
+                held.keep_and_hold(stage)?;
+                self.stage = held.stage;
+                outcome.replied = true;
+            }
+            Err(ReplyError::Junk) => outcome.refuse("a reply to another invite, or a damaged one"),
+            Err(ReplyError::Bad) => {
+                outcome.refuse("a reply that holds the invite's key and does not fit it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a packet: its text, if it is due, goes into `delivery`.
+    pub(super) fn packet(
+        &mut self,
+        packet: Vec<u8>,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        if matches!(self.stage, Stage::Inviting(_)) {
+            // A raw reply looks like any packet of its size.
+            if packet.len() == REPLY {
+                return self.reply(&packet, outcome);
+            }
+            return Err(no_reply_yet());
+        }
+        if delivery.is_done() {
+            outcome.left += 1;
+            return Ok(());
+        }
+        if self.try_packet(packet, delivery, outcome)? {
+            self.try_held(delivery, outcome)?;
+            self.give_up_hopeless(delivery, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the packet was accepted.
+    fn try_packet(
+        &mut self,
+        mut packet: Vec<u8>,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<bool, Failure> {
+        let Stage::Session(session) = &mut self.stage else { return Ok(false) };
+        let opened = session.open(&mut self.lookahead, &mut packet, delivery.writing());
+        match opened {
+            Ok(Opened::Accepted(accepted)) => {
+                delivery.check(&accepted)?;
+                let effects = session
+                    .accept(&mut self.lookahead, &accepted, now())
+                    .map_err(|_| changed_meanwhile())?;
+                outcome.packets += 1;
+                outcome.lost += effects.lost.fell_out + effects.lost.given_up;
+                for message in effects.cut {
+                    outcome.cut.push(message);
+                    delivery.cut(message);
+                }
+                outcome.closed |= accepted.frames.close.is_some();
+                if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+                    outcome.whole += u64::from(data.end);
+                    delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
+                }
+                self.opened.push(packet);
+                self.changes.push(Change::Accepted(accepted));
+                Ok(true)
+            }
+            Ok(Opened::Held { message, at }) => {
+                self.hold(HeldPacket { packet, message, at }, delivery, outcome)?;
+                Ok(false)
+            }
+            Err(Refusal::CommitmentBroken) => {
+                Held::take(&mut self.store, self.context.lock_wait)?.wipe()?;
+                let hint = "the session has been ended; begin a new one over another channel";
+                Err(Failure::new(Code::NotAuthentic, "somebody is in between", hint))
+            }
+            Err(refusal) => {
+                outcome.refuse(reason(refusal));
+                Ok(false)
+            }
+        }
+    }
+
+    fn hold(
+        &mut self,
+        held: HeldPacket,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        if self.held.iter().any(|other| other.at == held.at) {
+            outcome.refuse("a packet that came twice");
+            return Ok(());
+        }
+        self.held.push(held);
+        while self.held.iter().map(|held| held.packet.len()).sum::<usize>() > HELD_MAX {
+            // What everything waits for will not be waited for any longer.
+            let oldest = self.held.first().map(|held| held.message);
+            let Some(message) = delivery.writing().or(oldest) else { break };
+            self.give_up(message, delivery, outcome);
+            self.try_held(delivery, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Tries the held parts again until none of them is due.
+    fn try_held(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Result<(), Failure> {
+        loop {
+            let mut progress = false;
+            let mut waiting = std::mem::take(&mut self.held);
+            waiting.sort_unstable_by_key(|held| held.at);
+            for held in waiting {
+                progress |= self.try_packet(held.packet, delivery, outcome)?;
+            }
+            if !progress {
+                return Ok(());
+            }
+        }
+    }
+
+    fn give_up_hopeless(
+        &mut self,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        loop {
+            let held: Vec<_> = self.held.iter().map(|held| (held.message, held.at)).collect();
+            let Some(session) = self.session() else { return Ok(()) };
+            let hopeless = session.hopeless(&held);
+            if hopeless.is_empty() {
+                return Ok(());
+            }
+            for message in hopeless {
+                self.give_up(message, delivery, outcome);
+            }
+            self.try_held(delivery, outcome)?;
+        }
+    }
+
+    fn give_up(&mut self, message: u64, delivery: &mut Delivery, outcome: &mut Outcome) {
+        if let Stage::Session(session) = &mut self.stage {
+            session.give_up(message);
+            self.changes.push(Change::GivenUp(message));
+            delivery.cut(message);
+            outcome.cut.push(message);
+        }
+    }
+
+    /// The input has ended: what is unfinished now stays so.
+    pub(super) fn finish(
+        &mut self,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        loop {
+            if delivery.is_done() {
+                outcome.left += self.held.len() as u64;
+                return Ok(());
+            }
+            self.try_held(delivery, outcome)?;
+            let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
+            let only_held = self.held.iter().map(|held| held.message);
+            let Some(message) = delivery
+                .writing()
+                .or_else(|| unfinished.into_iter().chain(only_held).min())
+            else {
+                return Ok(());
+            };
+            self.give_up(message, delivery, outcome);
+        }
+    }
+
+    /// Writes what was opened, then stores the state that forgets its keys.
+    pub(super) fn store(
+        &mut self,
+        delivery: &mut Delivery,
+        source: &mut Source,
+    ) -> Result<(), Failure> {
+        delivery.write(&self.opened, self.session())?;
+        for packet in self.opened.drain(..) {
+            source.recycle(packet);
+        }
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        let wait = self.context.lock_wait;
+        let revealed = self.store_changes(wait)?;
+        self.changes.clear();
+        if let (Some(path), false) = (&self.reveal, revealed.is_empty()) {
+            append(path, &revealed)?;
+        }
+        Ok(())
+    }
+
+    /// Stores the working copy, or its changes on top of what a `send` has stored meanwhile; the
+    /// keys to be published elsewhere, if that was asked for.
+    fn store_changes(&mut self, wait: Duration) -> Result<Vec<u8>, Failure> {
+        let lock = self.store.lock_state(wait)?;
+        if !self.store.is_current(&lock)? {
+            let stage = parse(&self.store.load(&lock)?)?;
+            self.stage = self.again(stage)?;
+        }
+        let mut revealed = Vec::new();
+        if let (Stage::Session(session), true) = (&mut self.stage, self.reveal.is_some()) {
+            for key in session.take_published() {
+                encode::key(&mut revealed, &key, None);
+            }
+        }
+        self.store.replace(&lock, &self.stage.to_bytes(false))?;
+        Ok(revealed)
+    }
+
+    /// Does the changes again on a state that was loaded anew.
+    fn again(&mut self, stage: Stage) -> Result<Stage, Failure> {
+        let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
+            return Err(changed_meanwhile());
+        };
+        if !session.is_same_conversation(ours) {
+            return Err(changed_meanwhile());
+        }
+        self.lookahead = Lookahead::new(self.look_ahead);
+        session.expire(now());
+        for change in &self.changes {
+            match change {
+                Change::Accepted(accepted) => {
+                    session
+                        .accept(&mut self.lookahead, accepted, now())
+                        .map_err(|_| changed_meanwhile())?;
+                }
+                Change::GivenUp(message) => session.give_up(*message),
+            }
+        }
+        Ok(Stage::Session(session))
+    }
+}
+
+fn changed_meanwhile() -> Failure {
+    let hint = "what was written may come once more; look at it with 'otr status'";
+    Failure::new(Code::Failed, "the session was changed by something else meanwhile", hint)
+}
+
+fn append(path: &PathBuf, lines: &[u8]) -> Result<(), Failure> {
+    let open = || -> std::io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    };
+    open().and_then(|mut file| file.write_all(lines)).map_err(|error| {
+        let what = format!("cannot write the MAC keys to {}: {error}", path.display());
+        Failure::new(Code::Failed, what, "these keys are not published")
+    })
+}
+
+/// Why a packet was refused, for a person.
+fn reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Size => "a packet of a wrong length",
+        Refusal::NotOurs => {
+            "a packet that is not expected: it was here before, or is of another session"
+        }
+        Refusal::Ratchet(_) => "a packet that does not open: it was changed on its way",
+        Refusal::Part => "a part of a message that was here before",
+        Refusal::Frames(_) | Refusal::Opening | Refusal::Verify | Refusal::CommitmentBroken => {
+            "a packet that breaks the protocol"
+        }
+    }
+}
+

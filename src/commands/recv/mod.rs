@@ -1,0 +1,133 @@
+//! `otr recv`: packets become text. It also takes the reply, and tells all of them apart by itself.
+//!
+//! ```text
+//! source → intake (opens on a working copy) → delivery (text out, flushed) → intake stores
+//! ```
+
+mod delivery;
+mod intake;
+mod outcome;
+
+use std::path::PathBuf;
+
+use otr::armor::Item;
+use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
+
+use super::Context;
+use super::source::{Source, widen_stdin};
+use crate::failure::{Code, Failure};
+use delivery::Delivery;
+use intake::Intake;
+use outcome::Outcome;
+
+/// `otr recv`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Put the message into FILE, which appears only when the message is complete
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["json", "null"])]
+    output: Option<PathBuf>,
+
+    /// Let --output replace a file that is there
+    #[arg(long, requires = "output")]
+    force: bool,
+
+    /// Write a NUL byte after each message
+    #[arg(long, conflicts_with = "json")]
+    null: bool,
+
+    /// Put the MAC keys to be published into FILE, at its end, instead of keeping them for 'send'
+    #[arg(long, value_name = "FILE")]
+    reveal: Option<PathBuf>,
+
+    /// Refuse input with anything but our lines in it
+    #[arg(long)]
+    strict: bool,
+
+    /// Expect packets up to so many numbers ahead
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = LOOK_AHEAD,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(LOOK_AHEAD_MAX))
+    )]
+    look_ahead: u32,
+}
+
+/// At least so many bytes of packets are opened before the state is stored, if they are at hand:
+/// storing after each small packet would cost more than opening it.
+const BATCH: usize = 1 << 20;
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let mut source = Source::stdin()?;
+    let mut delivery = Delivery::new(context, args)?;
+    let Some(mut items) = first_items(&mut source)? else {
+        return Err(Failure::new(Code::NothingYet, "stdin is empty", "give it packets or the reply"));
+    };
+    widen_stdin();
+    let mut intake = Intake::open(context, args)?;
+    let mut outcome = Outcome::default();
+    loop {
+        let mut taken = 0;
+        for item in items {
+            taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
+        }
+        strict(args, &source)?;
+        items = match source.items_at_hand()? {
+            Some(more) if taken < BATCH => more,
+            more => {
+                intake.store(&mut delivery, &mut source)?;
+                match more {
+                    Some(more) => more,
+                    None => match source.next_items()? {
+                        Some(more) => more,
+                        None => break,
+                    },
+                }
+            }
+        };
+    }
+    intake.finish(&mut delivery, &mut outcome)?;
+    intake.store(&mut delivery, &mut source)?;
+    outcome.foreign = source.foreign_lines();
+    outcome.tell(context.voice, intake.session())
+}
+
+/// The first read that brought items, or the input's end if none did; `None` where it is empty.
+fn first_items(source: &mut Source) -> Result<Option<Vec<Item>>, Failure> {
+    let first = source.next_items()?;
+    // The session is looked at only now: members of a pipeline start together.
+    Ok(match first {
+        Some(items) if items.is_empty() && source.is_empty() => None,
+        other => other,
+    })
+}
+
+fn strict(args: &Args, source: &Source) -> Result<(), Failure> {
+    if args.strict && source.other_lines() > 0 {
+        let hint = "nothing of this read was taken; leave out --strict to pass over such lines";
+        return Err(Failure::new(Code::Refused, "the input holds more than our lines", hint));
+    }
+    Ok(())
+}
+
+/// Takes one item; how many bytes of packet it was.
+fn take(
+    item: Item,
+    intake: &mut Intake<'_>,
+    delivery: &mut Delivery,
+    outcome: &mut Outcome,
+) -> Result<usize, Failure> {
+    match item {
+        Item::Packet(packet) => {
+            let length = packet.len();
+            intake.packet(packet, delivery, outcome)?;
+            return Ok(length);
+        }
+        Item::Reply(reply) => intake.reply(&reply, outcome)?,
+        Item::Invite(_) => outcome.refuse("an invite: answer it with 'otr respond'"),
+        // What the peer publishes of our packets is for the public, not for us.
+        Item::Key(_) => outcome.keys += 1,
+        Item::Damaged(damaged) => outcome.refuse(damaged.to_string()),
+    }
+    Ok(0)
+}

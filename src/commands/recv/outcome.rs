@@ -1,0 +1,131 @@
+//! What a run of `recv` brought: counted while it goes, told on stderr and as the exit code at the
+//! end.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use otr::protocol::session::Session;
+
+use crate::failure::{Code, Failure};
+use crate::ui::speak::{Voice, warn};
+
+/// How many different reasons for refusing are told apart before they are only counted.
+const REASONS: usize = 16;
+
+/// The counts.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Messages that came out whole.
+    pub(super) whole: u64,
+    /// Packets that were accepted.
+    pub(super) packets: u64,
+    /// Messages that were given up.
+    pub(super) cut: Vec<u64>,
+    /// Packets that can no longer be accepted.
+    pub(super) lost: u64,
+    /// Whether the reply to the invite was accepted.
+    pub(super) replied: bool,
+    /// Whether the peer's CLOSE came.
+    pub(super) closed: bool,
+    /// Published keys in the input.
+    pub(super) keys: u64,
+    /// Lines that are not ours.
+    pub(super) foreign: u64,
+    /// Packets that were not looked at, since the one message is whole.
+    pub(super) left: u64,
+    refused: u64,
+    reasons: BTreeMap<Cow<'static, str>, u64>,
+}
+
+impl Outcome {
+    /// Counts an item that was not accepted.
+    pub(super) fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
+        self.refused += 1;
+        let reason = reason.into();
+        if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
+    /// Says what there is to say; the exit code.
+    pub(super) fn tell(self, voice: Voice, session: Option<&Session>) -> Result<u8, Failure> {
+        for (reason, count) in &self.reasons {
+            match count {
+                1 => voice.say(format_args!("refused {reason}")),
+                _ => voice.say(format_args!("refused {reason} ({count} times)")),
+            }
+        }
+        if self.foreign > 0 {
+            voice.say(format_args!("passed over {} not ours", lines(self.foreign)));
+        }
+        if self.left > 0 {
+            warn(format_args!("{} left for another run: --output takes one message", packets(self.left)));
+        }
+        if self.lost > 0 {
+            warn(format_args!("{} can no longer be accepted", packets(self.lost)));
+        }
+        if self.replied {
+            voice.say("the session is open; nobody's identity was checked yet");
+        }
+        let missing = session.map(Session::missing).unwrap_or_default();
+        if !missing.is_empty() && (self.packets > 0 || self.closed) {
+            voice.say(format_args!("not here (yet): {}", messages(&missing)));
+        }
+        self.code(&missing)
+    }
+
+    fn code(self, missing: &[(u64, u64)]) -> Result<u8, Failure> {
+        if !self.cut.is_empty() {
+            let cut: Vec<(u64, u64)> = self.cut.iter().map(|number| (*number, *number)).collect();
+            let what = format!("{} ended before the end", messages(&cut));
+            return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
+        }
+        if self.closed && !missing.is_empty() {
+            let what = format!("the other side has closed, and {} did not come", messages(missing));
+            return Err(Failure::new(Code::CutShort, what, "what is on its way can still be received"));
+        }
+        if self.whole > 0 {
+            return Ok(0);
+        }
+        if self.closed {
+            let hint = "end it here too with 'otr close'";
+            return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+        }
+        if self.replied || self.packets > 0 {
+            return Ok(0);
+        }
+        if self.refused > 0 || self.foreign > 0 {
+            let hint = "it is damaged, was here before, or is meant for another session";
+            return Err(Failure::new(Code::Refused, "nothing in this was accepted", hint));
+        }
+        if self.keys > 0 {
+            return Ok(0);
+        }
+        Err(Failure::new(Code::NothingYet, "stdin is empty", "give it packets or the reply"))
+    }
+}
+
+fn lines(count: u64) -> String {
+    if count == 1 { "1 line that is".to_owned() } else { format!("{count} lines that are") }
+}
+
+fn packets(count: u64) -> String {
+    if count == 1 { "1 packet".to_owned() } else { format!("{count} packets") }
+}
+
+/// `message 3`, `messages 3, 5-7`.
+fn messages(runs: &[(u64, u64)]) -> String {
+    /// More runs than this are counted, not listed.
+    const LISTED: usize = 8;
+    let list: Vec<String> = runs
+        .iter()
+        .take(LISTED)
+        .map(|(first, last)| {
+            if first == last { first.to_string() } else { format!("{first}-{last}") }
+        })
+        .collect();
+    let one = matches!(runs, [(first, last)] if first == last);
+    let more = runs.len().saturating_sub(LISTED);
+    let and = if more > 0 { format!(" and {more} more runs") } else { String::new() };
+    format!("{} {}{and}", if one { "message" } else { "messages" }, list.join(", "))
+}

@@ -1,0 +1,127 @@
+//! `otr respond`: a new session as the answering side.
+
+use otr::armor::{Damaged, Item};
+use otr::protocol::handshake::{RespondError, respond};
+use otr::protocol::invite::InviteError;
+use otr::protocol::session::OutboxKind;
+use otr::protocol::stored::Stage;
+
+use super::emit::Emitter;
+use super::held::{Held, create};
+use super::init::warn_of_logout;
+use super::source::Source;
+use super::{Context, now};
+use crate::cli::Form;
+use crate::failure::{Code, Failure};
+use crate::randomness::System;
+
+/// `otr respond`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write the same reply once more; until the other side's first packet has come
+    #[arg(long)]
+    again: bool,
+
+    #[command(flatten)]
+    form: Form,
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let mut emitter = Emitter::new(&args.form)?;
+    if args.again {
+        return emitter.reply(&kept_reply(context)?);
+    }
+    let invite = read_invite()?;
+    let mut store = match context.prepare() {
+        Err(failure) if failure.code == Code::Exists && is_own(context, &invite) => {
+            return Err(Failure::new(
+                Code::Exists,
+                format!("this is the invite of your own session '{}'", context.name),
+                "give it to the other person, or play the other end with -s NAME",
+            ));
+        }
+        prepared => prepared?,
+    };
+    let (session, reply) = respond(&invite, now(), &mut System).map_err(explain)?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
+    warn_of_logout(&store);
+    emitter.reply(&reply)
+}
+
+/// The first invite on stdin; what stands around it is passed over.
+fn read_invite() -> Result<Vec<u8>, Failure> {
+    let mut source = Source::stdin()?;
+    let mut damaged: Option<Damaged> = None;
+    let mut others = false;
+    while let Some(items) = source.next_items()? {
+        for item in items {
+            match item {
+                Item::Invite(invite) => return Ok(invite),
+                Item::Damaged(damage) => damaged = Some(damage),
+                Item::Reply(_) | Item::Packet(_) | Item::Key(_) => others = true,
+            }
+        }
+    }
+    Err(match damaged {
+        Some(damage) => Failure::new(
+            Code::Refused,
+            damage.to_string(),
+            "it was damaged on its way: ask for it again ('otr init --again')",
+        ),
+        None if others => Failure::new(
+            Code::Refused,
+            "this is no invite, but a reply or packets",
+            "feed it to 'otr recv'",
+        ),
+        None if source.foreign_lines() > 0 => {
+            Failure::new(Code::Refused, "no invite in this", "it is a line that begins with otr1i:")
+        }
+        None => Failure::new(Code::NothingYet, "stdin is empty", "give it an invite"),
+    })
+}
+
+/// Whether the session of this name made that invite.
+fn is_own(context: &Context, invite: &[u8]) -> bool {
+    let Ok(mut store) = context.open() else { return false };
+    let held = Held::take(&mut store, context.lock_wait);
+    matches!(held.map(|held| held.stage), Ok(Stage::Inviting(own)) if own.invite() == invite)
+}
+
+fn kept_reply(context: &Context) -> Result<Vec<u8>, Failure> {
+    let mut store = context.open()?;
+    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let outbox = held.session()?.outbox();
+    match outbox.packets.first() {
+        Some(reply) if outbox.kind == OutboxKind::Reply => Ok(reply.clone()),
+        _ => Err(Failure::new(
+            Code::Refused,
+            "there is no reply to show again",
+            "the other side has it, or something was sent since",
+        )),
+    }
+}
+
+fn explain(error: RespondError) -> Failure {
+    let refused = |what: &'static str, hint: &'static str| Failure::new(Code::Refused, what, hint);
+    match error {
+        RespondError::Invite(InviteError::Version(version)) => Failure::new(
+            Code::Refused,
+            format!("the invite is of version {version}, which this otr does not know"),
+            "one of the two is too old: update it",
+        ),
+        RespondError::Invite(InviteError::Flags) => {
+            refused("the invite asks for something that this otr does not know", "update it")
+        }
+        RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey => {
+            refused("this is no good invite", "ask for another one")
+        }
+        RespondError::Expired => {
+            Failure::new(Code::Expired, "the invite is too old", "ask for another one")
+        }
+        RespondError::SecretAsked => refused(
+            "the invite asks for a secret, which this otr cannot answer",
+            "ask for an invite without one",
+        ),
+        RespondError::NoRandomness => Failure::no_randomness(),
+    }
+}

@@ -1,0 +1,301 @@
+//! `otr send`: stdin becomes one message, or a message a line; packets go out.
+//!
+//! A short message is sealed, stored with its packets, and only then written out: a crash in
+//! between loses nothing (`--last`). A longer one takes numbers in batches and flows through.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::protocol::ratchet::StepError;
+use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::session::{OutboxKind, Part, Reservation, SealError, Session};
+use zeroize::Zeroizing;
+
+use super::blocks::{Block, Blocks, Layout};
+use super::emit::Emitter;
+use super::held::Held;
+use super::source::plain_stdin;
+use super::{Context, source};
+use crate::cli::Form;
+use crate::failure::{Code, Failure};
+use crate::randomness::System;
+use crate::state::Store;
+use crate::ui::progress::Progress;
+use crate::ui::{speak, units};
+
+/// The largest packet of a short message, whose packets are kept in the state.
+const K_SHORT: u8 = 16;
+/// How many numbers a long message takes at a time: enough that storing the state costs nothing,
+/// few enough that a crash leaves few numbers skipped.
+const BATCH: u32 = 256;
+
+/// `otr send`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Every line is a message of its own, sent as it comes
+    #[arg(long, conflicts_with = "last")]
+    lines: bool,
+
+    /// Write the packets of the last short message once more, the same bytes
+    #[arg(long)]
+    last: bool,
+
+    /// Pad to packets of at least this size, 4K to 1M
+    #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = size_class)]
+    size: u8,
+
+    /// Publish no MAC keys with these packets; they wait
+    #[arg(long)]
+    no_keys: bool,
+
+    #[command(flatten)]
+    form: Form,
+
+    /// Not taken: the message comes on stdin
+    #[arg(hide = true, value_hint = clap::ValueHint::FilePath)]
+    file: Option<OsString>,
+}
+
+fn size_class(text: &str) -> Result<u8, String> {
+    let bytes = units::size(text)?;
+    (K_MIN..=K_MAX)
+        .find(|&k| size(k) as u64 >= bytes)
+        .ok_or_else(|| "the largest packet has 1M".to_owned())
+}
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if let Some(file) = &args.file {
+        let file = file.to_string_lossy();
+        let what = format!("'{file}' is not an option, and send reads no file");
+        return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
+    }
+    let emitter = Emitter::new(&args.form)?;
+    let mut sender = Sender { context, args, emitter };
+    if args.last {
+        return sender.last();
+    }
+    if io::stdin().is_terminal() {
+        context.voice.say("type the message, then Ctrl-D on a line of its own");
+    }
+    let input = plain_stdin()?;
+    if args.lines { sender.lines(input) } else { sender.message(input) }
+}
+
+struct Sender<'a> {
+    context: &'a Context,
+    args: &'a Args,
+    emitter: Emitter,
+}
+
+impl Sender<'_> {
+    /// One message: all of `input`.
+    fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
+        // One byte more than any short message has tells the two apart.
+        let mut head = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        let short = size(K_SHORT) as u64;
+        let read = (&mut input).take(short).read_to_end(&mut head);
+        read.map_err(|error| Failure::input(&error))?;
+        let mut store = self.context.open()?;
+        if head.len() < size(K_SHORT) && self.short(&mut store, &head)? {
+            return Ok(());
+        }
+        let head = Cursor::new(HeadBytes(head));
+        self.long(&mut store, head.chain(input))
+    }
+
+    /// Each line a message, its newline included, so that what comes out is what went in.
+    fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
+        let input = Arc::new(Mutex::new(BufReader::new(input)));
+        let mut line = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        loop {
+            line.clear();
+            let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
+            let read = (&mut rest).take(size(K_SHORT) as u64).read_to_end(&mut line);
+            if read.map_err(|error| Failure::input(&error))? == 0 {
+                return Ok(());
+            }
+            let mut store = self.context.open()?;
+            if line.len() == size(K_SHORT) || !self.short(&mut store, &line)? {
+                let head = Cursor::new(HeadBytes(line.clone()));
+                self.long(&mut store, head.chain(rest))?;
+            }
+        }
+    }
+
+    /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
+    fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
+        let _sender = store.lock_sender(self.context.lock_wait)?;
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        let session = ready(&mut held)?;
+        let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
+        let Some(k) = reservation.fit(text.len(), self.args.size).filter(|&k| k <= K_SHORT) else {
+            return Ok(false);
+        };
+        let mut packet = vec![0; size(k)];
+        let start = reservation.text_start();
+        packet[start..start + text.len()].copy_from_slice(text);
+        let message = session.begin_message();
+        let part = Part { message, offset: 0, end: true, length: text.len() };
+        reservation.seal_part(&mut packet, part, &mut System).map_err(not_sealed)?;
+        let keys = self.keys(session);
+        let packets = vec![packet];
+        session.keep(packets.clone());
+        held.keep()?;
+        self.emitter.packets(&keys, &packets)?;
+        Ok(true)
+    }
+
+    /// The MAC keys that leave with these packets.
+    fn keys(&self, session: &mut Session) -> Vec<[u8; PUBLISHED_KEY]> {
+        if self.args.no_keys { Vec::new() } else { session.take_published() }
+    }
+
+    /// Sends `input` as packets that flow through, whatever its length.
+    fn long(&mut self, store: &mut Store, input: impl Read + Send + 'static) -> Result<(), Failure> {
+        let _sender = store.lock_sender(self.context.lock_wait)?;
+        source::widen_stdin();
+        self.emitter.widen();
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        let session = ready(&mut held)?;
+        let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
+        let message = session.begin_message();
+        let keys = self.keys(session);
+        session.keep_nothing();
+        held.keep()?;
+        self.emitter.packets(&keys, &[])?;
+
+        let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
+        let mut blocks = Blocks::read(input, layout);
+        let mut progress = Progress::new(self.context.voice, None);
+        let mut offset = 0;
+        loop {
+            let mut block = blocks.next().map_err(|error| cut(&error))?;
+            if reservation.left() == 0 {
+                reservation = self.more(store)?;
+            }
+            self.block(&mut block, layout, &mut reservation, message, offset)?;
+            offset += block.length as u64;
+            progress.at(offset);
+            if block.last {
+                break;
+            }
+            blocks.recycle(block.framed);
+        }
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        held.session()?.give_back(reservation);
+        held.keep()
+    }
+
+    /// The next batch of numbers for a message that is on its way.
+    fn more(&self, store: &mut Store) -> Result<Reservation, Failure> {
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        let reservation = ready(&mut held)?.reserve(BATCH, &mut System).map_err(no_number)?;
+        held.keep()?;
+        Ok(reservation)
+    }
+
+    /// Seals one block and writes it out.
+    fn block(
+        &mut self,
+        block: &mut Block,
+        layout: Layout,
+        reservation: &mut Reservation,
+        message: u64,
+        offset: u64,
+    ) -> Result<(), Failure> {
+        let least = if block.last { self.args.size } else { K_MAX };
+        // Fits: the room of a later chain is never smaller than that of the first.
+        let k = reservation.fit(block.length, least).unwrap_or(K_MAX);
+        let start = reservation.text_start();
+        let framed = &mut block.framed[..=size(k)];
+        if start != layout.start {
+            framed.copy_within(1 + layout.start..1 + layout.start + block.length, 1 + start);
+        }
+        let part = Part { message, offset, end: block.last, length: block.length };
+        let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
+        sealed.map_err(not_sealed)?;
+        self.emitter.framed(framed)
+    }
+
+    /// The packets of the last short message, or the reply, once more.
+    fn last(&mut self) -> Result<(), Failure> {
+        let mut store = self.context.open()?;
+        let mut held = Held::take(&mut store, self.context.lock_wait)?;
+        let outbox = held.session()?.outbox();
+        if outbox.kind != OutboxKind::Message {
+            let hint = "only the last message is kept, and only if it is short";
+            return Err(Failure::new(Code::Refused, "there is no message to send again", hint));
+        }
+        self.emitter.packets(&[], &outbox.packets)
+    }
+}
+
+/// The session, if it may send.
+fn ready<'a>(held: &'a mut Held<'_>) -> Result<&'a mut Session, Failure> {
+    let session = held.session()?;
+    if session.peer_closed() {
+        let hint = "end it here too with 'otr close'";
+        return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+    }
+    Ok(session)
+}
+
+/// An input up to the end of its current line.
+struct RestOfLine<R> {
+    input: Arc<Mutex<BufReader<R>>>,
+    ended: bool,
+}
+
+impl<R: Read> Read for RestOfLine<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = input.fill_buf()?;
+        let newline = memchr::memchr(b'\n', here);
+        let line = newline.map_or(here.len(), |at| at + 1);
+        let count = line.min(out.len());
+        out[..count].copy_from_slice(&here[..count]);
+        self.ended = newline.is_some() && count == line;
+        input.consume(count);
+        Ok(count)
+    }
+}
+
+/// Bytes that are wiped when they have been read.
+struct HeadBytes(Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for HeadBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn cut(error: &io::Error) -> Failure {
+    let what = format!("cannot read stdin: {error}");
+    speak::warn("the message is cut: the other side has a part of it");
+    Failure::new(Code::Failed, what, "send it again")
+}
+
+pub(super) fn no_number(error: StepError) -> Failure {
+    match error {
+        StepError::NoRandomness => Failure::no_randomness(),
+        StepError::Exhausted | StepError::BadPublicKey => Failure::new(
+            Code::Failed,
+            "this session has come to its end",
+            "begin a new one with 'otr init'",
+        ),
+    }
+}
+
+pub(super) fn not_sealed(error: SealError) -> Failure {
+    match error {
+        SealError::NoRandomness => Failure::no_randomness(),
+        SealError::UsedUp | SealError::Size => {
+            Failure::new(Code::Failed, "the packet could not be sealed", "this is a fault of otr")
+        }
+    }
+}

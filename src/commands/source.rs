@@ -1,0 +1,191 @@
+//! stdin as items: read in the command's own thread at first, beside it once there is much.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+use otr::armor::{Item, Scanner};
+use zeroize::Zeroize;
+
+use crate::failure::Failure;
+use crate::ui::terminal::{PASTE_HINT, Pasted};
+use crate::ui::{speak, stdio};
+
+/// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
+const MUCH: usize = 1 << 20;
+
+/// How many reads' worth of items the reading thread is ahead: enough to keep it busy while a
+/// large packet is opened, few enough for a constant memory of a few packets.
+const AHEAD: usize = 2;
+
+/// The items of stdin.
+pub(crate) struct Source {
+    reading: Reading,
+    counts: Counts,
+    empty: bool,
+}
+
+enum Reading {
+    Here { input: Box<dyn Read + Send>, scanner: Box<Scanner>, read: usize },
+    Beside { items: Receiver<io::Result<Read_>>, buffers: Sender<Vec<u8>> },
+    Ended,
+}
+
+/// What one read brought.
+struct Read_ {
+    items: Vec<Item>,
+    counts: Counts,
+}
+
+/// Lines that are not ours alone.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    foreign: u64,
+    dressed: u64,
+}
+
+impl Source {
+    /// stdin; a person at a terminal is told what to do.
+    pub(crate) fn stdin() -> Result<Self, Failure> {
+        let input: Box<dyn Read + Send> = if io::stdin().is_terminal() {
+            speak::warn(PASTE_HINT);
+            let pasted = Pasted::new(stdio::input()?);
+            Box::new(pasted.map_err(|error| Failure::input(&error))?)
+        } else {
+            Box::new(stdio::input()?)
+        };
+        let scanner = Box::new(Scanner::new());
+        Ok(Self {
+            reading: Reading::Here { input, scanner, read: 0 },
+            counts: Counts::default(),
+            empty: true,
+        })
+    }
+
+    /// The items that the next read brings, perhaps none; `None` at the end.
+    pub(crate) fn next_items(&mut self) -> Result<Option<Vec<Item>>, Failure> {
+        self.read_beside_if_much();
+        let read = match &mut self.reading {
+            Reading::Here { input, scanner, read } => {
+                let result = read_items(input, scanner);
+                if let Ok((_, count)) = &result {
+                    *read += count;
+                    self.empty &= *count == 0;
+                }
+                let ended = !matches!(result, Ok((_, 1..)));
+                let result = result.map(|(items, _)| items);
+                if ended {
+                    self.reading = Reading::Ended;
+                }
+                Some(result)
+            }
+            Reading::Beside { items, .. } => items.recv().ok(),
+            Reading::Ended => None,
+        };
+        let Some(read) = read.transpose().map_err(|error| Failure::input(&error))? else {
+            return Ok(None);
+        };
+        self.counts = read.counts;
+        Ok(Some(read.items))
+    }
+
+    /// What another read has brought already, without waiting for one.
+    pub(crate) fn items_at_hand(&mut self) -> Result<Option<Vec<Item>>, Failure> {
+        let Reading::Beside { items, .. } = &self.reading else { return Ok(None) };
+        let read = items.try_recv().ok().transpose().map_err(|error| Failure::input(&error))?;
+        Ok(read.map(|read| {
+            self.counts = read.counts;
+            read.items
+        }))
+    }
+
+    /// Takes back a packet's buffer, wipes it, and uses it for a later packet.
+    pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        buffer[..].zeroize();
+        match &mut self.reading {
+            Reading::Here { scanner, .. } => scanner.recycle(buffer),
+            // The reading thread may have come to the end.
+            Reading::Beside { buffers, .. } => drop(buffers.send(buffer)),
+            Reading::Ended => {}
+        }
+    }
+
+    /// Whether the input ended without a single byte.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.empty
+    }
+
+    /// Lines that held nothing of ours.
+    pub(crate) fn foreign_lines(&self) -> u64 {
+        self.counts.foreign
+    }
+
+    /// Lines that held anything that is not ours.
+    pub(crate) fn other_lines(&self) -> u64 {
+        self.counts.foreign + self.counts.dressed
+    }
+
+    fn read_beside_if_much(&mut self) {
+        if !matches!(&self.reading, Reading::Here { read, .. } if *read >= MUCH) {
+            return;
+        }
+        if let Reading::Here { input, scanner, .. } =
+            std::mem::replace(&mut self.reading, Reading::Ended)
+        {
+            let (to_us, items) = sync_channel(AHEAD);
+            let (buffers, from_us) = channel();
+            thread::spawn(move || read_all(input, *scanner, &to_us, &from_us));
+            self.reading = Reading::Beside { items, buffers };
+        }
+    }
+}
+
+/// One read; its items, and how many bytes it was (0: the end).
+fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Read_, usize)> {
+    let count = loop {
+        match input.read(scanner.space()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    if count == 0 {
+        scanner.finish();
+    } else {
+        scanner.filled(count);
+    }
+    let items = std::iter::from_fn(|| scanner.next_item()).collect();
+    let counts = Counts { foreign: scanner.foreign_lines(), dressed: scanner.dressed_lines() };
+    Ok((Read_ { items, counts }, count))
+}
+
+/// The reading thread: ends with the input, with an error, or when nobody takes items any more.
+fn read_all(
+    mut input: Box<dyn Read + Send>,
+    mut scanner: Scanner,
+    to_command: &SyncSender<io::Result<Read_>>,
+    buffers: &Receiver<Vec<u8>>,
+) {
+    loop {
+        buffers.try_iter().for_each(|buffer| scanner.recycle(buffer));
+        let (read, ended) = match read_items(&mut input, &mut scanner) {
+            Ok((read, count)) => (Ok(read), count == 0),
+            Err(error) => (Err(error), true),
+        };
+        // A read in the middle of a packet brings nothing to tell.
+        let nothing = matches!(&read, Ok(read) if read.items.is_empty());
+        if (!nothing || ended) && to_command.send(read).is_err() || ended {
+            return;
+        }
+    }
+}
+
+/// Makes the pipe on stdin larger, for a stream of large packets.
+pub(crate) fn widen_stdin() {
+    stdio::widen(io::stdin());
+}
+
+/// A descriptor of stdin, for what is not items.
+pub(crate) fn plain_stdin() -> Result<File, Failure> {
+    stdio::input()
+}

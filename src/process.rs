@@ -1,0 +1,131 @@
+//! What the process does for its secrets: no core dump, no `ptrace`, no key on a swap device.
+//!
+//! Locking pages is a step of its own, for the commands that wait: it costs about 0.1 ms, which is
+//! nothing before a wait and much for a command that is over in two, and pages in use are not
+//! swapped out in that time. Why it is not simply `mlockall`: with `MCL_FUTURE` every later
+//! mapping counts against `RLIMIT_MEMLOCK`, and one that does not fit fails, which ends the
+//! process; with `MCL_CURRENT` all that is mapped counts, libraries included, which may be more
+//! than the usual limit of 8 MiB, and a stack that then grows beyond it is killed. So it is used
+//! only where there is no limit. Where there is one, the pages are locked that hold keys: the heap
+//! and the used part of the stack. `mlock` takes a pointer; `region` wraps it safely. Hibernation
+//! writes locked pages too.
+
+use std::hint::black_box;
+use std::mem::ManuallyDrop;
+use std::ops::Range;
+use std::ptr;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// How much of the stack below the present frame is locked, in bytes. The deepest use is a KEM
+/// step in an optimised build, which stays below it.
+const STACK: usize = 64 << 10;
+
+/// The least `RLIMIT_MEMLOCK`, in bytes, with which the keys of a usual session stay locked:
+/// glibc's first heap of 132 KiB, the stack, and room for as much again.
+pub(crate) const LOCK_NEEDED: u64 = 512 << 10;
+
+/// Shuts the process in. Called first in `main`; nothing in it is ever an error, for a command
+/// must also work where the system refuses.
+pub(crate) fn harden() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
+    // Also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// The present `RLIMIT_MEMLOCK` in bytes if it is smaller than [`LOCK_NEEDED`].
+pub(crate) fn lock_limit_too_small() -> Option<u64> {
+    getrlimit(Resource::Memlock).current.filter(|&limit| limit < LOCK_NEEDED)
+}
+
+/// Keeps the pages that hold keys out of swap until the process ends: what this thread's heap and
+/// stack have in use now, and where there is no lock limit, all that comes. Called by a command
+/// before it waits, with the session loaded. Returns whether it worked; that it did not is no
+/// error, and `status` names a limit that is too small.
+pub(crate) fn lock_pages() -> bool {
+    #[cfg(target_os = "linux")]
+    if getrlimit(Resource::Memlock).current.is_none() {
+        use rustix::mm::{MlockAllFlags, mlockall};
+        // ONFAULT: nothing is read in for it, pages are locked as they are used.
+        let how = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+        if mlockall(how).is_ok() {
+            return true;
+        }
+    }
+    let on_heap = Box::new(0_u8);
+    let heap = mapping(&on_heap).is_some_and(lock);
+    let on_stack = black_box(0_u8);
+    heap && mapping(&on_stack).map(|all| upper_stack(&all, &on_stack)).is_some_and(lock)
+}
+
+/// The mapping that this byte lies in.
+fn mapping(byte: &u8) -> Option<Range<*const u8>> {
+    region::query(ptr::from_ref(byte)).ok().map(|region| region.as_ptr_range())
+}
+
+/// The part of the stack that is in use or soon will be. Never the lowest page: a stack whose
+/// lowest mapping is locked counts its growth against the limit, and is killed beyond it.
+fn upper_stack(all: &Range<*const u8>, here: &u8) -> Range<*const u8> {
+    let lowest = all.start.wrapping_add(rustix::param::page_size());
+    ptr::from_ref(here).wrapping_sub(STACK).max(lowest)..all.end
+}
+
+/// Locks pages until the process ends.
+fn lock(range: Range<*const u8>) -> bool {
+    let length = range.end.addr().saturating_sub(range.start.addr());
+    region::lock(range.start, length).map(ManuallyDrop::new).is_ok()
+}
+
+/// Ends the process as SIGPIPE would have ended it, for a command whose output was closed. Rust
+/// starts with SIGPIPE ignored, and so it stays: `close` has to wipe even when nobody reads what
+/// it says. So a closed pipe is an ordinary error, and this is what `main` does with it last.
+/// Returns only if the system does not let it.
+pub(crate) fn end_by_broken_pipe() {
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn pages_are_locked_within_the_limit() {
+        let keys = vec![0_u8; 64 << 10];
+        let limit = getrlimit(Resource::Memlock).current;
+        assert_eq!(lock(keys.as_ptr_range()), limit.is_none_or(|limit| limit >= 1 << 20));
+    }
+
+    /// In a process of its own: it holds for a whole process and cannot be taken back.
+    #[test]
+    fn a_hardened_process_dumps_no_core_and_cannot_be_traced() {
+        const INNER: &str = "OTR_TEST_HARDENED";
+        const TEST: &str = "process::tests::a_hardened_process_dumps_no_core_and_cannot_be_traced";
+        if std::env::var_os(INNER).is_none() {
+            let mut inner = Command::new(std::env::current_exe().unwrap());
+            let output = inner.args(["--exact", TEST]).env(INNER, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
+        harden();
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior().unwrap(),
+            rustix::process::DumpableBehavior::NotDumpable
+        );
+        // The shell's descriptors can still be taken, and pages locked.
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let number = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&reader)).unwrap();
+        crate::inherited::duplicate(number, crate::inherited::Use::Read).unwrap();
+        assert!(lock_pages() || lock_limit_too_small().is_some());
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        let locked: usize = locked.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(locked >= (STACK >> 10) || lock_limit_too_small().is_some(), "{locked}");
+    }
+}

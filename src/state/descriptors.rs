@@ -1,0 +1,326 @@
+//! State that lies in no file at all (`--state-fd IN,OUT`): read once from one descriptor, each
+//! new one written to the other as a line `otr1s:` and unpadded base64url. The last whole line
+//! counts; a line with nothing after its mark, or no line, means that there is no session.
+//!
+//! Nothing is locked: whoever holds the descriptors sees to it that they serve one `otr` at a
+//! time.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::str::FromStr;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
+
+use super::file::LARGEST;
+use crate::failure::{Code, Failure};
+use crate::inherited::{self, Use};
+
+/// What a line of state begins with.
+const MARK: &[u8] = b"otr1s:";
+
+/// Longest line in bytes: the mark and the largest state at four characters for three bytes.
+const LONGEST_LINE: usize = MARK.len() + LARGEST.div_ceil(3) * 4;
+
+/// How much is read at once; the usual state in one go.
+const PIECE: usize = 64 << 10;
+
+/// The two numbers of `--state-fd IN,OUT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    input: u32,
+    output: u32,
+}
+
+/// The text is no such pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadNumbers;
+
+impl std::fmt::Display for BadNumbers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("two descriptor numbers above 2 and a comma, as in 3,4")
+    }
+}
+
+impl std::error::Error for BadNumbers {}
+
+impl FromStr for Numbers {
+    type Err = BadNumbers;
+
+    fn from_str(text: &str) -> Result<Self, BadNumbers> {
+        // 0, 1 and 2 carry messages and what is said to a person.
+        let number = |text: &str| text.parse().ok().filter(|&n| n > 2).ok_or(BadNumbers);
+        let (input, output) = text.split_once(',').ok_or(BadNumbers)?;
+        Ok(Self { input: number(input)?, output: number(output)? })
+    }
+}
+
+/// State that comes from one descriptor and goes to another.
+#[derive(Debug)]
+pub(super) struct Descriptors {
+    output: File,
+    current: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Descriptors {
+    /// Takes the descriptors and reads the state.
+    pub(super) fn open(numbers: Numbers) -> Result<Self, Failure> {
+        let take = |number, usage| {
+            inherited::duplicate(number, usage).map_err(|error| {
+                let what = format!("cannot use descriptor {number} of --state-fd: {error}");
+                Failure::new(Code::Usage, what, "open it in the shell, as in 3<state 4>state.new")
+            })
+        };
+        let mut input = take(numbers.input, Use::Read)?;
+        let output = take(numbers.output, Use::Write)?;
+        let current = match last_line(&mut input)? {
+            Some(line) => decode(&line)?,
+            None => None,
+        };
+        Ok(Self { output, current })
+    }
+
+    pub(super) fn has_session(&self) -> bool {
+        self.current.is_some()
+    }
+
+    pub(super) fn load(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        self.current.clone().ok_or_else(|| {
+            let hint = "begin one with 'otr init' or 'otr respond'";
+            Failure::new(Code::NoSession, "no session in the state descriptor", hint)
+        })
+    }
+
+    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.has_session() {
+            let what = "a session is in the state descriptor already";
+            return Err(Failure::new(Code::Exists, what, "give it empty input for a new one"));
+        }
+        self.replace(bytes)
+    }
+
+    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if bytes.len() > LARGEST {
+            return Err(Failure::new(Code::Full, "the state has grown too large", ""));
+        }
+        self.put(bytes)?;
+        self.current = Some(Zeroizing::new(bytes.to_vec()));
+        Ok(())
+    }
+
+    pub(super) fn wipe(&mut self) -> Result<(), Failure> {
+        self.current = None;
+        self.put(&[])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.output.write_all(&encode(bytes)?).map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                let what = format!("cannot write the state to its descriptor: {error}");
+                Failure::new(Code::Full, what, "make room there; the last whole line counts")
+            }
+            _ => Failure::new(
+                Code::Failed,
+                format!("cannot write the state to its descriptor: {error}"),
+                "",
+            ),
+        })
+    }
+}
+
+fn encode(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let length = bytes.len().div_ceil(3) * 4;
+    let mut line = Zeroizing::new(vec![0; MARK.len() + length + 1]);
+    line[..MARK.len()].copy_from_slice(MARK);
+    let written = URL_SAFE_NO_PAD
+        .encode_slice(bytes, &mut line[MARK.len()..])
+        .map_err(|_| Failure::new(Code::Failed, "cannot encode the state", ""))?;
+    line.truncate(MARK.len() + written);
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn decode(line: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let text = line.strip_prefix(MARK).ok_or_else(|| damaged("is no line of otr1s:"))?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(text, &mut bytes)
+        .map_err(|_| damaged("is not unpadded base64url"))?;
+    bytes.truncate(length);
+    Ok(Some(bytes))
+}
+
+/// The last line that ends with a newline, without it; none where nothing came at all. What
+/// follows it was cut off while it was written, and does not count.
+fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let mut piece = Zeroizing::new(vec![0; PIECE]);
+    let mut whole: Option<Zeroizing<Vec<u8>>> = None;
+    let mut line = Zeroizing::new(Vec::with_capacity(PIECE));
+    loop {
+        let count = match input.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(unreadable(&error)),
+        };
+        for part in piece[..count].split_inclusive(|&byte| byte == b'\n') {
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            append(&mut line, text)?;
+            if text.len() < part.len() {
+                whole = Some(std::mem::replace(&mut line, Zeroizing::new(Vec::new())));
+            }
+        }
+    }
+    if whole.is_none() && !line.is_empty() {
+        return Err(damaged("ends before its first line does"));
+    }
+    Ok(whole)
+}
+
+/// Appends without leaving a copy behind when the buffer has to grow.
+fn append(line: &mut Zeroizing<Vec<u8>>, text: &[u8]) -> Result<(), Failure> {
+    let length = line.len() + text.len();
+    if length > LONGEST_LINE {
+        return Err(damaged("has a line longer than any state"));
+    }
+    if length > line.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * line.capacity())));
+        larger.extend_from_slice(line);
+        *line = larger;
+    }
+    line.extend_from_slice(text);
+    Ok(())
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    let what = format!("cannot read the state from its descriptor: {error}");
+    Failure::new(Code::Failed, what, "")
+}
+
+fn damaged(why: &str) -> Failure {
+    let what = format!("what the state descriptor gives {why}");
+    Failure::new(Code::UnsafeState, what, "give it the lines that otr wrote, or nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn open(input: &impl AsRawFd, output: &impl AsRawFd) -> Result<Descriptors, Failure> {
+        let numbers = format!("{},{}", input.as_raw_fd(), output.as_raw_fd());
+        Descriptors::open(numbers.parse().unwrap())
+    }
+
+    /// A descriptor to read this from.
+    fn holding(text: &str) -> File {
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(text.as_bytes()).unwrap();
+        File::from(std::os::fd::OwnedFd::from(reader))
+    }
+
+    /// What a store that reads this holds.
+    fn read(text: &str) -> Result<Option<Vec<u8>>, Code> {
+        let (_, writer) = io::pipe().unwrap();
+        match open(&holding(text), &writer) {
+            Ok(store) => Ok(store.current.as_ref().map(|state| state.to_vec())),
+            Err(failure) => Err(failure.code),
+        }
+    }
+
+    #[test]
+    fn numbers_are_two_above_the_standard_ones() {
+        assert_eq!("3,4".parse(), Ok(Numbers { input: 3, output: 4 }));
+        assert_eq!("7,7".parse(), Ok(Numbers { input: 7, output: 7 }));
+        for bad in
+            ["", "3", "3,", ",4", "3,4,5", "2,4", "3,1", "-3,4", "3, 4", "x,y", "99999999999,4"]
+        {
+            assert_eq!(bad.parse::<Numbers>(), Err(BadNumbers), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_whole_line_counts() {
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("otr1s:\n"), Ok(None));
+        assert_eq!(read("otr1s:YWI\n"), Ok(Some(b"ab".to_vec())));
+        assert_eq!(read("otr1s:YWI\notr1s:YWJj\n"), Ok(Some(b"abc".to_vec())));
+        assert_eq!(read("otr1s:YWI\notr1s:YWJ"), Ok(Some(b"ab".to_vec())));
+        assert_eq!(read("otr1s:YWI\notr1s:\n"), Ok(None));
+    }
+
+    #[test]
+    fn what_otr_did_not_write_is_refused() {
+        for bad in [
+            "\n",
+            "x\n",
+            "otr1p:YWI\n",
+            "otr1s:YWI=\n",
+            "otr1s:YW\r\n",
+            "otr1s:YWJ\n",
+            "otr1s:+/8\n",
+        ] {
+            assert_eq!(read(bad), Err(Code::UnsafeState), "{bad:?}");
+        }
+        // The only line was cut off: not the same as no session.
+        assert_eq!(read("otr1s:YWI"), Err(Code::UnsafeState));
+    }
+
+    #[test]
+    fn a_line_longer_than_any_state_ends_the_reading() {
+        let failure = last_line(&mut io::repeat(b'A')).unwrap_err();
+        assert_eq!(failure.code, Code::UnsafeState);
+    }
+
+    #[test]
+    fn lines_longer_than_a_piece_come_back_whole() {
+        let state: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let mut text = encode(b"before").unwrap().to_vec();
+        text.extend_from_slice(&encode(&state).unwrap());
+        let line = last_line(&mut text.as_slice()).unwrap().unwrap();
+        assert_eq!(decode(&line).unwrap().unwrap().as_slice(), state);
+    }
+
+    #[test]
+    fn each_new_state_is_a_line() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut store = open(&holding(""), &writer).unwrap();
+        drop(writer);
+        assert_eq!(store.load().unwrap_err().code, Code::NoSession);
+        store.create(b"a").unwrap();
+        assert_eq!(store.create(b"b").unwrap_err().code, Code::Exists);
+        store.replace(b"ab").unwrap();
+        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+        store.wipe().unwrap();
+        assert_eq!(store.load().unwrap_err().code, Code::NoSession);
+        drop(store);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "otr1s:YQ\notr1s:YWI\notr1s:\n");
+    }
+
+    #[test]
+    fn a_full_or_closed_output_is_an_error_and_the_state_stays() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut store = open(&holding("otr1s:YWI\n"), &full).unwrap();
+        assert_eq!(store.replace(b"abc").unwrap_err().code, Code::Full);
+        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+
+        let (reader, writer) = io::pipe().unwrap();
+        let mut store = open(&holding("otr1s:YWI\n"), &writer).unwrap();
+        drop(reader);
+        assert_eq!(store.replace(b"abc").unwrap_err().code, Code::Failed);
+        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_wrong_usage() {
+        let failure = Descriptors::open("65534,65535".parse().unwrap()).unwrap_err();
+        assert_eq!(failure.code, Code::Usage);
+    }
+}

@@ -1,0 +1,280 @@
+//! One session's state as a file: read whole, replaced whole, overwritten before it is forgotten.
+//!
+//! The bytes are the protocol core's; nothing is added to them. The order of a replacement is that
+//! of `protocol.md`, section 8: a new file is written beside the old one, renamed over it, and then
+//! the old one's bytes are overwritten through the descriptor that is still open. Whoever is killed
+//! in between leaves a whole state: the old one, or the new one. All of it happens under the
+//! session's lock.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use super::name::Name;
+use super::place::{self, Directory, STATE};
+use crate::failure::{Code, Failure};
+
+/// Largest state in bytes: 4,096 skipped keys, 1,024 keys to publish and an outbox are about half
+/// a MiB, imports may carry more; what is larger is not ours.
+pub(super) const LARGEST: usize = 8 << 20;
+
+/// The new state before it has its name. One name is enough: only the lock's holder uses it.
+const UNNAMED: &str = ".new";
+
+/// What old bytes are overwritten with, in pieces; the usual state fits one.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// The state file of a session, whether it exists or not.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    directory: Arc<Directory>,
+    name: Name,
+    /// The file last read or written, kept open: its inode cannot be given to another file
+    /// meanwhile, so equal inode numbers mean the same state; and it is what gets overwritten.
+    current: Option<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    fd: OwnedFd,
+    stat: Stat,
+}
+
+impl StateFile {
+    pub(super) fn new(directory: Arc<Directory>, name: Name) -> Self {
+        Self { directory, name, current: None }
+    }
+
+    /// Reads the state, into a buffer that never grows, so that no copy stays behind.
+    pub(super) fn load(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let opened = self.open()?;
+        let size = self.examine(&opened.stat)?;
+        let mut bytes = Zeroizing::new(vec![0; size]);
+        let mut filled = 0;
+        while filled < size {
+            match rustix::io::pread(&opened.fd, &mut bytes[filled..], filled as u64) {
+                Ok(0) => return Err(self.damaged("is shorter than its size")),
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.failed("read the", error)),
+            }
+        }
+        self.current = Some(opened);
+        Ok(bytes)
+    }
+
+    /// Whether the stored state is the one that was last read or written here.
+    pub(super) fn is_current(&self) -> Result<bool, Failure> {
+        match rustix::fs::statat(&self.directory, self.path(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(self.current.as_ref().is_some_and(|file| is_same(&file.stat, &stat))),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(self.failed("look at the", error)),
+        }
+    }
+
+    /// Stores the first state; code 13 if there is one.
+    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.directory.holds(&self.name) {
+            return Err(place::exists(&self.name));
+        }
+        self.store(bytes)
+    }
+
+    /// Stores the state that follows the one last read or written here. It refuses to follow any
+    /// other: a state lost to a race would have keys used twice.
+    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.is_current()? {
+            let what = format!("session '{}' was changed or ended by another otr", self.name);
+            return Err(Failure::new(Code::Failed, what, "nothing was stored; try again"));
+        }
+        let old = self.current.take();
+        if let Err(failure) = self.store(bytes) {
+            self.current = old;
+            return Err(failure);
+        }
+        old.map_or(Ok(()), |old| overwrite(&old)).map_err(|e| self.failed("overwrite the old", e))
+    }
+
+    /// Overwrites and removes the state, whatever condition it is in. That there is none is no
+    /// error.
+    pub(super) fn wipe(&mut self) -> Result<(), Failure> {
+        self.current = None;
+        // The leftover of a replacement that was cut off holds keys as well.
+        let leftover = self.discard(&self.unnamed());
+        let state = self.discard(&self.path());
+        state.and(leftover).map_err(|error| self.failed("wipe the", error))
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let unnamed = self.unnamed();
+        let stored = self.write_unnamed(&unnamed, bytes).and_then(|file| {
+            rustix::fs::renameat(&self.directory, &unnamed, &self.directory, self.path())?;
+            Ok(file)
+        });
+        match stored {
+            Ok(file) => self.current = Some(file),
+            Err(error) => {
+                // Best effort: the next one to write here overwrites it first.
+                let _ = self.discard(&unnamed);
+                return Err(self.failed("store the", error));
+            }
+        }
+        self.settle(&self.directory).map_err(|error| self.failed("store the", error))
+    }
+
+    fn write_unnamed(&self, unnamed: &str, bytes: &[u8]) -> Result<Opened, Errno> {
+        if bytes.len() > LARGEST {
+            return Err(Errno::FBIG);
+        }
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let fd = match rustix::fs::openat(&self.directory, unnamed, flags, mode) {
+            Err(Errno::EXIST) => {
+                self.discard(unnamed)?;
+                rustix::fs::openat(&self.directory, unnamed, flags, mode)?
+            }
+            done => done?,
+        };
+        let mut stat = rustix::fs::fstat(&fd)?;
+        if Mode::from_raw_mode(stat.st_mode) != mode {
+            // A umask that takes from the owner would make a state that nobody can read again.
+            rustix::fs::fchmod(&fd, mode)?;
+        }
+        write_at(&fd, bytes, 0)?;
+        stat.st_size = size_of_file(bytes.len());
+        self.settle(&fd)?;
+        Ok(Opened { fd, stat })
+    }
+
+    /// On a disk what is written must also arrive there; memory has no use for it.
+    fn settle(&self, fd: impl std::os::fd::AsFd) -> Result<(), Errno> {
+        if self.directory.in_memory() { Ok(()) } else { rustix::fs::fsync(fd) }
+    }
+
+    /// Overwrites a file, if it is one and ours, and takes its name away.
+    fn discard(&self, path: &str) -> Result<(), Errno> {
+        // NONBLOCK: whatever lies there, opening it must not wait.
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let overwritten = match rustix::fs::openat(&self.directory, path, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(()),
+            // A symlink, a pipe that nobody reads: no bytes of ours.
+            Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => Ok(()),
+            Err(error) => Err(error),
+            Ok(fd) => rustix::fs::fstat(&fd).and_then(|stat| {
+                if place::is_file(&stat) && place::is_ours(&stat) {
+                    overwrite(&Opened { fd, stat })
+                } else {
+                    Ok(())
+                }
+            }),
+        };
+        rustix::fs::unlinkat(&self.directory, path, AtFlags::empty()).and(overwritten)
+    }
+
+    fn open(&self) -> Result<Opened, Failure> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.directory, self.path(), flags, Mode::empty()) {
+            Ok(fd) => {
+                let stat =
+                    rustix::fs::fstat(&fd).map_err(|error| self.failed("read the", error))?;
+                Ok(Opened { fd, stat })
+            }
+            Err(Errno::NOENT) => {
+                let what =
+                    format!("no session '{}' in {}", self.name, self.directory.path().display());
+                Err(Failure::new(Code::NoSession, what, "it was ended, or moved away"))
+            }
+            Err(Errno::LOOP | Errno::MLINK) => Err(self.damaged("is a symlink")),
+            Err(Errno::ISDIR | Errno::NXIO) => Err(self.damaged("is not a regular file")),
+            Err(Errno::ACCESS) => Err(self.damaged("may not be read and written by its owner")),
+            Err(error) => Err(self.failed("read the", error)),
+        }
+    }
+
+    /// Its size in bytes, if it is a state that only we can have written and only we can read.
+    fn examine(&self, stat: &Stat) -> Result<usize, Failure> {
+        let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        let wrong = if !place::is_file(stat) {
+            "is not a regular file"
+        } else if !place::is_ours(stat) {
+            "belongs to another user"
+        } else if place::is_open_to_others(stat) {
+            "is open to other users"
+        } else if stat.st_nlink != 1 {
+            "has a second name (hard link)"
+        } else if self.directory.in_memory() && stat.st_dev != self.directory.stat().st_dev {
+            // A file mounted over the name. (Disks that are laid over each other differ anyway.)
+            "is on another file system than its directory"
+        } else if size == 0 {
+            "is empty"
+        } else if size > LARGEST {
+            "is larger than any state"
+        } else {
+            return Ok(size);
+        };
+        Err(self.damaged(wrong))
+    }
+
+    fn path(&self) -> String {
+        format!("{}{STATE}", self.name)
+    }
+
+    fn unnamed(&self) -> String {
+        format!("{}{UNNAMED}", self.name)
+    }
+
+    fn damaged(&self, why: &str) -> Failure {
+        let what = format!("the state of session '{}' {why}", self.name);
+        Failure::new(Code::UnsafeState, what, "it is not used; 'otr close --silent' wipes it")
+    }
+
+    fn failed(&self, verb: &str, error: Errno) -> Failure {
+        let what = format!("cannot {verb} state of session '{}': {error}", self.name);
+        if matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::FBIG) {
+            let place = self.directory.path().display();
+            let hint = format!("make room in {place} and try again: the session is as it was");
+            Failure::new(Code::Full, what, hint)
+        } else {
+            Failure::new(Code::Failed, what, "")
+        }
+    }
+}
+
+fn is_same(one: &Stat, other: &Stat) -> bool {
+    one.st_ino == other.st_ino && one.st_dev == other.st_dev
+}
+
+/// The length of a buffer as `Stat` has it; a buffer's length always fits.
+fn size_of_file(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn overwrite(file: &Opened) -> Result<(), Errno> {
+    let size = u64::try_from(file.stat.st_size).unwrap_or(0);
+    let mut done = 0;
+    while done < size {
+        let piece = usize::try_from(size - done).map_or(ZEROS.len(), |n| n.min(ZEROS.len()));
+        write_at(&file.fd, &ZEROS[..piece], done)?;
+        done += piece as u64;
+    }
+    Ok(())
+}
+
+fn write_at(fd: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(fd, bytes, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! Where a session sleeps between two commands: a file in memory, or the caller's descriptors.
+//!
+//! A command opens the session's [`Store`], takes its lock, loads, and while it still holds the
+//! lock replaces what it loaded. The lock is shown to every call that needs it, so that none can
+//! be made without.
+
+pub(crate) mod advice;
+mod descriptors;
+mod file;
+mod lock;
+mod name;
+mod place;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub(crate) use descriptors::Numbers;
+pub(crate) use name::Name;
+pub(crate) use place::{Directory, Options, Search};
+
+use crate::failure::Failure;
+use descriptors::Descriptors;
+use file::StateFile;
+use lock::{Held, Purpose};
+
+/// One session's state.
+#[derive(Debug)]
+pub(crate) struct Store(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    File { directory: Arc<Directory>, name: Name, file: StateFile },
+    Descriptors(Descriptors),
+}
+
+/// Proof that nobody else reads or replaces the state meanwhile. Released on drop.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+
+/// Proof of being the one `send`, or the one `recv`, of the session. Released on drop.
+#[derive(Debug)]
+#[must_use = "the lock is released when this is dropped"]
+pub(crate) struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+
+impl Store {
+    /// The store of an existing session; code 3 if there is none, 11 if where it lies is unsafe.
+    pub(crate) fn open(options: &Options, name: &Name) -> Result<Self, Failure> {
+        Ok(Self::in_directory(Arc::new(Search::new(options).find(name)?), name))
+    }
+
+    /// The store for a new session, in a directory that is made if need be; code 13 if the
+    /// session exists. Nothing is there until [`create`](Self::create).
+    pub(crate) fn prepare(options: &Options, name: &Name) -> Result<Self, Failure> {
+        Ok(Self::in_directory(Arc::new(Search::new(options).make(name)?), name))
+    }
+
+    /// The store of a session in a directory that [`Search::all`] found.
+    pub(crate) fn in_directory(directory: Arc<Directory>, name: &Name) -> Self {
+        let file = StateFile::new(Arc::clone(&directory), name.clone());
+        Self(Kind::File { directory, name: name.clone(), file })
+    }
+
+    /// The store of `--state-fd`. The input is read here, to its end.
+    pub(crate) fn from_descriptors(numbers: Numbers) -> Result<Self, Failure> {
+        Descriptors::open(numbers).map(|descriptors| Self(Kind::Descriptors(descriptors)))
+    }
+
+    /// The directory that the state lies in, if it lies in one.
+    pub(crate) fn directory(&self) -> Option<&Directory> {
+        match &self.0 {
+            Kind::File { directory, .. } => Some(directory),
+            Kind::Descriptors(_) => None,
+        }
+    }
+
+    /// The path of that directory if it is on no memory file system: the caller warns each time.
+    pub(crate) fn on_disk(&self) -> Option<&Path> {
+        self.directory().filter(|directory| !directory.in_memory()).map(Directory::path)
+    }
+
+    /// Locks the state for reading and replacing it; code 15 after `wait`.
+    pub(crate) fn lock_state(&self, wait: Duration) -> Result<StateLock, Failure> {
+        self.lock(Purpose::State, wait).map(StateLock)
+    }
+
+    /// Becomes the session's one sender; code 15 after `wait`. Taken before the state's lock,
+    /// never while holding it.
+    pub(crate) fn lock_sender(&self, wait: Duration) -> Result<RoleLock, Failure> {
+        self.lock(Purpose::Send, wait).map(RoleLock)
+    }
+
+    /// Becomes the session's one receiver; as [`lock_sender`](Self::lock_sender).
+    pub(crate) fn lock_receiver(&self, wait: Duration) -> Result<RoleLock, Failure> {
+        self.lock(Purpose::Receive, wait).map(RoleLock)
+    }
+
+    fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<Held>, Failure> {
+        match &self.0 {
+            Kind::File { directory, name, .. } => {
+                Held::acquire(directory, name, purpose, wait).map(Some)
+            }
+            Kind::Descriptors(_) => Ok(None),
+        }
+    }
+
+    /// The stored state: code 3 if there is none, 11 if it cannot be ours alone.
+    pub(crate) fn load(&mut self, _: &StateLock) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        match &mut self.0 {
+            Kind::File { file, .. } => file.load(),
+            Kind::Descriptors(descriptors) => descriptors.load(),
+        }
+    }
+
+    /// Whether the stored state is still the one last loaded or stored by this `Store`, so that
+    /// it need not be read again.
+    pub(crate) fn is_current(&self, _: &StateLock) -> Result<bool, Failure> {
+        match &self.0 {
+            Kind::File { file, .. } => file.is_current(),
+            Kind::Descriptors(descriptors) => Ok(descriptors.has_session()),
+        }
+    }
+
+    /// Stores the first state; code 13 if there is one already, 10 if it does not fit.
+    pub(crate) fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.0 {
+            Kind::File { file, .. } => file.create(bytes),
+            Kind::Descriptors(descriptors) => descriptors.create(bytes),
+        }
+    }
+
+    /// Stores the state that follows the one last loaded or stored by this `Store`, and
+    /// overwrites that one. It changes nothing and fails when that one is no longer the stored
+    /// one (code 1) or the new one does not fit (code 10).
+    pub(crate) fn replace(&mut self, _: &StateLock, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.0 {
+            Kind::File { file, .. } => file.replace(bytes),
+            Kind::Descriptors(descriptors) => descriptors.replace(bytes),
+        }
+    }
+
+    /// Overwrites and removes the state, whatever condition it is in; no error if there is none.
+    /// The lock files go with it, or when the last one who holds one lets go.
+    pub(crate) fn wipe(&mut self, _: &StateLock) -> Result<(), Failure> {
+        match &mut self.0 {
+            Kind::File { file, .. } => file.wipe()?,
+            Kind::Descriptors(descriptors) => descriptors.wipe()?,
+        }
+        // Removes each lock file that nobody holds: dropping a lock does.
+        for purpose in [Purpose::Send, Purpose::Receive] {
+            drop(self.lock(purpose, Duration::ZERO));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,501 @@
+//! Which directory a session lies in, and that it is one where keys may lie: on a memory file
+//! system, the user's own, closed to everybody else (`cli.md`, "Where state lies").
+//!
+//! A directory is opened once, without following a symlink, and everything in it is reached
+//! through that descriptor: whoever swaps a path afterwards changes nothing.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::name::Name;
+use crate::failure::{Code, Failure};
+
+/// What a state file's name ends with.
+pub(super) const STATE: &str = ".state";
+
+/// What the user said about where state may lie.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// `--dir` or `OTR_DIR`: this directory or none.
+    pub(crate) named: Option<PathBuf>,
+    /// `--allow-disk`: file systems that are not in memory will do.
+    pub(crate) allow_disk: bool,
+}
+
+/// An opened directory that has passed every check.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+    stat: Stat,
+    in_memory: bool,
+}
+
+/// Why a directory is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unfit {
+    Missing,
+    NoDirectory,
+    NotOurs,
+    Open,
+    ParentOpen,
+    Disk,
+    Error(Errno),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("does not exist"),
+            Self::NoDirectory => f.write_str("is a symlink or no directory"),
+            Self::NotOurs => f.write_str("belongs to another user"),
+            Self::Open => f.write_str("is open to other users"),
+            Self::ParentOpen => f.write_str("can be replaced by other users"),
+            Self::Disk => f.write_str("is not on a memory file system"),
+            Self::Error(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<Errno> for Unfit {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::NOENT => Self::Missing,
+            // A symlink is NOTDIR to Linux and LOOP to others when both flags are given.
+            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Self::NoDirectory,
+            other => Self::Error(other),
+        }
+    }
+}
+
+impl Directory {
+    /// Where it is, for people.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it is on tmpfs or ramfs. If not, `--allow-disk` was given and the caller warns.
+    pub(crate) fn in_memory(&self) -> bool {
+        self.in_memory
+    }
+
+    /// What `fstat` said of it when it was opened.
+    pub(super) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// The sessions in it, sorted by name.
+    pub(crate) fn sessions(&self) -> Result<Vec<Name>, Failure> {
+        let failed = |error: Errno| {
+            let what = format!("cannot list {}: {error}", self.path.display());
+            Failure::new(Code::Failed, what, "")
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let stem = entry.file_name().to_str().ok().and_then(|n| n.strip_suffix(STATE));
+            names.extend(stem.and_then(|stem| stem.parse::<Name>().ok()));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether there is a session of that name (its state may still turn out unusable).
+    pub(super) fn holds(&self, name: &Name) -> bool {
+        let file = format!("{name}{STATE}");
+        rustix::fs::statat(&self.fd, file, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    fn open(path: &Path, allow_disk: bool) -> Result<Self, Unfit> {
+        let fd = open_directory(CWD, path.as_os_str(), OFlags::NOFOLLOW)?;
+        Self::examine(fd, path, allow_disk)
+    }
+
+    /// Opens it, or makes it where only its last part is missing.
+    fn make(path: &Path, allow_disk: bool) -> Result<Self, Unfit> {
+        match Self::open(path, allow_disk) {
+            Err(Unfit::Missing) => {}
+            done => return done,
+        }
+        let (Some(parent), Some(last)) = (path.parent(), path.file_name()) else {
+            return Err(Unfit::Missing);
+        };
+        let parent = if parent == Path::new("") { Path::new(".") } else { parent };
+        let parent = open_directory(CWD, parent.as_os_str(), OFlags::empty())?;
+        // Looked at before anything is made, so that nothing is left behind where it cannot be.
+        if !allow_disk && !is_memory(parent.as_fd())? {
+            return Err(Unfit::Disk);
+        }
+        if !keeps_names(&rustix::fs::fstat(&parent)?) {
+            return Err(Unfit::ParentOpen);
+        }
+        match rustix::fs::mkdirat(&parent, last, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::examine(open_directory(&parent, last, OFlags::NOFOLLOW)?, path, allow_disk)
+    }
+
+    fn examine(fd: OwnedFd, path: &Path, allow_disk: bool) -> Result<Self, Unfit> {
+        let stat = rustix::fs::fstat(&fd)?;
+        if !is_ours(&stat) {
+            return Err(Unfit::NotOurs);
+        }
+        if is_open_to_others(&stat) {
+            return Err(Unfit::Open);
+        }
+        let in_memory = is_memory(fd.as_fd())?;
+        if !in_memory && !allow_disk {
+            return Err(Unfit::Disk);
+        }
+        Ok(Self { fd, path: path.to_owned(), stat, in_memory })
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn open_directory(at: impl AsFd, path: &OsStr, more: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | more;
+    rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+/// Owned by the effective user.
+pub(super) fn is_ours(stat: &Stat) -> bool {
+    stat.st_uid == geteuid().as_raw()
+}
+
+/// Has any permission bit for the group or for others.
+pub(super) fn is_open_to_others(stat: &Stat) -> bool {
+    Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO)
+}
+
+/// Is a regular file.
+pub(super) fn is_file(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+}
+
+/// Whether a name made in this directory stays what it is: nobody but us and root may rename in it.
+fn keeps_names(stat: &Stat) -> bool {
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let writable = mode.intersects(Mode::WGRP | Mode::WOTH);
+    (is_ours(stat) || stat.st_uid == 0) && (!writable || mode.contains(Mode::SVTX))
+}
+
+/// The two file systems that keep files in memory only: `TMPFS_MAGIC`, `RAMFS_MAGIC` of
+/// `statfs(2)`.
+#[cfg(target_os = "linux")]
+fn is_memory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let kind = rustix::fs::fstatfs(fd)?.f_type;
+    // The type of `f_type` differs between architectures; the numbers are 32 bits everywhere.
+    Ok(matches!(u32::try_from(kind), Ok(0x0102_1994 | 0x8584_58f6)))
+}
+
+/// No memory file system is known outside Linux.
+#[cfg(not(target_os = "linux"))]
+fn is_memory(_: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(false)
+}
+
+/// The directories to look in, in order of preference.
+#[derive(Debug)]
+pub(crate) struct Search {
+    paths: Vec<PathBuf>,
+    named: bool,
+    allow_disk: bool,
+}
+
+impl Search {
+    /// What the options and the environment say.
+    pub(crate) fn new(options: &Options) -> Self {
+        let paths = match &options.named {
+            // A trailing slash would have the last symlink followed.
+            Some(path) => vec![path.components().collect()],
+            None => usual_places(
+                env::var_os("RUNTIME_DIRECTORY"),
+                env::var_os("XDG_RUNTIME_DIR"),
+                geteuid().as_raw(),
+            ),
+        };
+        Self { paths, named: options.named.is_some(), allow_disk: options.allow_disk }
+    }
+
+    /// The directory that has this session; code 3 names those that were searched.
+    pub(crate) fn find(&self, name: &Name) -> Result<Directory, Failure> {
+        let mut searched = Vec::new();
+        for path in &self.paths {
+            match Directory::open(path, self.allow_disk) {
+                Ok(directory) if directory.holds(name) => return Ok(directory),
+                Ok(_) | Err(Unfit::Missing) => searched.push(path.display().to_string()),
+                Err(unfit) if self.named => return Err(refusal(path, unfit)),
+                Err(unfit) => searched.push(format!("{} ({unfit})", path.display())),
+            }
+        }
+        let what = format!("no session '{name}' in {}", searched.join(", "));
+        Err(Failure::new(Code::NoSession, what, "begin one with 'otr init' or 'otr respond'"))
+    }
+
+    /// The directory for a new session, made if need be; code 13 if the session is there already,
+    /// in any of them.
+    pub(crate) fn make(&self, name: &Name) -> Result<Directory, Failure> {
+        match self.find(name) {
+            Ok(_) => return Err(exists(name)),
+            Err(failure) if failure.code == Code::NoSession => {}
+            Err(failure) => return Err(failure),
+        }
+        let mut reasons = Vec::new();
+        // A disk only where no memory is to be had.
+        for allow_disk in [false, true] {
+            if allow_disk && !self.allow_disk {
+                break;
+            }
+            reasons.clear();
+            for path in &self.paths {
+                match Directory::make(path, allow_disk) {
+                    Ok(directory) => return Ok(directory),
+                    Err(unfit) => reasons.push((path, unfit)),
+                }
+            }
+        }
+        if let (true, [(path, unfit)]) = (self.named, reasons.as_slice()) {
+            return Err(refusal(path, *unfit));
+        }
+        let reasons: Vec<_> =
+            reasons.iter().map(|(path, unfit)| format!("{} {unfit}", path.display())).collect();
+        let what = format!("no safe place for a session: {}", reasons.join(", "));
+        Err(Failure::new(Code::UnsafeState, what, ELSEWHERE))
+    }
+
+    /// Every usable directory that exists; code 11 if one was named and is not usable.
+    pub(crate) fn all(&self) -> Result<Vec<Directory>, Failure> {
+        let mut directories = Vec::new();
+        for path in &self.paths {
+            match Directory::open(path, self.allow_disk) {
+                Ok(directory) => directories.push(directory),
+                Err(unfit) if self.named && unfit != Unfit::Missing => {
+                    return Err(refusal(path, unfit));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(directories)
+    }
+}
+
+/// Code 13.
+pub(super) fn exists(name: &Name) -> Failure {
+    let what = format!("a session '{name}' is there already");
+    Failure::new(Code::Exists, what, "choose another name with -s, or end it with 'otr close'")
+}
+
+fn usual_places(service: Option<OsString>, user: Option<OsString>, uid: u32) -> Vec<PathBuf> {
+    // systemd joins several with colons; the first is the unit's main one.
+    let service = service.and_then(|all| env::split_paths(&all).next());
+    let user = user.map(PathBuf::from);
+    // A relative one is to be ignored (XDG Base Directory Specification).
+    let given = [service, user].into_iter().flatten().filter(|path| path.is_absolute());
+    let run = PathBuf::from(format!("/run/user/{uid}"));
+    let mut paths: Vec<PathBuf> = given.chain([run]).map(|path| path.join("otr")).collect();
+    paths.push(PathBuf::from(format!("/dev/shm/otr-{uid}")));
+    let mut seen = Vec::new();
+    paths.retain(|path| !seen.contains(path) && (seen.push(path.clone()), true).1);
+    paths
+}
+
+#[cfg(target_os = "linux")]
+const ELSEWHERE: &str = "name a directory on tmpfs with --dir, or use --allow-disk";
+#[cfg(not(target_os = "linux"))]
+const ELSEWHERE: &str =
+    "no memory file system is known on this system: use --state-fd, or a RAM disk and --allow-disk";
+
+fn refusal(path: &Path, unfit: Unfit) -> Failure {
+    let hint = match unfit {
+        Unfit::Disk => ELSEWHERE,
+        Unfit::Open => "close it with 'chmod 700'",
+        Unfit::Missing => "make it with 'mkdir -m 700'",
+        _ => "name a directory of your own",
+    };
+    Failure::new(Code::UnsafeState, format!("{} {unfit}", path.display()), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown, symlink};
+
+    use super::*;
+
+    fn memory() -> tempfile::TempDir {
+        tempfile::tempdir_in("/dev/shm").unwrap()
+    }
+
+    fn closed(path: PathBuf) -> PathBuf {
+        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
+        path
+    }
+
+    fn named(path: &Path, allow_disk: bool) -> Search {
+        Search::new(&Options { named: Some(path.to_owned()), allow_disk })
+    }
+
+    fn usual(paths: &[&Path]) -> Search {
+        let paths = paths.iter().map(|&path| path.to_owned()).collect();
+        Search { paths, named: false, allow_disk: false }
+    }
+
+    fn name() -> Name {
+        "ann".parse().unwrap()
+    }
+
+    #[test]
+    fn the_usual_places_come_in_their_order() {
+        let places = |service: Option<&str>, user: Option<&str>| {
+            usual_places(service.map(Into::into), user.map(Into::into), 7)
+        };
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(places(None, None), paths(&["/run/user/7/otr", "/dev/shm/otr-7"]));
+        assert_eq!(
+            places(Some("/run/a:/run/b"), Some("/run/user/7")),
+            paths(&["/run/a/otr", "/run/user/7/otr", "/dev/shm/otr-7"])
+        );
+        assert_eq!(places(Some(""), Some("here")), places(None, None));
+    }
+
+    #[test]
+    fn only_memory_is_memory() {
+        let is = |path| is_memory(fs::File::open(path).unwrap().as_fd()).unwrap();
+        assert!(is("/dev/shm"));
+        assert!(!is("/proc"));
+    }
+
+    #[test]
+    fn a_named_directory_is_made_closed() {
+        let top = memory();
+        let path = top.path().join("new");
+        assert_eq!(named(&path, false).find(&name()).unwrap_err().code, Code::NoSession);
+        assert!(!path.exists());
+        assert!(named(&path, false).make(&name()).unwrap().in_memory());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// What a named directory comes to, for a new session and for an old one.
+    fn verdict(path: &Path) -> [(Code, String); 2] {
+        [named(path, false).make(&name()), named(path, false).find(&name())].map(|result| {
+            let failure = result.unwrap_err();
+            (failure.code, failure.what.into_owned())
+        })
+    }
+
+    fn assert_refused(path: &Path, why: &str) {
+        for (code, what) in verdict(path) {
+            assert_eq!(code, Code::UnsafeState);
+            assert!(what.contains(why), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_symlink_is_refused_with_and_without_a_slash() {
+        let top = memory();
+        let real = closed(top.path().join("real"));
+        symlink(&real, top.path().join("link")).unwrap();
+        assert_refused(&top.path().join("link"), "symlink");
+        assert_refused(&top.path().join("link/"), "symlink");
+        fs::write(top.path().join("file"), "").unwrap();
+        assert_refused(&top.path().join("file"), "no directory");
+    }
+
+    #[test]
+    fn a_directory_open_to_others_is_refused() {
+        let top = memory();
+        let path = closed(top.path().join("open"));
+        for mode in [0o750, 0o701, 0o770, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_refused(&path, "open to other users");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_directory_is_refused() {
+        let top = memory();
+        let path = closed(top.path().join("theirs"));
+        if geteuid().is_root() {
+            chown(&path, Some(65_534), None).unwrap();
+            assert_refused(&path, "belongs to another user");
+        } else {
+            assert_refused(Path::new("/"), "belongs to another user");
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_where_others_can_rename() {
+        let top = memory();
+        let shared = closed(top.path().join("shared"));
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+        let path = shared.join("otr");
+        let failure = named(&path, false).make(&name()).unwrap_err();
+        assert_eq!(failure.code, Code::UnsafeState);
+        assert!(!path.exists());
+        fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+        named(&path, false).make(&name()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_in_memory_needs_leave() {
+        // Always there, ours, closed to others, and on no memory file system.
+        let path = Path::new("/proc/self/fd");
+        assert_refused(path, "not on a memory file system");
+        assert!(!named(path, true).all().unwrap()[0].in_memory());
+    }
+
+    #[test]
+    fn a_session_is_looked_for_everywhere_before_one_is_made() {
+        let top = memory();
+        let first = top.path().join("first");
+        let second = closed(top.path().join("second"));
+        fs::write(second.join("ann.state"), "x").unwrap();
+        let search = usual(&[&first, &second]);
+        assert_eq!(search.find(&name()).unwrap().path(), second);
+        assert_eq!(search.make(&name()).unwrap_err().code, Code::Exists);
+        assert_eq!(search.make(&"bob".parse().unwrap()).unwrap().path(), first);
+        assert_eq!(search.all().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn usual_places_that_do_not_fit_are_passed_over_and_said() {
+        let top = memory();
+        let open = closed(top.path().join("open"));
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+        let good = top.path().join("good");
+        let search = usual(&[&open, Path::new("/proc/self/otr"), &good]);
+        let missing = search.find(&name()).unwrap_err();
+        assert_eq!(missing.code, Code::NoSession);
+        assert!(missing.what.contains("open (is open to other users)"), "{}", missing.what);
+        assert!(missing.what.contains(good.to_str().unwrap()));
+        assert_eq!(search.make(&name()).unwrap().path(), good);
+        let nowhere = usual(&[&open, Path::new("/proc/self/otr")]).make(&name()).unwrap_err();
+        assert_eq!(nowhere.code, Code::UnsafeState);
+        assert!(nowhere.what.contains("/proc/self/otr is not on a memory"), "{}", nowhere.what);
+    }
+
+    #[test]
+    fn sessions_are_listed_and_nothing_else() {
+        let top = memory();
+        let path = closed(top.path().join("otr"));
+        for file in ["bob.state", "ann.state", "ann.lock", "x.new", ".state", ".hidden.state"] {
+            fs::write(path.join(file), "x").unwrap();
+        }
+        let directories = named(&path, false).all().unwrap();
+        let names = directories[0].sessions().unwrap();
+        assert_eq!(names.iter().map(Name::as_str).collect::<Vec<_>>(), ["ann", "bob"]);
+    }
+}
