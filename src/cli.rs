@@ -54,6 +54,7 @@ pub(crate) struct Cli {
 
 /// What every command takes.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Common {
     /// Session to use: letters, digits, '.', '_', '-'; at most 64
     #[arg(

@@ -44,7 +44,7 @@ impl Context {
     fn open(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => Store::open(&self.options, &self.name).inspect(warn_of_disk),
+            None => Store::open(&self.options, &self.name).inspect(|store| self.tell_where(store)),
         }
     }
 
@@ -52,15 +52,20 @@ impl Context {
     fn prepare(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => Store::prepare(&self.options, &self.name).inspect(warn_of_disk),
+            None => {
+                Store::prepare(&self.options, &self.name).inspect(|store| self.tell_where(store))
+            }
         }
     }
-}
 
-fn warn_of_disk(store: &Store) {
-    if let Some(path) = store.on_disk() {
-        let path = path.display();
-        warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+    fn tell_where(&self, store: &Store) {
+        if let Some(path) = store.on_disk() {
+            let path = path.display();
+            warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+        } else if let Some(directory) = store.directory() {
+            let path = directory.path().display();
+            self.voice.detail(format_args!("session '{}' lies in {path}", self.name));
+        }
     }
 }
 

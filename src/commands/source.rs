@@ -28,12 +28,12 @@ pub(crate) struct Source {
 
 enum Reading {
     Here { input: Box<dyn Read + Send>, scanner: Box<Scanner>, read: usize },
-    Beside { items: Receiver<io::Result<Read_>>, buffers: Sender<Vec<u8>> },
+    Beside { items: Receiver<io::Result<Brought>>, buffers: Sender<Vec<u8>> },
     Ended,
 }
 
 /// What one read brought.
-struct Read_ {
+struct Brought {
     items: Vec<Item>,
     counts: Counts,
 }
@@ -142,7 +142,7 @@ impl Source {
 }
 
 /// One read; its items, and how many bytes it was (0: the end).
-fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Read_, usize)> {
+fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Brought, usize)> {
     let count = loop {
         match input.read(scanner.space()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -156,25 +156,30 @@ fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Read_
     }
     let items = std::iter::from_fn(|| scanner.next_item()).collect();
     let counts = Counts { foreign: scanner.foreign_lines(), dressed: scanner.dressed_lines() };
-    Ok((Read_ { items, counts }, count))
+    Ok((Brought { items, counts }, count))
 }
 
 /// The reading thread: ends with the input, with an error, or when nobody takes items any more.
 fn read_all(
     mut input: Box<dyn Read + Send>,
     mut scanner: Scanner,
-    to_command: &SyncSender<io::Result<Read_>>,
+    to_command: &SyncSender<io::Result<Brought>>,
     buffers: &Receiver<Vec<u8>>,
 ) {
     loop {
-        buffers.try_iter().for_each(|buffer| scanner.recycle(buffer));
+        for buffer in buffers.try_iter() {
+            scanner.recycle(buffer);
+        }
         let (read, ended) = match read_items(&mut input, &mut scanner) {
             Ok((read, count)) => (Ok(read), count == 0),
             Err(error) => (Err(error), true),
         };
         // A read in the middle of a packet brings nothing to tell.
         let nothing = matches!(&read, Ok(read) if read.items.is_empty());
-        if (!nothing || ended) && to_command.send(read).is_err() || ended {
+        if nothing && !ended {
+            continue;
+        }
+        if to_command.send(read).is_err() || ended {
             return;
         }
     }

@@ -168,8 +168,8 @@ impl Inviting {
     /// [`ReplyError`]; the invite goes on waiting.
     pub fn accept(&self, reply: &[u8], now: u64) -> Result<Session, ReplyError> {
         let invite = Invite::parse(&self.invite).map_err(|_| ReplyError::Junk)?;
-        let fields = reply::open(&self.invite, &invite.reply_address, reply)
-            .ok_or(ReplyError::Junk)?;
+        let fields =
+            reply::open(&self.invite, &invite.reply_address, reply).ok_or(ReplyError::Junk)?;
         self.check(&invite, fields, now).ok_or(ReplyError::Bad)
     }
 

@@ -114,9 +114,12 @@ pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
 /// # Errors
 /// [`BadPublicKey`] where the output is all zeros.
 pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, BadPublicKey> {
-    let shared =
-        StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
-    if shared.was_contributory() { Ok(Secret::copy_of(shared.as_bytes())) } else { Err(BadPublicKey) }
+    let shared = StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
+    if shared.was_contributory() {
+        Ok(Secret::copy_of(shared.as_bytes()))
+    } else {
+        Err(BadPublicKey)
+    }
 }
 
 /// The encapsulation key of a seed (FIPS 203, algorithm 16).
@@ -154,7 +157,8 @@ pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
 /// The crate wipes nothing: callers overwrite the stack afterwards ([`super::secret::bleach_deep`]).
 pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
     let pair = mlkem768::generate_key_pair(*seed.bytes());
-    let mut shared = mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
+    let mut shared =
+        mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
     let secret = Secret::copy_of(&shared);
     shared.zeroize();
     secret

@@ -54,9 +54,9 @@ pub(crate) struct Ratchet {
     pub(crate) root: RootKey,
     pub(crate) sending: Option<Sending>,
     pub(crate) receiving: Option<Receiving>,
-    /// NHCs: header chain of this side's next chain.
+    /// `NHCs`: header chain of this side's next chain.
     pub(crate) next_sending: HeaderChainKey,
-    /// NHCr: header chain of the peer's next chain.
+    /// `NHCr`: header chain of the peer's next chain.
     pub(crate) next_receiving: HeaderChainKey,
     /// The private ratchet key that the peer's next chain will use up.
     pub(crate) own: Option<RatchetPrivate>,
@@ -154,7 +154,8 @@ pub(crate) struct NextChain {
 pub(crate) struct Opened {
     pub(crate) body_key: BodyKey,
     pub(crate) advance: Advance,
-    /// `th` of the packet's chain.
+    /// `th` of the packet's chain: what checking a secret inside the session is bound to.
+    #[expect(dead_code, reason = "checking a secret inside the session comes next")]
     pub(crate) transcript: [u8; 32],
     /// The packet's token.
     pub(crate) keys: NumberKeys,
@@ -257,9 +258,8 @@ impl Ratchet {
         if !primitives::kem_public_is_valid(&peer.kem()) {
             return Err(RatchetError::BadPublicKey);
         }
-        let agreed = own
-            .agree(&peer.dh(), &header.ciphertext())
-            .map_err(|_| RatchetError::BadPublicKey)?;
+        let agreed =
+            own.agree(&peer.dh(), &header.ciphertext()).map_err(|_| RatchetError::BadPublicKey)?;
         let turn_hash = root::turn_hash(header.turn_input(), &sending.header.key());
         let turn = root::turn(&self.root, &agreed, &turn_hash);
 

@@ -3,9 +3,7 @@
 use zeroize::Zeroize;
 
 use super::labels;
-use super::primitives::{
-    self, BadPublicKey, DH_PUBLIC, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED,
-};
+use super::primitives::{self, BadPublicKey, DH_PUBLIC, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED};
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::secret::{ChainKey, HeaderChainKey, RootKey, Secret, bleach_deep};
 use super::wire::{Malformed, Reader, Sink};
@@ -171,9 +169,6 @@ impl RatchetPrivate {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            dh: Secret::copy_of(reader.array()?),
-            kem: Secret::copy_of(reader.array()?),
-        })
+        Ok(Self { dh: Secret::copy_of(reader.array()?), kem: Secret::copy_of(reader.array()?) })
     }
 }

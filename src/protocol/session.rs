@@ -277,8 +277,8 @@ impl Session {
         accepted: &Accepted,
         now: u64,
     ) -> Result<Effects, RatchetError> {
-        let mut effects = Effects::default();
-        effects.lost = self.ratchet.apply(accepted.at, &accepted.advance, now)?;
+        let lost = self.ratchet.apply(accepted.at, &accepted.advance, now)?;
+        let mut effects = Effects { lost, cut: Vec::new() };
         self.lost += effects.lost.fell_out + effects.lost.given_up;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);

@@ -358,11 +358,11 @@ impl Inbox {
         for (number, message) in &self.unfinished {
             out.u64(*number);
             out.u64(message.came);
-            put_option(out, message.overtaken.as_ref(), put_position);
+            put_option(out, message.overtaken.as_ref(), |at, out| put_position(*at, out));
         }
         put_option(out, self.newest.as_ref(), |(number, at), out| {
             out.u64(*number);
-            put_position(at, out);
+            put_position(*at, out);
         });
         put_option(out, self.announced.as_ref(), |count, out| out.u64(*count));
     }
@@ -377,9 +377,10 @@ impl Inbox {
             let overtaken = take_option(reader, take_position)?;
             inbox.unfinished.insert(number, Unfinished { came, overtaken });
         }
-        inbox.newest =
-            take_option(reader, |reader| Ok((reader.u64()?, take_position(reader)?)))?;
-        inbox.announced = take_option(reader, |reader| reader.u64())?;
+        inbox.newest = take_option(reader, |reader| Ok((reader.u64()?, take_position(reader)?)))?;
+        if reader.flag()? {
+            inbox.announced = Some(reader.u64()?);
+        }
         Ok(inbox)
     }
 }
@@ -401,7 +402,7 @@ fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malforme
     Ok(runs)
 }
 
-fn put_position(at: &Position, out: &mut dyn Sink) {
+fn put_position(at: Position, out: &mut dyn Sink) {
     out.u32(at.chain);
     out.u32(at.number);
 }

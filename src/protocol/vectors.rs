@@ -100,7 +100,7 @@ fn plain_handshake() {
 }
 
 struct Ends {
-    ends: [Session; 2],
+    both: [Session; 2],
     lookaheads: [Lookahead; 2],
     /// Decrypted copies by packet id.
     opened: BTreeMap<String, Vec<u8>>,
@@ -118,12 +118,11 @@ impl Ends {
     fn new(vector: &Value) -> (Inviting, Self) {
         let (inviting, inviter, responder) = handshake(&vector["handshake"]);
         let lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
-        (inviting, Self { ends: [inviter, responder], lookaheads, opened: BTreeMap::new() })
+        (inviting, Self { both: [inviter, responder], lookaheads, opened: BTreeMap::new() })
     }
 
     fn send(&mut self, vector: &Value, packet: &Value) {
-        let mut random =
-            Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
+        let mut random = Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
         if packet["step"].as_bool().unwrap() {
             let chains = vector["chains"].as_array().unwrap();
             let chain = chains.iter().find(|chain| chain["chain"] == packet["chain"]).unwrap();
@@ -132,7 +131,7 @@ impl Ends {
                 .with(Draw::KemSeed, &chain["randomness"]["dz"])
                 .with(Draw::KemMessage, &chain["randomness"]["m"]);
         }
-        let end = &mut self.ends[index(&packet["from"])];
+        let end = &mut self.both[index(&packet["from"])];
         let mut reservation = end.reserve(1, &mut random).unwrap();
         let (keys, headers) = reservation.chain_bytes();
         assert_eq!(keys[..], unhex(&packet["CK"]));
@@ -156,11 +155,11 @@ impl Ends {
         let to = index(&event["to"]);
         let mut bytes = unhex(&packet["packet"]);
         let before = bytes.clone();
-        let outcome = self.ends[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
+        let outcome = self.both[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
         match (outcome, event["result"].as_str().unwrap()) {
             (Outcome::Held { .. }, "held") => assert_eq!(bytes, before),
             (Outcome::Accepted(accepted), "accepted") => {
-                self.ends[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
+                self.both[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
                 let at = &event["accounted"];
                 assert_eq!(u64::from(accepted.at.chain), number(&at["chain"]));
                 assert_eq!(u64::from(accepted.at.number), number(&at["number"]));
@@ -172,7 +171,7 @@ impl Ends {
     }
 
     fn check(&mut self, to: usize, event: &Value, frames: &super::frame::Frames, body: &[u8]) {
-        let end = &self.ends[to];
+        let end = &self.both[to];
         if let Some(expected) = event.get("data") {
             let data = frames.data.as_ref().unwrap();
             assert_eq!(data.message, number(&expected["message"]));
@@ -259,8 +258,8 @@ fn conversation() {
     for event in vector["events"].as_array().unwrap() {
         ends.run(&vector, event);
     }
-    check_final(&ends.ends[0], &vector["final"]["I"]);
-    check_final(&ends.ends[1], &vector["final"]["R"]);
+    check_final(&ends.both[0], &vector["final"]["I"]);
+    check_final(&ends.both[1], &vector["final"]["R"]);
 }
 
 #[test]
@@ -269,7 +268,7 @@ fn conversation_asleep_between_all_events() {
     let (_, mut ends) = Ends::new(&vector);
     for event in vector["events"].as_array().unwrap() {
         ends.run(&vector, event);
-        ends.ends = ends.ends.map(|end| {
+        ends.both = ends.both.map(|end| {
             let bytes = Stage::Session(Box::new(end)).to_bytes(false);
             match Stored::from_bytes(&bytes).unwrap().stage {
                 Stage::Session(session) => *session,
@@ -278,8 +277,8 @@ fn conversation_asleep_between_all_events() {
         });
         ends.lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
     }
-    check_final(&ends.ends[0], &vector["final"]["I"]);
-    check_final(&ends.ends[1], &vector["final"]["R"]);
+    check_final(&ends.both[0], &vector["final"]["I"]);
+    check_final(&ends.both[1], &vector["final"]["R"]);
 }
 
 #[test]
@@ -292,7 +291,7 @@ fn forged_packets_are_refused_by_the_receiver() {
     for case in vector["cases"].as_array().unwrap() {
         for to in [0, 1] {
             let mut forged = unhex(&case["new_packet"]);
-            let outcome = ends.ends[to].open(&mut ends.lookaheads[to], &mut forged, None);
+            let outcome = ends.both[to].open(&mut ends.lookaheads[to], &mut forged, None);
             assert_eq!(outcome.err(), Some(Refusal::NotOurs));
         }
     }
@@ -353,16 +352,20 @@ fn refused_packets() {
                 None => unhex(&case["packet"]),
             };
             let to = index(&case["to"]);
-            assert_eq!(ends.ends[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
-            let before = ends.ends[to].to_stored_bytes();
-            let refusal = ends.ends[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
+            assert_eq!(ends.both[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
+            let before = ends.both[to].to_stored_bytes();
+            let refusal = ends.both[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
             assert!(refusal.is_some(), "{}", case["name"]);
             let ends_session = case.get("ends_session").is_some();
-            assert_eq!(refusal == Some(Refusal::CommitmentBroken), ends_session, "{}", case["name"]);
-            assert_eq!(*ends.ends[to].to_stored_bytes(), *before, "{}", case["name"]);
+            assert_eq!(
+                refusal == Some(Refusal::CommitmentBroken),
+                ends_session,
+                "{}",
+                case["name"]
+            );
+            assert_eq!(*ends.both[to].to_stored_bytes(), *before, "{}", case["name"]);
             tried += 1;
         }
     }
     assert_eq!(tried, cases.len());
 }
-

@@ -271,9 +271,8 @@ impl<'a> Intake<'a> {
             self.try_held(delivery, outcome)?;
             let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
             let only_held = self.held.iter().map(|held| held.message);
-            let Some(message) = delivery
-                .writing()
-                .or_else(|| unfinished.into_iter().chain(only_held).min())
+            let Some(message) =
+                delivery.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
             else {
                 return Ok(());
             };
@@ -374,4 +373,3 @@ fn reason(refusal: Refusal) -> &'static str {
         }
     }
 }
-
