@@ -1,0 +1,5 @@
+//! Runs the real `otr postbox` and calls it over its sockets.
+
+mod calls;
+mod doors;
+mod support;
