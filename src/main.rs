@@ -9,6 +9,12 @@ use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
+/// packets pass on their way.
+#[global_allocator]
+static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Off-the-record conversations for the Unix pipe.
 #[derive(Parser)]
 #[command(version)]

@@ -36,10 +36,16 @@ pub(crate) const TLS_CONNECTION_COST: usize = 64 * 1024;
 /// Descriptors that are not for connections: standard ones, listeners, the poll, signals.
 pub(crate) const SPARE_DESCRIPTORS: u64 = 64;
 
-/// Of all connections that are possible, those that may wait are three quarters: what they wait
+/// Connections that a memory cap allows: they take three quarters of it at most, so that what
+/// they carry has room, too.
+pub(crate) fn connections_of(memory: usize) -> usize {
+    memory / 4 * 3 / CONNECTION_COST
+}
+
+/// Of all connections that are possible, those that may wait are seven eighths: what they wait
 /// for must still be able to come in.
 pub(crate) fn waiting_of(connections: usize) -> usize {
-    (connections / 4 * 3).max(1)
+    (connections / 8 * 7).max(1)
 }
 
 /// Seconds that `Retry-After` asks for.

@@ -21,7 +21,7 @@ mod tls;
 use crate::failure::{Code, Failure};
 use accept::Entrance;
 use connection::Side;
-use limits::{CONNECTION_COST, GRACE_TIME, SPARE_DESCRIPTORS};
+use limits::{GRACE_TIME, SPARE_DESCRIPTORS};
 use listen::Door;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use state::Server;
@@ -63,7 +63,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let doors = open_doors(settings)?;
     let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
         .unwrap_or(usize::MAX)
-        .clamp(1, settings.choices.memory / CONNECTION_COST);
+        .clamp(1, limits::connections_of(settings.choices.memory));
     let server = Server::new(settings.choices, connections);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -157,7 +157,7 @@ async fn serve(
     let sweeping = tokio::spawn(sweep(Arc::clone(server)));
     for url in urls {
         // Not `say`: this line is for a shell to read.
-        let _ = writeln!(io::stderr(), "OTR_POSTBOX={url}");
+        let _ = io::stderr().write_all(format!("OTR_POSTBOX={url}\n").as_bytes());
     }
     tokio::select! {
         _ = terminate.recv() => {}
@@ -195,7 +195,7 @@ async fn sweep(server: Arc<Server>) {
 /// A line on stderr.
 fn say(line: &str) {
     // Nobody is left to be told where this fails.
-    let _ = writeln!(io::stderr(), "otr: {line}");
+    let _ = io::stderr().write_all(format!("otr: {line}\n").as_bytes());
 }
 
 fn failed(what: &str, why: &io::Error) -> Failure {

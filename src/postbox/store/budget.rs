@@ -8,16 +8,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// What memory is for. A postbox full of packets must still let people in to collect them, so
-/// packets stop first, then waiting calls, then connections.
+/// What memory is for. A postbox full of packets must still let people in to collect them, and
+/// one full of people still hear what they ask, so packets stop first, then connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
     /// Packets: the first 7/8 of the cap.
     Packets,
-    /// Records in the bodies of calls, and those who wait: the first 15/16.
-    Calls,
-    /// Connections: all of it.
+    /// Connections: the first 31/32.
     Connections,
+    /// Records in the bodies of calls, and those who wait: all of it.
+    Calls,
 }
 
 /// The cap, and how much of it is taken.
@@ -46,8 +46,8 @@ impl Budget {
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {
         let ceiling = match purpose {
             Purpose::Packets => self.cap / 8 * 7,
-            Purpose::Calls => self.cap / 16 * 15,
-            Purpose::Connections => self.cap,
+            Purpose::Connections => self.cap / 32 * 31,
+            Purpose::Calls => self.cap,
         };
         self.used
             .try_update(Relaxed, Relaxed, |used| {
@@ -110,14 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packets_stop_before_connections_do_and_all_is_given_back() {
+    fn packets_stop_first_then_connections_and_all_is_given_back() {
         let budget = Budget::new(1600);
         let packets = Charge::new(&budget, Purpose::Packets, 1400).unwrap();
         assert!(Charge::new(&budget, Purpose::Packets, 1).is_err());
-        let call = Charge::new(&budget, Purpose::Calls, 100).unwrap();
-        let connection = Charge::new(&budget, Purpose::Connections, 100).unwrap();
+        let connection = Charge::new(&budget, Purpose::Connections, 150).unwrap();
         assert!(Charge::new(&budget, Purpose::Connections, 1).is_err());
-        assert!(Charge::new(&budget, Purpose::Connections, usize::MAX).is_err());
+        let call = Charge::new(&budget, Purpose::Calls, 50).unwrap();
+        assert!(Charge::new(&budget, Purpose::Calls, 1).is_err());
+        assert!(Charge::new(&budget, Purpose::Calls, usize::MAX).is_err());
         drop((packets, call, connection));
         assert_eq!(budget.used(), 0);
     }
