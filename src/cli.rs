@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::commands::{close, expect, init, recv, respond, send};
+use crate::commands::{close, expect, init, postbox, recv, respond, send};
 use crate::state::{Name, Numbers};
 use crate::ui::units;
 
@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Recv(recv::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
+    /// Serve a blind postbox
+    Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
 }
