@@ -29,4 +29,6 @@ pub mod stored;
 pub mod wire;
 
 #[cfg(test)]
+mod primitives_vectors;
+#[cfg(test)]
 mod vectors;
