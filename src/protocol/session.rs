@@ -332,8 +332,8 @@ impl Session {
         self.ratchet.step_if_due(randomness)?;
         // R has a chain from the handshake on, and I's first step is due from then on.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
-        let left = LAST_NUMBER - sending.chain.next.min(LAST_NUMBER);
-        let end = sending.chain.next + count.min(left + 1);
+        let left = (LAST_NUMBER + 1).saturating_sub(sending.chain.next);
+        let end = sending.chain.next + count.min(left);
         if end == sending.chain.next {
             return Err(StepError::Exhausted);
         }
