@@ -260,7 +260,7 @@ impl Ratchet {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let ratchet = Self {
             root: RootKey(take_secret(reader)?),
             sending: take_option(reader, |reader| {
                 Ok(Sending {
@@ -283,7 +283,18 @@ impl Ratchet {
             own: take_option(reader, RatchetPrivate::read)?,
             peer: take_option(reader, RatchetPublic::read)?,
             skipped: Skipped::read(reader)?,
-        })
+        };
+        let passed = ratchet.skipped.numbers.keys().all(|at| ratchet.has_passed(*at));
+        if passed { Ok(ratchet) } else { Err(Malformed) }
+    }
+
+    /// Whether a number can be among the skipped: if not, its address would set this end to
+    /// deriving all numbers up to it.
+    fn has_passed(&self, at: Position) -> bool {
+        match &self.receiving {
+            Some(current) if current.index == at.chain => at.number < current.chain.next,
+            _ => self.skipped.chains.contains_key(&at.chain),
+        }
     }
 }
 
@@ -373,6 +384,10 @@ impl Inbox {
             let number = reader.u64()?;
             let came = reader.u64()?;
             let overtaken = take_option(reader, take_position)?;
+            // No message has the last number; a set of numbers could not hold it.
+            if number == u64::MAX {
+                return Err(Malformed);
+            }
             inbox.unfinished.insert(number, Unfinished { came, overtaken });
         }
         inbox.newest =
