@@ -91,6 +91,11 @@ impl Stage {
 }
 
 impl Stored {
+    /// See [`Stage::to_bytes`].
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        self.stage.to_bytes(self.frozen)
+    }
+
     /// Reads what [`Stage::to_bytes`] wrote.
     ///
     /// # Errors
@@ -269,7 +274,8 @@ impl Ratchet {
         // Either an own key waits for the peer's next chain, or the peer's for our next step.
         let waits = ratchet.own.is_some() && ratchet.peer.is_none() && ratchet.sending.is_some();
         let is_due = ratchet.peer.is_some() && ratchet.own.is_none() && ratchet.receiving.is_some();
-        if waits || is_due { Ok(ratchet) } else { Err(Malformed) }
+        let passed = ratchet.skipped.numbers.keys().all(|at| ratchet.has_passed(*at));
+        if passed && (waits || is_due) { Ok(ratchet) } else { Err(Malformed) }
     }
 
     fn read_fields(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -297,6 +303,15 @@ impl Ratchet {
             peer: take_option(reader, RatchetPublic::read)?,
             skipped: Skipped::read(reader)?,
         })
+    }
+
+    /// Whether a number can be among the skipped: if not, its address would set this end to
+    /// deriving all numbers up to it.
+    fn has_passed(&self, at: Position) -> bool {
+        match &self.receiving {
+            Some(current) if current.index == at.chain => at.number < current.chain.next,
+            _ => self.skipped.chains.contains_key(&at.chain),
+        }
     }
 }
 
