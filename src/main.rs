@@ -11,17 +11,15 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::Cli;
 use commands::Context;
 use ui::speak::Voice;
 
 fn main() -> ExitCode {
     process::harden();
-    let cli = Cli::parse();
+    let (cli, name_was_typed) = Cli::from_command_line();
     let voice = Voice::new(cli.common.quiet, cli.common.verbose, cli.common.json);
-    match commands::run(&Context::new(cli.common, voice), cli.command) {
+    match commands::run(&Context::new(cli.common, name_was_typed, voice), cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if failure.broken_pipe {

@@ -10,6 +10,7 @@ pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
 mod source;
+pub(crate) mod status;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,8 @@ use crate::ui::speak::{Voice, warn};
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
     pub(crate) name: Name,
+    /// Whether that name was typed, rather than taken from `OTR_SESSION` or the default.
+    pub(crate) name_was_typed: bool,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
     pub(crate) lock_wait: Duration,
@@ -29,9 +32,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(common: Common, voice: Voice) -> Self {
+    pub(crate) fn new(common: Common, name_was_typed: bool, voice: Voice) -> Self {
         Self {
             name: common.session,
+            name_was_typed,
             options: Options { named: common.dir, allow_disk: common.allow_disk },
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
@@ -83,5 +87,6 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Recv(args) => recv::run(context, &args),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Status(args) => status::run(context, &args).map(|()| 0),
     }
 }
