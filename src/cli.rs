@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{close, expect, init, recv, respond, send, status};
+use crate::commands::{close, expect, export, import, init, recv, respond, send, status};
 use crate::state::{Name, Numbers};
 use crate::ui::units;
 
@@ -124,6 +124,10 @@ pub(crate) enum Command {
     Close(close::Args),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
+    /// Move a session away: write it as one line, and freeze it here
+    Export(export::Args),
+    /// Take a session that was exported elsewhere from stdin
+    Import(import::Args),
     /// Show the sessions: how far they are, what is missing, what endangers them
     Status(status::Args),
 }

@@ -4,8 +4,11 @@ mod blocks;
 pub(crate) mod close;
 mod emit;
 pub(crate) mod expect;
+pub(crate) mod export;
 mod held;
+pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod passphrase;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
@@ -87,6 +90,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Recv(args) => recv::run(context, &args),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
     }
 }
