@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{close, expect, export, import, init, recv, respond, send, status};
+use crate::commands::{close, expect, export, import, init, inspect, recv, respond, send, status};
 use crate::state::{Name, Numbers};
 use crate::ui::units;
 
@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Take a session that was exported elsewhere from stdin
     Import(import::Args),
+    /// Show what a stranger sees of packets: size, address, randomness
+    Inspect(inspect::Args),
     /// Show the sessions: how far they are, what is missing, what endangers them
     Status(status::Args),
 }

@@ -8,7 +8,8 @@ pub(crate) mod export;
 mod held;
 pub(crate) mod import;
 pub(crate) mod init;
-pub(crate) mod passphrase;
+pub(crate) mod inspect;
+mod passphrase;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
@@ -92,6 +93,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Export(args) => export::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
     }
 }
