@@ -1,6 +1,8 @@
 //! `otr inspect`: each kind of item is told with what a stranger sees of it, and what is not ours
 //! is no item.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+
 mod place;
 
 use std::fs;

@@ -50,10 +50,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     // First, for a person takes long to type, and may give up.
     let passphrase = args.passphrase.new_one()?;
     let stage = freeze(context, &mut store)?;
-    let state = stage.to_bytes(false);
+    let thawed = stage.to_bytes(false);
     let line = match passphrase {
-        Some(passphrase) => line::encode(line::SEALED, &seal(&state, &passphrase)?),
-        None => line::encode(line::PLAIN, &state),
+        Some(passphrase) => line::encode(line::SEALED, &seal(&thawed, &passphrase)?),
+        None => line::encode(line::PLAIN, &thawed),
     };
     if io::stdout().is_terminal() && !args.passphrase.is_given() {
         warn(

@@ -22,28 +22,28 @@ const OTHERWISE: &str = "give it with --passphrase-file or --passphrase-fd";
 #[group(multiple = false)]
 pub(crate) struct Passphrase {
     /// Passphrase in FILE, without the newline at its end
-    #[arg(long, value_name = "FILE")]
-    passphrase_file: Option<PathBuf>,
+    #[arg(long = "passphrase-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file: Option<PathBuf>,
 
     /// Passphrase on descriptor N, to its end, without the newline there
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
-    passphrase_fd: Option<u32>,
+    #[arg(long = "passphrase-fd", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    fd: Option<u32>,
 
     /// Ask for the passphrase on the terminal
-    #[arg(long)]
-    ask_passphrase: bool,
+    #[arg(long = "ask-passphrase")]
+    ask: bool,
 }
 
 impl Passphrase {
     /// Whether one is to be used.
     pub(super) fn is_given(&self) -> bool {
-        self.passphrase_file.is_some() || self.passphrase_fd.is_some() || self.ask_passphrase
+        self.file.is_some() || self.fd.is_some() || self.ask
     }
 
     /// One that will open a line later: asked for twice, since nobody sees what he types.
     pub(super) fn new_one(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-        if !self.ask_passphrase {
-            return self.from_elsewhere();
+        if !self.ask {
+            return self.without_asking();
         }
         let once = prompt::secret("passphrase for the exported session", OTHERWISE)?;
         if *once != *prompt::secret("the same again", OTHERWISE)? {
@@ -54,17 +54,15 @@ impl Passphrase {
 
     /// The one that a line was sealed with; without any option, the person is asked.
     pub(super) fn known_one(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        match self.from_elsewhere()? {
-            Some(passphrase) => Ok(passphrase),
-            None => {
-                let typed = prompt::secret("passphrase of the exported session", OTHERWISE)?;
-                checked(typed.as_bytes())
-            }
+        if let Some(passphrase) = self.without_asking()? {
+            return Ok(passphrase);
         }
+        let typed = prompt::secret("passphrase of the exported session", OTHERWISE)?;
+        checked(typed.as_bytes())
     }
 
-    fn from_elsewhere(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-        let (file, name) = match (&self.passphrase_file, self.passphrase_fd) {
+    fn without_asking(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let (file, name) = match (&self.file, self.fd) {
             (Some(path), _) => (File::open(path), printable::line(&path.to_string_lossy())),
             (None, Some(number)) => {
                 (inherited::duplicate(number, Use::Read), format!("descriptor {number}"))
@@ -91,7 +89,7 @@ fn read(file: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 fn checked(passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match passphrase.len() {
         0 => Err(Failure::new(Code::Usage, "the passphrase is empty", "give it at least a word")),
-        ..=LONGEST => Ok(Zeroizing::new(passphrase.to_vec())),
+        1..=LONGEST => Ok(Zeroizing::new(passphrase.to_vec())),
         _ => {
             let what = "the passphrase is longer than 1,024 bytes";
             Err(Failure::new(Code::Usage, what, "is it the right file?"))

@@ -51,7 +51,8 @@ impl Histogram {
 
 /// How often random bytes deviate at least as much.
 fn p_value(chi_square: f64) -> f64 {
-    const DEGREES: f64 = (VALUES - 1) as f64;
+    // One less than there are values.
+    const DEGREES: f64 = 255.0;
     // It refuses what is not positive: no deviation at all is exceeded always.
     checked_gamma_ur(DEGREES / 2.0, chi_square / 2.0).unwrap_or(1.0).clamp(0.0, 1.0)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use otr::protocol::invite::{Invite, InviteError};
-use otr::protocol::packet::{ADDRESS, size_class};
+use otr::protocol::packet::size_class;
 use serde_json::{Value, json};
 
 use super::randomness::{Histogram, Measure};
@@ -147,6 +147,8 @@ fn size(bytes: usize) -> String {
 
 /// The beginning of an address, hexadecimal.
 fn prefix(bytes: &[u8]) -> String {
-    let address = &bytes[..ADDRESS.min(bytes.len())];
-    address.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().take(SHOWN).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
