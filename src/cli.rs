@@ -4,9 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{close, expect, init, postbox, recv, respond, send};
+use crate::commands::{
+    close, expect, export, import, init, inspect, postbox, recv, respond, send, status,
+};
 use crate::state::{Name, Numbers};
 use crate::ui::units;
 
@@ -50,6 +53,15 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Parses the command line; whether `-s` was on it. Ends the process where it is wrong.
+    pub(crate) fn from_command_line() -> (Self, bool) {
+        let matches = Self::command().get_matches();
+        let typed = matches.value_source("session") == Some(ValueSource::CommandLine);
+        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed)
+    }
 }
 
 /// What every command takes.
@@ -116,6 +128,14 @@ pub(crate) enum Command {
     Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
+    /// Move a session away: write it as one line, and freeze it here
+    Export(export::Args),
+    /// Take a session that was exported elsewhere from stdin
+    Import(import::Args),
+    /// Show what a stranger sees of packets: size, address, randomness
+    Inspect(inspect::Args),
+    /// Show the sessions: how far they are, what is missing, what endangers them
+    Status(status::Args),
 }
 
 /// How packets are written.

@@ -4,13 +4,18 @@ mod blocks;
 pub(crate) mod close;
 mod emit;
 pub(crate) mod expect;
+pub(crate) mod export;
 mod held;
+pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod inspect;
+mod passphrase;
 pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
 mod source;
+pub(crate) mod status;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +27,8 @@ use crate::ui::speak::{Voice, warn};
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
     pub(crate) name: Name,
+    /// Whether that name was typed, rather than taken from `OTR_SESSION` or the default.
+    pub(crate) name_was_typed: bool,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
     pub(crate) lock_wait: Duration,
@@ -30,9 +37,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(common: Common, voice: Voice) -> Self {
+    pub(crate) fn new(common: Common, name_was_typed: bool, voice: Voice) -> Self {
         Self {
             name: common.session,
+            name_was_typed,
             options: Options { named: common.dir, allow_disk: common.allow_disk },
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
@@ -85,5 +93,9 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Status(args) => status::run(context, &args).map(|()| 0),
     }
 }
