@@ -2,10 +2,14 @@
 
 mod blocks;
 pub(crate) mod close;
+pub(crate) mod complete_sessions;
+pub(crate) mod completions;
+pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
 mod held;
 pub(crate) mod init;
+pub(crate) mod man;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
@@ -88,5 +92,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
+        Command::Completions(args) => completions::run(&args).map(|()| 0),
+        Command::Man(args) => man::run(&args).map(|()| 0),
+        Command::Demo => demo::run(context).map(|()| 0),
+        Command::CompleteSessions(args) => {
+            complete_sessions::run(context, &args);
+            Ok(0)
+        }
     }
 }
