@@ -1,6 +1,7 @@
 //! `otr complete-sessions`, hidden: the names of the sessions, for the completions of a shell.
 //! Never an error, never a word on stderr: it runs while somebody types.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -11,9 +12,9 @@ use crate::ui::stdio;
 /// `otr complete-sessions`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The words typed so far
+    /// The words typed so far; an empty one is no path, so they are not paths yet
     #[arg(last = true)]
-    words: Vec<PathBuf>,
+    words: Vec<OsString>,
 }
 
 pub(crate) fn run(context: &Context, args: &Args) {
@@ -29,12 +30,12 @@ pub(crate) fn run(context: &Context, args: &Args) {
 }
 
 /// The last `--dir DIR` or `--dir=DIR`; bash makes three words of the latter.
-fn typed_directory(words: &[PathBuf]) -> Option<PathBuf> {
-    let mut words = words.iter().filter(|word| word.as_os_str() != "=");
+fn typed_directory(words: &[OsString]) -> Option<PathBuf> {
+    let mut words = words.iter().filter(|word| *word != "=");
     let mut directory = None;
     while let Some(word) = words.next() {
-        if word.as_os_str() == "--dir" {
-            directory = words.next().cloned();
+        if word == "--dir" {
+            directory = words.next().map(PathBuf::from);
         } else if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--dir=")) {
             directory = Some(path.into());
         }

@@ -4,9 +4,10 @@
 //! script is altered where it completes a session's name: there it asks `otr complete-sessions`,
 //! with the words typed so far, for a `--dir` may be among them.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
-use clap::{Args as _, Command, CommandFactory, ValueEnum};
+use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell as Generator, generate};
 
 use crate::cli::{Cli, Common};
@@ -54,7 +55,8 @@ fn script(shell: Shell) -> String {
 fn visible() -> Command {
     let all = Cli::command();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    Common::augment_args(Command::new("otr").version(env!("CARGO_PKG_VERSION"))).subcommands(shown)
+    let top = Command::new("otr").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
+    Common::augment_args(top).subcommands(shown)
 }
 
 /// Puts session names in place of file names.
@@ -89,16 +91,28 @@ _otr_sessions() {
     })
 }
 
-/// Adds where the words come from.
+/// Adds where the words come from, and the words that may stand as an argument: the generator
+/// knows those of options alone.
 fn fish(script: &str) -> String {
-    alter_lines(script, |line| {
+    let mut script = alter_lines(script, |line| {
         let names = if line.contains(" -s s -l session ") {
             r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
         } else {
             ""
         };
         format!("{line}{names}")
-    })
+    });
+    let command = visible();
+    for command in command.get_subcommands() {
+        let words = command.get_positionals().flat_map(Arg::get_possible_values);
+        let words: Vec<_> = words.map(|word| word.get_name().to_owned()).collect();
+        if !words.is_empty() {
+            let (name, words) = (command.get_name(), words.join(" "));
+            let when = format!("__fish_otr_using_subcommand {name}");
+            let _ = writeln!(script, r#"complete -c otr -n "{when}" -f -a "{words}""#);
+        }
+    }
+    script
 }
 
 fn alter_lines(script: &str, alter: impl Fn(&str) -> String) -> String {

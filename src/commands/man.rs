@@ -21,7 +21,8 @@ const DATE: &str = "2026-11-23";
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write all pages into DIR instead of otr(1) to stdout
-    #[arg(value_hint = clap::ValueHint::DirPath)]
+    // An id of its own: the common --dir has that of the field.
+    #[arg(id = "pages", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }
 
