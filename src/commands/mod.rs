@@ -2,6 +2,9 @@
 
 mod blocks;
 pub(crate) mod close;
+pub(crate) mod complete_sessions;
+pub(crate) mod completions;
+pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
 pub(crate) mod export;
@@ -9,6 +12,7 @@ mod held;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
+pub(crate) mod man;
 mod passphrase;
 pub(crate) mod postbox;
 pub(crate) mod recv;
@@ -97,5 +101,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Import(args) => import::run(context, &args).map(|()| 0),
         Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
+        Command::Completions(args) => completions::run(&args).map(|()| 0),
+        Command::Man(args) => man::run(&args).map(|()| 0),
+        Command::Demo => demo::run(context).map(|()| 0),
+        Command::CompleteSessions(args) => {
+            complete_sessions::run(context, &args);
+            Ok(0)
+        }
     }
 }

@@ -253,6 +253,11 @@ impl Search {
             Err(failure) if failure.code == Code::NoSession => {}
             Err(failure) => return Err(failure),
         }
+        self.home()
+    }
+
+    /// The directory for something new, made if need be.
+    pub(crate) fn home(&self) -> Result<Directory, Failure> {
         let mut reasons = Vec::new();
         // A disk only where no memory is to be had.
         for allow_disk in [false, true] {
