@@ -128,7 +128,7 @@ fn keys_of_number(chain_key: &str, header_chain_key: &str, salt: &[u8]) -> Vec<W
     let answer = ask(&json!({
         "do": "keys", "CK": chain_key, "HC": header_chain_key, "salt": hex(salt),
     }));
-    ["MK", "HK", "token", "header_key", "body_key", "poly1305_key"]
+    ["MK", "HK", "token", "salt_key", "header_key", "body_key", "poly1305_key"]
         .iter()
         .map(|name| Wanted::from_hex(name, answer[name].as_str().unwrap()))
         .collect()

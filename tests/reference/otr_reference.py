@@ -97,6 +97,7 @@ def number_keys(chain_key, header_chain_key):
 def packet_keys(keys, salt):
     body_key = hkdf(salt, keys["MK"], b"otr/1 body", 32)
     return {
+        "salt_key": expand(keys["MK"], b"otr/1 salt", 32),
         "header_key": hkdf(salt, keys["HK"], b"otr/1 header", 32),
         "body_key": body_key,
         "poly1305_key": chacha20_block(body_key, 0, bytes(12))[:32],
