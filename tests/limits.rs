@@ -1,6 +1,13 @@
 //! The bounds of an end's state, at their edges: numbers skipped, given up, given back, too far
 //! ahead, too old; keys that wait to be published.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail as the test does"
+)]
+
 mod common;
 
 use common::{Awake, Seeded, handshake};
@@ -66,23 +73,23 @@ fn at_most_4096_skipped_numbers_are_kept_and_the_oldest_fall_out() {
     assert_eq!(r.skipped(), SKIPPED_MAX);
     assert!(r.state().len() < 1 << 20);
 
-    let lost = 5_000 - SKIPPED_MAX;
-    assert_eq!(open(&r, &mut ahead, &passed[lost - 1]).err(), Some(Refusal::NotOurs));
+    let fell_out = 5_000 - SKIPPED_MAX;
+    assert_eq!(open(&r, &mut ahead, &passed[fell_out - 1]).err(), Some(Refusal::NotOurs));
     // After a restart too, with an empty lookahead.
     let mut r = Awake::from_state(&r.state());
     let mut ahead = Lookahead::new(LOOK_AHEAD);
-    assert_eq!(open(&r, &mut ahead, &passed[lost - 1]).err(), Some(Refusal::NotOurs));
-    deliver(&mut r, &mut ahead, &passed[lost], 0).unwrap();
+    assert_eq!(open(&r, &mut ahead, &passed[fell_out - 1]).err(), Some(Refusal::NotOurs));
+    deliver(&mut r, &mut ahead, &passed[fell_out], 0).unwrap();
     assert_eq!(r.skipped(), SKIPPED_MAX - 1);
-    assert_eq!(open(&r, &mut ahead, &passed[lost]).err(), Some(Refusal::NotOurs));
+    assert_eq!(open(&r, &mut ahead, &passed[fell_out]).err(), Some(Refusal::NotOurs));
     deliver(&mut r, &mut ahead, &passed[4_999], 0).unwrap();
 
     // Of two jumps, the numbers of the earlier fall out first.
     let later = send_after(&mut i, 100, &mut random);
     let effects = deliver(&mut r, &mut ahead, &later, 5).unwrap();
     assert_eq!(effects.lost.fell_out, 98);
-    assert_eq!(open(&r, &mut ahead, &passed[lost + 98]).err(), Some(Refusal::NotOurs));
-    deliver(&mut r, &mut ahead, &passed[lost + 99], 5).unwrap();
+    assert_eq!(open(&r, &mut ahead, &passed[fell_out + 98]).err(), Some(Refusal::NotOurs));
+    deliver(&mut r, &mut ahead, &passed[fell_out + 99], 5).unwrap();
     assert_eq!(r.lost(), 5_000 - SKIPPED_MAX as u64 + 98);
 }
 

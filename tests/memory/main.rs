@@ -1,6 +1,13 @@
 //! Keys that were used are gone: all writable memory of the process is searched for them, after
 //! they were found there while they were needed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail as the test does"
+)]
+
 #[path = "../common/reference.rs"]
 mod reference;
 mod search;

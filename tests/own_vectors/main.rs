@@ -6,6 +6,13 @@
 //! implementation too. Where the two files differ, the new one lies in the directory for temporary
 //! files that cargo gives to tests.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail as the test does"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/reference.rs"]
