@@ -301,13 +301,11 @@ impl Session {
         if let Some(count) = accepted.frames.close {
             self.inbox.announced = Some(count);
         }
-        self.reveals.push(Reveal {
-            published: accepted.reveal,
-            collected: accepted.collected.as_ref().map(|collected| Collected {
-                token: collected.token.duplicate(),
-                packet_hash: collected.packet_hash,
-            }),
+        let collected = accepted.collected.as_ref().map(|collected| Collected {
+            token: collected.token.duplicate(),
+            packet_hash: collected.packet_hash,
         });
+        self.reveals.push(Reveal { published: accepted.reveal, collected }, self.collects);
         Ok(effects)
     }
 
