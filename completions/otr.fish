@@ -24,7 +24,7 @@ function __fish_otr_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c otr -n "__fish_otr_needs_command" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_needs_command" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_needs_command" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_needs_command" -l lock-wait -d 'How long to wait while another otr holds the session' -r

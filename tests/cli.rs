@@ -1,5 +1,7 @@
 //! The command line itself: every command explains itself, every wrong one ends with 2.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use place::{Place, code, text};

@@ -1,5 +1,7 @@
 //! The completions, loaded by a real bash, zsh and fish.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! `otr status`: every stage is told, one bad state does not hide the others, and nothing secret
 //! is shown.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use std::fs;
