@@ -10,7 +10,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    close, complete_sessions, completions, expect, init, man, recv, respond, send, status,
+    close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
+    recv, respond, send, status,
 };
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
@@ -141,8 +142,16 @@ pub(crate) enum Command {
     Recv(recv::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
+    /// Serve a blind postbox
+    Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
+    /// Move a session away: write it as one line, and freeze it here
+    Export(export::Args),
+    /// Take a session that was exported elsewhere from stdin
+    Import(import::Args),
+    /// Show what a stranger sees of packets: size, address, randomness
+    Inspect(inspect::Args),
     /// Show the sessions: how far they are, what is missing, what endangers them
     Status(status::Args),
     /// Write the completions for a shell

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod inherited;
+mod postbox;
 mod process;
 mod randomness;
 mod state;
@@ -14,6 +15,12 @@ use std::process::ExitCode;
 use cli::Cli;
 use commands::Context;
 use ui::speak::Voice;
+
+/// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
+/// packets pass on their way.
+#[global_allocator]
+static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     process::harden();

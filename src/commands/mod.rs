@@ -7,9 +7,14 @@ pub(crate) mod completions;
 pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
+pub(crate) mod export;
 mod held;
+pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod inspect;
 pub(crate) mod man;
+mod passphrase;
+pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
@@ -89,8 +94,12 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
         Command::Send(args) => send::run(context, &args).map(|()| 0),
         Command::Recv(args) => recv::run(context, &args),
+        Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
         Command::Completions(args) => completions::run(&args).map(|()| 0),
         Command::Man(args) => man::run(&args).map(|()| 0),

@@ -176,6 +176,10 @@ impl Inviting {
     /// Recomputes all of a reply that opened. That packet 0 lies under the address computed here
     /// commits the reply to its keys, which the AEAD alone would not.
     fn check(&self, invite: &Invite, fields: ReplyFields, now: u64) -> Option<Session> {
+        // An invite that asks for a secret is never answered without one.
+        if invite.cpace_share.is_some() {
+            return None;
+        }
         if !fields.zeros || !primitives::kem_public_is_valid(&fields.key.kem()) {
             return None;
         }
@@ -213,6 +217,7 @@ impl Inviting {
             skipped: Skipped::default(),
         };
         let opening = Opening::Own(self.nonce.duplicate());
+        bleach();
         Some(Session::new(Role::Inviter, ratchet, keys.words, opening, &invite.postbox, now))
     }
 }

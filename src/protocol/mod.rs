@@ -29,4 +29,8 @@ pub mod stored;
 pub mod wire;
 
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
+mod primitives_vectors;
+#[cfg(test)]
 mod vectors;

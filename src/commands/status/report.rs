@@ -82,7 +82,7 @@ impl Report {
             Err(failure) => Condition::Unreadable("damaged", failure.what.into_owned()),
         };
         let place = store.directory().map(Place::of);
-        Ok(Self { name: name.map(Name::to_string), place, condition })
+        Ok(Self { name: name.map(|name| name.as_str().to_owned()), place, condition })
     }
 
     /// As the long help has it.
