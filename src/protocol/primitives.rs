@@ -2,7 +2,7 @@
 //! that names their crates.
 //!
 //! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
-//! ([`super::secret::bleach`]).
+//! (`secret::bleach`).
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -165,7 +165,7 @@ pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
 /// Decapsulates `ciphertext` (FIPS 203, algorithm 18). A ciphertext that was not made for this key
 /// gives a secret that nobody else has (implicit rejection).
 ///
-/// The crate wipes nothing: callers overwrite the stack afterwards ([`super::secret::bleach_deep`]).
+/// The crate wipes nothing: callers overwrite the stack afterwards (`secret::bleach_deep`).
 #[inline(never)]
 pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
     let pair = mlkem768::generate_key_pair(*seed.bytes());
