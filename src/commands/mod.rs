@@ -2,14 +2,24 @@
 
 mod blocks;
 pub(crate) mod close;
+pub(crate) mod complete_sessions;
+pub(crate) mod completions;
+pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
+pub(crate) mod export;
 mod held;
+pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod man;
+mod passphrase;
+pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
 mod source;
+pub(crate) mod status;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +31,8 @@ use crate::ui::speak::{Voice, warn};
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
     pub(crate) name: Name,
+    /// Whether that name was typed, rather than taken from `OTR_SESSION` or the default.
+    pub(crate) name_was_typed: bool,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
     pub(crate) lock_wait: Duration,
@@ -29,9 +41,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(common: Common, voice: Voice) -> Self {
+    pub(crate) fn new(common: Common, name_was_typed: bool, voice: Voice) -> Self {
         Self {
             name: common.session,
+            name_was_typed,
             options: Options { named: common.dir, allow_disk: common.allow_disk },
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
@@ -81,7 +94,19 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
         Command::Send(args) => send::run(context, &args).map(|()| 0),
         Command::Recv(args) => recv::run(context, &args),
+        Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Status(args) => status::run(context, &args).map(|()| 0),
+        Command::Completions(args) => completions::run(&args).map(|()| 0),
+        Command::Man(args) => man::run(&args).map(|()| 0),
+        Command::Demo => demo::run(context).map(|()| 0),
+        Command::CompleteSessions(args) => {
+            complete_sessions::run(context, &args);
+            Ok(0)
+        }
     }
 }

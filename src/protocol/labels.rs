@@ -29,5 +29,7 @@ pub const HEADER: &[u8] = b"otr/1 header";
 pub const BODY: &[u8] = b"otr/1 body";
 /// Derives the key that makes a packet's salt.
 pub const SALT: &[u8] = b"otr/1 salt";
+/// Goes before the head of a state that is sealed with a passphrase.
+pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";

@@ -31,6 +31,8 @@ pub mod wire;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod forgetting;
+#[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
 mod vectors;

@@ -363,8 +363,9 @@ impl Session {
         self.ratchet.step_if_due(randomness)?;
         // R has a chain from the handshake on, and I's first step is due from then on.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
-        // The first number that is not taken: at most LAST_NUMBER + 1.
-        let end = sending.chain.next.saturating_add(count).min(LAST_NUMBER + 1);
+        // The first number that is not taken.
+        const { assert!(LAST_NUMBER + 1 == u32::MAX, "saturates at the first that may not be") };
+        let end = sending.chain.next.saturating_add(count);
         if end <= sending.chain.next {
             return Err(StepError::Exhausted);
         }
