@@ -1,0 +1,264 @@
+//! The side of the postbox that calls: the five calls, in raw form.
+//!
+//! Every call may be made again without harm, and is, for a short while, when the connection fails
+//! or the postbox is busy. What the postbox says is never shown: an error tells what kind it was.
+
+mod answer;
+mod reach;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::api::{
+    self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
+    POST, RAW, RAW_BASE, REVEALED, Token, address_of,
+};
+use crate::failure::Failure;
+use reach::Connector;
+pub(crate) use reach::{Reach, Url, check_open};
+use trouble::{Trouble, pause};
+
+/// Bytes of packets that are asked for at a time: enough that a stream's calls cost little, and a
+/// part of the 96 MiB that a command may take.
+const COLLECT_MAX: usize = 8 << 20;
+/// Bytes of a `collect`'s answer at most: what was asked for, a byte before each packet of at least
+/// 4 KiB, and room for one packet more than fits.
+const COLLECT_ANSWER: usize = COLLECT_MAX + COLLECT_MAX / api::MIN_PACKET + MAX_PACKET + 1;
+/// Bytes of packets in one `post`; what is refused in the middle goes again as a whole.
+const POST_MAX: usize = 4 << 20;
+/// Bytes of the other answers: a record of 65 bytes for each asked.
+const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
+/// For an answer to begin, beyond the time that the call itself waits: two turns through Tor.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// How often a call is made before it counts as failed: with the pauses between, for some seconds.
+const ATTEMPTS: u32 = 5;
+/// Agents that are kept where each address has its own; the oldest circuit is of no more use then.
+const AGENTS: usize = 4_096;
+
+/// A postbox, from the outside. Clones share their connections.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Inner>);
+
+struct Inner {
+    url: Url,
+    connector: Connector,
+    /// For all addresses, where none is isolated.
+    shared: Agent,
+    /// By address: what is said about one packet goes by the circuit it came by.
+    own: Mutex<BTreeMap<Address, Agent>>,
+}
+
+/// What lay under one of the tokens.
+pub(crate) struct Found {
+    /// The token.
+    pub(crate) token: Token,
+    /// The packet; whoever can name the token's address may have put it there.
+    pub(crate) packet: Vec<u8>,
+}
+
+impl Client {
+    /// Calls nobody yet.
+    pub(crate) fn new(url: Url, reach: &Reach) -> Result<Self, Failure> {
+        let connector = Connector::new(&url, reach)?;
+        let shared = connector.agent()?;
+        let own = Mutex::default();
+        Ok(Self(Arc::new(Inner { url, connector, shared, own })))
+    }
+
+    /// Whether each call names one address only, by a circuit of its own.
+    pub(crate) fn isolates(&self) -> bool {
+        self.0.connector.isolates
+    }
+
+    /// Posts packets, in order.
+    pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
+        let mut rest = packets;
+        while let Some(first) = rest.first() {
+            let mut body = Vec::new();
+            let mut count: usize = 0;
+            for packet in rest.iter().map(AsRef::as_ref) {
+                let fits = body.len() + packet.len() <= POST_MAX && !self.isolates();
+                if count > 0 && !fits {
+                    break;
+                }
+                // Below 21: the length is that of a packet.
+                let k = u8::try_from(packet.len().trailing_zeros()).unwrap_or_default();
+                body.reserve(packet.len() + 1);
+                body.push(RAW_BASE.saturating_add(k));
+                body.extend_from_slice(packet);
+                count += 1;
+            }
+            let agent = self.agent(&front(first.as_ref()))?;
+            self.call(&agent, POST, &body, Duration::ZERO, |status, answer| {
+                let all = answer.trim_ascii_end() == count.to_string().as_bytes();
+                if status == 201 && all { Ok(()) } else { Err(Trouble::answered(status)) }
+            })?;
+            rest = &rest[count..];
+        }
+        Ok(())
+    }
+
+    /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
+    /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
+    pub(crate) fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Failure> {
+        let Some(first) = tokens.first() else { return Ok(Vec::new()) };
+        let by_address: BTreeMap<Address, Token> =
+            tokens.iter().map(|token| (address_of(token), *token)).collect();
+        let agent = self.agent(&address_of(first))?;
+        let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
+        self.call(&agent, &path, &tokens.concat(), wait, |status, answer| match status {
+            204 => Ok(Vec::new()),
+            200 => answer::packets(answer)
+                .ok_or(Trouble::Nonsense)?
+                .into_iter()
+                .map(|packet| {
+                    let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
+                    Ok(Found { token, packet })
+                })
+                .collect(),
+            _ => Err(Trouble::answered(status)),
+        })
+    }
+
+    /// Throws packets away, and publishes the keys of those that were there.
+    pub(crate) fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Failure> {
+        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
+        for some in records.chunks(at_once) {
+            let Some(first) = some.first() else { continue };
+            let address = address_of(&front(first));
+            let agent = self.agent(&address)?;
+            self.call(&agent, DISCARD, &some.concat(), Duration::ZERO, |status, _| {
+                if status == 204 { Ok(()) } else { Err(Trouble::answered(status)) }
+            })?;
+            self.forget(&address);
+        }
+        Ok(())
+    }
+
+    /// What has become of packets, as soon as none of them is held, or after `wait`.
+    pub(crate) fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<Fate>, Failure> {
+        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
+        let agent = self.agent(first)?;
+        let path = format!("{GONE}?wait={}", seconds(wait));
+        self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
+            if status != 200 || answer.len() != addresses.len() {
+                return Err(Trouble::answered(status));
+            }
+            answer::fates(answer).ok_or(Trouble::Nonsense)
+        })
+    }
+
+    /// The published keys of packets, of those that were published.
+    pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
+        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
+        let agent = self.agent(first)?;
+        self.call(&agent, REVEALED, &addresses.concat(), Duration::ZERO, |status, answer| {
+            if status != 200 {
+                return Err(Trouble::answered(status));
+            }
+            answer::keys(answer).ok_or(Trouble::Nonsense)
+        })
+    }
+
+    fn agent(&self, address: &Address) -> Result<Agent, Failure> {
+        if !self.isolates() {
+            return Ok(self.0.shared.clone());
+        }
+        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = own.get(address) {
+            return Ok(agent.clone());
+        }
+        while own.len() >= AGENTS {
+            own.pop_first();
+        }
+        let agent = self.0.connector.agent()?;
+        own.insert(*address, agent.clone());
+        Ok(agent)
+    }
+
+    /// No more is said about this address.
+    pub(crate) fn forget(&self, address: &Address) {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    }
+
+    /// Makes a call until `read` can make something of its answer, or there is no hope of that.
+    fn call<T>(
+        &self,
+        agent: &Agent,
+        path: &str,
+        body: &[u8],
+        wait: Duration,
+        read: impl Fn(u16, &[u8]) -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let done = self.once(agent, path, body, wait).and_then(|(status, after, answer)| {
+                read(status, &answer).map_err(|trouble| trouble.or_after(after))
+            });
+            match done {
+                Ok(read) => return Ok(read),
+                Err(trouble) if attempt < ATTEMPTS && trouble.may_pass() => {
+                    thread::sleep(pause(attempt, &trouble)?);
+                }
+                Err(trouble) => return Err(trouble.failure(self.0.url.host())),
+            }
+        }
+    }
+
+    /// Status, seconds of Retry-After, body.
+    fn once(
+        &self,
+        agent: &Agent,
+        path: &str,
+        body: &[u8],
+        wait: Duration,
+    ) -> Result<(u16, Option<u64>, Vec<u8>), Trouble> {
+        let request = agent
+            .post(self.0.url.call(path))
+            .content_type(RAW)
+            .config()
+            .timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME))
+            .build();
+        let mut answer = request.send(body).map_err(Trouble::of)?;
+        let status = answer.status().as_u16();
+        let after = retry_after(&answer);
+        let limit = if path.starts_with(COLLECT) { COLLECT_ANSWER } else { SMALL_ANSWER };
+        let mut bytes = Vec::new();
+        let mut reader = answer.body_mut().as_reader().take(limit as u64 + 1);
+        reader.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
+        if bytes.len() > limit {
+            return Err(Trouble::Nonsense);
+        }
+        Ok((status, after, bytes))
+    }
+}
+
+fn retry_after(answer: &Response<Body>) -> Option<u64> {
+    answer.headers().get("retry-after")?.to_str().ok()?.parse().ok()
+}
+
+/// Whole seconds, as the postbox takes them; a part of one counts as one.
+fn seconds(wait: Duration) -> u64 {
+    let wait = wait.min(MAX_WAIT);
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// The first 32 bytes: a packet's address, a record's token.
+fn front(bytes: &[u8]) -> [u8; 32] {
+    let mut front = [0; 32];
+    for (to, from) in front.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    front
+}
+
+#[cfg(test)]
+mod tests;

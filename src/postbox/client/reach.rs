@@ -1,0 +1,294 @@
+//! How a postbox is reached: its URL, the proxy or Tor in front of it, whose certificates count.
+//!
+//! Nothing of it comes from the environment but what is named in `--help`: `HTTP_PROXY` and the
+//! like are passed over, so that no call leaves by a way that nobody chose.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ureq::config::AutoHeaderValue;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy, ProxyProtocol};
+
+use crate::failure::{Code, Failure};
+
+/// Where Tor takes connections unless `--proxy` says otherwise.
+const TOR: &str = "socks5h://127.0.0.1:9050";
+/// For a connection to stand, a circuit through Tor to an onion service included.
+const CONNECT_TIME: Duration = Duration::from_secs(45);
+/// For a body, in either direction: 8 MiB at 28 KB a second.
+const BODY_TIME: Duration = Duration::from_mins(5);
+/// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
+/// does not begin on one that is about to end.
+const IDLE_TIME: Duration = Duration::from_secs(12);
+/// Bytes of an answer's head: the postbox sends some 200.
+const HEAD: usize = 16 << 10;
+/// Bytes of a URL, as in an invite.
+const URL_MAX: usize = 1024;
+
+/// How to reach a postbox
+#[derive(Clone, clap::Args)]
+pub(crate) struct Reach {
+    /// Call the postbox through Tor, for each packet by a circuit of its own
+    #[arg(long)]
+    tor: bool,
+
+    /// Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT;
+    /// with --tor, where Tor listens [default there: socks5h://127.0.0.1:9050]
+    #[arg(long, value_name = "URL", env = "OTR_PROXY", hide_env_values = true, value_parser = proxy)]
+    proxy: Option<Proxy>,
+
+    /// Trust the certificates in FILE (PEM) instead of the usual authorities
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    ca_file: Option<PathBuf>,
+
+    /// Call a postbox on another machine by http://, where all on the way see what it sees
+    #[arg(long)]
+    plain_http: bool,
+}
+
+/// A postbox's URL, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// Without a slash at its end.
+    base: String,
+    host: String,
+    tls: bool,
+}
+
+impl Url {
+    /// Reads a URL; why not, where it is none that can be called.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        const WRONG: &str = "a postbox's address is https://HOST, with a port or a path if need be";
+        if text.len() > URL_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(WRONG);
+        }
+        let uri: Uri = text.parse().map_err(|_| WRONG)?;
+        let tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(WRONG),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(WRONG)?.to_ascii_lowercase();
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if authority.contains('@') || text.contains(['?', '#']) {
+            return Err("a postbox's address holds no name, password or query");
+        }
+        Ok(Self { base: text.trim_end_matches('/').to_owned(), host, tls })
+    }
+
+    /// The URL of a call.
+    pub(super) fn call(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The host, for errors and questions.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn is_onion(&self) -> bool {
+        self.host.trim_end_matches('.').ends_with(".onion")
+    }
+
+    fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_matches(['[', ']']);
+        let ip = bare.parse::<std::net::IpAddr>();
+        self.host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Whether what is sent there can be read on the way.
+    fn is_open(&self) -> bool {
+        !self.tls && !self.is_loopback() && !self.is_onion()
+    }
+}
+
+/// Refuses a URL whose calls could be read on the way, unless that was asked for.
+pub(crate) fn check_open(url: &Url, plain_http: bool) -> Result<(), Failure> {
+    if url.is_open() && !plain_http {
+        return Err(Failure::new(
+            Code::Usage,
+            format!("http://{} is not encrypted: all on the way would see what it sees", url.host),
+            "use https://, or --plain-http if that is what you want",
+        ));
+    }
+    Ok(())
+}
+
+/// Connections to one postbox are made with this.
+pub(super) struct Connector {
+    proxy: Option<Proxy>,
+    /// Whether each address travels by a circuit of its own.
+    pub(super) isolates: bool,
+    roots: RootCerts,
+}
+
+impl Connector {
+    pub(super) fn new(url: &Url, reach: &Reach) -> Result<Self, Failure> {
+        check_open(url, reach.plain_http)?;
+        let proxy = match (&reach.proxy, reach.tor) {
+            (Some(proxy), _) => Some(proxy.clone()),
+            (None, true) => proxy(TOR).ok(),
+            (None, false) => None,
+        };
+        if url.is_onion() && proxy.is_none() {
+            let what = "an .onion address is reached through Tor only";
+            return Err(Failure::new(Code::Usage, what, "use --tor"));
+        }
+        let roots = match &reach.ca_file {
+            Some(path) => certificates(path)?,
+            None => RootCerts::WebPki,
+        };
+        Ok(Self { proxy, isolates: reach.tor, roots })
+    }
+
+    /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
+    /// no other agent shares, since Tor gives each SOCKS user its own.
+    pub(super) fn agent(&self) -> Result<Agent, Failure> {
+        let proxy = match &self.proxy {
+            Some(proxy) if self.isolates => Some(isolated(proxy)?),
+            other => other.clone(),
+        };
+        let tls = TlsConfig::builder().root_certs(self.roots.clone()).build();
+        let config = Agent::config_builder()
+            .proxy(proxy)
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // What names a program tells it from others.
+            .user_agent(AutoHeaderValue::None)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .max_response_header_size(HEAD)
+            .max_idle_age(IDLE_TIME)
+            .timeout_connect(Some(CONNECT_TIME))
+            .timeout_send_body(Some(BODY_TIME))
+            .timeout_recv_body(Some(BODY_TIME));
+        Ok(config.build().new_agent())
+    }
+}
+
+/// A proxy of `--proxy`: SOCKS 5 that resolves names itself, nothing else.
+fn proxy(text: &str) -> Result<Proxy, &'static str> {
+    const WRONG: &str = "use socks5h://HOST:PORT, a proxy that resolves names itself";
+    let read = Proxy::new(text).map_err(|_| WRONG)?;
+    if read.protocol() != ProxyProtocol::Socks5h || !text.starts_with("socks5h://") {
+        return Err(WRONG);
+    }
+    Ok(read)
+}
+
+/// The same proxy for a user that nobody else is.
+fn isolated(proxy: &Proxy) -> Result<Proxy, Failure> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Failure::no_randomness())?;
+    let name = |half: &[u8]| URL_SAFE_NO_PAD.encode(half);
+    Proxy::builder(ProxyProtocol::Socks5h)
+        .host(proxy.host())
+        .port(proxy.port())
+        .username(&name(&random[..16]))
+        .password(&name(&random[16..]))
+        .resolve_target(false)
+        .build()
+        .map_err(|_| Failure::new(Code::Usage, "the proxy's address is no good", ""))
+}
+
+fn certificates(path: &std::path::Path) -> Result<RootCerts, Failure> {
+    let unfit =
+        |why: &str| Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), "");
+    let pem = std::fs::read(path).map_err(|error| unfit(&error.to_string()))?;
+    let mut found: Vec<Certificate<'static>> = Vec::new();
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+            Ok(_) => {}
+            Err(_) => return Err(unfit("it is damaged")),
+        }
+    }
+    if found.is_empty() {
+        return Err(unfit("it holds no certificate in PEM form"));
+    }
+    Ok(RootCerts::new_with_certs(&found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(tor: bool, plain_http: bool) -> Reach {
+        Reach { tor, proxy: None, ca_file: None, plain_http }
+    }
+
+    fn connector(url: &str, reach: &Reach) -> Result<Connector, Failure> {
+        Connector::new(&Url::parse(url).unwrap(), reach)
+    }
+
+    #[test]
+    fn a_url_is_http_or_https_and_nothing_more() {
+        let url = Url::parse("https://Box.example:8443/otr/").unwrap();
+        assert_eq!(url.call("/v1/post"), "https://Box.example:8443/otr/v1/post");
+        assert_eq!(url.host(), "box.example");
+        for wrong in [
+            "",
+            "box.example",
+            "ftp://box.example",
+            "https://",
+            "https:///x",
+            "https://u:p@box",
+            "https://box/?q",
+            "https://box/#f",
+            "https://b\u{f6}x",
+            "https://box /",
+            "file:///etc",
+        ] {
+            assert!(Url::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_goes_in_the_clear_unless_asked_for() {
+        for close in ["http://127.0.0.1:7363", "http://localhost", "http://[::1]:1", "https://box"]
+        {
+            assert!(connector(close, &reach(false, false)).is_ok(), "{close}");
+        }
+        for open in ["http://box.example", "http://10.0.0.1", "http://localhost.example"] {
+            assert!(connector(open, &reach(false, false)).is_err(), "{open}");
+            assert!(connector(open, &reach(false, true)).is_ok(), "{open}");
+            // Tor's exit is on the way, too.
+            assert!(connector(open, &reach(true, false)).is_err(), "{open}");
+        }
+    }
+
+    #[test]
+    fn an_onion_is_never_asked_of_the_name_server() {
+        for onion in ["http://abc.onion", "https://ABC.ONION:1", "http://abc.onion."] {
+            assert!(connector(onion, &reach(false, true)).is_err(), "{onion}");
+            assert!(connector(onion, &reach(true, false)).is_ok(), "{onion}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_resolves_names_itself() {
+        assert!(!proxy("socks5h://127.0.0.1:9050").unwrap().resolve_target());
+        for wrong in ["socks5://h:1", "socks4://h:1", "socks4a://h:1", "http://h:1", "h:1", ""] {
+            assert!(proxy(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_agent_of_tor_is_another_user() {
+        let connector = connector("http://abc.onion", &reach(true, false)).unwrap();
+        let user = || {
+            let agent = connector.agent().unwrap();
+            let proxy = agent.config().proxy().unwrap();
+            (proxy.username().unwrap().to_owned(), proxy.password().unwrap().to_owned())
+        };
+        let ((a, b), (c, d)) = (user(), user());
+        assert!(a != c && b != d);
+        assert!(!connector.agent().unwrap().config().proxy().unwrap().resolve_target());
+    }
+}

@@ -1,0 +1,257 @@
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use clap::Parser;
+
+use super::*;
+use crate::failure::Code;
+
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    reach: Reach,
+}
+
+fn reach(options: &[&str]) -> Reach {
+    Options::parse_from([&["x"], options].concat()).reach
+}
+
+/// A server that gives these bytes as its nth answer, the last one for ever, and then closes.
+/// What it was sent comes out of the channel.
+fn server(answers: Vec<Vec<u8>>) -> (Client, Receiver<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, hears) = channel();
+    thread::spawn(move || {
+        for (nth, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let request = read_request(&mut stream);
+            let _ = told.send(request);
+            let _ = stream.write_all(&answers[nth.min(answers.len() - 1)]);
+        }
+    });
+    (Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap(), hears)
+}
+
+fn read_request(stream: &mut TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        request.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    request.extend(body);
+    request
+}
+
+fn http(status: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn packet(fill: u8) -> Vec<u8> {
+    vec![fill; 4096]
+}
+
+fn code<T>(result: Result<T, Failure>) -> Code {
+    result.err().expect("it fails").code
+}
+
+#[test]
+fn a_call_says_nothing_of_who_calls() {
+    let (client, hears) = server(vec![http("201 Created", b"2\n")]);
+    client.post(&[packet(1), packet(2)]).unwrap();
+    let request = hears.recv().unwrap();
+    let end = request.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(request[..end].to_vec()).unwrap().to_ascii_lowercase();
+    let mut lines: Vec<&str> = head.lines().map(|line| line.split(':').next().unwrap()).collect();
+    lines[1..].sort_unstable();
+    assert_eq!(
+        lines,
+        ["post /v1/post http/1.1", "content-length", "content-type", "host"],
+        "{head}"
+    );
+    let lead = [0xF5];
+    assert_eq!(request[end + 4..], [&lead[..], &packet(1), &lead, &packet(2)].concat());
+}
+
+#[test]
+fn what_no_postbox_answers_is_an_error_that_repeats_none_of_it() {
+    let half = [&[0xF5][..], &[1; 2000]].concat();
+    let stranger = [&[0xF5][..], &[1; 4096]].concat();
+    for answer in [
+        b"SSH-2.0-OpenSSH_9.6 evil\x1b[2J\r\n\r\n".to_vec(),
+        b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n\r\n".to_vec(),
+        http("500 evil\x1b", b"evil"),
+        http("404 Not Found", b"evil"),
+        http("200 OK", b"<html>evil</html>"),
+        http("200 OK", &half),
+        http("200 OK", &stranger),
+        http("201 Created", b"7"),
+        b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/evil\r\ncontent-length: 0\r\n\r\n"
+            .to_vec(),
+        b"HTTP/1.1 307 Over\r\nlocation: http://127.0.0.1:1/evil\r\ncontent-length: 0\r\n\r\n"
+            .to_vec(),
+    ] {
+        let shown = String::from_utf8_lossy(&answer).into_owned();
+        let (client, _) = server(vec![answer]);
+        let none = Duration::ZERO;
+        let failures = [
+            client.collect(&[[0; 32]], none).err(),
+            client.post(&[packet(0)]).err(),
+            client.discard(&[[0; 96]]).err(),
+            client.gone(&[[0; 32]], none).err(),
+            client.revealed(&[[0; 32]]).err(),
+        ];
+        for failure in failures {
+            let failure = failure.unwrap_or_else(|| panic!("{shown:?} was taken"));
+            assert_eq!(failure.code, Code::Postbox, "{shown:?}: {}", failure.what);
+            assert!(!failure.what.contains("evil") && !failure.what.contains('\x1b'));
+        }
+    }
+}
+
+#[test]
+fn an_endless_answer_has_an_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            read_request(&mut stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[0; 65_536]).is_ok() {}
+        }
+    });
+    let client = Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap();
+    assert_eq!(code(client.collect(&[[0; 32]], Duration::ZERO)), Code::Postbox);
+    assert_eq!(code(client.revealed(&[[0; 32]])), Code::Postbox);
+}
+
+#[test]
+fn a_full_postbox_is_another_error() {
+    for status in ["507 Insufficient Storage", "413 Payload Too Large"] {
+        let (client, _) = server(vec![http(status, b"0\n")]);
+        assert_eq!(code(client.post(&[packet(0)])), Code::Full);
+    }
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let busy =
+        b"HTTP/1.1 503 Busy\r\nconnection: close\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"
+            .to_vec();
+    let cut = b"HTTP/1.1 201 Created\r\ncontent-length: 9\r\n\r\n1".to_vec();
+    let (client, hears) = server(vec![busy.clone(), cut, Vec::new(), http("201 Created", b"1\n")]);
+    client.post(&[packet(3)]).unwrap();
+    assert_eq!(hears.try_iter().count(), 4);
+    // But not for ever.
+    let (client, hears) = server(vec![busy]);
+    assert_eq!(code(client.post(&[packet(3)])), Code::Postbox);
+    assert_eq!(hears.try_iter().count(), ATTEMPTS as usize);
+}
+
+#[test]
+fn nobody_there_is_told_after_a_few_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap();
+    let began = Instant::now();
+    let failure = client.post(&[packet(0)]).unwrap_err();
+    assert_eq!(failure.code, Code::Postbox);
+    assert!(failure.what.contains("refused"), "{}", failure.what);
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn packets_come_with_the_token_that_opens_their_address() {
+    let tokens = [[1; 32], [2; 32]];
+    let mut packet = packet(9);
+    packet[..32].copy_from_slice(&address_of(&tokens[1]));
+    let (client, hears) = server(vec![http("200 OK", &[&[0xF5][..], &packet].concat())]);
+    let found = client.collect(&tokens, Duration::from_millis(1500)).unwrap();
+    assert!(found.len() == 1 && found[0].token == tokens[1] && found[0].packet == packet);
+    let request = hears.recv().unwrap();
+    assert!(request.starts_with(b"POST /v1/collect?wait=2&max=8388608 HTTP/1.1\r\n"));
+    assert!(request.ends_with(&tokens.concat()));
+}
+
+/// A SOCKS proxy that wants a user and a name, tells both, and answers the call itself.
+fn socks(users: std::sync::mpsc::Sender<(Vec<u8>, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("socks5h://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut take = |count: usize| {
+                let mut bytes = vec![0; count];
+                stream.read_exact(&mut bytes).unwrap();
+                bytes
+            };
+            let methods = take(2)[1];
+            assert!(take(methods.into()).contains(&2), "a user is offered");
+            stream.write_all(&[5, 2]).unwrap();
+            let mut take = |count: usize| {
+                let mut bytes = vec![0; count];
+                stream.read_exact(&mut bytes).unwrap();
+                bytes
+            };
+            let user = take(2)[1];
+            let user = take(user.into());
+            let word = take(1)[0];
+            take(word.into());
+            stream.write_all(&[1, 0]).unwrap();
+            let mut head = [0; 5];
+            stream.read_exact(&mut head).unwrap();
+            assert_eq!(head[..4], [5, 1, 0, 3], "a name, not an address");
+            let mut name = vec![0; usize::from(head[4]) + 2];
+            stream.read_exact(&mut name).unwrap();
+            name.truncate(usize::from(head[4]));
+            stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            let _ = users.send((user, name));
+            thread::spawn(move || {
+                loop {
+                    let request = read_request(&mut stream);
+                    let answer = match request.get(..12) {
+                        Some(b"POST /v1/pos") => http("201 Created", b"1\n"),
+                        Some(b"POST /v1/gon") => http("200 OK", b"c"),
+                        Some(_) => http("204 No Content", b""),
+                        None => return,
+                    };
+                    stream.write_all(&answer).unwrap();
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn through_tor_each_address_has_a_circuit_of_its_own() {
+    let (tell, users) = channel();
+    let proxy = socks(tell);
+    let client = Client::new(
+        Url::parse("http://postbox.onion").unwrap(),
+        &reach(&["--tor", "--proxy", &proxy]),
+    )
+    .unwrap();
+    // Two posts, one `gone` for the first; one collect and its discard.
+    client.post(&[packet(1), packet(2)]).unwrap();
+    client.gone(&[[1; 32]], Duration::ZERO).unwrap();
+    client.collect(&[[3; 32]], Duration::ZERO).unwrap();
+    client.discard(&[[3; 96]]).unwrap();
+    let users: Vec<_> = users.try_iter().collect();
+    assert_eq!(users.len(), 3, "a connection for each address, used again");
+    assert!(users.iter().all(|(_, name)| name == b"postbox.onion"));
+    let mut names: Vec<_> = users.into_iter().map(|(user, _)| user).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 3);
+}

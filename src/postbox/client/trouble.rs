@@ -1,0 +1,199 @@
+//! What goes wrong with a call: whether it may pass by itself, how long to wait, what to say.
+//!
+//! Nothing that came from the other side is ever part of what is said.
+
+use std::io;
+use std::time::Duration;
+
+use tokio_rustls::rustls::{self, CertificateError};
+
+use crate::failure::{Code, Failure};
+
+/// The first pause between two calls; each next one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// No `Retry-After` is waited for longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// No connection, or one that ended too early.
+    Connection(io::ErrorKind),
+    /// The name has no address.
+    NoHost,
+    /// Nothing came in time.
+    Slow,
+    /// TLS failed, and why.
+    Tls(&'static str),
+    /// Not what a postbox answers.
+    Nonsense,
+    /// A redirect.
+    Elsewhere,
+    /// 413, 507.
+    Full,
+    /// 429, 503; the seconds it asks for.
+    Busy(Option<u64>),
+    /// Any other status.
+    Status(u16),
+}
+
+impl Trouble {
+    /// An answer that does not say what was hoped for.
+    pub(super) fn answered(status: u16) -> Self {
+        match status {
+            200..300 => Self::Nonsense,
+            300..400 => Self::Elsewhere,
+            413 | 507 => Self::Full,
+            429 | 503 => Self::Busy(None),
+            _ => Self::Status(status),
+        }
+    }
+
+    /// With the `Retry-After` that stood beside it.
+    pub(super) fn or_after(self, after: Option<u64>) -> Self {
+        if let Self::Busy(_) = self { Self::Busy(after) } else { self }
+    }
+
+    /// What the calling library says.
+    pub(super) fn of(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Io(error) => Self::of_io(&error),
+            ureq::Error::Rustls(error) => Self::Tls(tls(&error)),
+            ureq::Error::Tls(_) | ureq::Error::Pem(_) => Self::Tls("it failed"),
+            ureq::Error::HostNotFound => Self::NoHost,
+            ureq::Error::Timeout(_) => Self::Slow,
+            ureq::Error::ConnectionFailed => Self::Connection(io::ErrorKind::Other),
+            _ => Self::Nonsense,
+        }
+    }
+
+    /// The same, while the answer's body is read.
+    pub(super) fn of_reading(error: io::Error) -> Self {
+        match error.downcast::<ureq::Error>() {
+            Ok(error) => Self::of(error),
+            Err(error) => Self::of_io(&error),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls(error));
+        }
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Slow,
+            kind => Self::Connection(kind),
+        }
+    }
+
+    /// Whether the same call may succeed a moment later.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Connection(_) | Self::Busy(_))
+    }
+
+    /// What to tell the person.
+    pub(super) fn failure(self, host: &str) -> Failure {
+        let (code, what, hint) = match self {
+            Self::Connection(kind) => (
+                Code::Postbox,
+                format!("cannot reach the postbox {host}: {}", words(kind)),
+                "is it up, and is the network?",
+            ),
+            Self::NoHost => {
+                (Code::Postbox, format!("no address is known for the postbox {host}"), "")
+            }
+            Self::Slow => (
+                Code::Postbox,
+                format!("the postbox {host} did not answer in time"),
+                "try again later",
+            ),
+            Self::Tls(why) => (
+                Code::Postbox,
+                format!("no secure connection to the postbox {host}: {why}"),
+                "nothing was sent",
+            ),
+            Self::Nonsense => (
+                Code::Postbox,
+                format!("{host} answered what no postbox answers"),
+                "is the address right?",
+            ),
+            Self::Elsewhere => (
+                Code::Postbox,
+                format!("{host} sends to another address, which is not followed"),
+                "is the address right?",
+            ),
+            Self::Full => (Code::Full, format!("the postbox {host} is full"), "try again later"),
+            Self::Busy(_) => {
+                (Code::Postbox, format!("the postbox {host} is busy"), "try again later")
+            }
+            Self::Status(status) => (
+                Code::Postbox,
+                format!("{host} refused the call with status {status}"),
+                "is the address right?",
+            ),
+        };
+        Failure::new(code, what, hint)
+    }
+}
+
+/// How long to wait before the next call: so that many who wait do not come all at once, half of
+/// it is chance.
+pub(super) fn pause(attempt: u32, trouble: &Trouble) -> Result<Duration, Failure> {
+    let asked = match trouble {
+        Trouble::Busy(Some(seconds)) => Duration::from_secs(*seconds),
+        _ => FIRST_PAUSE.saturating_mul(1 << attempt.clamp(1, 8) >> 1),
+    };
+    let mut chance = [0; 1];
+    getrandom::fill(&mut chance).map_err(|_| Failure::no_randomness())?;
+    let part = asked.min(LONGEST_PAUSE) / 2;
+    Ok(part + part * u32::from(chance[0]) / 255)
+}
+
+fn words(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::UnexpectedEof => "the connection was cut",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way leads there",
+        _ => "no connection",
+    }
+}
+
+fn tls(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
+            CertificateError::UnknownIssuer => "nobody we trust has signed its certificate",
+            _ => "its certificate is no good",
+        },
+        _ => "TLS failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_have_an_end() {
+        let busy = |after| Trouble::Busy(Some(after));
+        for _ in 0..20 {
+            let cut = Trouble::Connection(io::ErrorKind::ConnectionReset);
+            let (first, fourth) = (pause(1, &cut).unwrap(), pause(4, &cut).unwrap());
+            assert!(first <= FIRST_PAUSE && first >= FIRST_PAUSE / 2, "{first:?}");
+            assert!(fourth <= FIRST_PAUSE * 8 && fourth >= FIRST_PAUSE * 4, "{fourth:?}");
+            assert!(pause(1, &busy(u64::MAX)).unwrap() <= LONGEST_PAUSE);
+            assert!(pause(1, &busy(0)).unwrap().is_zero());
+        }
+    }
+}
