@@ -49,23 +49,32 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the 
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address' -r -f
 complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Let the postbox be called by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more; until it is answered'
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names' -r -f
+complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to whatever postbox the invite names, without a question'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s q -l quiet -d 'Say only what went wrong'
@@ -73,6 +82,9 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say
 complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'How long to wait for the reply to the invite, where it lies in a postbox' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -81,6 +93,9 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
 complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the packets of the last short message once more, the same bytes'
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
+complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand send" -s q -l quiet -d 'Say only what went wrong'
@@ -89,6 +104,10 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for prog
 complete -c otr -n "__fish_otr_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the message into FILE, which appears only when the message is complete' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
+complete -c otr -n "__fish_otr_using_subcommand recv" -l wait -d 'With a postbox: wait no longer than this for something to come' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l count -d 'With a postbox: take so many messages [default: 1]' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to so many numbers ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand recv" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -97,11 +116,18 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand recv" -l force -d 'Let --output replace a file that is there'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l null -d 'Write a NUL byte after each message'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l strict -d 'Refuse input with anything but our lines in it'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l stdin -d 'Read stdin even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l all -d 'With a postbox: take all that is there, and wait for nothing'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l follow -d 'With a postbox: take message after message, until the other side closes'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -109,6 +135,9 @@ complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no f
 complete -c otr -n "__fish_otr_using_subcommand close" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Tell nobody and publish nothing: only wipe'
 complete -c otr -n "__fish_otr_using_subcommand close" -l all -d 'Wipe every session at once, telling nobody'
+complete -c otr -n "__fish_otr_using_subcommand close" -l stdout -d 'Write the last packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand close" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand close" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say only what went wrong'

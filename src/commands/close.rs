@@ -8,11 +8,13 @@ use otr::protocol::session::{Session, close_frames};
 use otr::protocol::stored::Stage;
 
 use super::Context;
+use super::calling;
 use super::emit::Emitter;
 use super::held::parse_even_frozen;
 use super::send::{no_number, not_sealed};
 use crate::cli::Form;
 use crate::failure::Failure;
+use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::{Search, Store};
 use crate::ui::speak::warn;
@@ -28,6 +30,13 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["silent", "raw", "wrap", "state_fd"])]
     all: bool,
 
+    /// Write the last packets to stdout even if the session has a postbox; nobody is called
+    #[arg(long, conflicts_with = "silent")]
+    stdout: bool,
+
+    #[command(flatten)]
+    reach: Reach,
+
     #[command(flatten)]
     form: Form,
 }
@@ -41,7 +50,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let emitter = Emitter::new(&args.form);
     let lock = store.lock_state(context.lock_wait)?;
     let last = match store.load(&lock).and_then(|bytes| parse_even_frozen(&bytes)) {
-        Ok(stored) if !args.silent && !stored.frozen => last_packets(stored.stage),
+        Ok(stored) if !args.silent && !stored.frozen => last_packets(stored.stage, args),
         Ok(_) => Ok(Last::default()),
         Err(failure) => Err(failure),
     };
@@ -49,7 +58,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     store.wipe(&lock)?;
     drop(lock);
     let last = last.map_err(|failure| told_nobody(&failure))?;
-    emitter?.packets(&last.keys, &last.packets)
+    match last.client {
+        None => emitter?.packets(&last.keys, &last.packets),
+        Some(client) => {
+            client.post(&last.packets).map_err(|failure| told_nobody(&failure))?;
+            client.discard(&last.spent).map_err(|failure| Failure {
+                what: format!("wiped, but the last MAC keys are not published: {}", failure.what)
+                    .into(),
+                hint: "".into(),
+                ..failure
+            })
+        }
+    }
 }
 
 /// What goes out at the end.
@@ -57,13 +77,27 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 struct Last {
     keys: Vec<[u8; PUBLISHED_KEY]>,
     packets: Vec<Vec<u8>>,
+    /// Where the packets go, and what is discarded there.
+    client: Option<Client>,
+    spent: Vec<[u8; 96]>,
 }
 
-fn last_packets(stage: Stage) -> Result<Last, Failure> {
+fn last_packets(stage: Stage, args: &Args) -> Result<Last, Failure> {
+    if matches!(stage, Stage::Inviting(_)) {
+        return Ok(Last::default());
+    }
+    let client = if args.stdout { None } else { calling::client(&stage, &args.reach)? };
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
-    let packets = if session.peer_closed() { Vec::new() } else { vec![farewell(&mut session)?] };
-    Ok(Last { keys, packets })
+    let (mut packets, mut spent) = (Vec::new(), Vec::new());
+    if client.is_some() {
+        packets = session.unposted().to_vec();
+        spent = session.collected();
+    }
+    if !session.peer_closed() {
+        packets.push(farewell(&mut session)?);
+    }
+    Ok(Last { keys, packets, client, spent })
 }
 
 fn farewell(session: &mut Session) -> Result<Vec<u8>, Failure> {

@@ -1,6 +1,7 @@
 //! The subcommands: one file each, a short story in the user's order of events.
 
 mod blocks;
+mod calling;
 pub(crate) mod close;
 pub(crate) mod complete_sessions;
 pub(crate) mod completions;
@@ -20,6 +21,7 @@ pub(crate) mod respond;
 pub(crate) mod send;
 mod source;
 pub(crate) mod status;
+mod window;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

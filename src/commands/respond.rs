@@ -1,10 +1,13 @@
 //! `otr respond`: a new session as the answering side.
 
+use std::io::IsTerminal;
+
 use otr::armor::{Damaged, Item};
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::invite::InviteError;
 use otr::protocol::stored::Stage;
 
+use super::calling::{connect, postbox_of};
 use super::emit::Emitter;
 use super::held::{Held, create};
 use super::init::warn_of_logout;
@@ -12,7 +15,9 @@ use super::source::Source;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
+use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
+use crate::ui::prompt;
 
 /// `otr respond`
 #[derive(clap::Args)]
@@ -21,6 +26,21 @@ pub(crate) struct Args {
     #[arg(long)]
     again: bool,
 
+    /// Post the reply to this postbox, which must be the one that the invite names
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    postbox: Option<String>,
+
+    /// Post the reply to whatever postbox the invite names, without a question
+    #[arg(long)]
+    yes: bool,
+
+    /// Write the reply to stdout even if the invite names a postbox; nobody is called
+    #[arg(long, conflicts_with_all = ["postbox", "yes"])]
+    stdout: bool,
+
+    #[command(flatten)]
+    reach: Reach,
+
     #[command(flatten)]
     form: Form,
 }
@@ -28,7 +48,9 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?;
     if args.again {
-        return emitter.reply(&kept_reply(context)?);
+        let (reply, postbox) = kept_reply(context)?;
+        let client = consented(args, &postbox)?;
+        return hand_over(&reply, client.as_ref(), &mut emitter);
     }
     let invite = read_invite()?;
     let mut store = match context.prepare() {
@@ -41,10 +63,61 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         }
         prepared => prepared?,
     };
+    let client = consented(args, &postbox_of(&invite))?;
     let (session, reply) = respond(&invite, now(), &mut System).map_err(explain)?;
     create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
     warn_of_logout(&store);
-    emitter.reply(&reply)
+    hand_over(&reply, client.as_ref(), &mut emitter)
+}
+
+/// The postbox to call, if there is one and the person agrees: calling it tells that host who
+/// answers this invite.
+fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
+    if args.stdout {
+        return Ok(None);
+    }
+    let Some(client) = connect(postbox, &args.reach)? else {
+        return match args.postbox {
+            None => Ok(None),
+            Some(_) => Err(Failure::new(
+                Code::Refused,
+                "the invite names no postbox",
+                "leave --postbox out, and hand the reply over yourself",
+            )),
+        };
+    };
+    let same = |url: &String| url.trim_end_matches('/') == postbox.trim_end_matches('/');
+    let agreed = match &args.postbox {
+        Some(wanted) if same(wanted) => true,
+        Some(_) => {
+            let what = format!("the invite names another postbox, {postbox}");
+            return Err(Failure::new(Code::Refused, what, "nobody was called"));
+        }
+        None if args.yes => true,
+        None => asked(postbox)?,
+    };
+    if agreed {
+        return Ok(Some(client));
+    }
+    let hint = "--stdout writes the reply, to be handed over in another way";
+    Err(Failure::new(Code::Failed, "nobody was called", hint))
+}
+
+fn asked(postbox: &str) -> Result<bool, Failure> {
+    const OTHERWISE: &str = "agree to its postbox with --postbox URL or --yes, or use --stdout";
+    if !std::io::stderr().is_terminal() {
+        let what = format!("the invite wants the reply to be posted to {postbox}");
+        return Err(Failure::new(Code::Usage, what, OTHERWISE));
+    }
+    prompt::yes(&format!("post the reply to {postbox}?"), OTHERWISE)
+}
+
+fn hand_over(reply: &[u8], client: Option<&Client>, emitter: &mut Emitter) -> Result<(), Failure> {
+    let Some(client) = client else { return emitter.reply(reply) };
+    client.post(&[reply]).map_err(|failure| Failure {
+        hint: "the session is there: post the reply with 'otr respond --again'".into(),
+        ..failure
+    })
 }
 
 /// The first invite on stdin; what stands around it is passed over.
@@ -86,10 +159,12 @@ fn is_own(context: &Context, invite: &[u8]) -> bool {
     matches!(held.map(|held| held.stage), Ok(Stage::Inviting(own)) if own.invite() == invite)
 }
 
-fn kept_reply(context: &Context) -> Result<Vec<u8>, Failure> {
+/// The reply, and the postbox of its session.
+fn kept_reply(context: &Context) -> Result<(Vec<u8>, String), Failure> {
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
-    let reply = held.session()?.reply().map(<[u8]>::to_vec);
+    let session = held.session()?;
+    let reply = session.reply().map(|reply| (reply.to_vec(), session.postbox().to_owned()));
     reply.ok_or_else(|| {
         let hint = "the other side has it: its first packet has come";
         Failure::new(Code::Refused, "there is no reply to show again", hint)

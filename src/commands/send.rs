@@ -2,24 +2,31 @@
 //!
 //! A short message is sealed, stored with its packets, and only then written out: a crash in
 //! between loses nothing (`--last`). A longer one takes numbers in batches and flows through.
+//! In a session that has a postbox they are posted there instead of written.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::PUBLISHED_KEY;
 use otr::protocol::session::{OutboxKind, Part, Reservation, SealError, Session};
+use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::blocks::{Block, Blocks, Layout};
+use super::calling;
 use super::emit::Emitter;
 use super::held::Held;
+use super::recv::take_reply;
 use super::source::plain_stdin;
+use super::window::Window;
 use super::{Context, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
+use crate::postbox::client::{Client, Reach};
 use crate::process;
 use crate::randomness::System;
 use crate::state::Store;
@@ -34,6 +41,7 @@ const BATCH: u32 = 256;
 
 /// `otr send`
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Every line is a message of its own, sent as it comes
     #[arg(long, conflicts_with = "last")]
@@ -50,6 +58,17 @@ pub(crate) struct Args {
     /// Publish no MAC keys with these packets; they wait
     #[arg(long)]
     no_keys: bool,
+
+    /// Write the packets to stdout even if the session has a postbox; nobody is called
+    #[arg(long)]
+    stdout: bool,
+
+    /// How long to wait for the reply to the invite, where it lies in a postbox
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    wait: Duration,
+
+    #[command(flatten)]
+    reach: Reach,
 
     #[command(flatten)]
     form: Form,
@@ -73,7 +92,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender = Sender { context, args, emitter };
+    let mut sender = Sender { context, args, emitter, client: None };
     if args.last {
         return sender.last();
     }
@@ -88,9 +107,36 @@ struct Sender<'a> {
     context: &'a Context,
     args: &'a Args,
     emitter: Emitter,
+    /// Where packets go, if not to stdout.
+    client: Option<Client>,
 }
 
 impl Sender<'_> {
+    /// The session's store. One that has a postbox is called from now on, and asked for the reply
+    /// if that has not come.
+    fn open(&mut self) -> Result<Store, Failure> {
+        let mut store = self.context.open()?;
+        if self.args.stdout {
+            return Ok(store);
+        }
+        let stage = Held::take(&mut store, self.context.lock_wait)?.stage;
+        if self.client.is_none() {
+            self.client = calling::client(&stage, &self.args.reach)?;
+        }
+        match &self.client {
+            Some(client) if matches!(stage, Stage::Inviting(_)) => {
+                take_reply(self.context, store, client, self.args.wait)
+            }
+            _ => Ok(store),
+        }
+    }
+
+    /// Posts what an earlier command has left.
+    fn post_waiting(&self, store: &mut Store) -> Result<(), Failure> {
+        let Some(client) = &self.client else { return Ok(()) };
+        calling::post_waiting(self.context, store, client)
+    }
+
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
@@ -98,7 +144,7 @@ impl Sender<'_> {
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| Failure::input(&error))?;
-        let mut store = self.context.open()?;
+        let mut store = self.open()?;
         if head.len() < size(K_SHORT) && self.short(&mut store, &head)? {
             return Ok(());
         }
@@ -117,7 +163,7 @@ impl Sender<'_> {
             if read.map_err(|error| Failure::input(&error))? == 0 {
                 return Ok(());
             }
-            let mut store = self.context.open()?;
+            let mut store = self.open()?;
             if line.len() == size(K_SHORT) || !self.short(&mut store, &line)? {
                 let head = Cursor::new(HeadBytes(line.clone()));
                 self.long(&mut store, head.chain(rest))?;
@@ -128,6 +174,7 @@ impl Sender<'_> {
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
+        self.post_waiting(store)?;
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = ready(&mut held)?;
         let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
@@ -142,6 +189,11 @@ impl Sender<'_> {
         reservation.seal_part(&mut packet, part, &mut System).map_err(not_sealed)?;
         let keys = self.keys(session);
         let packets = vec![packet];
+        if self.client.is_some() {
+            session.keep_unposted(packets);
+            held.keep()?;
+            return self.post_waiting(store).map(|()| true);
+        }
         session.keep(packets.clone());
         held.keep()?;
         self.emitter.packets(&keys, &packets)?;
@@ -160,6 +212,7 @@ impl Sender<'_> {
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
+        self.post_waiting(store)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
@@ -176,13 +229,20 @@ impl Sender<'_> {
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);
         let mut progress = Progress::new(self.context.voice, None);
+        let client = self.client.clone();
+        let mut window = client.as_ref().map(Window::new);
         let mut offset = 0;
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
             if reservation.left() == 0 {
                 reservation = self.more(store)?;
             }
-            self.block(&mut block, layout, &mut reservation, message, offset)?;
+            let part = Part { message, offset, end: block.last, length: block.length };
+            let framed = self.seal(&mut block, layout, &mut reservation, part)?;
+            match &mut window {
+                Some(window) => window.post(&framed[1..]).map_err(|failure| cut_short(&failure))?,
+                None => self.emitter.framed(framed)?,
+            }
             offset += block.length as u64;
             progress.at(offset);
             if block.last {
@@ -203,39 +263,45 @@ impl Sender<'_> {
         Ok(reservation)
     }
 
-    /// Seals one block and writes it out.
-    fn block(
-        &mut self,
-        block: &mut Block,
+    /// Seals one block; the packet with a byte of room before it.
+    fn seal<'a>(
+        &self,
+        block: &'a mut Block,
         layout: Layout,
         reservation: &mut Reservation,
-        message: u64,
-        offset: u64,
-    ) -> Result<(), Failure> {
-        let least = if block.last { self.args.size } else { K_MAX };
+        part: Part,
+    ) -> Result<&'a mut [u8], Failure> {
+        let least = if part.end { self.args.size } else { K_MAX };
         // Fits: the room of a later chain is never smaller than that of the first.
-        let k = reservation.fit(block.length, least).unwrap_or(K_MAX);
+        let k = reservation.fit(part.length, least).unwrap_or(K_MAX);
         let start = reservation.text_start();
         let framed = &mut block.framed[..=size(k)];
         if start != layout.start {
-            framed.copy_within(1 + layout.start..1 + layout.start + block.length, 1 + start);
+            framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
         }
-        let part = Part { message, offset, end: block.last, length: block.length };
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
         sealed.map_err(not_sealed)?;
-        self.emitter.framed(framed)
+        Ok(framed)
     }
 
     /// The packets of the last short message, or the reply, once more.
     fn last(&mut self) -> Result<(), Failure> {
-        let mut store = self.context.open()?;
+        let mut store = self.open()?;
         let mut held = Held::take(&mut store, self.context.lock_wait)?;
         let outbox = held.session()?.outbox();
-        if outbox.kind != OutboxKind::Message {
+        if self.client.is_some() && outbox.kind == OutboxKind::Unposted {
+            drop(held);
+            let _sender = store.lock_sender(self.context.lock_wait)?;
+            return self.post_waiting(&mut store);
+        }
+        if outbox.kind == OutboxKind::Nothing {
             let hint = "only the last message is kept, and only if it is short";
             return Err(Failure::new(Code::Refused, "there is no message to send again", hint));
         }
-        self.emitter.packets(&[], &outbox.packets)
+        match &self.client {
+            Some(client) => client.post(&outbox.packets),
+            None => self.emitter.packets(&[], &outbox.packets),
+        }
     }
 }
 
@@ -285,6 +351,12 @@ fn cut(error: &io::Error) -> Failure {
     let what = format!("cannot read stdin: {error}");
     speak::warn("the message is cut: the other side has a part of it");
     Failure::new(Code::Failed, what, "send it again")
+}
+
+/// A call failed while a long message was on its way.
+fn cut_short(failure: &Failure) -> Failure {
+    let what = format!("the message is cut: {}", failure.what);
+    Failure::new(failure.code, what, "send it again")
 }
 
 pub(super) fn no_number(error: StepError) -> Failure {

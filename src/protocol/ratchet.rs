@@ -378,6 +378,27 @@ impl Ratchet {
         tokens
     }
 
+    /// The tokens of the numbers `ahead` (0 = the next; ascending) in the peer's current chain and
+    /// in its next one.
+    pub(crate) fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
+        let current = self.receiving.as_ref().map(|current| current.chain.headers.duplicate());
+        let mut tokens = Vec::new();
+        for mut headers in current.into_iter().chain([self.next_receiving.duplicate()]) {
+            let mut next = 0;
+            for &number in ahead {
+                while next <= number {
+                    let (_, token) = headers.advance();
+                    if next == number {
+                        tokens.push(*token.bytes());
+                    }
+                    next += 1;
+                }
+            }
+        }
+        bleach();
+        tokens
+    }
+
     /// Takes a step if one is due.
     ///
     /// # Errors

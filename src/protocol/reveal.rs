@@ -5,7 +5,7 @@
 //! Never a key of a packet sent: that one may still be on its way. Never before the state that
 //! forgets the body key is stored: the queue is part of that very state.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::packet::ADDRESS;
 use super::secret::Token;
@@ -28,6 +28,18 @@ pub(crate) struct Reveal {
     pub(crate) published: [u8; PUBLISHED_KEY],
     /// Where the packet lies in a postbox, and the key leaves with its discard.
     pub(crate) collected: Option<Collected>,
+}
+
+impl Reveal {
+    /// `token ‖ packet hash ‖ key`, where it leaves with a discard.
+    fn record(&self) -> Option<[u8; 96]> {
+        let collected = self.collected.as_ref()?;
+        let mut record = [0; 96];
+        record[..32].copy_from_slice(collected.token.bytes());
+        record[32..64].copy_from_slice(&collected.packet_hash);
+        record[64..].copy_from_slice(&self.published[ADDRESS..]);
+        Some(record)
+    }
 }
 
 /// The queue.
@@ -72,18 +84,21 @@ impl Reveals {
         taken
     }
 
-    /// Takes out all that leave with a discard: `token ‖ packet hash ‖ key`, 96 bytes each.
+    /// All that leave with a discard: `token ‖ packet hash ‖ key`, 96 bytes each.
+    pub(crate) fn collected(&self) -> Vec<[u8; 96]> {
+        self.waiting.iter().filter_map(Reveal::record).collect()
+    }
+
+    /// Drops those of these records.
+    pub(crate) fn forget_collected(&mut self, records: &[[u8; 96]]) {
+        let gone: BTreeSet<&[u8; 96]> = records.iter().collect();
+        self.waiting.retain(|reveal| reveal.record().is_none_or(|record| !gone.contains(&record)));
+    }
+
+    /// Takes out all that leave with a discard.
     pub(crate) fn take_collected(&mut self) -> Vec<[u8; 96]> {
-        let mut taken = Vec::new();
-        self.waiting.retain(|reveal| {
-            let Some(collected) = &reveal.collected else { return true };
-            let mut record = [0; 96];
-            record[..32].copy_from_slice(collected.token.bytes());
-            record[32..64].copy_from_slice(&collected.packet_hash);
-            record[64..].copy_from_slice(&reveal.published[ADDRESS..]);
-            taken.push(record);
-            false
-        });
+        let taken = self.collected();
+        self.waiting.retain(|reveal| reveal.collected.is_none());
         taken
     }
 }

@@ -55,6 +55,8 @@ pub enum OutboxKind {
     Nothing,
     /// The packets of a short message.
     Message,
+    /// Packets that wait to be posted to the postbox.
+    Unposted,
 }
 
 /// One end of a conversation.
@@ -638,6 +640,16 @@ impl Session {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
     }
 
+    /// Keeps packets until they are in the postbox, in place of what was kept.
+    pub fn keep_unposted(&mut self, packets: Vec<Vec<u8>>) {
+        self.outbox = Outbox { kind: OutboxKind::Unposted, packets };
+    }
+
+    /// The packets that wait to be posted to the postbox.
+    pub fn unposted(&self) -> &[Vec<u8>] {
+        if self.outbox.kind == OutboxKind::Unposted { &self.outbox.packets } else { &[] }
+    }
+
     /// Keeps none: the last message is too long, or its packets have arrived.
     pub fn keep_nothing(&mut self) {
         self.outbox = Outbox::default();
@@ -652,6 +664,28 @@ impl Session {
     /// Takes out the keys that leave with a discard: `token ‖ packet hash ‖ key`.
     pub fn take_collected(&mut self) -> Vec<[u8; 96]> {
         self.reveals.take_collected()
+    }
+
+    /// The keys that leave with a discard, as [`Session::take_collected`] would take them out.
+    pub fn collected(&self) -> Vec<[u8; 96]> {
+        self.reveals.collected()
+    }
+
+    /// Forgets such keys: the postbox has them.
+    pub fn forget_collected(&mut self, records: &[[u8; 96]]) {
+        self.reveals.forget_collected(records);
+    }
+
+    /// The tokens to wait with: of the numbers `ahead` (0 = the next; ascending) in the peer's
+    /// current chain, and in its next one even while it cannot have one, since a `send` beside may
+    /// change that at any moment. Secret.
+    pub fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
+        self.ratchet.awaited_tokens(ahead)
+    }
+
+    /// The tokens of the packets that were skipped and may still come. Secret.
+    pub fn skipped_tokens(&self) -> Vec<[u8; 32]> {
+        self.ratchet.skipped.numbers.values().map(|number| *number.keys.token.bytes()).collect()
     }
 
     /// The tokens, 32 bytes each, of the packets that may come next: `count` of the current chain,

@@ -490,6 +490,7 @@ impl Outbox {
         out.u8(match self.kind {
             OutboxKind::Nothing => 0,
             OutboxKind::Message => 1,
+            OutboxKind::Unposted => 2,
         });
         put_count(out, self.packets.len());
         for packet in &self.packets {
@@ -501,6 +502,7 @@ impl Outbox {
         let kind = match reader.u8()? {
             0 => OutboxKind::Nothing,
             1 => OutboxKind::Message,
+            2 => OutboxKind::Unposted,
             _ => return Err(Malformed),
         };
         let mut packets = Vec::new();

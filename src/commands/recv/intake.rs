@@ -16,13 +16,13 @@ use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session
 use otr::protocol::skipped::Position;
 use otr::protocol::stored::Stage;
 
-use super::Args;
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
+use crate::commands::calling;
 use crate::commands::held::{Held, no_reply_yet, parse};
-use crate::commands::source::Source;
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
+use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
 
 /// Bytes of later parts that are held while the part before them has not come.
@@ -59,10 +59,14 @@ pub(super) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    /// Loads the session, and becomes its one receiver.
-    pub(super) fn open(context: &'a Context, args: &Args) -> Result<Self, Failure> {
-        let mut store = context.open()?;
-        let receiver = store.lock_receiver(context.lock_wait)?;
+    /// Loads the session, whose one receiver the caller is.
+    pub(super) fn open(
+        context: &'a Context,
+        mut store: Store,
+        receiver: RoleLock,
+        look_ahead: u32,
+        reveal: Option<PathBuf>,
+    ) -> Result<Self, Failure> {
         let mut held = Held::take(&mut store, context.lock_wait)?;
         if let Ok(session) = held.session() {
             // Not stored by itself: with the first packet.
@@ -74,13 +78,13 @@ impl<'a> Intake<'a> {
             store,
             _receiver: receiver,
             stage,
-            lookahead: Lookahead::new(args.look_ahead),
-            look_ahead: args.look_ahead,
+            lookahead: Lookahead::new(look_ahead),
+            look_ahead,
             changes: Vec::new(),
             opened: Vec::new(),
             held: BTreeMap::new(),
             held_bytes: 0,
-            reveal: args.reveal.clone(),
+            reveal,
         })
     }
 
@@ -90,6 +94,72 @@ impl<'a> Intake<'a> {
             Stage::Session(session) => Some(session),
             Stage::Inviting(_) => None,
         }
+    }
+
+    /// How far the conversation is by now.
+    pub(super) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Ends the receiving.
+    pub(super) fn into_store(self) -> Store {
+        self.store
+    }
+
+    /// Takes over what a `send` has stored meanwhile. Nothing may wait to be stored here.
+    pub(super) fn refresh(&mut self) -> Result<(), Failure> {
+        let lock = self.store.lock_state(self.context.lock_wait)?;
+        if !self.store.is_current(&lock)? {
+            let stage = parse(&self.store.load(&lock)?)?;
+            self.stage = match (&self.stage, stage) {
+                (Stage::Inviting(_), stage) => stage,
+                (Stage::Session(_), stage) => self.again(stage)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether a later part with this address is held.
+    pub(super) fn holds(&self, address: &[u8; 32]) -> bool {
+        self.held.values().any(|held| held.packet.starts_with(address))
+    }
+
+    /// Posts what waits for it, unless a `send` is at it.
+    pub(super) fn post_waiting(&mut self, client: &Client) -> Result<(), Failure> {
+        let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
+        calling::post_waiting(self.context, &mut self.store, client)?;
+        self.reload()
+    }
+
+    /// Answers the other side's reply.
+    pub(super) fn greet(&mut self, client: &Client) -> Result<(), Failure> {
+        let greeted = calling::greet(self.context, &mut self.store, client);
+        self.reload()?;
+        greeted
+    }
+
+    /// The postbox has these keys.
+    pub(super) fn forget_collected(&mut self, records: &[[u8; 96]]) -> Result<(), Failure> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let lock = self.store.lock_state(self.context.lock_wait)?;
+        if !self.store.is_current(&lock)? {
+            let stage = parse(&self.store.load(&lock)?)?;
+            self.stage = self.again(stage)?;
+        }
+        if let Stage::Session(session) = &mut self.stage {
+            session.forget_collected(records);
+        }
+        self.store.replace(&lock, &self.stage.to_bytes(false))
+    }
+
+    /// Reads what this process itself has stored by another way.
+    fn reload(&mut self) -> Result<(), Failure> {
+        let lock = self.store.lock_state(self.context.lock_wait)?;
+        let stage = parse(&self.store.load(&lock)?)?;
+        self.stage = self.again(stage)?;
+        Ok(())
     }
 
     /// Takes the reply to the invite, and stores the session that it opens.
@@ -294,11 +364,11 @@ impl<'a> Intake<'a> {
     pub(super) fn store(
         &mut self,
         delivery: &mut Delivery,
-        source: &mut Source,
+        recycle: &mut dyn FnMut(Vec<u8>),
     ) -> Result<(), Failure> {
         delivery.write(&self.opened, self.session())?;
         for packet in self.opened.drain(..) {
-            source.recycle(packet);
+            recycle(packet);
         }
         if self.changes.is_empty() {
             return Ok(());

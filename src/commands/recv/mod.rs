@@ -2,26 +2,36 @@
 //!
 //! ```text
 //! source → intake (opens on a working copy) → delivery (text out, flushed) → intake stores
+//! postbox → the same → discarded there
 //! ```
 
+mod collector;
 mod delivery;
 mod intake;
 mod outcome;
+mod postbox;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use otr::armor::Item;
 use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
-use super::Context;
+use super::held::Held;
 use super::source::{Source, widen_stdin};
+use super::{Context, calling};
 use crate::failure::{Code, Failure};
+use crate::postbox::client::Reach;
+use crate::state::Store;
+use crate::ui::units;
 use delivery::Delivery;
 use intake::Intake;
 use outcome::Outcome;
+pub(crate) use postbox::take_reply;
 
 /// `otr recv`
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Put the message into FILE, which appears only when the message is complete
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["json", "null"])]
@@ -43,6 +53,34 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
+    /// Read stdin even if the session has a postbox; nobody is called
+    #[arg(long, conflicts_with_all = ["wait", "all", "follow", "count"])]
+    stdin: bool,
+
+    /// With a postbox: wait no longer than this for something to come
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "all")]
+    wait: Option<Duration>,
+
+    /// With a postbox: take all that is there, and wait for nothing
+    #[arg(long)]
+    all: bool,
+
+    /// With a postbox: take message after message, until the other side closes
+    #[arg(long, conflicts_with_all = ["all", "output"])]
+    follow: bool,
+
+    /// With a postbox: take so many messages [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["all", "follow", "output"]
+    )]
+    count: Option<u64>,
+
+    #[command(flatten)]
+    reach: Reach,
+
     /// Expect packets up to so many numbers ahead
     #[arg(
         long,
@@ -58,6 +96,31 @@ pub(crate) struct Args {
 const BATCH: usize = 1 << 20;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let mut store = None;
+    if !args.stdin {
+        // Whether there is a postbox has to be known before stdin is touched. What is wrong with
+        // the session is told later: a pipeline's other members may still be making it.
+        store = context.open().ok();
+        if let Some(found) = &mut store
+            && let Ok(held) = Held::take(found, context.lock_wait)
+            && let Some(client) = calling::client(&held.stage, &args.reach)?
+        {
+            drop(held);
+            return match store {
+                Some(store) => postbox::run(context, args, store, client),
+                None => Ok(0),
+            };
+        }
+    }
+    if args.wait.is_some() || args.all || args.follow || args.count.is_some() {
+        let what = "--wait, --all, --follow and --count are for a session with a postbox";
+        return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
+    }
+    read(context, args, store)
+}
+
+/// Takes what stdin holds.
+fn read(context: &Context, args: &Args, store: Option<Store>) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
     let mut delivery = Delivery::new(context, args)?;
     let Some(mut items) = first_items(&mut source)? else {
@@ -68,7 +131,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         ));
     };
     widen_stdin();
-    let mut intake = Intake::open(context, args)?;
+    let store = store.map_or_else(|| context.open(), Ok)?;
+    let receiver = store.lock_receiver(context.lock_wait)?;
+    let mut intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
     let mut outcome = Outcome::default();
     loop {
         let mut taken = 0;
@@ -79,7 +144,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         items = match source.items_at_hand()? {
             Some(more) if taken < BATCH => more,
             more => {
-                intake.store(&mut delivery, &mut source)?;
+                intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
                 match more {
                     Some(more) => more,
                     None => match source.next_items()? {
@@ -91,7 +156,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         };
     }
     intake.finish(&mut delivery, &mut outcome)?;
-    intake.store(&mut delivery, &mut source)?;
+    intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
     outcome.foreign = source.foreign_lines();
     outcome.tell(context.voice, intake.session())
 }

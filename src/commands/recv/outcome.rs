@@ -31,6 +31,8 @@ pub(super) struct Outcome {
     pub(super) keys: u64,
     /// Lines that are not ours.
     pub(super) foreign: u64,
+    /// Whether packets were waited for at a postbox, not read.
+    pub(super) waited: bool,
     /// Packets that were not looked at, since the one message is whole.
     pub(super) left: u64,
     refused: u64,
@@ -45,6 +47,16 @@ impl Outcome {
         if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
             *self.reasons.entry(reason).or_default() += 1;
         }
+    }
+
+    /// Nothing yet, of what is waited for at a postbox.
+    pub(super) fn of_postbox() -> Self {
+        Self { waited: true, ..Self::default() }
+    }
+
+    /// How many items were not accepted.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Says what there is to say; the exit code.
@@ -67,7 +79,7 @@ impl Outcome {
         if self.lost > 0 {
             warn(format_args!("{} can no longer be accepted", packets(self.lost)));
         }
-        if self.replied {
+        if self.replied && !self.waited {
             voice.say("the session is open; nobody's identity was checked yet");
         }
         let missing = session.map(Session::missing).unwrap_or_default();
@@ -100,6 +112,10 @@ impl Outcome {
         }
         if self.replied || self.packets > 0 {
             return Ok(0);
+        }
+        if self.waited {
+            let hint = "look again later";
+            return Err(Failure::new(Code::NothingYet, "nothing came in the time given", hint));
         }
         if self.refused > 0 || self.foreign > 0 {
             let hint = "it is damaged, was here before, or is meant for another session";

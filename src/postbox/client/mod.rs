@@ -156,6 +156,7 @@ impl Client {
     }
 
     /// The published keys of packets, of those that were published.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what send --confirm will ask"))]
     pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;

@@ -37,7 +37,7 @@ pub(crate) struct Reach {
     tor: bool,
 
     /// Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT;
-    /// with --tor, where Tor listens [default there: socks5h://127.0.0.1:9050]
+    /// with --tor, where Tor listens [default there: port 9050 of this machine]
     #[arg(long, value_name = "URL", env = "OTR_PROXY", hide_env_values = true, value_parser = proxy)]
     proxy: Option<Proxy>,
 
@@ -91,7 +91,7 @@ impl Url {
     }
 
     fn is_onion(&self) -> bool {
-        self.host.trim_end_matches('.').ends_with(".onion")
+        self.host.trim_end_matches('.').rsplit('.').next() == Some("onion")
     }
 
     fn is_loopback(&self) -> bool {

@@ -126,7 +126,7 @@ fn an_endless_answer_has_an_end() {
             let mut stream = stream.unwrap();
             read_request(&mut stream);
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while stream.write_all(&[0; 65_536]).is_ok() {}
+            while stream.write_all(&[0; 8192]).is_ok() {}
         }
     });
     let client = Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap();

@@ -1,0 +1,113 @@
+//! Which tokens are asked for, and how: several in one call, or through Tor one a call, each by
+//! a circuit of its own, all at the same time.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use otr::protocol::session::Session;
+
+use crate::failure::{Code, Failure};
+use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
+use crate::postbox::client::{Client, Found};
+
+/// Numbers asked for in one call: two answers full of the largest packets.
+const AHEAD: u32 = 16;
+/// The first wait; each next one in vain is twice as long, up to [`MAX_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// Skipped numbers that are asked for through Tor in one round: each takes a circuit.
+const SKIPPED_BY_TOR: usize = 4;
+
+/// The tokens for round `round` of a wait (0: before anything was waited for in vain).
+pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
+    let several = if isolates { 1 } else { AHEAD };
+    let mut ahead: BTreeSet<u32> = (0..several).collect();
+    if round > 0 {
+        // Of numbers beyond a gap, one is met sooner or later: each in turn, and far ones at once.
+        let near = several.saturating_add(round - 1);
+        let far = 1_u32.checked_shl(round).unwrap_or(near);
+        ahead.extend([near, far].into_iter().filter(|number| *number < look_ahead));
+    }
+    let ahead: Vec<u32> = ahead.into_iter().collect();
+    let mut tokens = session.awaited_tokens(&ahead);
+    let skipped = session.skipped_tokens();
+    if isolates {
+        let from = round as usize * SKIPPED_BY_TOR % skipped.len().max(1);
+        tokens.extend(skipped.into_iter().skip(from).take(SKIPPED_BY_TOR));
+    } else {
+        tokens.extend(skipped);
+    }
+    tokens.truncate(MAX_RECORDS);
+    tokens
+}
+
+/// How long to wait in that round.
+pub(super) fn patience(round: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << round.min(4)).min(MAX_WAIT)
+}
+
+type Answer = (Token, Result<Vec<Found>, Failure>);
+
+/// Asks the postbox.
+pub(super) struct Collector {
+    client: Client,
+    /// Through Tor: the calls that are still waiting. They outlast the question for which they
+    /// were made, since a second call for the same token would only tell the postbox more.
+    asked: BTreeSet<Token>,
+    tell: Sender<Answer>,
+    answers: Receiver<Answer>,
+}
+
+impl Collector {
+    pub(super) fn new(client: Client) -> Self {
+        let (tell, answers) = channel();
+        Self { client, asked: BTreeSet::new(), tell, answers }
+    }
+
+    /// What lies under these tokens, as soon as there is something, or nothing after `wait`.
+    pub(super) fn collect(
+        &mut self,
+        tokens: &[Token],
+        wait: Duration,
+    ) -> Result<Vec<Found>, Failure> {
+        if !self.client.isolates() {
+            return self.client.collect(tokens, wait);
+        }
+        let deadline = Instant::now() + wait;
+        let mut open: BTreeSet<Token> = tokens.iter().copied().collect();
+        for token in tokens {
+            self.ask(*token, wait)?;
+        }
+        while !open.is_empty() {
+            let Ok((token, answer)) = self.answers.recv() else { break };
+            self.asked.remove(&token);
+            let found = answer?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if open.contains(&token) && left >= Duration::from_secs(1) {
+                // An older call, which ended before this wait does.
+                self.ask(token, left)?;
+            } else {
+                open.remove(&token);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn ask(&mut self, token: Token, wait: Duration) -> Result<(), Failure> {
+        if !self.asked.insert(token) {
+            return Ok(());
+        }
+        let (client, tell) = (self.client.clone(), self.tell.clone());
+        let call = move || {
+            // Nobody listens any more when the command is about to end.
+            drop(tell.send((token, client.collect(&[token], wait))));
+        };
+        thread::Builder::new().spawn(call).map(drop).map_err(|error| {
+            Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
+        })
+    }
+}

@@ -1,0 +1,287 @@
+//! `recv` from a postbox: collect, open, write, store, discard, in this order, so that whatever
+//! ends it in between, the packet still lies there.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use otr::protocol::lookahead::LOOK_AHEAD;
+use otr::protocol::reply::REPLY;
+use otr::protocol::session::Session;
+use otr::protocol::stored::Stage;
+use sha2::{Digest, Sha256};
+
+use super::Args;
+use super::collector::{self, Collector};
+use super::delivery::Delivery;
+use super::intake::Intake;
+use super::outcome::Outcome;
+use crate::commands::Context;
+use crate::commands::held::Held;
+use crate::failure::{Code, Failure};
+use crate::postbox::api::{Discard, Token};
+use crate::postbox::client::{Client, Found};
+use crate::process;
+use crate::state::Store;
+use crate::ui::speak::warn;
+
+/// Packets that are opened before the state is stored: no more keys wait to be published at a
+/// time than the state has room for.
+const BATCH: usize = 256;
+/// How long a `send` that waits for the reply looks whether a `recv` beside it has taken it.
+const GLANCE: Duration = Duration::from_millis(300);
+
+/// When to stop.
+#[derive(Clone, Copy)]
+enum Until {
+    /// So many messages came whole.
+    Messages(u64),
+    /// Nothing more is there.
+    Empty,
+    /// The other side closes.
+    Closed,
+}
+
+struct Receiving<'a> {
+    context: &'a Context,
+    intake: Intake<'a>,
+    delivery: Delivery,
+    outcome: Outcome,
+    client: Client,
+    until: Until,
+    look_ahead: u32,
+    /// Packets that were put under our tokens by somebody else.
+    junk: Vec<[u8; Discard::SIZE]>,
+    /// Tokens of later parts that are held, and stay in the postbox until they are due.
+    parked: BTreeSet<Token>,
+}
+
+pub(super) fn run(
+    context: &Context,
+    args: &Args,
+    store: Store,
+    client: Client,
+) -> Result<u8, Failure> {
+    let delivery = Delivery::new(context, args)?;
+    let receiver = store.lock_receiver(context.lock_wait)?;
+    let intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
+    let until = match args.count {
+        _ if args.all => Until::Empty,
+        _ if args.follow => Until::Closed,
+        count => Until::Messages(count.unwrap_or(1)),
+    };
+    let mut receiving = Receiving {
+        context,
+        intake,
+        delivery,
+        outcome: Outcome::of_postbox(),
+        client,
+        until,
+        look_ahead: args.look_ahead,
+        junk: Vec::new(),
+        parked: BTreeSet::new(),
+    };
+    receiving.take_up()?;
+    // From here on it may sleep for days.
+    process::lock_pages();
+    receiving.receive(args.wait)?;
+    receiving.outcome.tell(context.voice, receiving.intake.session())
+}
+
+impl Receiving<'_> {
+    /// Finishes what an earlier command could not.
+    fn take_up(&mut self) -> Result<(), Failure> {
+        if let Some(session) = self.intake.session() {
+            self.outcome.closed = session.peer_closed();
+            if self.outcome.closed {
+                // Nothing new will come; what was on its way may still be there.
+                self.until = Until::Empty;
+            }
+            if let Err(failure) = self.intake.post_waiting(&self.client) {
+                warn(format_args!("a packet still waits to be posted: {}", failure.what));
+            }
+        }
+        self.discard()
+    }
+
+    fn receive(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
+        let mut collector = Collector::new(self.client.clone());
+        let (mut round, mut since) = (0, Instant::now());
+        while !self.is_done() {
+            self.intake.refresh()?;
+            let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
+            let patience = match self.until {
+                Until::Empty => Duration::ZERO,
+                _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
+            };
+            let found = collector.collect(&self.tokens(round), patience)?;
+            if !found.is_empty() {
+                self.take(found)?;
+                (round, since) = (0, Instant::now());
+            } else if matches!(self.until, Until::Empty)
+                || wait.is_some_and(|wait| since.elapsed() >= wait)
+            {
+                return self.end();
+            } else {
+                round += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The wait has ended: what is unfinished now stays so.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.intake.finish(&mut self.delivery, &mut self.outcome)?;
+        self.store()
+    }
+
+    fn is_done(&self) -> bool {
+        let enough = match self.until {
+            Until::Messages(count) => {
+                self.outcome.whole >= count || !self.outcome.cut.is_empty() || self.outcome.closed
+            }
+            Until::Empty => false,
+            Until::Closed => self.outcome.closed,
+        };
+        self.delivery.is_done() || (enough && self.delivery.writing().is_none())
+    }
+
+    fn tokens(&self, round: u32) -> Vec<Token> {
+        let mut tokens = match self.intake.stage() {
+            Stage::Inviting(inviting) => vec![*inviting.reply_token()],
+            Stage::Session(session) => {
+                collector::tokens(session, round, self.look_ahead, self.client.isolates())
+            }
+        };
+        tokens.retain(|token| !self.parked.contains(token));
+        tokens
+    }
+
+    fn take(&mut self, found: Vec<Found>) -> Result<(), Failure> {
+        if matches!(self.intake.stage(), Stage::Inviting(_)) {
+            let opened = take_replies(&mut self.intake, &self.client, &found, &mut self.outcome)?;
+            if opened {
+                self.context.voice.say("the session is open; nobody's identity was checked yet");
+            }
+            return Ok(());
+        }
+        // A `send` beside may have made possible what came.
+        self.intake.refresh()?;
+        for (nth, one) in found.into_iter().enumerate() {
+            if self.is_done() {
+                break;
+            }
+            if nth % BATCH == BATCH - 1 {
+                self.store()?;
+            }
+            self.packet(one)?;
+        }
+        self.store()
+    }
+
+    fn packet(&mut self, found: Found) -> Result<(), Failure> {
+        let refused = self.outcome.refused();
+        let address = crate::postbox::api::address_of(&found.token);
+        let record = discard_unopened(&found);
+        self.intake.packet(found.packet, &mut self.delivery, &mut self.outcome)?;
+        if self.intake.holds(&address) {
+            self.parked.insert(found.token);
+        } else if self.outcome.refused() > refused {
+            self.junk.push(record);
+        }
+        Ok(())
+    }
+
+    fn store(&mut self) -> Result<(), Failure> {
+        self.intake.store(&mut self.delivery, &mut drop)?;
+        self.discard()
+    }
+
+    /// Throws away what was opened and stored, and what will never open. The keys stay in the
+    /// state until the postbox has them.
+    fn discard(&mut self) -> Result<(), Failure> {
+        let spent = self.intake.session().map(Session::collected).unwrap_or_default();
+        let all = [&spent[..], &self.junk[..]].concat();
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.client.discard(&all)?;
+        self.junk.clear();
+        self.intake.forget_collected(&spent)
+    }
+}
+
+/// The record by which a packet is discarded without a key.
+fn discard_unopened(found: &Found) -> [u8; Discard::SIZE] {
+    let mut record = [0; Discard::SIZE];
+    record[..32].copy_from_slice(&found.token);
+    record[32..64].copy_from_slice(&Sha256::digest(&found.packet));
+    record
+}
+
+/// Looks for the reply in what lay under its token; whether it was there. The other side is
+/// answered at once.
+fn take_replies(
+    intake: &mut Intake<'_>,
+    client: &Client,
+    found: &[Found],
+    outcome: &mut Outcome,
+) -> Result<bool, Failure> {
+    for one in found {
+        if one.packet.len() == REPLY {
+            intake.reply(&one.packet, outcome)?;
+        } else {
+            outcome.refuse("a packet that lay where the reply should");
+        }
+    }
+    let records: Vec<_> = found.iter().map(discard_unopened).collect();
+    client.discard(&records)?;
+    if intake.session().is_none() {
+        return Ok(false);
+    }
+    if let Err(failure) = intake.greet(client) {
+        let what = failure.what;
+        warn(format_args!("the other side was not told yet that the session is open: {what}"));
+    }
+    Ok(true)
+}
+
+/// Waits for the reply on behalf of `send`; code 14 if it does not come.
+pub(crate) fn take_reply(
+    context: &Context,
+    mut store: Store,
+    client: &Client,
+    wait: Duration,
+) -> Result<Store, Failure> {
+    let deadline = Instant::now() + wait;
+    let receiver = loop {
+        match store.lock_receiver(GLANCE) {
+            // A `recv` is at it.
+            Err(failure) if failure.code == Code::Busy => {
+                if matches!(Held::take(&mut store, context.lock_wait)?.stage, Stage::Session(_)) {
+                    return Ok(store);
+                }
+                if Instant::now() >= deadline {
+                    return Err(not_answered());
+                }
+            }
+            other => break other?,
+        }
+    };
+    let mut intake = Intake::open(context, store, receiver, LOOK_AHEAD, None)?;
+    let mut outcome = Outcome::default();
+    loop {
+        let Stage::Inviting(inviting) = intake.stage() else { return Ok(intake.into_store()) };
+        let token = *inviting.reply_token();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let found = client.collect(&[token], left)?;
+        if found.is_empty() && Instant::now() >= deadline {
+            return Err(not_answered());
+        }
+        take_replies(&mut intake, client, &found, &mut outcome)?;
+    }
+}
+
+fn not_answered() -> Failure {
+    let what = "nobody has answered the invite yet";
+    Failure::new(Code::NotReady, what, "nothing was sent: try again later")
+}

@@ -1,0 +1,180 @@
+//! Both ends at home on a postbox: real processes, the real server, nothing in between.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
+mod place;
+#[path = "postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod support;
+
+use std::io::Read;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use place::{Place, code, text};
+use support::{Form, Place as Spot, Postbox};
+
+/// Runs `otr` as one of the two; no call of a test takes longer.
+fn otr(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = place.otr(&[&["-s", who], arguments].concat());
+    command.env_remove("OTR_POSTBOX").env_remove("OTR_PROXY");
+    command.timeout(Duration::from_mins(1)).write_stdin(input).output().unwrap()
+}
+
+fn ok(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let output = otr(place, who, arguments, input);
+    assert!(output.status.success(), "{who} {arguments:?}: {}", text(&output.stderr));
+    output.stdout
+}
+
+fn spawn(place: &Place, who: &str, arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otr"));
+    command.args(["-s", who]).args(arguments).env("OTR_DIR", place.path("dir"));
+    command.env_remove("OTR_POSTBOX").env_remove("OTR_PROXY").stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// alice and bob, open on both sides.
+fn pair(place: &Place, postbox: &Postbox) {
+    let invite = ok(place, "alice", &["init", "--postbox", &postbox.url], b"");
+    assert_eq!(ok(place, "bob", &["respond", "--yes"], &invite), b"");
+    ok(place, "alice", &["send"], b"one");
+    assert_eq!(ok(place, "bob", &["recv"], b""), b"one");
+}
+
+#[test]
+fn a_conversation_goes_both_ways_and_ends() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    for turn in ["two", "three"] {
+        ok(&place, "bob", &["send"], turn.as_bytes());
+        ok(&place, "alice", &["send"], turn.as_bytes());
+        assert_eq!(ok(&place, "alice", &["recv"], b"not read"), turn.as_bytes());
+        assert_eq!(ok(&place, "bob", &["recv"], b"not read"), turn.as_bytes());
+    }
+    assert_eq!(code(&otr(&place, "bob", &["recv", "--wait", "1s"], b"")), 8);
+    assert_eq!(code(&otr(&place, "bob", &["recv", "--all"], b"")), 8);
+    for number in 0..5 {
+        ok(&place, "bob", &["send"], format!("{number}\n").as_bytes());
+    }
+    assert_eq!(ok(&place, "alice", &["recv"], b""), b"0\n");
+    assert_eq!(ok(&place, "alice", &["recv", "--count", "2"], b""), b"1\n2\n");
+    assert_eq!(ok(&place, "alice", &["recv", "--all"], b""), b"3\n4\n");
+    assert_eq!(ok(&place, "alice", &["close"], b""), b"");
+    assert_eq!(code(&otr(&place, "bob", &["recv"], b"")), 7);
+    assert_eq!(code(&otr(&place, "bob", &["recv"], b"")), 7, "and does not wait for ever");
+    assert_eq!(code(&otr(&place, "bob", &["send"], b"late")), 7);
+}
+
+#[test]
+fn one_who_follows_gets_what_comes_while_he_sends() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let mut follower = spawn(&place, "bob", &["recv", "--follow"]);
+    for turn in 0..4 {
+        // Each changes the turn while the other waits.
+        ok(&place, "bob", &["send"], b"from bob");
+        assert_eq!(ok(&place, "alice", &["recv", "--wait", "10s"], b""), b"from bob");
+        ok(&place, "alice", &["send"], format!("{turn}\n").as_bytes());
+        let mut line = [0; 2];
+        follower.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+        assert_eq!(text(&line), format!("{turn}\n"));
+    }
+    ok(&place, "alice", &["close"], b"");
+    assert_eq!(follower.wait().unwrap().code(), Some(0), "text came with it");
+}
+
+#[test]
+fn the_postbox_is_called_only_with_consent() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let invite = ok(&place, "alice", &["init", "--postbox", &postbox.url], b"");
+    for arguments in [&["respond"][..], &["respond", "--postbox", "https://elsewhere.example"]] {
+        let refused = otr(&place, "bob", arguments, &invite);
+        assert!(!refused.status.success());
+        assert!(!place.state("bob").exists(), "{arguments:?}");
+    }
+    assert_eq!(code(&otr(&place, "alice", &["send", "--wait", "1s"], b"x")), 14);
+    let reply = ok(&place, "bob", &["respond", "--stdout"], &invite);
+    assert!(reply.starts_with(b"otr1r:"));
+    assert_eq!(ok(&place, "bob", &["respond", "--again", "--postbox", &postbox.url], b""), b"");
+    ok(&place, "alice", &["send"], b"it came");
+    assert_eq!(ok(&place, "bob", &["recv"], b""), b"it came");
+}
+
+#[test]
+fn what_could_not_be_posted_is_posted_by_the_next_command() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
+    drop(postbox);
+    let failed = otr(&place, "bob", &["send"], b"first\n");
+    assert_eq!(code(&failed), 9, "{}", text(&failed.stderr));
+    assert_eq!(code(&otr(&place, "alice", &["recv", "--all"], b"")), 9);
+    let _again = Postbox::run(support::otr().args(["postbox", "--listen", &listen]));
+    ok(&place, "bob", &["send"], b"second\n");
+    assert_eq!(ok(&place, "alice", &["recv", "--all"], b""), b"first\nsecond\n");
+}
+
+#[test]
+fn a_restarted_postbox_has_lost_its_packets_and_the_receiver_says_so() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    ok(&place, "bob", &["send"], b"lost");
+    let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
+    drop(postbox);
+    let _again = Postbox::run(support::otr().args(["postbox", "--listen", &listen]));
+    ok(&place, "bob", &["send"], b"here");
+    let output = otr(&place, "alice", &["recv"], b"");
+    assert_eq!(text(&output.stdout), "here");
+    assert!(text(&output.stderr).contains("not here (yet): message 0"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn junk_under_a_token_is_thrown_away() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let token = ok(&place, "alice", &["expect", "--raw"], b"");
+    let spot = Spot { token: token[..32].try_into().unwrap() };
+    for fill in 1..=3 {
+        assert_eq!(
+            postbox.call("/v1/post", Form::Raw, &support::raw(&spot.packet(12, fill))).status,
+            201
+        );
+    }
+    ok(&place, "bob", &["send"], b"real");
+    assert_eq!(ok(&place, "alice", &["recv"], b""), b"real");
+    let left = postbox.call("/v1/collect", Form::Raw, &spot.token);
+    assert_eq!(left.status, 204, "nothing is left there");
+}
+
+#[test]
+fn a_stream_larger_than_the_postbox_flows_through_it() {
+    let (place, postbox) = (Place::new(), Postbox::start(&["--memory", "16M"]));
+    pair(&place, &postbox);
+    let sent: Vec<u8> =
+        (0..64_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut receiver = spawn(&place, "bob", &["recv"]);
+    let mut out = receiver.stdout.take().unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        out.read_to_end(&mut all).unwrap();
+        all
+    });
+    ok(&place, "alice", &["send"], &sent);
+    assert!(reading.join().unwrap() == sent);
+    assert_eq!(receiver.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn nothing_but_curl_in_between() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let script = r#"
+        set -e; export OTR_DIR=dir
+        echo by curl | "$0" -s alice send --stdout | curl -sSf --data-binary @- $BOX/v1/post
+        "$0" -s bob expect | curl -sSf --data-binary @- "$BOX/v1/collect?wait=60" | "$0" -s bob recv --stdin
+        "$0" -s bob expect --spent | curl -sSf --data-binary @- $BOX/v1/discard
+    "#;
+    let output = place.shell(&script.replace("$BOX", &postbox.url));
+    assert_eq!(text(&output.stdout), "1\nby curl\n", "{}", text(&output.stderr));
+}
