@@ -72,7 +72,7 @@ fn a_raw_packet_cut_short() {
     let packet = pair.sealed("--raw", b"hi");
     let mut chance = Chance::new();
     for _ in 0..60 {
-        let said = pair.bob_refuses(&packet[..1 + chance.below(packet.len() - 1)]);
+        let said = pair.bob_refuses(&packet[..=chance.below(packet.len() - 1)]);
         assert!(said.contains("the input ends inside it"), "{said}");
     }
     assert_eq!(pair.bob("recv", &packet).quietly(), b"hi");
@@ -92,7 +92,7 @@ fn a_large_packet_cut_at_200_places() {
     }
     pair.bob_refuses(&cut);
     for _ in 0..20 {
-        pair.bob_refuses(&raw[..1 + chance.below(raw.len() - 1)]);
+        pair.bob_refuses(&raw[..=chance.below(raw.len() - 1)]);
     }
     assert_eq!(pair.bob("recv", &raw).quietly(), b"large");
 }
@@ -302,7 +302,7 @@ fn an_invite_of_the_future_or_of_nobody() {
     refused(&|bytes| bytes[1] = 2, 4, "does not know");
     refused(&|bytes| bytes[1] = 1, 4, "otr: ");
     refused(&|bytes| bytes.push(0), 4, "no good invite");
-    refused(&|bytes| drop(bytes.pop()), 4, "wrong length");
+    refused(&|bytes| bytes.truncate(bytes.len() - 1), 4, "wrong length");
     refused(&|bytes| bytes[2..34].fill(0), 4, "no good invite");
     refused(&|bytes| bytes[34..1218].fill(0xFF), 4, "no good invite");
     // version, flags, keys, commitment and reply address, then the time

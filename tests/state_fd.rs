@@ -1,5 +1,7 @@
 //! Sessions whose state lies in no file: a shell script keeps it in its variables.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
 mod support;
 
 use std::fs;

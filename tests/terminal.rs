@@ -27,7 +27,7 @@ impl Screen {
         assert!(new.status().unwrap().success());
         screen.wait_for("ready>");
         screen.type_line("alice() { OTR_DIR=$PLACE/alice otr \"$@\"; }");
-        screen.type_line("bob() { OTR_DIR=$PLACE/bob otr \"$@\"; }; clear");
+        screen.type_line("bob() { OTR_DIR=$PLACE/bob otr \"$@\"; }");
         screen
     }
 
@@ -46,6 +46,13 @@ impl Screen {
     fn type_line(&self, line: &str) {
         self.run(&["send-keys", "-l", line]);
         self.run(&["send-keys", "Enter"]);
+    }
+
+    /// Types a command on a screen that shows nothing of the one before.
+    fn enter(&self, line: &str) {
+        self.type_line("clear");
+        until("the screen is empty", || self.shown().trim() == "ready>");
+        self.type_line(line);
     }
 
     fn paste(&self, pair: &Pair, text: &[u8]) {
@@ -81,7 +88,7 @@ fn a_packet_is_pasted() {
     let screen = Screen::new(&pair);
     for (form, packet) in [("one line", packet), ("mail", pair.sealed("--wrap 76", b"and wrapped"))]
     {
-        screen.type_line("clear; bob recv; echo ended: $?");
+        screen.enter("bob recv; echo ended: $?");
         screen.wait_for("then press Enter and Ctrl-D");
         screen.paste(&pair, &packet);
         screen.run(&["send-keys", "C-d"]);
@@ -92,8 +99,8 @@ fn a_packet_is_pasted() {
         assert!(!shown.contains("otr1p"), "{shown}");
     }
     // The terminal is as it was: what is typed is seen.
-    screen.type_line("clear; echo typed");
-    assert!(screen.wait_for("typed\n").contains("typed"));
+    screen.type_line("true typed");
+    screen.wait_for("ready> true typed");
 }
 
 #[test]
@@ -101,13 +108,13 @@ fn a_terminal_is_given_back_after_ctrl_c() {
     let pair = Pair::new();
     let screen = Screen::new(&pair);
     let before = pair.state("bob");
-    screen.type_line("clear; bob recv; echo ended: $?");
+    screen.enter("bob recv; echo ended: $?");
     screen.wait_for("Ctrl-D");
     screen.run(&["send-keys", "C-c"]);
-    screen
-        .type_line("clear; echo ended: $?; stty -a | tr ' ;' '\\n\\n' | grep -x -e icanon -e echo");
-    screen.wait_for("icanon");
-    screen.wait_for("echo\n");
+    until("the shell asks again", || screen.shown().matches("ready>").count() == 2);
+    let modes = r"$(stty -a | tr ' ;' '\n\n' | grep -c -x -e icanon -e echo)";
+    screen.enter(&format!("echo modes: {modes}"));
+    screen.wait_for("modes: 2");
     assert!(pair.state("bob") == before, "the state changed");
 }
 
@@ -117,16 +124,16 @@ fn what_somebody_else_wrote_cannot_touch_the_terminal() {
     let evil = "\x1b[2J\x1b]0;title\x07\x08red\u{202e}".as_bytes();
     std::fs::write(pair.path("packet"), pair.sealed("", evil)).unwrap();
     let screen = Screen::new(&pair);
-    screen.type_line("clear; echo before; bob recv < packet; echo after");
-    let shown = screen.wait_for("after\n");
-    assert!(shown.contains("before\n^[[2J^[]0;title^G^Hred<U+202E>\nafter\n"), "{shown}");
+    screen.enter("echo before; bob recv < packet; echo ended: $?");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("before\n^[[2J^[]0;title^G^Hred<U+202E>\nended: 0"), "{shown}");
 }
 
 #[test]
 fn a_message_is_typed() {
     let pair = Pair::new();
     let screen = Screen::new(&pair);
-    screen.type_line("clear; alice send > packet; bob recv < packet; echo ended: $?");
+    screen.enter("alice send > packet; bob recv < packet; echo ended: $?");
     screen.wait_for("type the message, then Ctrl-D");
     screen.type_line("what I typed");
     screen.run(&["send-keys", "C-d"]);

@@ -1,7 +1,12 @@
 //! Two ends of a conversation on one machine, and the shell between them.
 
 #![allow(dead_code, reason = "no test file needs all of it")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of #[test]")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests, outside of #[test]"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -208,7 +213,7 @@ impl Pair {
     }
 }
 
-/// Reproducible chance (SplitMix64).
+/// Reproducible chance (`SplitMix64`).
 pub(crate) struct Chance(u64);
 
 impl Chance {
