@@ -33,3 +33,5 @@ pub const SALT: &[u8] = b"otr/1 salt";
 pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";
+/// Hashes what tells a session from any other; stays on this machine.
+pub const IDENTITY: &[u8] = b"otr/1 identity";

@@ -35,4 +35,6 @@ mod forgetting;
 #[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
+mod regressions;
+#[cfg(test)]
 mod vectors;

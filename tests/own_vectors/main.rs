@@ -118,7 +118,8 @@ fn make() -> Made {
             let randomness = random.taken();
 
             let mut opened = bytes.clone();
-            let Outcome::Accepted(accepted) = responder.open(&mut ahead, &mut opened).unwrap()
+            let Outcome::Accepted(accepted) =
+                responder.open(&mut ahead, &mut opened, None).unwrap()
             else {
                 panic!("parts come in order")
             };

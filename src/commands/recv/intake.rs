@@ -109,7 +109,8 @@ impl<'a> Intake<'a> {
             Ok(session) => {
                 let stage = Stage::Session(Box::new(session));
                 let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-                if matches!(held.stage, Stage::Session(_)) {
+                let same = matches!(&held.stage, Stage::Inviting(now) if now.invite() == inviting.invite());
+                if !same {
                     let hint = "look at it with 'otr status'";
                     return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
                 }
@@ -335,7 +336,7 @@ impl<'a> Intake<'a> {
         let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
             return Err(changed_meanwhile());
         };
-        if !session.is_same_conversation(ours) {
+        if !session.identity().is(&ours.identity()) {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
