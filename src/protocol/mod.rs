@@ -16,6 +16,7 @@ pub mod labels;
 pub mod lookahead;
 pub mod message;
 pub mod packet;
+pub mod pake;
 pub mod primitives;
 pub mod randomness;
 pub mod ratchet;
