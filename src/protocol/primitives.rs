@@ -177,7 +177,7 @@ fn multiply(
     let mut bytes = scalar.duplicate();
     bytes.bytes_mut()[31] &= 0x0f;
     let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*bytes.bytes()));
-    let product = Zeroizing::new(point * &*scalar);
+    let product = Zeroizing::new(point * *scalar);
     let encoded = Secret::copy_of(Zeroizing::new(product.compress()).as_bytes());
     // Only the neutral element is encoded as zeros.
     if equal(encoded.bytes(), &[0; GROUP_ELEMENT]) { Err(BadPublicKey) } else { Ok(encoded) }

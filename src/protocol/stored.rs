@@ -8,12 +8,15 @@
 use rangemap::RangeInclusiveSet;
 use zeroize::Zeroizing;
 
+use super::authentication::Authentication;
 use super::chain::{Chain, NumberKeys};
-use super::handshake::Inviting;
+use super::frame::QUESTION_MAX;
+use super::handshake::{Guess, Inviting};
 use super::invite::{INVITE_MAX, POSTBOX_MAX};
 use super::labels;
 use super::message::{Inbox, RUNS_MAX, Unfinished};
 use super::packet::{HEADER, Header, K_MAX, size};
+use super::pake::{SHARE, Scalar};
 use super::primitives;
 use super::ratchet::{Ratchet, Receiving, Sending};
 use super::reveal::{Collected, Reveal, Reveals};
@@ -23,6 +26,7 @@ use super::secret::{
 };
 use super::session::{Opening, Outbox, OutboxKind, Role, Session};
 use super::skipped::{OldChain, Position, Skipped, SkippedNumber};
+use super::verify::{Answered, Asked, OWED_MAX, Run, Started, Verification};
 use super::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
@@ -162,6 +166,10 @@ impl Inviting {
         out.put(self.reply_token.bytes());
         put_run(out, &self.invite);
         out.u64(self.created);
+        put_option(out, self.guess.as_ref(), |guess, out| {
+            out.put(guess.scalar.0.bytes());
+            put_option(out, guess.spent.as_ref(), |hash, out| out.put(hash));
+        });
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -171,6 +179,12 @@ impl Inviting {
             reply_token: Token(take_secret(reader)?),
             invite: take_run(reader, INVITE_MAX)?.to_vec(),
             created: reader.u64()?,
+            guess: take_option(reader, |reader| {
+                Ok(Guess {
+                    scalar: Scalar(take_secret(reader)?),
+                    spent: take_option(reader, |reader| reader.array().copied())?,
+                })
+            })?,
         })
     }
 }
@@ -211,6 +225,9 @@ impl Session {
         out.flag(self.confirmed);
         out.flag(self.collects);
         out.u64(self.lost);
+        out.flag(self.authentication.secret);
+        out.flag(self.authentication.words);
+        self.verify.write(out);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -235,6 +252,12 @@ impl Session {
             confirmed: reader.flag()?,
             collects: reader.flag()?,
             lost: reader.u64()?,
+            authentication: Authentication {
+                secret: reader.flag()?,
+                words: reader.flag()?,
+                verified: false,
+            },
+            verify: Verification::read(reader)?,
         })
     }
 }
@@ -408,6 +431,76 @@ fn put_position(at: &Position, out: &mut dyn Sink) {
 
 fn take_position(reader: &mut Reader<'_>) -> Result<Position, Malformed> {
     Ok(Position { chain: reader.u32()?, number: reader.u32()? })
+}
+
+impl Verification {
+    fn write(&self, out: &mut dyn Sink) {
+        out.u32(self.own_attempt);
+        out.u32(self.peer_attempt);
+        out.u8(self.failures);
+        out.flag(self.succeeded);
+        out.flag(self.over);
+        for owed in [&self.owed_by_starter, &self.owed_by_answerer] {
+            put_option(out, owed.as_ref(), |frame, out| put_run(out, frame));
+        }
+        match &self.run {
+            Run::None => out.u8(0),
+            Run::Started(run) => {
+                out.u8(1);
+                out.put(&run.sid);
+                out.put(&run.share);
+                out.put(run.scalar.0.bytes());
+                put_run(out, run.question.as_bytes());
+            }
+            Run::Asked(run) => {
+                out.u8(2);
+                out.put(&run.sid);
+                out.put(&run.share);
+                put_run(out, run.question.as_bytes());
+            }
+            Run::Answered(run) => {
+                out.u8(3);
+                out.put(run.expected.bytes());
+            }
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            own_attempt: reader.u32()?,
+            peer_attempt: reader.u32()?,
+            failures: reader.u8()?,
+            succeeded: reader.flag()?,
+            over: reader.flag()?,
+            owed_by_starter: take_option(reader, take_owed)?,
+            owed_by_answerer: take_option(reader, take_owed)?,
+            run: match reader.u8()? {
+                0 => Run::None,
+                1 => Run::Started(Started {
+                    sid: *reader.array()?,
+                    share: *reader.array::<SHARE>()?,
+                    scalar: Scalar(take_secret(reader)?),
+                    question: take_question(reader)?,
+                }),
+                2 => Run::Asked(Asked {
+                    sid: *reader.array()?,
+                    share: *reader.array::<SHARE>()?,
+                    question: take_question(reader)?,
+                }),
+                3 => Run::Answered(Answered { expected: take_secret(reader)? }),
+                _ => return Err(Malformed),
+            },
+        })
+    }
+}
+
+fn take_owed(reader: &mut Reader<'_>) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    Ok(Zeroizing::new(take_run(reader, OWED_MAX)?.to_vec()))
+}
+
+fn take_question(reader: &mut Reader<'_>) -> Result<Zeroizing<String>, Malformed> {
+    let question = core::str::from_utf8(take_run(reader, QUESTION_MAX)?).map_err(|_| Malformed)?;
+    Ok(Zeroizing::new(question.to_owned()))
 }
 
 impl Reveals {
