@@ -36,4 +36,8 @@ pub mod wire;
 pub mod words;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod vectors;

@@ -405,8 +405,7 @@ impl Session {
         }
         let event = match &frame.step {
             Step::Ask { share, question } if !own_run => {
-                let sid =
-                    session_id(transcript, &self.words, frame.started_by_inviter, attempt);
+                let sid = session_id(transcript, &self.words, frame.started_by_inviter, attempt);
                 let asked = Asked { sid, share: *share, question: question.clone() };
                 return state.on_ask(own, attempt, asked, events);
             }
