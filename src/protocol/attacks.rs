@@ -4,7 +4,7 @@
 use super::handshake::{Inviting, ReplyError, RespondError, respond};
 use super::invite::Invite;
 use super::lookahead::Lookahead;
-use super::nameplate::{Code, CodeError, Nameplate};
+use super::nameplate::{Code, CodeError, Nameplate, NameplateError};
 use super::pake::Prs;
 use super::session::{Opening, Part, Refusal, SealError, Session, nothing_frames};
 use super::testing::{Counted, asleep, asleep_inviting, deliver, handshake, prs, seal};
@@ -15,11 +15,16 @@ const LEGS: usize = 200;
 /// What two people compare here, in place of 44 bits.
 const CUT: u32 = 12;
 
-fn cut(session: &Session) -> u64 {
+fn nonce(session: &Session) -> &[u8; 32] {
     let (Opening::Own(nonce) | Opening::Came(nonce)) = &session.opening else {
         panic!("the commitment was not opened");
     };
-    u64::from_be_bytes(*words::material(nonce.bytes(), &session.words).bytes()) >> (64 - CUT)
+    nonce.bytes()
+}
+
+/// What a person reads out, cut short.
+fn cut(nonce: &[u8; 32], session: &Session) -> u64 {
+    u64::from_be_bytes(*words::material(nonce, &session.words).bytes()) >> (64 - CUT)
 }
 
 /// A handshake with the inviter's first packet delivered; the inviter's end and the other one.
@@ -34,17 +39,44 @@ fn leg(random: &mut Counted) -> (Session, Session) {
 /// The man in the middle answers I's invite and gives R his own: two whole handshakes, 200 on
 /// each side, and each pair of them is one run. Any two runs are independent (they share one
 /// side's words at most), so the mean is 40,000 / 4,096 ≈ 9.8 and the deviation 3.1, as for runs
-/// that share nothing.
+/// that share nothing. His invite commits to a nonce of his own, or has I's commitment copied, to
+/// be opened with I's nonce once that has come.
 #[test]
 fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_times() {
     let random = &mut Counted::new(2026);
-    let inviters: Vec<u64> = (0..LEGS).map(|_| cut(&leg(random).0)).collect();
-    let responders: Vec<u64> = (0..LEGS).map(|_| cut(&leg(random).1)).collect();
-    let agree = inviters
-        .iter()
-        .map(|words| responders.iter().filter(|other| *other == words).count())
-        .sum::<usize>();
-    assert!((2..=22).contains(&agree), "{agree} of {} agree", LEGS * LEGS);
+    let inviters: Vec<Session> = (0..LEGS).map(|_| leg(random).0).collect();
+    let responders: Vec<Session> = (0..LEGS).map(|_| leg(random).1).collect();
+    let own: Vec<u64> = responders.iter().map(|end| cut(nonce(end), end)).collect();
+    let (mut agree, mut agree_copied) = (0, 0);
+    for inviter in &inviters {
+        let words = cut(nonce(inviter), inviter);
+        agree += own.iter().filter(|other| **other == words).count();
+        let copied = responders.iter().map(|end| cut(nonce(inviter), end));
+        agree_copied += copied.filter(|other| *other == words).count();
+    }
+    for agree in [agree, agree_copied] {
+        assert!((2..=22).contains(&agree), "{agree} of {} agree", LEGS * LEGS);
+    }
+}
+
+/// I's commitment copied into another invite, and opened with I's nonce: R takes it, and the words
+/// differ all the same.
+#[test]
+fn a_copied_commitment_gives_other_words() {
+    let random = &mut Counted::new(6);
+    let (inviter, _) = leg(random);
+    let mut his = Inviting::new("", 0, None, 0, random).unwrap();
+    let mut invite = Invite::parse(his.invite()).unwrap();
+    invite.commitment = super::invite::commitment(nonce(&inviter));
+    his.invite = invite.to_bytes();
+    his.nonce.bytes_mut().copy_from_slice(nonce(&inviter));
+    let (mut responder, reply) = respond(his.invite(), None, 0, random).unwrap();
+    let opened = his.open(&reply).unwrap();
+    let mut his = his.accept(opened, 0).unwrap();
+    let packet = seal(&mut his, &nothing_frames(), random);
+    deliver(&mut responder, &packet);
+    assert_eq!(nonce(&inviter), nonce(&responder));
+    assert_ne!(inviter.words().unwrap(), responder.words().unwrap());
 }
 
 /// The same man, if nothing bound him to the nonce of his invite: he would search until the words
@@ -54,11 +86,11 @@ fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
     let random = &mut Counted::new(7);
     let (inviter, _) = leg(random);
     let (mut his, mut responder) = handshake(None, random);
-    let wanted = cut(&inviter);
+    let wanted = cut(nonce(&inviter), &inviter);
     let searched = (0..u64::MAX).find(|number| {
-        let Opening::Own(nonce) = &mut his.opening else { panic!("he made the invite") };
-        nonce.bytes_mut()[..8].copy_from_slice(&number.to_be_bytes());
-        cut(&his) == wanted
+        let Opening::Own(searched) = &mut his.opening else { panic!("he made the invite") };
+        searched.bytes_mut()[..8].copy_from_slice(&number.to_be_bytes());
+        cut(nonce(&his), &his) == wanted
     });
     assert!(searched.unwrap() < 1 << 17, "in a moment");
     let packet = seal(&mut his, &nothing_frames(), random);
@@ -336,4 +368,6 @@ fn what_lies_under_a_number_is_checked() {
     }
     assert_eq!(place.open(&bytes[..4095]), None);
     assert_eq!(place.open(&[]), None);
+    let long = vec![0; super::invite::INVITE_MAX + 1];
+    assert_eq!(place.seal(&long, random).err(), Some(NameplateError::TooLong));
 }

@@ -115,6 +115,21 @@ impl Code {
     }
 }
 
+/// Why an invite was not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameplateError {
+    /// More than [`INVITE_MAX`] bytes: no invite.
+    TooLong,
+    /// No randomness.
+    NoRandomness,
+}
+
+impl From<NoRandomness> for NameplateError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
 /// The place in a postbox that a number names. Everybody who guesses the number has it.
 pub struct Nameplate(Token);
 
@@ -146,16 +161,18 @@ impl Nameplate {
     /// Seals an invite, at most [`INVITE_MAX`] bytes, into the [`NAMEPLATE`] bytes that are posted.
     ///
     /// # Errors
-    /// [`NoRandomness`].
+    /// [`NameplateError`].
     pub fn seal(
         &self,
         invite: &[u8],
         randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, NoRandomness> {
+    ) -> Result<Vec<u8>, NameplateError> {
+        let length = u16::try_from(invite.len()).map_err(|_| NameplateError::TooLong)?;
+        if invite.len() > INVITE_MAX {
+            return Err(NameplateError::TooLong);
+        }
         let mut salt = [0; 32];
         randomness.fill(Draw::NameplateSalt, &mut salt)?;
-        let invite = &invite[..invite.len().min(INVITE_MAX)];
-        let length = u16::try_from(invite.len()).unwrap_or(u16::MAX);
         let mut bytes = Vec::with_capacity(NAMEPLATE);
         bytes.extend_from_slice(&self.address());
         bytes.extend_from_slice(&salt);

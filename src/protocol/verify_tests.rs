@@ -314,6 +314,19 @@ fn questions_have_bounds() {
     assert_eq!(responder.question(), Some(&*longest));
 }
 
+#[test]
+fn a_question_that_is_not_utf_8_is_refused() {
+    let random = &mut Counted::new(14);
+    let (mut inviter, responder) = pair(random);
+    let question = Zeroizing::new("?".to_owned());
+    let step = Step::Ask { share: [2; 32], question };
+    let mut bytes = encode(true, 1, step);
+    *bytes.last_mut().unwrap() = 0xff;
+    let mut packet = seal(&mut inviter, &bytes, random);
+    let mut lookahead = crate::protocol::lookahead::Lookahead::new(64);
+    assert!(responder.open(&mut lookahead, &mut packet, None).is_err());
+}
+
 /// What a person or the network may do next.
 #[derive(Clone, Copy, Debug)]
 enum Act {
