@@ -1,12 +1,19 @@
 //! The command line: one definition, from which parsing, `--help`, man pages and completions all
 //! come.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{close, expect, init, recv, respond, send};
+use crate::commands::{
+    close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
+    recv, respond, send, status,
+};
+use crate::failure::Code;
 use crate::state::{Name, Numbers};
 use crate::ui::units;
 
@@ -21,6 +28,9 @@ A conversation over any channel:
 Both ends on one machine: -s alice, -s bob. The whole tour: otr demo"
     };
 }
+
+/// The shortest story, for `--help` and the manual.
+pub(crate) const FIRST_STEPS: &str = first_steps!();
 
 const LONG_HELP: &str = concat!(
     first_steps!(),
@@ -40,7 +50,7 @@ Exit status:
     version,
     about,
     max_term_width = 100,
-    after_help = first_steps!(),
+    after_help = FIRST_STEPS,
     after_long_help = LONG_HELP,
     subcommand_required = true,
     disable_help_subcommand = true
@@ -52,8 +62,29 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// Parses the command line; whether `-s` was on it. Ends the process where it is wrong.
+    pub(crate) fn from_command_line() -> (Self, bool) {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let matches = matches.unwrap_or_else(|error| match error.kind() {
+            ErrorKind::MissingSubcommand => no_command(&mut command),
+            _ => error.exit(),
+        });
+        let typed = matches.value_source("session") == Some(ValueSource::CommandLine);
+        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed)
+    }
+}
+
+/// What there is to choose from, for a person who typed nothing, or only options.
+fn no_command(command: &mut clap::Command) -> ! {
+    let _ = write!(std::io::stderr(), "{}", command.render_help());
+    std::process::exit(i32::from(Code::Usage as u8))
+}
+
 /// What every command takes.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Common {
     /// Session to use: letters, digits, '.', '_', '-'; at most 64
     #[arg(
@@ -111,8 +142,27 @@ pub(crate) enum Command {
     Recv(recv::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
+    /// Serve a blind postbox
+    Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
+    /// Move a session away: write it as one line, and freeze it here
+    Export(export::Args),
+    /// Take a session that was exported elsewhere from stdin
+    Import(import::Args),
+    /// Show what a stranger sees of packets: size, address, randomness
+    Inspect(inspect::Args),
+    /// Show the sessions: how far they are, what is missing, what endangers them
+    Status(status::Args),
+    /// Write the completions for a shell
+    Completions(completions::Args),
+    /// Write the man pages
+    Man(man::Args),
+    /// The whole tour: both ends as processes on this machine, each step shown
+    Demo,
+    /// Write the names of the sessions, for the completions
+    #[command(hide = true)]
+    CompleteSessions(complete_sessions::Args),
 }
 
 /// How packets are written.

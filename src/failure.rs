@@ -43,6 +43,52 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// All of them, in order, for the manual.
+    pub(crate) const ALL: [Self; 15] = [
+        Self::Failed,
+        Self::Usage,
+        Self::NoSession,
+        Self::Refused,
+        Self::NotAuthentic,
+        Self::CutShort,
+        Self::Closed,
+        Self::NothingYet,
+        Self::Postbox,
+        Self::Full,
+        Self::UnsafeState,
+        Self::Expired,
+        Self::Exists,
+        Self::NotReady,
+        Self::Busy,
+    ];
+
+    /// What it tells, for the manual.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => "input or output failed, or anything not named below",
+            Self::Usage => "wrong arguments",
+            Self::NoSession => "there is no session of that name",
+            Self::Refused => {
+                "nothing was accepted: damaged, replayed or somebody else's; nothing changed"
+            }
+            Self::NotAuthentic => {
+                "the other side is not who it should be; the session was ended and wiped"
+            }
+            Self::CutShort => "a message ended before its end, or is missing",
+            Self::Closed => "the other side has closed the session",
+            Self::NothingYet => "nothing came in the time given, or stdin is empty",
+            Self::Postbox => "the postbox could not be reached, or gave a wrong answer",
+            Self::Full => "the postbox or a limit is full; try again later",
+            Self::UnsafeState => {
+                "the state is not in memory, not yours, readable by others, or damaged"
+            }
+            Self::Expired => "the invite is too old",
+            Self::Exists => "a session of that name is there already",
+            Self::NotReady => "a step that must come first has not come yet; try again later",
+            Self::Busy => "another otr holds the session for longer than the wait limit",
+        }
+    }
+
     /// The name that `--json` carries.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod inherited;
+mod postbox;
 mod process;
 mod randomness;
 mod state;
@@ -11,17 +12,21 @@ mod ui;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use cli::Cli;
 use commands::Context;
 use ui::speak::Voice;
 
+/// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
+/// packets pass on their way.
+#[global_allocator]
+static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 fn main() -> ExitCode {
     process::harden();
-    let cli = Cli::parse();
+    let (cli, name_was_typed) = Cli::from_command_line();
     let voice = Voice::new(cli.common.quiet, cli.common.verbose, cli.common.json);
-    match commands::run(&Context::new(cli.common, voice), cli.command) {
+    match commands::run(&Context::new(cli.common, name_was_typed, voice), cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if failure.broken_pipe {

@@ -110,8 +110,7 @@ fn read_all<R: Read>(
     to_sealer: &SyncSender<io::Result<Block>>,
     buffers: &Receiver<Zeroizing<Vec<u8>>>,
 ) {
-    let mut spare =
-        || buffers.try_recv().unwrap_or_else(|_| Zeroizing::new(vec![0; FRAMED]));
+    let mut spare = || buffers.try_recv().unwrap_or_else(|_| Zeroizing::new(vec![0; FRAMED]));
     loop {
         let block = cutter.next(&mut spare).transpose();
         let Some(block) = block else { return };

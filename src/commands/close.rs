@@ -7,10 +7,10 @@ use otr::protocol::reveal::PUBLISHED_KEY;
 use otr::protocol::session::{Session, close_frames};
 use otr::protocol::stored::Stage;
 
+use super::Context;
 use super::emit::Emitter;
 use super::held::parse_even_frozen;
 use super::send::{no_number, not_sealed};
-use super::Context;
 use crate::cli::Form;
 use crate::failure::Failure;
 use crate::randomness::System;
@@ -86,9 +86,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             let mut store = Store::in_directory(Arc::clone(&directory), &name);
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
-            let result = store
-                .lock_state(context.lock_wait)
-                .and_then(|lock| store.wipe(&lock));
+            let result = store.lock_state(context.lock_wait).and_then(|lock| store.wipe(&lock));
             match result {
                 Ok(()) => wiped += 1,
                 Err(failure) => {
@@ -98,11 +96,9 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             }
         }
     }
-    match failed {
-        Some(code) => Err(Failure::new(code, "not every session was wiped", "try again")),
-        None => {
-            context.voice.say(format_args!("{wiped} wiped"));
-            Ok(())
-        }
+    if let Some(code) = failed {
+        return Err(Failure::new(code, "not every session was wiped", "try again"));
     }
+    context.voice.say(format_args!("{wiped} wiped"));
+    Ok(())
 }

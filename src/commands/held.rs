@@ -24,7 +24,11 @@ pub(crate) fn parse(bytes: &Zeroizing<Vec<u8>>) -> Result<Stage, Failure> {
     let stored = parse_even_frozen(bytes)?;
     if stored.frozen {
         let hint = "use it there, or thaw it here with 'otr export --undo'";
-        return Err(Failure::new(Code::NotReady, "the session was exported and is frozen here", hint));
+        return Err(Failure::new(
+            Code::NotReady,
+            "the session was exported and is frozen here",
+            hint,
+        ));
     }
     Ok(stored.stage)
 }

@@ -2,14 +2,24 @@
 
 mod blocks;
 pub(crate) mod close;
+pub(crate) mod complete_sessions;
+pub(crate) mod completions;
+pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
+pub(crate) mod export;
 mod held;
+pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod man;
+mod passphrase;
+pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
 mod source;
+pub(crate) mod status;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +31,8 @@ use crate::ui::speak::{Voice, warn};
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
     pub(crate) name: Name,
+    /// Whether that name was typed, rather than taken from `OTR_SESSION` or the default.
+    pub(crate) name_was_typed: bool,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
     pub(crate) lock_wait: Duration,
@@ -29,9 +41,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(common: Common, voice: Voice) -> Self {
+    pub(crate) fn new(common: Common, name_was_typed: bool, voice: Voice) -> Self {
         Self {
             name: common.session,
+            name_was_typed,
             options: Options { named: common.dir, allow_disk: common.allow_disk },
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
@@ -44,7 +57,7 @@ impl Context {
     fn open(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => Store::open(&self.options, &self.name).inspect(warn_of_disk),
+            None => Store::open(&self.options, &self.name).inspect(|store| self.tell_where(store)),
         }
     }
 
@@ -52,15 +65,20 @@ impl Context {
     fn prepare(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => Store::prepare(&self.options, &self.name).inspect(warn_of_disk),
+            None => {
+                Store::prepare(&self.options, &self.name).inspect(|store| self.tell_where(store))
+            }
         }
     }
-}
 
-fn warn_of_disk(store: &Store) {
-    if let Some(path) = store.on_disk() {
-        let path = path.display();
-        warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+    fn tell_where(&self, store: &Store) {
+        if let Some(path) = store.on_disk() {
+            let path = path.display();
+            warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+        } else if let Some(directory) = store.directory() {
+            let path = directory.path().display();
+            self.voice.detail(format_args!("session '{}' lies in {path}", self.name));
+        }
     }
 }
 
@@ -76,7 +94,19 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
         Command::Send(args) => send::run(context, &args).map(|()| 0),
         Command::Recv(args) => recv::run(context, &args),
+        Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Status(args) => status::run(context, &args).map(|()| 0),
+        Command::Completions(args) => completions::run(&args).map(|()| 0),
+        Command::Man(args) => man::run(&args).map(|()| 0),
+        Command::Demo => demo::run(context).map(|()| 0),
+        Command::CompleteSessions(args) => {
+            complete_sessions::run(context, &args);
+            Ok(0)
+        }
     }
 }

@@ -3,7 +3,6 @@
 use otr::armor::{Damaged, Item};
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::invite::InviteError;
-use otr::protocol::session::OutboxKind;
 use otr::protocol::stored::Stage;
 
 use super::emit::Emitter;
@@ -90,15 +89,11 @@ fn is_own(context: &Context, invite: &[u8]) -> bool {
 fn kept_reply(context: &Context) -> Result<Vec<u8>, Failure> {
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
-    let outbox = held.session()?.outbox();
-    match outbox.packets.first() {
-        Some(reply) if outbox.kind == OutboxKind::Reply => Ok(reply.clone()),
-        _ => Err(Failure::new(
-            Code::Refused,
-            "there is no reply to show again",
-            "the other side has it, or something was sent since",
-        )),
-    }
+    let reply = held.session()?.reply().map(<[u8]>::to_vec);
+    reply.ok_or_else(|| {
+        let hint = "the other side has it: its first packet has come";
+        Failure::new(Code::Refused, "there is no reply to show again", hint)
+    })
 }
 
 fn explain(error: RespondError) -> Failure {

@@ -20,6 +20,7 @@ use super::source::plain_stdin;
 use super::{Context, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
+use crate::process;
 use crate::randomness::System;
 use crate::state::Store;
 use crate::ui::progress::Progress;
@@ -153,10 +154,16 @@ impl Sender<'_> {
     }
 
     /// Sends `input` as packets that flow through, whatever its length.
-    fn long(&mut self, store: &mut Store, input: impl Read + Send + 'static) -> Result<(), Failure> {
+    fn long(
+        &mut self,
+        store: &mut Store,
+        input: impl Read + Send + 'static,
+    ) -> Result<(), Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
         source::widen_stdin();
         self.emitter.widen();
+        // A short command is over before anything could be swapped out.
+        process::lock_pages();
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = ready(&mut held)?;
         let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;

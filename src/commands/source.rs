@@ -1,5 +1,6 @@
-//! stdin as items: read in the command's own thread at first, beside it once there is much.
+//! stdin, or a file, as items: read in the command's own thread at first, beside it once there is much.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -8,7 +9,7 @@ use std::thread;
 use otr::armor::{Item, Scanner};
 use zeroize::Zeroize;
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::{speak, stdio};
 
@@ -19,21 +20,22 @@ const MUCH: usize = 1 << 20;
 /// large packet is opened, few enough for a constant memory of a few packets.
 const AHEAD: usize = 2;
 
-/// The items of stdin.
+/// The items of stdin, or of a file.
 pub(crate) struct Source {
     reading: Reading,
     counts: Counts,
     empty: bool,
+    name: Cow<'static, str>,
 }
 
 enum Reading {
     Here { input: Box<dyn Read + Send>, scanner: Box<Scanner>, read: usize },
-    Beside { items: Receiver<io::Result<Read_>>, buffers: Sender<Vec<u8>> },
+    Beside { items: Receiver<io::Result<Brought>>, buffers: Sender<Vec<u8>> },
     Ended,
 }
 
 /// What one read brought.
-struct Read_ {
+struct Brought {
     items: Vec<Item>,
     counts: Counts,
 }
@@ -55,12 +57,22 @@ impl Source {
         } else {
             Box::new(stdio::input()?)
         };
+        Ok(Self::new(input, "stdin".into()))
+    }
+
+    /// What a file holds; `name` for errors.
+    pub(crate) fn file(file: File, name: String) -> Self {
+        Self::new(Box::new(file), name.into())
+    }
+
+    fn new(input: Box<dyn Read + Send>, name: Cow<'static, str>) -> Self {
         let scanner = Box::new(Scanner::new());
-        Ok(Self {
+        Self {
             reading: Reading::Here { input, scanner, read: 0 },
             counts: Counts::default(),
             empty: true,
-        })
+            name,
+        }
     }
 
     /// The items that the next read brings, perhaps none; `None` at the end.
@@ -83,7 +95,7 @@ impl Source {
             Reading::Beside { items, .. } => items.recv().ok(),
             Reading::Ended => None,
         };
-        let Some(read) = read.transpose().map_err(|error| Failure::input(&error))? else {
+        let Some(read) = read.transpose().map_err(|error| self.unreadable(&error))? else {
             return Ok(None);
         };
         self.counts = read.counts;
@@ -93,7 +105,7 @@ impl Source {
     /// What another read has brought already, without waiting for one.
     pub(crate) fn items_at_hand(&mut self) -> Result<Option<Vec<Item>>, Failure> {
         let Reading::Beside { items, .. } = &self.reading else { return Ok(None) };
-        let read = items.try_recv().ok().transpose().map_err(|error| Failure::input(&error))?;
+        let read = items.try_recv().ok().transpose().map_err(|error| self.unreadable(&error))?;
         Ok(read.map(|read| {
             self.counts = read.counts;
             read.items
@@ -126,6 +138,10 @@ impl Source {
         self.counts.foreign + self.counts.dressed
     }
 
+    fn unreadable(&self, error: &io::Error) -> Failure {
+        Failure::new(Code::Failed, format!("cannot read {}: {error}", self.name), "")
+    }
+
     fn read_beside_if_much(&mut self) {
         if !matches!(&self.reading, Reading::Here { read, .. } if *read >= MUCH) {
             return;
@@ -142,7 +158,7 @@ impl Source {
 }
 
 /// One read; its items, and how many bytes it was (0: the end).
-fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Read_, usize)> {
+fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Brought, usize)> {
     let count = loop {
         match input.read(scanner.space()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -156,25 +172,30 @@ fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Read_
     }
     let items = std::iter::from_fn(|| scanner.next_item()).collect();
     let counts = Counts { foreign: scanner.foreign_lines(), dressed: scanner.dressed_lines() };
-    Ok((Read_ { items, counts }, count))
+    Ok((Brought { items, counts }, count))
 }
 
 /// The reading thread: ends with the input, with an error, or when nobody takes items any more.
 fn read_all(
     mut input: Box<dyn Read + Send>,
     mut scanner: Scanner,
-    to_command: &SyncSender<io::Result<Read_>>,
+    to_command: &SyncSender<io::Result<Brought>>,
     buffers: &Receiver<Vec<u8>>,
 ) {
     loop {
-        buffers.try_iter().for_each(|buffer| scanner.recycle(buffer));
+        for buffer in buffers.try_iter() {
+            scanner.recycle(buffer);
+        }
         let (read, ended) = match read_items(&mut input, &mut scanner) {
             Ok((read, count)) => (Ok(read), count == 0),
             Err(error) => (Err(error), true),
         };
         // A read in the middle of a packet brings nothing to tell.
         let nothing = matches!(&read, Ok(read) if read.items.is_empty());
-        if (!nothing || ended) && to_command.send(read).is_err() || ended {
+        if nothing && !ended {
+            continue;
+        }
+        if to_command.send(read).is_err() || ended {
             return;
         }
     }

@@ -20,9 +20,11 @@ fn nonce() -> Nonce {
 }
 
 /// Seals in place: all but the last 16 bytes of `buffer` are plaintext, the last 16 become the tag.
-/// A buffer under 16 bytes stays as it is.
+/// A buffer under 16 bytes is wiped.
 pub fn seal(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) {
-    let Some((text, tag_field)) = buffer.split_last_chunk_mut::<TAG>() else { return };
+    let Some((text, tag_field)) = buffer.split_last_chunk_mut::<TAG>() else {
+        return buffer.zeroize();
+    };
     let tag = cipher(key)
         .and_then(|cipher| cipher.seal_in_place_separate_tag(nonce(), Aad::from(ad), text).ok());
     match tag {

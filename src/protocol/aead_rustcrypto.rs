@@ -13,9 +13,11 @@ pub const TAG: usize = 16;
 pub struct Unopened;
 
 /// Seals in place: all but the last 16 bytes of `buffer` are plaintext, the last 16 become the tag.
-/// A buffer under 16 bytes stays as it is.
+/// A buffer under 16 bytes is wiped.
 pub fn seal(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) {
-    let Some((text, tag_field)) = buffer.split_last_chunk_mut::<TAG>() else { return };
+    let Some((text, tag_field)) = buffer.split_last_chunk_mut::<TAG>() else {
+        return buffer.zeroize();
+    };
     let cipher = ChaCha20Poly1305::new(&(*key).into());
     match cipher.encrypt_inout_detached(&[0; 12].into(), ad, text.into()) {
         Ok(tag) => *tag_field = tag.into(),

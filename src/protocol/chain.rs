@@ -74,10 +74,6 @@ impl Chain {
     }
 
     pub(crate) fn duplicate(&self) -> Self {
-        Self {
-            keys: self.keys.duplicate(),
-            headers: self.headers.duplicate(),
-            next: self.next,
-        }
+        Self { keys: self.keys.duplicate(), headers: self.headers.duplicate(), next: self.next }
     }
 }

@@ -21,7 +21,6 @@ pub const VERIFY_HEAD: usize = FRAME_HEAD + 1 + 1 + 4;
 pub const QUESTION_MAX: usize = 1024;
 
 const DATA: u8 = 1;
-const STREAM: u8 = 2;
 const OPENING: u8 = 3;
 const VERIFY: u8 = 4;
 const CLOSE: u8 = 5;
@@ -169,8 +168,8 @@ impl Frames {
             NOTHING if field.is_empty() => self.nothing += 1,
             NOTHING => return Err(FrameError::Length),
             FIRST_SKIPPED.. => self.skipped += 1,
-            // STREAM is reserved for `pipe`, which this version does not speak.
-            STREAM | _ => return Err(FrameError::Unknown),
+            // Type 2 is reserved: this version does not speak it.
+            _ => return Err(FrameError::Unknown),
         }
         Ok(())
     }
@@ -257,13 +256,7 @@ pub(crate) fn put_nothing(out: &mut dyn Sink) {
 }
 
 /// Writes the head of a DATA frame whose text of `length` bytes follows it.
-pub(crate) fn put_data_head(
-    out: &mut dyn Sink,
-    message: u64,
-    offset: u64,
-    end: bool,
-    length: u32,
-) {
+pub(crate) fn put_data_head(out: &mut dyn Sink, message: u64, offset: u64, end: bool, length: u32) {
     put_head(out, DATA, length + 17);
     out.u64(message);
     out.u64(offset);

@@ -233,8 +233,8 @@ impl Inviting {
     /// [`ReplyError::Junk`], [`ReplyError::Second`].
     pub fn open(&mut self, reply: &[u8]) -> Result<OpenedReply, ReplyError> {
         let invite = Invite::parse(&self.invite).map_err(|_| ReplyError::Junk)?;
-        let fields = reply::open(&self.invite, &invite.reply_address, reply)
-            .ok_or(ReplyError::Junk)?;
+        let fields =
+            reply::open(&self.invite, &invite.reply_address, reply).ok_or(ReplyError::Junk)?;
         let hash = primitives::sha256(&[reply]);
         if let Some(guess) = &mut self.guess
             && *guess.spent.get_or_insert(hash) != hash
@@ -263,6 +263,10 @@ impl Inviting {
     /// Recomputes all of a reply that opened. That packet 0 lies under the address computed here
     /// commits the reply to its keys, which the AEAD alone would not.
     fn check(&self, invite: &Invite, fields: ReplyFields, now: u64) -> Option<Session> {
+        // An invite that asks for a secret is never answered without one.
+        if invite.cpace_share.is_some() {
+            return None;
+        }
         if !fields.zeros || !primitives::kem_public_is_valid(&fields.key.kem()) {
             return None;
         }
@@ -270,9 +274,7 @@ impl Inviting {
         let agreed = self.private.agree(&fields.key.dh(), &fields.ciphertext).ok()?;
         let share = self.guess.is_some().then_some(&fields.last_field);
         let psk = match &self.guess {
-            Some(guess) => {
-                psk(&guess.scalar, invite, &header, &fields.last_field, Role::Inviter)?
-            }
+            Some(guess) => psk(&guess.scalar, invite, &header, &fields.last_field, Role::Inviter)?,
             None => Secret::zeroed(),
         };
         let transcript = transcript(&self.invite, &header, share);
@@ -307,6 +309,7 @@ impl Inviting {
             skipped: Skipped::default(),
         };
         let opening = Opening::Own(self.nonce.duplicate());
+        bleach();
         let secret = self.guess.is_some();
         let postbox = &invite.postbox;
         Some(Session::new(Role::Inviter, ratchet, keys.words, opening, secret, postbox, now))

@@ -47,5 +47,7 @@ pub const WORDS: &[u8] = b"otr/1 words";
 pub const NAMEPLATE: &[u8] = b"otr/1 nameplate";
 /// Derives the key under which a code's invite is sealed.
 pub const NAMEPLATE_KEY: &[u8] = b"otr/1 nameplate key";
+/// Goes before the head of a state that is sealed with a passphrase.
+pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";

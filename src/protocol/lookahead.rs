@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::invite::address;
 use super::ratchet::Ratchet;
 use super::secret::{HeaderChainKey, bleach};
-use super::skipped::Position;
+use super::skipped::{Position, SKIPPED_MAX};
 
 /// How many numbers ahead a packet is looked for, unless told otherwise: more than any burst of
 /// lost packets that the skipped store could serve, and 0.1 s of work at most.
@@ -75,9 +75,12 @@ impl Lookahead {
             // The new chain may have made numbers of the old one skipped that were never derived here.
             self.skipped_known = false;
         }
+        self.bound(ratchet);
         if let Some(receiving) = current {
             let behind = self.current.as_ref().is_none_or(|c| c.number < receiving.chain.next);
             if behind {
+                // The state was moved on by somebody else, who may have skipped numbers.
+                self.skipped_known = false;
                 self.current = Some(Cursor {
                     chain: receiving.index,
                     headers: receiving.chain.headers.duplicate(),
@@ -92,6 +95,15 @@ impl Lookahead {
                 headers: ratchet.next_receiving.duplicate(),
                 number: 0,
             });
+        }
+    }
+
+    /// Forgets what is no longer expected, once it could be more than what is: a peer that jumps
+    /// ahead with every packet must not grow this without end.
+    fn bound(&mut self, ratchet: &Ratchet) {
+        let most = 2 * self.limit as usize + SKIPPED_MAX;
+        if self.known.len() > most.saturating_mul(2) {
+            self.known.retain(|_, at| ratchet.expects(*at));
         }
     }
 

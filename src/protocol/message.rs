@@ -3,7 +3,7 @@
 //! Messages are numbered from 0 in each direction and go out one at a time. Each number is
 //! assembled by itself, so messages of one packet may arrive in any order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rangemap::RangeInclusiveSet;
 
@@ -12,9 +12,9 @@ use super::skipped::{Position, Skipped};
 
 /// How many messages may be unfinished at once: a sender has one; a peer that opens more only loses
 /// its oldest.
-const UNFINISHED_MAX: usize = 64;
+pub(crate) const UNFINISHED_MAX: usize = 64;
 /// How many separate runs of message numbers are remembered; beyond it the oldest gap is given up,
-/// so that a peer that leaves gaps on purpose does not grow the state.
+/// so that a peer, or a relay that drops every second packet, does not grow the state.
 pub(crate) const RUNS_MAX: usize = 4096;
 
 /// A message of which something came, but not all.
@@ -28,6 +28,13 @@ pub(crate) struct Unfinished {
 /// What came from the peer.
 #[derive(Default)]
 pub(crate) struct Inbox {
+    /// Everything below is settled: whole, or given up.
+    pub(crate) floor: u64,
+    /// How many messages below the floor did not come whole.
+    pub(crate) missed: u64,
+    /// How many messages came whole.
+    pub(crate) received: u64,
+    /// Messages from the floor on that came whole, and that were given up.
     pub(crate) whole: RangeInclusiveSet<u64>,
     pub(crate) cut: RangeInclusiveSet<u64>,
     pub(crate) unfinished: BTreeMap<u64, Unfinished>,
@@ -59,18 +66,31 @@ impl Inbox {
         if data.message == u64::MAX {
             return Err(PartRefused);
         }
-        if self.cut.contains(&data.message) {
+        if data.message < self.floor || self.cut.contains(&data.message) {
             return Ok(Verdict::Drop);
         }
         if self.whole.contains(&data.message) {
             return Err(PartRefused);
         }
-        let came = self.unfinished.get(&data.message).map_or(0, |message| message.came);
-        match data.offset.cmp(&came) {
+        match data.offset.cmp(&self.came(data.message)) {
             core::cmp::Ordering::Less => Err(PartRefused),
             core::cmp::Ordering::Equal => Ok(Verdict::Take),
             core::cmp::Ordering::Greater => Ok(Verdict::Hold),
         }
+    }
+
+    fn came(&self, message: u64) -> u64 {
+        self.unfinished.get(&message).map_or(0, |message| message.came)
+    }
+
+    /// Whether a part is no longer ahead of its message.
+    pub(crate) fn is_due(&self, message: u64, offset: u64) -> bool {
+        self.is_settled(message) || offset <= self.came(message)
+    }
+
+    /// Whether a message is whole or given up.
+    fn is_settled(&self, message: u64) -> bool {
+        message < self.floor || self.cut.contains(&message) || self.whole.contains(&message)
     }
 
     /// Takes in a part that was judged [`Verdict::Take`], from the packet at `at`; gives the
@@ -82,6 +102,7 @@ impl Inbox {
         if data.end {
             self.unfinished.remove(&data.message);
             self.whole.insert(data.message..=data.message);
+            self.received = self.received.saturating_add(1);
         } else if let Some(message) = self.unfinished.get_mut(&data.message) {
             message.came += data.text.len() as u64;
         }
@@ -108,20 +129,36 @@ impl Inbox {
                 given_up.push(number);
             }
         }
-        for runs in [&mut self.whole, &mut self.cut] {
-            while runs.len() > RUNS_MAX {
-                let mut first = runs.iter();
-                let (Some(a), Some(b)) = (first.next(), first.next()) else { break };
-                let gap = *a.start()..=*b.end();
-                runs.insert(gap);
-            }
+        while self.whole.len() > RUNS_MAX || self.cut.len() > RUNS_MAX {
+            let fuller = if self.whole.len() > RUNS_MAX { &self.whole } else { &self.cut };
+            let Some(second) = fuller.iter().nth(1) else { break };
+            self.raise_floor(*second.start(), &mut given_up);
         }
         given_up
     }
 
+    /// Settles everything below `floor`.
+    fn raise_floor(&mut self, floor: u64, given_up: &mut Vec<u64>) {
+        let Some(last) = floor.checked_sub(1).filter(|last| *last >= self.floor) else { return };
+        let whole: u64 = self
+            .whole
+            .iter()
+            .take_while(|run| *run.start() <= last)
+            .map(|run| (*run.end()).min(last) - run.start() + 1)
+            .sum();
+        self.missed = self.missed.saturating_add(floor - self.floor - whole);
+        while let Some(entry) = self.unfinished.first_entry().filter(|entry| *entry.key() < floor) {
+            given_up.push(*entry.key());
+            entry.remove();
+        }
+        self.whole.remove(0..=last);
+        self.cut.remove(0..=last);
+        self.floor = floor;
+    }
+
     /// Gives up a message: what came of it stays as it is, its parts are dropped from now on.
     pub(crate) fn give_up(&mut self, number: u64) {
-        if !self.whole.contains(&number) {
+        if number >= self.floor && number != u64::MAX && !self.whole.contains(&number) {
             self.unfinished.remove(&number);
             self.cut.insert(number..=number);
             self.bound();
@@ -132,37 +169,36 @@ impl Inbox {
     /// no longer be finished: a later one began, and every number before that is accounted for.
     /// To be asked after every held part was tried again.
     pub(crate) fn hopeless(&self, skipped: &Skipped, held: &[(u64, Position)]) -> Vec<u64> {
-        let positions: Vec<Position> = held.iter().map(|(_, at)| *at).collect();
-        let begun = self.unfinished.iter().filter(|(_, message)| {
-            message.overtaken.is_some_and(|at| !skipped.expects_before(at, &positions))
+        if self.unfinished.is_empty() && held.is_empty() {
+            return Vec::new();
+        }
+        let positions: BTreeSet<Position> = held.iter().map(|(_, at)| *at).collect();
+        let first_expected = skipped.numbers.keys().find(|at| !positions.contains(at));
+        let accounted = |at: Position| first_expected.is_none_or(|first| *first >= at);
+        let begun = self.unfinished.iter().filter_map(|(number, message)| {
+            message.overtaken.is_some_and(accounted).then_some(*number)
         });
-        let mut hopeless: Vec<u64> = begun.map(|(number, _)| *number).collect();
         let only_held = held.iter().map(|(number, _)| *number).filter(|number| {
             !self.unfinished.contains_key(number)
-                && self.newest.is_some_and(|(newest, at)| {
-                    newest > *number && !skipped.expects_before(at, &positions)
-                })
+                && !self.is_settled(*number)
+                && self.newest.is_some_and(|(newest, at)| newest > *number && accounted(at))
         });
-        hopeless.extend(only_held);
-        hopeless.sort_unstable();
-        hopeless.dedup();
-        hopeless
+        let hopeless: BTreeSet<u64> = begun.chain(only_held).collect();
+        hopeless.into_iter().collect()
     }
 
-    /// Numbers below the newest known that did not come: never began, or were cut.
+    /// Runs of numbers, first and last, from the floor on, below the newest known, of which nothing
+    /// came or that were cut.
     pub(crate) fn missing(&self) -> Vec<(u64, u64)> {
         let newest = self.newest.map(|(number, _)| number);
         let announced = self.announced.and_then(|count| count.checked_sub(1));
-        let Some(last) = newest.max(announced) else { return Vec::new() };
+        let Some(last) = newest.max(announced).filter(|last| *last >= self.floor) else {
+            return Vec::new();
+        };
         let mut here = self.whole.clone();
         for number in self.unfinished.keys() {
             here.insert(*number..=*number);
         }
-        here.gaps(&(0..=last)).map(|gap| (*gap.start(), *gap.end())).collect()
-    }
-
-    /// How many messages came whole.
-    pub(crate) fn whole_count(&self) -> u64 {
-        self.whole.iter().map(|run| run.end() - run.start() + 1).fold(0, u64::saturating_add)
+        here.gaps(&(self.floor..=last)).map(|gap| (*gap.start(), *gap.end())).collect()
     }
 }

@@ -38,6 +38,10 @@ pub mod words;
 #[cfg(test)]
 mod attacks;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
+mod primitives_vectors;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod vectors;

@@ -1,5 +1,8 @@
 //! The few calls to SHA-2, HMAC, HKDF, ChaCha20-Poly1305, X25519, ristretto255 and ML-KEM-768: the
 //! only file that names their crates.
+//!
+//! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
+//! ([`super::secret::bleach`]).
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -51,6 +54,7 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// SHA-512 of the parts in a row; here its inputs are secret.
+#[inline(never)]
 pub fn sha512(parts: &[&[u8]]) -> Secret<64> {
     let mut hash = Sha512::new();
     for part in parts {
@@ -62,6 +66,7 @@ pub fn sha512(parts: &[&[u8]]) -> Secret<64> {
 }
 
 /// HMAC-SHA-256 (RFC 2104) of the parts in a row.
+#[inline(never)]
 pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = hmac_keyed(key);
     for part in parts {
@@ -80,6 +85,7 @@ fn hmac_keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 
 /// HKDF-SHA-256 (RFC 5869), extract then expand. An empty `salt` counts as none. `out` is at most
 /// 255 × 32 bytes; every caller's length is a constant far below that.
+#[inline(never)]
 pub fn hkdf(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
     let mut extract = hkdf::HkdfExtract::<Sha256>::new(Some(salt));
     for part in ikm {
@@ -93,6 +99,7 @@ pub fn hkdf(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
 }
 
 /// HKDF-SHA-256, expand alone (RFC 5869, section 2.3): `out` is at most 255 × 32 bytes.
+#[inline(never)]
 pub fn expand(prk: &[u8; 32], info: &[u8], out: &mut [u8]) {
     let mut block = [0; 32];
     for (index, chunk) in (1u8..).zip(out.chunks_mut(32)) {
@@ -115,6 +122,7 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 
 /// The one-time Poly1305 key (RFC 8439, section 2.6) of an AEAD key that is used with the nonce of
 /// zeros: the first 32 bytes of `ChaCha20` block 0.
+#[inline(never)]
 pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
     let mut block = [0; 32];
     ChaCha20::new(&(*key).into(), &[0; 12].into()).apply_keystream(&mut block);
@@ -122,6 +130,7 @@ pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
 }
 
 /// The X25519 public key, 32 bytes, of a private one.
+#[inline(never)]
 pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
     PublicKey::from(&StaticSecret::from(*private.bytes())).to_bytes()
 }
@@ -130,10 +139,14 @@ pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
 ///
 /// # Errors
 /// [`BadPublicKey`] where the output is all zeros.
+#[inline(never)]
 pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, BadPublicKey> {
-    let shared =
-        StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
-    if shared.was_contributory() { Ok(Secret::copy_of(shared.as_bytes())) } else { Err(BadPublicKey) }
+    let shared = StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
+    if shared.was_contributory() {
+        Ok(Secret::copy_of(shared.as_bytes()))
+    } else {
+        Err(BadPublicKey)
+    }
 }
 
 /// The ristretto255 element that 64 uniform bytes map to (RFC 9496, section 4.3.4), times `scalar`
@@ -141,6 +154,7 @@ pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, 
 ///
 /// # Errors
 /// [`BadPublicKey`] where that is the neutral element: the scalar is zero.
+#[inline(never)]
 pub fn group_multiply_mapped(
     uniform: &Secret<64>,
     scalar: &Secret<32>,
@@ -155,6 +169,7 @@ pub fn group_multiply_mapped(
 /// # Errors
 /// [`BadPublicKey`] where the bytes are no canonical encoding, or the element or the product is
 /// neutral.
+#[inline(never)]
 pub fn group_multiply(
     element: &[u8; GROUP_ELEMENT],
     scalar: &Secret<32>,
@@ -170,6 +185,7 @@ pub fn group_element_is_valid(element: &[u8; GROUP_ELEMENT]) -> bool {
     !neutral && CompressedRistretto(*element).decompress().is_some()
 }
 
+#[inline(never)]
 fn multiply(
     point: &RistrettoPoint,
     scalar: &Secret<32>,
@@ -184,6 +200,7 @@ fn multiply(
 }
 
 /// The encapsulation key of a seed (FIPS 203, algorithm 16).
+#[inline(never)]
 pub fn kem_public(seed: &Secret<KEM_SEED>) -> [u8; KEM_PUBLIC] {
     *mlkem768::generate_key_pair(*seed.bytes()).pk()
 }
@@ -193,6 +210,7 @@ pub fn kem_public(seed: &Secret<KEM_SEED>) -> [u8; KEM_PUBLIC] {
 ///
 /// # Errors
 /// [`BadPublicKey`] where `public` is not reduced (FIPS 203, section 7.2).
+#[inline(never)]
 pub fn encapsulate(
     public: &[u8; KEM_PUBLIC],
     m: &Secret<32>,
@@ -216,9 +234,11 @@ pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
 /// gives a secret that nobody else has (implicit rejection).
 ///
 /// The crate wipes nothing: callers overwrite the stack afterwards ([`super::secret::bleach_deep`]).
+#[inline(never)]
 pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
     let pair = mlkem768::generate_key_pair(*seed.bytes());
-    let mut shared = mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
+    let mut shared =
+        mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
     let secret = Secret::copy_of(&shared);
     shared.zeroize();
     secret

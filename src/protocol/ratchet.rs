@@ -54,9 +54,9 @@ pub(crate) struct Ratchet {
     pub(crate) root: RootKey,
     pub(crate) sending: Option<Sending>,
     pub(crate) receiving: Option<Receiving>,
-    /// NHCs: header chain of this side's next chain.
+    /// `NHCs`: header chain of this side's next chain.
     pub(crate) next_sending: HeaderChainKey,
-    /// NHCr: header chain of the peer's next chain.
+    /// `NHCr`: header chain of the peer's next chain.
     pub(crate) next_receiving: HeaderChainKey,
     /// The private ratchet key that the peer's next chain will use up.
     pub(crate) own: Option<RatchetPrivate>,
@@ -139,6 +139,8 @@ pub(crate) enum Advance {
 }
 
 pub(crate) struct NextChain {
+    /// `th` of our chain that the new one answers.
+    answers: [u8; 32],
     /// Index and next number of the chain that was current.
     from: Option<(u32, u32)>,
     receiving: Receiving,
@@ -154,7 +156,7 @@ pub(crate) struct NextChain {
 pub(crate) struct Opened {
     pub(crate) body_key: BodyKey,
     pub(crate) advance: Advance,
-    /// `th` of the packet's chain.
+    /// `th` of the packet's chain: names the conversation and the place in it.
     pub(crate) transcript: [u8; 32],
     /// The packet's token.
     pub(crate) keys: NumberKeys,
@@ -242,11 +244,7 @@ impl Ratchet {
     ) -> Result<Opened, RatchetError> {
         // The header's key depends on the header chain alone; the body's on what the header says.
         let mut headers = self.next_receiving.duplicate();
-        for _ in 0..at.number {
-            headers.advance();
-        }
-        let (header_key, _) = headers.advance();
-        let header = packet::open_header(&header_key, packet)?;
+        let header = open_header_at(&mut headers, at.number, packet)?;
         let from = self.receiving.as_ref().map(|current| (current.index, current.chain.next));
         let seen = from.map_or(0, |(_, next)| next);
         let previous = header.previous_length();
@@ -257,9 +255,8 @@ impl Ratchet {
         if !primitives::kem_public_is_valid(&peer.kem()) {
             return Err(RatchetError::BadPublicKey);
         }
-        let agreed = own
-            .agree(&peer.dh(), &header.ciphertext())
-            .map_err(|_| RatchetError::BadPublicKey)?;
+        let agreed =
+            own.agree(&peer.dh(), &header.ciphertext()).map_err(|_| RatchetError::BadPublicKey)?;
         let turn_hash = root::turn_hash(header.turn_input(), &sending.header.key());
         let turn = root::turn(&self.root, &agreed, &turn_hash);
 
@@ -273,6 +270,7 @@ impl Ratchet {
         let receiving =
             Receiving { index: at.chain, chain, header_hash: header.hash(), transcript };
         let next = NextChain {
+            answers: sending.transcript,
             from,
             receiving,
             root: turn.root,
@@ -296,21 +294,32 @@ impl Ratchet {
         Ok((passed, end - derived))
     }
 
+    /// `th` of a chain of the peer from which packets are expected.
+    fn transcript_of(&self, chain: u32) -> Option<&[u8; 32]> {
+        match &self.receiving {
+            Some(current) if current.index == chain => Some(&current.transcript),
+            _ => self.skipped.chains.get(&chain).map(|old| &old.transcript),
+        }
+    }
+
     /// Makes true what [`Ratchet::open`] computed. The state may have moved since (a `send` took
-    /// numbers or a step), but not in what the packet used.
+    /// numbers or a step), but not in what the packet used: same conversation, same place.
+    /// `transcript` is `th` of the packet's chain, as it was then.
     ///
     /// # Errors
     /// [`RatchetError::Spent`] where it has; nothing changes.
     pub(crate) fn apply(
         &mut self,
         at: Position,
+        transcript: &[u8; 32],
         advance: &Advance,
         now: u64,
     ) -> Result<Lost, RatchetError> {
         let mut lost = Lost::default();
+        let same_chain = self.transcript_of(at.chain) == Some(transcript);
         match advance {
             Advance::Skipped => {
-                self.skipped.get(at).ok_or(RatchetError::Spent)?;
+                self.skipped.get(at).filter(|_| same_chain).ok_or(RatchetError::Spent)?;
                 self.skipped.remove(at);
             }
             Advance::Current { from, chain, passed } => {
@@ -318,13 +327,16 @@ impl Ratchet {
                     .receiving
                     .as_mut()
                     .filter(|current| current.index == at.chain && current.chain.next == *from)
+                    .filter(|_| same_chain)
                     .ok_or(RatchetError::Spent)?;
                 current.chain = chain.duplicate();
                 lost.fell_out = self.skipped.add(passed, now);
             }
             Advance::Next(next) => {
                 let from = self.receiving.as_ref().map(|old| (old.index, old.chain.next));
-                if from != next.from || self.next_index() != Some(at.chain) {
+                let ours = self.sending.as_ref().map(|sending| &sending.transcript);
+                let same_place = ours == Some(&next.answers) && from == next.from;
+                if !same_place || self.next_index() != Some(at.chain) {
                     return Err(RatchetError::Spent);
                 }
                 self.enter(next, now, &mut lost);
@@ -398,16 +410,31 @@ fn open_current(
     packet: &mut [u8],
 ) -> Result<Opened, RatchetError> {
     let from = current.chain.next;
-    let mut chain = current.chain.duplicate();
-    let passed = pass(&mut chain, at.chain, at.number)?;
-    let keys = chain.advance()?;
-    let header = packet::open_header(&keys.header, packet)?;
+    // Header keys alone first: junk under a number far ahead costs one chain, not two.
+    let mut headers = current.chain.headers.duplicate();
+    let header = open_header_at(&mut headers, at.number - from, packet)?;
     if !primitives::equal(&header.hash(), &current.header_hash) {
         return Err(RatchetError::HeaderDiffers);
     }
+    let mut chain = current.chain.duplicate();
+    let passed = pass(&mut chain, at.chain, at.number)?;
+    let keys = chain.advance()?;
     let body_key = packet::open_body(&keys.packet, packet)?;
     let advance = Advance::Current { from, chain, passed };
     Ok(Opened { body_key, advance, transcript: current.transcript, keys })
+}
+
+/// Opens a header with the key that is `ahead` numbers on.
+fn open_header_at(
+    headers: &mut HeaderChainKey,
+    ahead: u32,
+    packet: &[u8],
+) -> Result<Header, Unopened> {
+    for _ in 0..ahead {
+        headers.advance();
+    }
+    let (key, _) = headers.advance();
+    packet::open_header(&key, packet)
 }
 
 /// Moves `chain` to number `end`, collecting the keys of what it passes.

@@ -47,6 +47,13 @@ impl Reveals {
         self.waiting.push_back(reveal);
     }
 
+    /// Drops those that do not leave with a discard; they count as fallen out.
+    pub(crate) fn drop_uncollected(&mut self) {
+        let before = self.waiting.len();
+        self.waiting.retain(|reveal| reveal.collected.is_some());
+        self.fell_out += (before - self.waiting.len()) as u64;
+    }
+
     /// Takes out all that leave as `address ‖ key`.
     pub(crate) fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
         let mut taken = Vec::new();

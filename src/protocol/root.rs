@@ -3,9 +3,7 @@
 use zeroize::Zeroize;
 
 use super::labels;
-use super::primitives::{
-    self, BadPublicKey, DH_PUBLIC, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED,
-};
+use super::primitives::{self, BadPublicKey, DH_PUBLIC, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED};
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::secret::{ChainKey, HeaderChainKey, RootKey, Secret, bleach_deep};
 use super::wire::{Malformed, Reader, Sink};
@@ -49,7 +47,8 @@ impl RatchetPublic {
     }
 }
 
-/// A ratchet key's private part: X25519 32, ML-KEM seed 64.
+/// A ratchet key's private part: X25519 32, ML-KEM seed 64. Its functions stay out of their
+/// callers' frames, so that the stack that they used can be overwritten.
 pub struct RatchetPrivate {
     pub(crate) dh: Secret<32>,
     pub(crate) kem: Secret<KEM_SEED>,
@@ -57,6 +56,7 @@ pub struct RatchetPrivate {
 
 impl RatchetPrivate {
     /// A fresh key with its public part.
+    #[inline(never)]
     pub(crate) fn generate(
         randomness: &mut dyn Randomness,
     ) -> Result<(Self, RatchetPublic), NoRandomness> {
@@ -71,6 +71,7 @@ impl RatchetPrivate {
     }
 
     /// The two secrets that the holder of this key gets from the peer's X25519 key and ciphertext.
+    #[inline(never)]
     pub(crate) fn agree(
         &self,
         dh: &[u8; DH_PUBLIC],
@@ -83,6 +84,7 @@ impl RatchetPrivate {
     }
 
     /// The same secrets, from the other side: encapsulates to the peer's key.
+    #[inline(never)]
     pub(crate) fn encapsulate(
         &self,
         peer: &RatchetPublic,
@@ -171,9 +173,6 @@ impl RatchetPrivate {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            dh: Secret::copy_of(reader.array()?),
-            kem: Secret::copy_of(reader.array()?),
-        })
+        Ok(Self { dh: Secret::copy_of(reader.array()?), kem: Secret::copy_of(reader.array()?) })
     }
 }

@@ -66,6 +66,7 @@ macro_rules! keys {
             }
 
             /// A second copy.
+            #[allow(dead_code, reason = "not every kind of key is ever copied")]
             pub(crate) fn duplicate(&self) -> Self {
                 Self(self.0.duplicate())
             }
@@ -103,6 +104,7 @@ pub(crate) fn bleach() {
 }
 
 /// As [`bleach`], for ML-KEM, whose matrices and vectors live on the stack.
+#[expect(clippy::large_stack_arrays, reason = "the stack is what is to be overwritten")]
 #[inline(never)]
 pub(crate) fn bleach_deep() {
     let mut stack = [0u8; 8 * BLEACHED];

@@ -55,8 +55,6 @@ pub enum OutboxKind {
     /// Nothing was sent yet, or what was is too long to be kept.
     #[default]
     Nothing,
-    /// The reply to the invite.
-    Reply,
     /// The packets of a short message.
     Message,
 }
@@ -70,6 +68,8 @@ pub struct Session {
     pub(crate) inbox: Inbox,
     pub(crate) reveals: Reveals,
     pub(crate) outbox: Outbox,
+    /// R's reply, until I's first packet has shown that it arrived.
+    pub(crate) reply: Option<Vec<u8>>,
     /// Number of the next message that goes out.
     pub(crate) next_message: u64,
     /// The postbox's URL from the invite; empty = none.
@@ -139,6 +139,8 @@ pub enum Outcome {
     Held {
         /// The message.
         message: u64,
+        /// Where in the message it begins.
+        offset: u64,
         /// The packet's position.
         at: Position,
     },
@@ -178,6 +180,7 @@ impl Session {
             inbox: Inbox::default(),
             reveals: Reveals::default(),
             outbox: Outbox::default(),
+            reply: None,
             next_message: 0,
             postbox: postbox.to_owned(),
             created,
@@ -190,7 +193,7 @@ impl Session {
     }
 
     pub(crate) fn keep_reply(&mut self, reply: Vec<u8>) {
-        self.outbox = Outbox { kind: OutboxKind::Reply, packets: vec![reply] };
+        self.reply = Some(reply);
     }
 
     /// Opens `packet` in place and says what it holds. Nothing changes before [`Session::accept`].
@@ -214,8 +217,9 @@ impl Session {
         let (frames, verdict) = match verdict {
             Ok((frames, Verdict::Hold)) => {
                 opened.body_key.close(packet);
-                let message = frames.data.map_or(0, |data| data.message);
-                return Ok(Outcome::Held { message, at });
+                let (message, offset) =
+                    frames.data.map_or((0, 0), |data| (data.message, data.offset));
+                return Ok(Outcome::Held { message, offset, at });
             }
             Ok(judged) => judged,
             Err(refusal) => {
@@ -249,8 +253,7 @@ impl Session {
         let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
         self.judge_opening(at, &frames)?;
         let peer_is_inviter = self.role == Role::Responder;
-        let mut asks =
-            frames.verify.iter().filter(|frame| matches!(frame.step, Step::Ask { .. }));
+        let mut asks = frames.verify.iter().filter(|frame| matches!(frame.step, Step::Ask { .. }));
         if asks.any(|frame| frame.started_by_inviter != peer_is_inviter) {
             return Err(Refusal::Verify);
         }
@@ -291,8 +294,9 @@ impl Session {
         accepted: &Accepted,
         now: u64,
     ) -> Result<Effects, RatchetError> {
-        let mut effects = Effects::default();
-        effects.lost = self.ratchet.apply(accepted.at, &accepted.advance, now)?;
+        let dropped = self.judge_again(accepted)?;
+        let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
+        let mut effects = Effects { lost, ..Effects::default() };
         self.lost += effects.lost.fell_out + effects.lost.given_up;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
@@ -300,11 +304,9 @@ impl Session {
         if let (Some(nonce), Opening::Awaited(_)) = (&accepted.frames.opening, &self.opening) {
             self.opening = Opening::Came(Secret::copy_of(nonce));
         }
-        if !self.confirmed {
-            self.confirmed = true;
-            self.outbox = Outbox::default();
-        }
-        if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+        self.confirmed = true;
+        self.reply = None;
+        if let (Some(data), false) = (&accepted.frames.data, dropped) {
             effects.cut = self.inbox.take(data, accepted.at);
         }
         if let Some(count) = accepted.frames.close {
@@ -323,10 +325,26 @@ impl Session {
         Ok(effects)
     }
 
+    /// Whether the text of an accepted packet is dropped in this state: its message may have been
+    /// given up since, but nothing else may have happened to it.
+    fn judge_again(&self, accepted: &Accepted) -> Result<bool, RatchetError> {
+        let Some(data) = &accepted.frames.data else { return Ok(false) };
+        match self.inbox.judge(data) {
+            Ok(Verdict::Drop) => Ok(true),
+            Ok(Verdict::Take) if !accepted.dropped => Ok(false),
+            _ => Err(RatchetError::Spent),
+        }
+    }
+
     /// The messages that can no longer be finished, given the parts that are `held` (message and
     /// position). To be asked after every held part was tried again.
     pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
         self.inbox.hopeless(&self.ratchet.skipped, held)
+    }
+
+    /// Whether a held part is no longer ahead of its message, and is to be tried again.
+    pub fn is_due(&self, message: u64, offset: u64) -> bool {
+        self.inbox.is_due(message, offset)
     }
 
     /// The messages that began and have not ended.
@@ -360,9 +378,10 @@ impl Session {
         self.ratchet.step_if_due(randomness)?;
         // R has a chain from the handshake on, and I's first step is due from then on.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
-        let left = LAST_NUMBER - sending.chain.next.min(LAST_NUMBER);
-        let end = sending.chain.next + count.min(left + 1);
-        if end == sending.chain.next {
+        // The first number that is not taken.
+        const { assert!(LAST_NUMBER + 1 == u32::MAX, "saturates at the first that may not be") };
+        let end = sending.chain.next.saturating_add(count);
+        if end <= sending.chain.next {
             return Err(StepError::Exhausted);
         }
         let chain = sending.chain.duplicate();
@@ -375,7 +394,8 @@ impl Session {
         };
         bleach();
         let header = sending.header.duplicate();
-        Ok(Reservation { index: sending.index, chain, end, header, opening, text })
+        let transcript = sending.transcript;
+        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
     }
 
     /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
@@ -383,6 +403,7 @@ impl Session {
     pub fn give_back(&mut self, reservation: Reservation) {
         if let Some(sending) = &mut self.ratchet.sending
             && sending.index == reservation.index
+            && sending.transcript == reservation.transcript
             && sending.chain.next == reservation.end
         {
             sending.chain = reservation.chain;
@@ -392,7 +413,8 @@ impl Session {
     /// The number of a new message that goes out.
     pub fn begin_message(&mut self) -> u64 {
         let number = self.next_message;
-        self.next_message += 1;
+        // Refused by the other side at the largest number, which nobody reaches.
+        self.next_message = number.saturating_add(1);
         number
     }
 }
@@ -400,6 +422,7 @@ impl Session {
 /// Numbers taken for sending: what seals them, apart from the state.
 pub struct Reservation {
     index: u32,
+    transcript: [u8; 32],
     chain: Chain,
     end: u32,
     header: Header,
@@ -467,9 +490,9 @@ impl Reservation {
         BODY_START + self.front() + DATA_HEAD
     }
 
-    /// How many bytes of text a packet of size class `k` holds.
+    /// How many bytes of text a packet of size class `k` (12 to 20) holds.
     pub fn room(&self, k: u8) -> usize {
-        packet::size(k) - TAG - self.text_start()
+        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.text_start()
     }
 
     /// The smallest size class, from `least` on, that holds `length` bytes of text.
@@ -492,6 +515,9 @@ impl Reservation {
             return Err(SealError::Unconfirmed);
         }
         let mut head = Vec::with_capacity(DATA_HEAD);
+        if part.length > self.room(K_MAX) {
+            return Err(SealError::Size);
+        }
         let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
         frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
         self.seal_around(packet, &head, part.length, randomness)
@@ -593,7 +619,12 @@ impl Session {
 
     /// How many messages came whole.
     pub fn received(&self) -> u64 {
-        self.inbox.whole_count()
+        self.inbox.received
+    }
+
+    /// How many messages did not come whole and are too old to be listed by number.
+    pub fn missed(&self) -> u64 {
+        self.inbox.missed
     }
 
     /// Runs of message numbers, first and last, that were expected and are not here.
@@ -621,6 +652,11 @@ impl Session {
         &self.outbox
     }
 
+    /// The reply to the invite, 8,192 bytes, until the other side has shown that it has it.
+    pub fn reply(&self) -> Option<&[u8]> {
+        self.reply.as_deref()
+    }
+
     /// Keeps the packets of a short message, in place of what was kept.
     pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
@@ -634,7 +670,7 @@ impl Session {
     /// Takes out the keys that are published as `address ‖ key`; the state must be stored before
     /// they are.
     pub fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
-        self.reveals.take_published()
+        if self.collects { Vec::new() } else { self.reveals.take_published() }
     }
 
     /// Takes out the keys that leave with a discard: `token ‖ packet hash ‖ key`.
@@ -649,7 +685,10 @@ impl Session {
     }
 
     /// From now on packets lie in a postbox, and published keys leave with their discard alone.
+    /// Keys of packets that came otherwise are never published then: beside other packets they
+    /// would link the two.
     pub fn collect_from_postbox(&mut self) {
         self.collects = true;
+        self.reveals.drop_uncollected();
     }
 }

@@ -70,11 +70,6 @@ impl Skipped {
         self.forget_chains();
     }
 
-    /// Whether a number before `at`, and not among `held`, is still expected.
-    pub(crate) fn expects_before(&self, at: Position, held: &[Position]) -> bool {
-        self.numbers.range(..at).any(|(position, _)| !held.contains(position))
-    }
-
     /// Takes in what a jump passed; gives how many numbers fell out.
     pub(crate) fn add(&mut self, passed: &Passed, now: u64) -> u64 {
         for (at, keys) in &passed.numbers {

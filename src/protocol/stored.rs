@@ -19,13 +19,14 @@ use super::packet::{HEADER, Header, K_MAX, size};
 use super::pake::{SHARE, Scalar};
 use super::primitives;
 use super::ratchet::{Ratchet, Receiving, Sending};
-use super::reveal::{Collected, Reveal, Reveals};
+use super::reply::REPLY;
+use super::reveal::{Collected, REVEALS_MAX, Reveal, Reveals};
 use super::root::{RatchetPrivate, RatchetPublic};
 use super::secret::{
     ChainKey, HeaderChainKey, HeaderKey, PacketKey, RootKey, Secret, Token, WordsKey,
 };
 use super::session::{Opening, Outbox, OutboxKind, Role, Session};
-use super::skipped::{OldChain, Position, Skipped, SkippedNumber};
+use super::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
 use super::verify::{Answered, Asked, OWED_MAX, Run, Started, Verification};
 use super::wire::{Count, Malformed, Reader, Sink};
 
@@ -94,6 +95,11 @@ impl Stage {
 }
 
 impl Stored {
+    /// See [`Stage::to_bytes`].
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        self.stage.to_bytes(self.frozen)
+    }
+
     /// Reads what [`Stage::to_bytes`] wrote.
     ///
     /// # Errors
@@ -219,6 +225,7 @@ impl Session {
         self.inbox.write(out);
         self.reveals.write(out);
         self.outbox.write(out);
+        put_option(out, self.reply.as_ref(), |reply, out| put_run(out, reply));
         out.u64(self.next_message);
         put_run(out, self.postbox.as_bytes());
         out.u64(self.created);
@@ -244,6 +251,7 @@ impl Session {
             inbox: Inbox::read(reader)?,
             reveals: Reveals::read(reader)?,
             outbox: Outbox::read(reader)?,
+            reply: take_option(reader, |reader| Ok(take_run(reader, REPLY)?.to_vec()))?,
             next_message: reader.u64()?,
             postbox: core::str::from_utf8(take_run(reader, POSTBOX_MAX)?)
                 .map_err(|_| Malformed)?
@@ -285,6 +293,15 @@ impl Ratchet {
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let ratchet = Self::read_fields(reader)?;
+        // Either an own key waits for the peer's next chain, or the peer's for our next step.
+        let waits = ratchet.own.is_some() && ratchet.peer.is_none() && ratchet.sending.is_some();
+        let is_due = ratchet.peer.is_some() && ratchet.own.is_none() && ratchet.receiving.is_some();
+        let passed = ratchet.skipped.numbers.keys().all(|at| ratchet.has_passed(*at));
+        if passed && (waits || is_due) { Ok(ratchet) } else { Err(Malformed) }
+    }
+
+    fn read_fields(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             root: RootKey(take_secret(reader)?),
             sending: take_option(reader, |reader| {
@@ -309,6 +326,15 @@ impl Ratchet {
             peer: take_option(reader, RatchetPublic::read)?,
             skipped: Skipped::read(reader)?,
         })
+    }
+
+    /// Whether a number can be among the skipped: if not, its address would set this end to
+    /// deriving all numbers up to it.
+    fn has_passed(&self, at: Position) -> bool {
+        match &self.receiving {
+            Some(current) if current.index == at.chain => at.number < current.chain.next,
+            _ => self.skipped.chains.contains_key(&at.chain),
+        }
     }
 }
 
@@ -354,7 +380,11 @@ impl Skipped {
             let chain = OldChain { header_hash: *reader.array()?, transcript: *reader.array()? };
             skipped.chains.insert(index, chain);
         }
-        for _ in 0..reader.u32()? {
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > SKIPPED_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
             let at = Position { chain: reader.u32()?, number: reader.u32()? };
             let since = reader.u64()?;
             let keys = NumberKeys {
@@ -370,6 +400,9 @@ impl Skipped {
 
 impl Inbox {
     fn write(&self, out: &mut dyn Sink) {
+        out.u64(self.floor);
+        out.u64(self.missed);
+        out.u64(self.received);
         for runs in [&self.whole, &self.cut] {
             put_count(out, runs.len());
             for run in runs.iter() {
@@ -381,30 +414,42 @@ impl Inbox {
         for (number, message) in &self.unfinished {
             out.u64(*number);
             out.u64(message.came);
-            put_option(out, message.overtaken.as_ref(), put_position);
+            put_option(out, message.overtaken.as_ref(), |at, out| put_position(*at, out));
         }
         put_option(out, self.newest.as_ref(), |(number, at), out| {
             out.u64(*number);
-            put_position(at, out);
+            put_position(*at, out);
         });
         put_option(out, self.announced.as_ref(), |count, out| out.u64(*count));
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let whole = take_runs(reader)?;
-        let cut = take_runs(reader)?;
-        let mut inbox = Self { whole, cut, ..Self::default() };
+        let mut inbox = Self {
+            floor: reader.u64()?,
+            missed: reader.u64()?,
+            received: reader.u64()?,
+            whole: take_runs(reader)?,
+            cut: take_runs(reader)?,
+            ..Self::default()
+        };
         for _ in 0..reader.u32()? {
-            let number = reader.u64()?;
+            let number = take_message(reader)?;
             let came = reader.u64()?;
             let overtaken = take_option(reader, take_position)?;
             inbox.unfinished.insert(number, Unfinished { came, overtaken });
         }
         inbox.newest =
-            take_option(reader, |reader| Ok((reader.u64()?, take_position(reader)?)))?;
-        inbox.announced = take_option(reader, |reader| reader.u64())?;
+            take_option(reader, |reader| Ok((take_message(reader)?, take_position(reader)?)))?;
+        if reader.flag()? {
+            inbox.announced = Some(reader.u64()?);
+        }
         Ok(inbox)
     }
+}
+
+/// A message's number; the largest is refused everywhere.
+fn take_message(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
+    reader.u64().and_then(|number| if number == u64::MAX { Err(Malformed) } else { Ok(number) })
 }
 
 fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malformed> {
@@ -424,7 +469,7 @@ fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malforme
     Ok(runs)
 }
 
-fn put_position(at: &Position, out: &mut dyn Sink) {
+fn put_position(at: Position, out: &mut dyn Sink) {
     out.u32(at.chain);
     out.u32(at.number);
 }
@@ -518,7 +563,11 @@ impl Reveals {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let mut reveals = Self { fell_out: reader.u64()?, ..Self::default() };
-        for _ in 0..reader.u32()? {
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > REVEALS_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
             let published = *reader.array()?;
             let collected = take_option(reader, |reader| {
                 Ok(Collected { token: Token(take_secret(reader)?), packet_hash: *reader.array()? })
@@ -533,8 +582,7 @@ impl Outbox {
     fn write(&self, out: &mut dyn Sink) {
         out.u8(match self.kind {
             OutboxKind::Nothing => 0,
-            OutboxKind::Reply => 1,
-            OutboxKind::Message => 2,
+            OutboxKind::Message => 1,
         });
         put_count(out, self.packets.len());
         for packet in &self.packets {
@@ -545,8 +593,7 @@ impl Outbox {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let kind = match reader.u8()? {
             0 => OutboxKind::Nothing,
-            1 => OutboxKind::Reply,
-            2 => OutboxKind::Message,
+            1 => OutboxKind::Message,
             _ => return Err(Malformed),
         };
         let mut packets = Vec::new();

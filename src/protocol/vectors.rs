@@ -83,14 +83,12 @@ fn handshake(vector: &Value) -> (Inviting, Session, Session) {
     let postbox = vector["postbox"].as_str().unwrap_or_default();
     let mut random = Named::inviter(&vector["randomness"]["I"]);
     let secret = secret(&vector["secret"]);
-    let mut inviting =
-        Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
     assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(inviting.invite(), unhex(&vector["invite"]["bytes"]));
 
     let mut random = Named::responder(&vector["randomness"]["R"]);
-    let (responder, reply) =
-        respond(inviting.invite(), secret.as_ref(), 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, &mut random).unwrap();
     assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(reply, unhex(&vector["reply"]["bytes"]));
     let opened = inviting.open(&reply).unwrap();
@@ -147,8 +145,7 @@ fn nameplate() {
     let nameplate = Nameplate::of(code.number());
     assert_eq!(nameplate.token()[..], unhex(&vector["token"]));
     assert_eq!(nameplate.address()[..], unhex(&vector["address"]));
-    let mut random =
-        Named::default().with(Draw::NameplateSalt, &vector["randomness"]["salt"]);
+    let mut random = Named::default().with(Draw::NameplateSalt, &vector["randomness"]["salt"]);
     let invite = unhex(&vector["invite"]);
     let bytes = nameplate.seal(&invite, &mut random).unwrap();
     assert_eq!(bytes, unhex(&vector["bytes"]));
@@ -156,7 +153,7 @@ fn nameplate() {
 }
 
 struct Ends {
-    ends: [Session; 2],
+    both: [Session; 2],
     lookaheads: [Lookahead; 2],
     /// Decrypted copies by packet id.
     opened: BTreeMap<String, Vec<u8>>,
@@ -174,12 +171,11 @@ impl Ends {
     fn new(vector: &Value) -> (Inviting, Self) {
         let (inviting, inviter, responder) = handshake(&vector["handshake"]);
         let lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
-        (inviting, Self { ends: [inviter, responder], lookaheads, opened: BTreeMap::new() })
+        (inviting, Self { both: [inviter, responder], lookaheads, opened: BTreeMap::new() })
     }
 
     fn send(&mut self, vector: &Value, packet: &Value) {
-        let mut random =
-            Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
+        let mut random = Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
         if packet["step"].as_bool().unwrap() {
             let chains = vector["chains"].as_array().unwrap();
             let chain = chains.iter().find(|chain| chain["chain"] == packet["chain"]).unwrap();
@@ -188,7 +184,7 @@ impl Ends {
                 .with(Draw::KemSeed, &chain["randomness"]["dz"])
                 .with(Draw::KemMessage, &chain["randomness"]["m"]);
         }
-        let end = &mut self.ends[index(&packet["from"])];
+        let end = &mut self.both[index(&packet["from"])];
         let mut reservation = end.reserve(1, &mut random).unwrap();
         let (keys, headers) = reservation.chain_bytes();
         assert_eq!(keys[..], unhex(&packet["CK"]));
@@ -212,11 +208,11 @@ impl Ends {
         let to = index(&event["to"]);
         let mut bytes = unhex(&packet["packet"]);
         let before = bytes.clone();
-        let outcome = self.ends[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
+        let outcome = self.both[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
         match (outcome, event["result"].as_str().unwrap()) {
             (Outcome::Held { .. }, "held") => assert_eq!(bytes, before),
             (Outcome::Accepted(accepted), "accepted") => {
-                self.ends[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
+                self.both[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
                 let at = &event["accounted"];
                 assert_eq!(u64::from(accepted.at.chain), number(&at["chain"]));
                 assert_eq!(u64::from(accepted.at.number), number(&at["number"]));
@@ -228,7 +224,7 @@ impl Ends {
     }
 
     fn check(&mut self, to: usize, event: &Value, frames: &super::frame::Frames, body: &[u8]) {
-        let end = &self.ends[to];
+        let end = &self.both[to];
         if let Some(expected) = event.get("data") {
             let data = frames.data.as_ref().unwrap();
             assert_eq!(data.message, number(&expected["message"]));
@@ -334,34 +330,34 @@ fn verify() {
 
     let question = run["question"].as_str().unwrap();
     let mut named = random(1, None, "starter_scalar");
-    let sent = ends.ends[0].start_verify(&prs, question, &mut named).unwrap();
+    let sent = ends.both[0].start_verify(&prs, question, &mut named).unwrap();
     assert_eq!(sent, unhex(&packets[1]["packet"]));
-    let super::verify::Run::Started(started) = &ends.ends[0].verify.run else {
+    let super::verify::Run::Started(started) = &ends.both[0].verify.run else {
         panic!("it has started");
     };
     assert_eq!(started.sid[..], unhex(&run["sid"]));
     assert_eq!(started.share[..], unhex(&run["starter_share"]));
     ends.run(&vector, &events[3]);
-    assert_eq!(ends.ends[1].question(), Some(question));
+    assert_eq!(ends.both[1].question(), Some(question));
 
     let mut named = random(2, Some(1), "answerer_scalar");
-    let sent = ends.ends[1].answer_verify(&prs, &mut named).unwrap();
+    let sent = ends.both[1].answer_verify(&prs, &mut named).unwrap();
     assert!(named.0.is_empty());
     assert_eq!(sent, unhex(&packets[2]["packet"]));
-    let super::verify::Run::Answered(answered) = &ends.ends[1].verify.run else {
+    let super::verify::Run::Answered(answered) = &ends.both[1].verify.run else {
         panic!("it has answered");
     };
     assert_eq!(answered.expected.bytes()[..], unhex(&run["mac_starter"]));
-    assert_eq!(ends.ends[1].verify_failures(), 1);
+    assert_eq!(ends.both[1].verify_failures(), 1);
     ends.run(&vector, &events[5]);
-    assert!(ends.ends[0].authentication().verified && ends.ends[0].owes());
+    assert!(ends.both[0].authentication().verified && ends.both[0].owes());
 
     let mut named = random(3, Some(2), "none");
-    let sent = ends.ends[0].seal_owed(&mut named).unwrap().unwrap();
+    let sent = ends.both[0].seal_owed(&mut named).unwrap().unwrap();
     assert_eq!(sent, unhex(&packets[3]["packet"]));
     ends.run(&vector, &events[7]);
-    assert!(ends.ends[1].authentication().verified);
-    assert_eq!(ends.ends[1].verify_failures(), 0);
+    assert!(ends.both[1].authentication().verified);
+    assert_eq!(ends.both[1].verify_failures(), 0);
 }
 
 #[test]
@@ -371,8 +367,8 @@ fn conversation() {
     for event in vector["events"].as_array().unwrap() {
         ends.run(&vector, event);
     }
-    check_final(&ends.ends[0], &vector["final"]["I"]);
-    check_final(&ends.ends[1], &vector["final"]["R"]);
+    check_final(&ends.both[0], &vector["final"]["I"]);
+    check_final(&ends.both[1], &vector["final"]["R"]);
 }
 
 #[test]
@@ -381,7 +377,7 @@ fn conversation_asleep_between_all_events() {
     let (_, mut ends) = Ends::new(&vector);
     for event in vector["events"].as_array().unwrap() {
         ends.run(&vector, event);
-        ends.ends = ends.ends.map(|end| {
+        ends.both = ends.both.map(|end| {
             let bytes = Stage::Session(Box::new(end)).to_bytes(false);
             match Stored::from_bytes(&bytes).unwrap().stage {
                 Stage::Session(session) => *session,
@@ -390,8 +386,8 @@ fn conversation_asleep_between_all_events() {
         });
         ends.lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
     }
-    check_final(&ends.ends[0], &vector["final"]["I"]);
-    check_final(&ends.ends[1], &vector["final"]["R"]);
+    check_final(&ends.both[0], &vector["final"]["I"]);
+    check_final(&ends.both[1], &vector["final"]["R"]);
 }
 
 #[test]
@@ -404,7 +400,7 @@ fn forged_packets_are_refused_by_the_receiver() {
     for case in vector["cases"].as_array().unwrap() {
         for to in [0, 1] {
             let mut forged = unhex(&case["new_packet"]);
-            let outcome = ends.ends[to].open(&mut ends.lookaheads[to], &mut forged, None);
+            let outcome = ends.both[to].open(&mut ends.lookaheads[to], &mut forged, None);
             assert_eq!(outcome.err(), Some(Refusal::NotOurs));
         }
     }
@@ -490,16 +486,20 @@ fn refused_packets() {
                 None => unhex(&case["packet"]),
             };
             let to = index(&case["to"]);
-            assert_eq!(ends.ends[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
-            let before = ends.ends[to].to_stored_bytes();
-            let refusal = ends.ends[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
+            assert_eq!(ends.both[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
+            let before = ends.both[to].to_stored_bytes();
+            let refusal = ends.both[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
             assert!(refusal.is_some(), "{}", case["name"]);
             let ends_session = case.get("ends_session").is_some();
-            assert_eq!(refusal == Some(Refusal::CommitmentBroken), ends_session, "{}", case["name"]);
-            assert_eq!(*ends.ends[to].to_stored_bytes(), *before, "{}", case["name"]);
+            assert_eq!(
+                refusal == Some(Refusal::CommitmentBroken),
+                ends_session,
+                "{}",
+                case["name"]
+            );
+            assert_eq!(*ends.both[to].to_stored_bytes(), *before, "{}", case["name"]);
             tried += 1;
         }
     }
     assert_eq!(tried, cases.len());
 }
-

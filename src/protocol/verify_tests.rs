@@ -413,7 +413,7 @@ impl Schedule {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
     /// Whatever is lost, late or crosses: "equal" is only said of equal secrets, who answers a
     /// peer with another secret does so three times at most, and the session is over exactly when

@@ -9,22 +9,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::str::FromStr;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
 use super::file::LARGEST;
+use super::line::{self, LineError, PLAIN};
 use crate::failure::{Code, Failure};
 use crate::inherited::{self, Use};
-
-/// What a line of state begins with.
-const MARK: &[u8] = b"otr1s:";
-
-/// Longest line in bytes: the mark and the largest state at four characters for three bytes.
-const LONGEST_LINE: usize = MARK.len() + LARGEST.div_ceil(3) * 4;
-
-/// How much is read at once; the usual state in one go.
-const PIECE: usize = 64 << 10;
 
 /// The two numbers of `--state-fd IN,OUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +105,7 @@ impl Descriptors {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.output.write_all(&encode(bytes)?).map_err(|error| match error.kind() {
+        self.output.write_all(&line::encode(PLAIN, bytes)).map_err(|error| match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 let what = format!("cannot write the state to its descriptor: {error}");
                 Failure::new(Code::Full, what, "make room there; the last whole line counts")
@@ -129,71 +119,28 @@ impl Descriptors {
     }
 }
 
-fn encode(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let length = bytes.len().div_ceil(3) * 4;
-    let mut line = Zeroizing::new(vec![0; MARK.len() + length + 1]);
-    line[..MARK.len()].copy_from_slice(MARK);
-    let written = URL_SAFE_NO_PAD
-        .encode_slice(bytes, &mut line[MARK.len()..])
-        .map_err(|_| Failure::new(Code::Failed, "cannot encode the state", ""))?;
-    line.truncate(MARK.len() + written);
-    line.push(b'\n');
-    Ok(line)
-}
-
-fn decode(line: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let text = line.strip_prefix(MARK).ok_or_else(|| damaged("is no line of otr1s:"))?;
+fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let text = text.strip_prefix(PLAIN).ok_or_else(|| damaged("is no line of otr1s:"))?;
     if text.is_empty() {
         return Ok(None);
     }
-    let mut bytes = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
-    let length = URL_SAFE_NO_PAD
-        .decode_slice(text, &mut bytes)
-        .map_err(|_| damaged("is not unpadded base64url"))?;
-    bytes.truncate(length);
-    Ok(Some(bytes))
+    line::decode(text).map(Some).ok_or_else(|| damaged("is not unpadded base64url"))
 }
 
 /// The last line that ends with a newline, without it; none where nothing came at all. What
 /// follows it was cut off while it was written, and does not count.
 fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let mut piece = Zeroizing::new(vec![0; PIECE]);
-    let mut whole: Option<Zeroizing<Vec<u8>>> = None;
-    let mut line = Zeroizing::new(Vec::with_capacity(PIECE));
-    loop {
-        let count = match input.read(&mut piece) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(unreadable(&error)),
-        };
-        for part in piece[..count].split_inclusive(|&byte| byte == b'\n') {
-            let text = part.strip_suffix(b"\n").unwrap_or(part);
-            append(&mut line, text)?;
-            if text.len() < part.len() {
-                whole = Some(std::mem::replace(&mut line, Zeroizing::new(Vec::new())));
-            }
-        }
-    }
-    if whole.is_none() && !line.is_empty() {
+    let mut whole = None;
+    let mut cut = false;
+    let read = line::read(input, |line, ended| if ended { whole = Some(line) } else { cut = true });
+    read.map_err(|error| match error {
+        LineError::Input(error) => unreadable(&error),
+        LineError::TooLong => damaged("has a line longer than any state"),
+    })?;
+    if whole.is_none() && cut {
         return Err(damaged("ends before its first line does"));
     }
     Ok(whole)
-}
-
-/// Appends without leaving a copy behind when the buffer has to grow.
-fn append(line: &mut Zeroizing<Vec<u8>>, text: &[u8]) -> Result<(), Failure> {
-    let length = line.len() + text.len();
-    if length > LONGEST_LINE {
-        return Err(damaged("has a line longer than any state"));
-    }
-    if length > line.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * line.capacity())));
-        larger.extend_from_slice(line);
-        *line = larger;
-    }
-    line.extend_from_slice(text);
-    Ok(())
 }
 
 fn unreadable(error: &io::Error) -> Failure {
@@ -280,8 +227,8 @@ mod tests {
     #[test]
     fn lines_longer_than_a_piece_come_back_whole() {
         let state: Vec<u8> = (0..300_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let mut text = encode(b"before").unwrap().to_vec();
-        text.extend_from_slice(&encode(&state).unwrap());
+        let mut text = line::encode(PLAIN, b"before").to_vec();
+        text.extend_from_slice(&line::encode(PLAIN, &state));
         let line = last_line(&mut text.as_slice()).unwrap().unwrap();
         assert_eq!(decode(&line).unwrap().unwrap().as_slice(), state);
     }

@@ -7,9 +7,11 @@
 pub(crate) mod advice;
 mod descriptors;
 mod file;
+pub(crate) mod line;
 mod lock;
 mod name;
 mod place;
+pub(crate) mod sealed;
 
 use std::path::Path;
 use std::sync::Arc;

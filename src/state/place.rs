@@ -242,7 +242,7 @@ impl Search {
             }
         }
         let what = format!("no session '{name}' in {}", searched.join(", "));
-        Err(Failure::new(Code::NoSession, what, "begin one with 'otr init' or 'otr respond'"))
+        Err(Failure::new(Code::NoSession, what, BEGIN))
     }
 
     /// The directory for a new session, made if need be; code 13 if the session is there already,
@@ -253,6 +253,11 @@ impl Search {
             Err(failure) if failure.code == Code::NoSession => {}
             Err(failure) => return Err(failure),
         }
+        self.home()
+    }
+
+    /// The directory for something new, made if need be.
+    pub(crate) fn home(&self) -> Result<Directory, Failure> {
         let mut reasons = Vec::new();
         // A disk only where no memory is to be had.
         for allow_disk in [false, true] {
@@ -276,6 +281,13 @@ impl Search {
         Err(Failure::new(Code::UnsafeState, what, ELSEWHERE))
     }
 
+    /// There is no session at all: code 3, with the directories that are searched.
+    pub(crate) fn nothing(&self) -> Failure {
+        let places: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        let what = format!("no session in {}", places.join(", "));
+        Failure::new(Code::NoSession, what, BEGIN)
+    }
+
     /// Every usable directory that exists; code 11 if one was named and is not usable.
     pub(crate) fn all(&self) -> Result<Vec<Directory>, Failure> {
         let mut directories = Vec::new();
@@ -291,6 +303,8 @@ impl Search {
         Ok(directories)
     }
 }
+
+const BEGIN: &str = "begin one with 'otr init' or 'otr respond'";
 
 /// Code 13.
 pub(super) fn exists(name: &Name) -> Failure {

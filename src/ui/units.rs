@@ -14,6 +14,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     scaled(text, &units).ok_or_else(|| "use 512, 64K, 1M or 2G".into())
 }
 
+/// How long ago, or how long yet, in one unit: `45s`, `3m`, `5h`, `12d`.
+pub(crate) fn age(seconds: u64) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match seconds {
+        ..MINUTE => format!("{seconds}s"),
+        MINUTE..HOUR => format!("{}m", seconds / MINUTE),
+        HOUR..DAY => format!("{}h", seconds / HOUR),
+        DAY.. => format!("{}d", seconds / DAY),
+    }
+}
+
 /// Digits and one of the units, in either case; nothing else, and nothing that overflows.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -32,6 +45,14 @@ mod tests {
             [("30s", 30), ("5m", 300), ("1h", 3600), ("7d", 604_800), ("0", 0), ("90", 90)]
         {
             assert_eq!(duration(text), Ok(Duration::from_secs(seconds)));
+        }
+    }
+
+    #[test]
+    fn ages() {
+        let ages = [(0, "0s"), (59, "59s"), (60, "1m"), (7199, "1h"), (86_400, "1d")];
+        for (seconds, text) in ages {
+            assert_eq!(age(seconds), text);
         }
     }
 

@@ -54,9 +54,7 @@ impl Delivery {
     pub(super) fn new(context: &Context, args: &Args) -> Result<Self, Failure> {
         let form = match &args.output {
             Some(path) => Form::File(Output::new(path, args.force)?),
-            None if context.json => {
-                Form::Json { out: stdio::output()?, messages: BTreeMap::new() }
-            }
+            None if context.json => Form::Json { out: stdio::output()?, messages: BTreeMap::new() },
             None if io::stdout().is_terminal() && !args.null => Form::Terminal { shown: None },
             None => Form::Pipe { out: stdio::output()?, null: args.null },
         };
@@ -159,12 +157,11 @@ impl Delivery {
 }
 
 fn show(shown: &mut Option<Printable<File>>, text: &[u8], end: bool) -> io::Result<()> {
-    let mut printable = match shown.take() {
-        Some(printable) => printable,
-        None => {
-            let out = stdio::output().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-            Printable::new(out)
-        }
+    let mut printable = if let Some(printable) = shown.take() {
+        printable
+    } else {
+        let out = stdio::output().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Printable::new(out)
     };
     printable.write_all(text)?;
     if end {

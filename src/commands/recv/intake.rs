@@ -1,6 +1,7 @@
 //! The session's side of `recv`: packets are opened on a working copy, their text goes out, and
 //! only then the stored state follows, even if a `send` has moved it on meanwhile.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -34,10 +35,9 @@ enum Change {
     GivenUp(u64),
 }
 
-/// A later part that came first.
+/// A later part that came first, or a part of a message that is not being written out.
 struct HeldPacket {
     packet: Vec<u8>,
-    message: u64,
     at: Position,
 }
 
@@ -52,7 +52,9 @@ pub(super) struct Intake<'a> {
     changes: Vec<Change>,
     /// Opened packets whose text waits to be written.
     opened: Vec<Vec<u8>>,
-    held: Vec<HeldPacket>,
+    /// By message and offset.
+    held: BTreeMap<(u64, u64), HeldPacket>,
+    held_bytes: usize,
     reveal: Option<PathBuf>,
 }
 
@@ -76,7 +78,8 @@ impl<'a> Intake<'a> {
             look_ahead: args.look_ahead,
             changes: Vec::new(),
             opened: Vec::new(),
-            held: Vec::new(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
             reveal: args.reveal.clone(),
         })
     }
@@ -178,8 +181,8 @@ impl<'a> Intake<'a> {
                 self.changes.push(Change::Accepted(accepted));
                 Ok(true)
             }
-            Ok(Opened::Held { message, at }) => {
-                self.hold(HeldPacket { packet, message, at }, delivery, outcome)?;
+            Ok(Opened::Held { message, offset, at }) => {
+                self.hold((message, offset), HeldPacket { packet, at }, delivery, outcome)?;
                 Ok(false)
             }
             Err(Refusal::CommitmentBroken) => {
@@ -196,38 +199,44 @@ impl<'a> Intake<'a> {
 
     fn hold(
         &mut self,
+        part: (u64, u64),
         held: HeldPacket,
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
-        if self.held.iter().any(|other| other.at == held.at) {
+        if self.held.contains_key(&part) {
             outcome.refuse("a packet that came twice");
             return Ok(());
         }
-        self.held.push(held);
-        while self.held.iter().map(|held| held.packet.len()).sum::<usize>() > HELD_MAX {
+        self.held_bytes += held.packet.len();
+        self.held.insert(part, held);
+        while self.held_bytes > HELD_MAX {
             // What everything waits for will not be waited for any longer.
-            let oldest = self.held.first().map(|held| held.message);
-            let Some(message) = delivery.writing().or(oldest) else { break };
+            let first = self.held.keys().next().map(|(message, _)| *message);
+            let Some(message) = delivery.writing().or(first) else { break };
             self.give_up(message, delivery, outcome);
             self.try_held(delivery, outcome)?;
         }
         Ok(())
     }
 
-    /// Tries the held parts again until none of them is due.
+    /// Tries the held parts that are due, until none is.
     fn try_held(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Result<(), Failure> {
-        loop {
-            let mut progress = false;
-            let mut waiting = std::mem::take(&mut self.held);
-            waiting.sort_unstable_by_key(|held| held.at);
-            for held in waiting {
-                progress |= self.try_packet(held.packet, delivery, outcome)?;
-            }
-            if !progress {
-                return Ok(());
-            }
+        while let Some(part) = self.due(delivery.writing()) {
+            let Some(held) = self.held.remove(&part) else { break };
+            self.held_bytes -= held.packet.len();
+            self.try_packet(held.packet, delivery, outcome)?;
         }
+        Ok(())
+    }
+
+    /// The first held part that is no longer ahead of its message, of the message that is being
+    /// written out if there is one.
+    fn due(&self, writing: Option<u64>) -> Option<(u64, u64)> {
+        let session = self.session()?;
+        let of = writing.map_or((0, 0)..=(u64::MAX, u64::MAX), |one| (one, 0)..=(one, u64::MAX));
+        let mut parts = self.held.range(of).map(|(part, _)| *part);
+        parts.find(|(message, offset)| session.is_due(*message, *offset))
     }
 
     fn give_up_hopeless(
@@ -236,7 +245,8 @@ impl<'a> Intake<'a> {
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
         loop {
-            let held: Vec<_> = self.held.iter().map(|held| (held.message, held.at)).collect();
+            let held: Vec<_> =
+                self.held.iter().map(|((message, _), held)| (*message, held.at)).collect();
             let Some(session) = self.session() else { return Ok(()) };
             let hopeless = session.hopeless(&held);
             if hopeless.is_empty() {
@@ -271,10 +281,9 @@ impl<'a> Intake<'a> {
             }
             self.try_held(delivery, outcome)?;
             let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
-            let only_held = self.held.iter().map(|held| held.message);
-            let Some(message) = delivery
-                .writing()
-                .or_else(|| unfinished.into_iter().chain(only_held).min())
+            let only_held = self.held.keys().map(|(message, _)| *message);
+            let Some(message) =
+                delivery.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
             else {
                 return Ok(());
             };
@@ -347,10 +356,7 @@ impl<'a> Intake<'a> {
 }
 
 /// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
-fn accept_reply(
-    held: &mut Held<'_>,
-    reply: &[u8],
-) -> Result<Result<Session, ReplyError>, Failure> {
+fn accept_reply(held: &mut Held<'_>, reply: &[u8]) -> Result<Result<Session, ReplyError>, Failure> {
     let Stage::Inviting(inviting) = &mut held.stage else {
         let hint = "look at it with 'otr status'";
         return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
@@ -397,4 +403,3 @@ fn reason(refusal: Refusal) -> &'static str {
         }
     }
 }
-

@@ -61,7 +61,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
     let mut delivery = Delivery::new(context, args)?;
     let Some(mut items) = first_items(&mut source)? else {
-        return Err(Failure::new(Code::NothingYet, "stdin is empty", "give it packets or the reply"));
+        return Err(Failure::new(
+            Code::NothingYet,
+            "stdin is empty",
+            "give it packets or the reply",
+        ));
     };
     widen_stdin();
     let mut intake = Intake::open(context, args)?;

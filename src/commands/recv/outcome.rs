@@ -59,7 +59,10 @@ impl Outcome {
             voice.say(format_args!("passed over {} not ours", lines(self.foreign)));
         }
         if self.left > 0 {
-            warn(format_args!("{} left for another run: --output takes one message", packets(self.left)));
+            warn(format_args!(
+                "{} left for another run: --output takes one message",
+                packets(self.left)
+            ));
         }
         if self.lost > 0 {
             warn(format_args!("{} can no longer be accepted", packets(self.lost)));
@@ -82,7 +85,11 @@ impl Outcome {
         }
         if self.closed && !missing.is_empty() {
             let what = format!("the other side has closed, and {} did not come", messages(missing));
-            return Err(Failure::new(Code::CutShort, what, "what is on its way can still be received"));
+            return Err(Failure::new(
+                Code::CutShort,
+                what,
+                "what is on its way can still be received",
+            ));
         }
         if self.whole > 0 {
             return Ok(0);
@@ -120,11 +127,13 @@ fn messages(runs: &[(u64, u64)]) -> String {
     let list: Vec<String> = runs
         .iter()
         .take(LISTED)
-        .map(|(first, last)| {
-            if first == last { first.to_string() } else { format!("{first}-{last}") }
-        })
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        )
         .collect();
-    let one = matches!(runs, [(first, last)] if first == last);
+    let one = matches!(runs, [run] if run.0 == run.1);
     let more = runs.len().saturating_sub(LISTED);
     let and = if more > 0 { format!(" and {more} more runs") } else { String::new() };
     format!("{} {}{and}", if one { "message" } else { "messages" }, list.join(", "))

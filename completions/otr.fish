@@ -1,0 +1,162 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_otr_global_optspecs
+    string join \n s/session= dir= state-fd= allow-disk lock-wait= q/quiet v/verbose json h/help V/version
+end
+
+function __fish_otr_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_otr_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_otr_using_subcommand
+    set -l cmd (__fish_otr_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c otr -n "__fish_otr_needs_command" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_needs_command" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_needs_command" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_needs_command" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_needs_command" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_needs_command" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_needs_command" -s V -l version -d 'Print version'
+complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: write an invite'
+complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invite: read it, write a reply'
+complete -c otr -n "__fish_otr_needs_command" -f -a "send" -d 'Send stdin as one message: write packets'
+complete -c otr -n "__fish_otr_needs_command" -f -a "recv" -d 'Take packets, or the reply, from stdin: write what they say'
+complete -c otr -n "__fish_otr_needs_command" -f -a "close" -d 'End a session: tell the other side, publish the MAC keys, wipe everything'
+complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the tokens under which the next packets can be collected from a postbox'
+complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessions: how far they are, what is missing, what endangers them'
+complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the completions for a shell'
+complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
+complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
+complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more; until it is answered'
+complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand respond" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
+complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the packets of the last short message once more, the same bytes'
+complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
+complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand send" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand send" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the message into FILE, which appears only when the message is complete' -r -F
+complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
+complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to so many numbers ahead' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand recv" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand recv" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l force -d 'Let --output replace a file that is there'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l null -d 'Write a NUL byte after each message'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l strict -d 'Refuse input with anything but our lines in it'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Tell nobody and publish nothing: only wipe'
+complete -c otr -n "__fish_otr_using_subcommand close" -l all -d 'Wipe every session at once, telling nobody'
+complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Tokens for so many packets ahead' -r
+complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand expect" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand expect" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand expect" -l spent -d 'Write what may be discarded by now, with the MAC keys to be published: token, packet hash and key, 96 bytes each'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l raw -d 'Write bytes instead of lines of base64url'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand expect" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand expect" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand expect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand status" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand completions" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand completions" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand completions" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand completions" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand man" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand man" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand man" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand man" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand man" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand man" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand demo" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand demo" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand demo" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"

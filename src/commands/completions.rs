@@ -1,0 +1,120 @@
+//! `otr completions`: what a shell needs to complete `otr`, from the definitions in `cli.rs`.
+//!
+//! `clap_complete` writes the script; what it cannot know is which sessions there are. So each
+//! script is altered where it completes a session's name: there it asks `otr complete-sessions`,
+//! with the words typed so far, for a `--dir` may be among them.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
+use clap_complete::{Shell as Generator, generate};
+
+use crate::cli::{Cli, Common};
+use crate::failure::Failure;
+use crate::ui::stdio;
+
+/// `otr completions`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The shell to write for: bash, zsh or fish
+    #[arg(hide_possible_values = true)]
+    shell: Shell,
+}
+
+/// The shells whose completions the tests load and use.
+#[derive(Clone, Copy, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let script = script(args.shell);
+    stdio::output()?.write_all(script.as_bytes()).map_err(|error| Failure::output(&error))
+}
+
+fn script(shell: Shell) -> String {
+    let mut bytes = Vec::new();
+    let generator = match shell {
+        Shell::Bash => Generator::Bash,
+        Shell::Zsh => Generator::Zsh,
+        Shell::Fish => Generator::Fish,
+    };
+    generate(generator, &mut visible(), "otr", &mut bytes);
+    let script = String::from_utf8_lossy(&bytes);
+    match shell {
+        Shell::Bash => bash(&script),
+        Shell::Zsh => zsh(&script),
+        Shell::Fish => fish(&script),
+    }
+}
+
+/// The command without what is hidden, which the generators do not leave out.
+fn visible() -> Command {
+    let all = Cli::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let top = Command::new("otr").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
+    Common::augment_args(top).subcommands(shown)
+}
+
+/// Puts session names in place of file names.
+fn bash(script: &str) -> String {
+    let files = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
+    let names = concat!(
+        r#"COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" "#,
+        r#"-- "${cur}"))"#
+    );
+    let mut script = script.to_owned();
+    for option in ["--session)", "-s)"] {
+        let arm = |words| format!("{option}\n                    {words}\n");
+        script = script.replace(&arm(files), &arm(names));
+    }
+    script
+}
+
+/// Names a function as the source of the words; `$words` lacks what stands before the command, so
+/// it reads the line itself.
+fn zsh(script: &str) -> String {
+    const NAMES: &str = r#"
+_otr_sessions() {
+    local -a names
+    names=(${(f)"$(otr complete-sessions -- ${(Q)${(z)LBUFFER}} 2>/dev/null)"})
+    compadd -a names
+}
+"#;
+    alter_lines(script, |line| match line.strip_suffix(":NAME:_default' \\") {
+        Some(option) => format!("{option}:NAME:_otr_sessions' \\"),
+        None if line.starts_with("if [ \"$funcstack") => format!("{NAMES}\n{line}"),
+        None => line.to_owned(),
+    })
+}
+
+/// Adds where the words come from, and the words that may stand as an argument: the generator
+/// knows those of options alone.
+fn fish(script: &str) -> String {
+    let mut script = alter_lines(script, |line| {
+        let names = if line.contains(" -s s -l session ") {
+            r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
+        } else {
+            ""
+        };
+        format!("{line}{names}")
+    });
+    let command = visible();
+    for command in command.get_subcommands() {
+        let words = command.get_positionals().flat_map(Arg::get_possible_values);
+        let words: Vec<_> = words.map(|word| word.get_name().to_owned()).collect();
+        if !words.is_empty() {
+            let (name, words) = (command.get_name(), words.join(" "));
+            let when = format!("__fish_otr_using_subcommand {name}");
+            let _ = writeln!(script, r#"complete -c otr -n "{when}" -f -a "{words}""#);
+        }
+    }
+    script
+}
+
+fn alter_lines(script: &str, alter: impl Fn(&str) -> String) -> String {
+    script.lines().map(|line| alter(line) + "\n").collect()
+}

@@ -1,0 +1,154 @@
+//! One item, as a line for a person or an object for a program.
+
+use std::fmt::Write;
+
+use otr::protocol::invite::{Invite, InviteError};
+use otr::protocol::packet::size_class;
+use serde_json::{Value, json};
+
+use super::randomness::{Histogram, Measure};
+use crate::ui::printable::line;
+use crate::ui::units;
+
+/// Bytes of an address that are shown: enough to tell two apart by eye.
+const SHOWN: usize = 4;
+
+/// What is seen of one item.
+pub(super) enum Seen {
+    /// A packet, a reply or a published key.
+    Sealed {
+        kind: &'static str,
+        bytes: usize,
+        address: String,
+        measure: Measure,
+    },
+    Invite {
+        bytes: usize,
+        measure: Measure,
+        fields: Result<Fields, InviteError>,
+    },
+    Damaged(String),
+}
+
+/// What an invite says in clear.
+pub(super) struct Fields {
+    address: String,
+    secret: bool,
+    expires: u64,
+    postbox: String,
+}
+
+impl Seen {
+    pub(super) fn sealed(kind: &'static str, bytes: &[u8], histogram: &Histogram) -> Self {
+        let measure = histogram.measure();
+        Self::Sealed { kind, bytes: bytes.len(), address: prefix(bytes), measure }
+    }
+
+    pub(super) fn key(bytes: &[u8]) -> Self {
+        Self::sealed("key", bytes, &Histogram::of(bytes))
+    }
+
+    pub(super) fn invite(bytes: &[u8]) -> Self {
+        let fields = Invite::parse(bytes).map(|invite| Fields {
+            address: prefix(&invite.reply_address),
+            secret: invite.cpace_share.is_some(),
+            expires: invite.expires,
+            postbox: invite.postbox,
+        });
+        Self::Invite { bytes: bytes.len(), measure: Histogram::of(bytes).measure(), fields }
+    }
+
+    /// A line; with the file's name in front, if there is one.
+    pub(super) fn text(&self, file: Option<&str>, now: u64) -> String {
+        let mut text = file.map(|name| format!("{name}: ")).unwrap_or_default();
+        // A String takes whatever there is memory for.
+        let _ = match self {
+            Self::Sealed { kind, bytes, address, measure } => {
+                writeln!(text, "{kind}, {}, address {address}…, {measure}", size(*bytes))
+            }
+            Self::Invite { bytes, measure, fields: Ok(fields) } => {
+                writeln!(text, "invite, {bytes} bytes, {}, {measure}", fields.text(now))
+            }
+            Self::Invite { bytes, fields: Err(error), .. } => {
+                writeln!(text, "invite, {bytes} bytes, {}", unreadable(*error))
+            }
+            Self::Damaged(reason) => writeln!(text, "damaged: {reason}"),
+        };
+        text
+    }
+
+    /// As the long help has it, and a newline.
+    pub(super) fn json(&self, file: Option<&str>) -> String {
+        let object = match self {
+            Self::Sealed { kind, bytes, address, measure } => {
+                let mut object = measured(kind, file, *bytes, measure);
+                object["address"] = json!(address);
+                if *kind != "key" {
+                    object["k"] = json!(size_class(*bytes));
+                }
+                object
+            }
+            Self::Invite { bytes, measure, fields } => {
+                let mut object = measured("invite", file, *bytes, measure);
+                let fields = fields.as_ref().ok();
+                object["address"] = json!(fields.map(|fields| &fields.address));
+                object["version"] = json!(fields.map(|_| 1));
+                object["secret"] = json!(fields.map(|fields| fields.secret));
+                object["expires"] = json!(fields.map(|fields| fields.expires).filter(|&t| t != 0));
+                object["postbox"] =
+                    json!(fields.map(|fields| &fields.postbox).filter(|url| !url.is_empty()));
+                object
+            }
+            Self::Damaged(reason) => json!({ "kind": "damaged", "file": file, "reason": reason }),
+        };
+        format!("{object}\n")
+    }
+}
+
+fn measured(kind: &str, file: Option<&str>, bytes: usize, measure: &Measure) -> Value {
+    json!({
+        "kind": kind, "file": file, "bytes": bytes,
+        "chi_square": measure.chi_square(), "p": measure.p(),
+    })
+}
+
+impl Fields {
+    fn text(&self, now: u64) -> String {
+        let secret = if self.secret { "asks for a secret" } else { "asks for no secret" };
+        let expires = match self.expires {
+            0 => "never expires".to_owned(),
+            time if time < now => format!("expired {} ago", units::age(now - time)),
+            time => format!("expires in {}", units::age(time - now)),
+        };
+        // Somebody else's text.
+        let postbox = line(&self.postbox);
+        let postbox = if postbox.is_empty() { "none" } else { &postbox };
+        let address = &self.address;
+        format!("version 1, {secret}, {expires}, postbox {postbox}, reply address {address}…")
+    }
+}
+
+fn unreadable(error: InviteError) -> String {
+    match error {
+        InviteError::Version(version) => {
+            format!("of version {version}, which this otr does not know")
+        }
+        InviteError::Flags => "with a flag that this otr does not know".to_owned(),
+        InviteError::Malformed => "not well-formed".to_owned(),
+    }
+}
+
+fn size(bytes: usize) -> String {
+    match size_class(bytes) {
+        Some(k) => format!("{bytes} bytes (2^{k})"),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// The beginning of an address, hexadecimal.
+fn prefix(bytes: &[u8]) -> String {
+    bytes.iter().take(SHOWN).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,117 @@
+//! `otr postbox`: serves a blind postbox.
+
+use crate::failure::{Code, Failure};
+use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
+use crate::postbox::server::{self, Choices, Settings};
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The least memory cap: room for a few of the largest packets and for connections to come in.
+const MIN_MEMORY: usize = 8 << 20;
+
+/// Serves a postbox: holds sealed packets in memory until they are collected, knows nothing of
+/// what they say, and keeps no record of who or when.
+#[derive(Args)]
+pub(crate) struct Postbox {
+    /// Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or
+    /// what systemd hands over]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Vec<String>,
+    /// How long a packet that nobody discards is kept
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    ttl: Duration,
+    /// The memory cap, for packets, calls and connections together; what would pass it is refused
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
+    memory: usize,
+    /// The largest packet that is taken
+    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse_size)]
+    max_packet: usize,
+    /// Certificate chain for TLS (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key for TLS (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// Fails where the kernel has no Landlock or no seccomp
+    #[arg(long)]
+    require_confinement: bool,
+    /// Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits
+    #[arg(long)]
+    show_confinement: bool,
+}
+
+impl Postbox {
+    /// Serves until SIGTERM or SIGINT.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        if self.show_confinement {
+            return server::show_confinement(self.require_confinement);
+        }
+        check(self.ttl >= Duration::from_secs(1), "--ttl is at least 1s")?;
+        check(self.memory >= MIN_MEMORY, "--memory is at least 8M")?;
+        check(
+            (MIN_PACKET..=MAX_PACKET).contains(&self.max_packet),
+            "--max-packet is between 4K and 1M",
+        )?;
+        server::run(&Settings {
+            listen: self.listen,
+            admin: self.admin,
+            tls: self.tls_cert.zip(self.tls_key),
+            require_confinement: self.require_confinement,
+            choices: Choices { ttl: self.ttl, memory: self.memory, max_packet: self.max_packet },
+        })
+    }
+}
+
+fn check(holds: bool, otherwise: &'static str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::new(Code::Usage, otherwise, "see otr postbox --help")) }
+}
+
+/// A whole number and one of these letters.
+fn parse_units(text: &str, units: &[(char, u64)]) -> Option<u64> {
+    let last = text.chars().next_back()?;
+    let (_, unit) = units.iter().find(|(letter, _)| *letter == last)?;
+    let digits = text.strip_suffix(last)?;
+    let number: u64 = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
+    number.checked_mul(*unit)
+}
+
+/// `30s`, `5m`, `24h`.
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    parse_units(text, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)])
+        .map(Duration::from_secs)
+        .ok_or("a time is written 30s, 5m, 24h or 7d")
+}
+
+/// `64K`, `256M`, `1G`.
+fn parse_size(text: &str) -> Result<usize, &'static str> {
+    parse_units(text, &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)])
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or("a size is written 64K, 256M or 1G")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_whole_numbers_with_a_unit() {
+        assert_eq!(parse_duration("24h"), Ok(Duration::from_hours(24)));
+        assert_eq!(parse_size("256M"), Ok(256 << 20));
+        for wrong in ["", "5", "h", "-5m", "+5m", "1.5h", "5x", "99999999999999999999h", "ä"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_default_that_help_names_is_the_one_that_is_used() {
+        use crate::postbox::server::DEFAULT_LISTEN;
+        let command = Postbox::augment_args(clap::Command::new("postbox"));
+        let help = { command }.render_long_help().to_string();
+        assert!(help.contains(DEFAULT_LISTEN), "{help}");
+    }
+}

@@ -1,0 +1,109 @@
+//! `otr status`: what there is to know about the sessions, for a person or, with `--json`, for a
+//! program. Never a key, a token or an address.
+
+mod report;
+mod text;
+
+use std::io::Write;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Context, now};
+use crate::failure::{Code, Failure};
+use crate::process;
+use crate::state::{Name, Search, Store};
+use crate::ui::stdio;
+use report::Report;
+
+/// `otr status`
+#[derive(clap::Args)]
+#[command(after_long_help = SCHEMA)]
+pub(crate) struct Args {}
+
+/// The promise to programs; a new field is no break, a field that is gone or means something else
+/// is, and raises `version`.
+const SCHEMA: &str = "\
+All sessions are shown, or with -s NAME on the command line that one, or with --state-fd the one
+that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is none.
+
+--json writes one object:
+  version        1
+  sessions       an array, empty if there is none; of each session
+    name           null with --state-fd
+    directory      null with --state-fd
+    stage          inviting       no reply has come yet
+                   open
+                   unconfirmed    answering side: no packet of the other side has come yet
+                   closed         by the other side
+                   frozen         by 'otr export'; the other fields say what it was
+                   damaged        the state cannot be read, see problem
+                   foreign        the state is of a version that this otr does not know
+                   busy           another otr holds it, for longer than --lock-wait
+    problem        null, or why the state could not be read; then what follows it here is null
+    role           inviter | responder
+    authenticated  not_checked
+    created, age   Unix seconds, seconds
+    expires        Unix seconds after which the invite serves no more; null without an end, and
+                   once it was answered
+    postbox        URL or null
+    sent           messages that went out
+    received       messages that came whole
+    missing        [[first, last], …]: runs of numbers of messages that should be here and are not
+    skipped        packets that did not come, but can
+    lost           packets that can no longer be accepted
+    unpublished    MAC keys: {\"waiting\": how many are still to be published, \"fell_out\": how
+                   many never will be}
+    in_memory      whether the directory is on a memory file system; null with --state-fd, as the
+                   next two
+    swap           [area, …]: where the system may write the state to
+    logout_erases  whether it ends with your last logout
+  machine
+    lock_limit_too_small  null, or the limit in bytes (ulimit -l): keys may be written to swap";
+
+pub(crate) fn run(context: &Context, _: &Args) -> Result<(), Failure> {
+    let (reports, none) = match gather(context) {
+        Ok(reports) => (reports, None),
+        Err(failure) if failure.code == Code::NoSession => (Vec::new(), Some(failure)),
+        Err(failure) => return Err(failure),
+    };
+    let lock_limit = process::lock_limit_too_small();
+    let told = if context.json {
+        let sessions: Vec<_> = reports.iter().map(Report::json).collect();
+        let machine = json!({ "lock_limit_too_small": lock_limit });
+        format!("{}\n", json!({ "version": 1, "sessions": sessions, "machine": machine }))
+    } else {
+        text::page(&reports, lock_limit)
+    };
+    let written = stdio::output()?.write_all(told.as_bytes());
+    written.map_err(|error| Failure::output(&error))?;
+    none.map_or(Ok(()), Err)
+}
+
+/// The sessions that were asked for; code 3 if there is none.
+fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
+    if let Some(numbers) = context.state_fd {
+        return Ok(vec![report(context, &mut Store::from_descriptors(numbers)?, None)?]);
+    }
+    if context.name_was_typed {
+        let mut store = Store::open(&context.options, &context.name)?;
+        return Ok(vec![report(context, &mut store, Some(&context.name))?]);
+    }
+    let search = Search::new(&context.options);
+    let mut reports = Vec::new();
+    for directory in search.all()?.into_iter().map(Arc::new) {
+        for name in directory.sessions()? {
+            let mut store = Store::in_directory(Arc::clone(&directory), &name);
+            match report(context, &mut store, Some(&name)) {
+                // It was ended between being listed and being looked at.
+                Err(failure) if failure.code == Code::NoSession => {}
+                report => reports.push(report?),
+            }
+        }
+    }
+    if reports.is_empty() { Err(search.nothing()) } else { Ok(reports) }
+}
+
+fn report(context: &Context, store: &mut Store, name: Option<&Name>) -> Result<Report, Failure> {
+    Report::of(store, name, context.lock_wait, now())
+}

@@ -1,0 +1,240 @@
+//! What is known of one session.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use otr::protocol::handshake::Inviting;
+use otr::protocol::invite::Invite;
+use otr::protocol::session::{Role, Session};
+use otr::protocol::stored::{Stage, Stored, StoredError};
+use serde_json::{Value, json};
+
+use crate::failure::{Code, Failure};
+use crate::state::{Directory, Name, Store, advice};
+
+/// One session.
+pub(super) struct Report {
+    pub(super) name: Option<String>,
+    pub(super) place: Option<Place>,
+    pub(super) condition: Condition,
+}
+
+/// What the directory does to the sessions in it.
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
+    pub(super) in_memory: bool,
+    pub(super) swap: Vec<String>,
+    pub(super) logout_erases: bool,
+}
+
+/// Whether the state could be read.
+pub(super) enum Condition {
+    Readable(Box<Facts>),
+    /// The stage's name, and why.
+    Unreadable(&'static str, String),
+}
+
+/// What the state says.
+pub(super) struct Facts {
+    pub(super) stage: &'static str,
+    pub(super) role: &'static str,
+    pub(super) authenticated: &'static str,
+    pub(super) created: u64,
+    pub(super) age: u64,
+    pub(super) expires: Option<u64>,
+    pub(super) postbox: Option<String>,
+    pub(super) counts: Counts,
+}
+
+/// What went and came; all zero before the handshake.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) missing: Vec<(u64, u64)>,
+    pub(super) skipped: usize,
+    pub(super) lost: u64,
+    pub(super) waiting: usize,
+    pub(super) fell_out: u64,
+}
+
+impl Report {
+    /// Reads the state and looks at where it lies. A state that is unusable is reported; code 3 is
+    /// one that is not there.
+    pub(super) fn of(
+        store: &mut Store,
+        name: Option<&Name>,
+        wait: Duration,
+        now: u64,
+    ) -> Result<Self, Failure> {
+        let condition = match read(store, wait) {
+            Ok(Ok(stored)) => Condition::Readable(Box::new(Facts::of(&stored, now))),
+            Ok(Err(StoredError::Damaged)) => {
+                Condition::Unreadable("damaged", "its bytes are not those that were stored".into())
+            }
+            Ok(Err(StoredError::Version(version))) => {
+                Condition::Unreadable("foreign", format!("it is of version {version}"))
+            }
+            Err(failure) if failure.code == Code::NoSession => return Err(failure),
+            Err(failure) if failure.code == Code::Busy => {
+                Condition::Unreadable("busy", failure.what.into_owned())
+            }
+            Err(failure) => Condition::Unreadable("damaged", failure.what.into_owned()),
+        };
+        let place = store.directory().map(Place::of);
+        Ok(Self { name: name.map(|name| name.as_str().to_owned()), place, condition })
+    }
+
+    /// As the long help has it.
+    pub(super) fn json(&self) -> Value {
+        let place = self.place.as_ref();
+        let mut object = json!({
+            "name": self.name,
+            "directory": place.map(|place| place.directory.to_string_lossy()),
+            "in_memory": place.map(|place| place.in_memory),
+            "swap": place.map(|place| &place.swap),
+            "logout_erases": place.map(|place| place.logout_erases),
+        });
+        let state = match &self.condition {
+            Condition::Readable(facts) => facts.json(),
+            Condition::Unreadable(stage, problem) => unreadable(stage, problem),
+        };
+        if let (Value::Object(all), Value::Object(state)) = (&mut object, state) {
+            all.extend(state);
+        }
+        object
+    }
+}
+
+fn read(store: &mut Store, wait: Duration) -> Result<Result<Stored, StoredError>, Failure> {
+    let lock = store.lock_state(wait)?;
+    Ok(Stored::from_bytes(&store.load(&lock)?))
+}
+
+impl Place {
+    fn of(directory: &Directory) -> Self {
+        Self {
+            directory: directory.path().to_owned(),
+            in_memory: directory.in_memory(),
+            swap: advice::swap_areas(directory),
+            logout_erases: advice::logout_erases(directory),
+        }
+    }
+}
+
+impl Facts {
+    fn of(stored: &Stored, now: u64) -> Self {
+        let mut facts = match &stored.stage {
+            Stage::Inviting(inviting) => Self::of_inviting(inviting, now),
+            Stage::Session(session) => Self::of_session(session, now),
+        };
+        if stored.frozen {
+            facts.stage = "frozen";
+        }
+        facts
+    }
+
+    fn of_inviting(inviting: &Inviting, now: u64) -> Self {
+        let invite = Invite::parse(inviting.invite()).ok();
+        Self {
+            stage: "inviting",
+            role: "inviter",
+            authenticated: NOT_CHECKED,
+            created: inviting.created(),
+            age: now.saturating_sub(inviting.created()),
+            expires: invite.as_ref().map(|invite| invite.expires).filter(|&time| time != 0),
+            postbox: invite.map(|invite| invite.postbox).filter(|postbox| !postbox.is_empty()),
+            counts: Counts::default(),
+        }
+    }
+
+    fn of_session(session: &Session, now: u64) -> Self {
+        let postbox = session.postbox();
+        Self {
+            stage: stage(session),
+            role: match session.role() {
+                Role::Inviter => "inviter",
+                Role::Responder => "responder",
+            },
+            authenticated: authenticated(session),
+            created: session.created(),
+            age: now.saturating_sub(session.created()),
+            expires: None,
+            postbox: (!postbox.is_empty()).then(|| postbox.to_owned()),
+            counts: Counts::of(session),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let counts = &self.counts;
+        json!({
+            "stage": self.stage,
+            "problem": null,
+            "role": self.role,
+            "authenticated": self.authenticated,
+            "created": self.created,
+            "age": self.age,
+            "expires": self.expires,
+            "postbox": self.postbox,
+            "sent": counts.sent,
+            "received": counts.received,
+            "missing": counts.missing,
+            "skipped": counts.skipped,
+            "lost": counts.lost,
+            "unpublished": { "waiting": counts.waiting, "fell_out": counts.fell_out },
+        })
+    }
+}
+
+/// The same fields as [`Facts::json`], without what they would say.
+fn unreadable(stage: &str, problem: &str) -> Value {
+    json!({
+        "stage": stage,
+        "problem": problem,
+        "role": null,
+        "authenticated": null,
+        "created": null,
+        "age": null,
+        "expires": null,
+        "postbox": null,
+        "sent": null,
+        "received": null,
+        "missing": null,
+        "skipped": null,
+        "lost": null,
+        "unpublished": null,
+    })
+}
+
+impl Counts {
+    fn of(session: &Session) -> Self {
+        let (waiting, fell_out) = session.unpublished();
+        Self {
+            sent: session.sent(),
+            received: session.received(),
+            missing: session.missing(),
+            skipped: session.skipped(),
+            lost: session.lost(),
+            waiting,
+            fell_out,
+        }
+    }
+}
+
+fn stage(session: &Session) -> &'static str {
+    if session.peer_closed() {
+        "closed"
+    } else if session.is_confirmed() {
+        "open"
+    } else {
+        "unconfirmed"
+    }
+}
+
+/// Nobody has compared anything.
+const NOT_CHECKED: &str = "not_checked";
+
+/// How the two people made sure of each other: this otr has no way to do that.
+fn authenticated(_: &Session) -> &'static str {
+    NOT_CHECKED
+}

@@ -1,0 +1,124 @@
+//! The sessions as a page for a person.
+
+use std::fmt::Write;
+
+use super::report::{Condition, Counts, Facts, Place, Report};
+use crate::state::advice;
+use crate::ui::printable::line;
+use crate::ui::units;
+
+/// One block a session, and then what the machine does to all of them.
+pub(super) fn page(reports: &[Report], lock_limit: Option<u64>) -> String {
+    let mut page = String::new();
+    for report in reports {
+        block(&mut page, report);
+    }
+    if let (Some(limit), false) = (lock_limit, reports.is_empty()) {
+        let words = "bytes may be locked in memory, too few for the keys; raise 'ulimit -l'";
+        put(&mut page, format_args!("only {limit} {words}"));
+    }
+    page
+}
+
+fn block(page: &mut String, report: &Report) {
+    let name = report.name.as_deref().unwrap_or("--state-fd");
+    match &report.condition {
+        Condition::Readable(facts) => {
+            put(page, format_args!("{name}: {}", headline(facts)));
+            conversation(page, facts);
+        }
+        Condition::Unreadable(stage, why) => {
+            let hint = match *stage {
+                "busy" => "try again",
+                "foreign" => "use the otr that made it",
+                _ => "'otr close --silent' wipes it",
+            };
+            put(page, format_args!("{name}: {stage}: {why}; {hint}"));
+        }
+    }
+    if let Some(place) = &report.place {
+        surroundings(page, place);
+    }
+}
+
+fn headline(facts: &Facts) -> &'static str {
+    match facts.stage {
+        "inviting" => "waits for the reply to its invite",
+        "unconfirmed" => "waits for the other side's first packet",
+        "closed" => "closed by the other side; end it here too with 'otr close'",
+        "frozen" => "frozen by export; then 'otr export --forget', or '--undo'",
+        _ => "open",
+    }
+}
+
+fn conversation(page: &mut String, facts: &Facts) {
+    let role = if facts.role == "inviter" { "inviting" } else { "answering" };
+    let age = units::age(facts.age);
+    put(page, format_args!("  role      {role} side, for {age}; who the other is: not checked"));
+    if let Some(expires) = facts.expires {
+        let left = expires.saturating_sub(facts.created + facts.age);
+        let when = if left == 0 {
+            "has expired".into()
+        } else {
+            format!("for another {}", units::age(left))
+        };
+        put(page, format_args!("  invite    {when}"));
+    }
+    let counts = &facts.counts;
+    let missing = missing(&counts.missing);
+    put(
+        page,
+        format_args!("  messages  {} sent, {} received{missing}", counts.sent, counts.received),
+    );
+    packets(page, counts);
+    let postbox = facts.postbox.as_deref().unwrap_or("none");
+    put(page, format_args!("  postbox   {postbox}"));
+}
+
+/// Said only where there is something to say.
+fn packets(page: &mut String, counts: &Counts) {
+    if counts.skipped > 0 || counts.lost > 0 {
+        let Counts { skipped, lost, .. } = counts;
+        put(page, format_args!("  packets   {skipped} not here but expected, {lost} lost"));
+    }
+    if counts.waiting > 0 || counts.fell_out > 0 {
+        let Counts { waiting, fell_out, .. } = counts;
+        put(page, format_args!("  MAC keys  {waiting} to be published, {fell_out} never will be"));
+    }
+}
+
+fn missing(runs: &[(u64, u64)]) -> String {
+    /// More runs than this are counted, not listed.
+    const LISTED: usize = 8;
+    if runs.is_empty() {
+        return String::new();
+    }
+    let listed = runs.iter().take(LISTED).map(|(first, last)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    });
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    let more = runs.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more runs") } else { String::new() };
+    format!("; not here: {listed}{more}")
+}
+
+fn surroundings(page: &mut String, place: &Place) {
+    put(page, format_args!("  lies in   {}", place.directory.display()));
+    if !place.in_memory {
+        put(page, "  warning   on a disk, where wiping does not wipe");
+    }
+    if !place.swap.is_empty() {
+        let areas = place.swap.join(", ");
+        put(page, format_args!("  warning   may be written to swap: {areas}"));
+    }
+    if place.logout_erases {
+        let words = advice::LOGOUT.trim_start_matches("otr: ");
+        put(page, format_args!("  warning   {words}"));
+    }
+}
+
+/// One line; a postbox's URL is somebody else's text, a path may hold anything.
+fn put(page: &mut String, words: impl std::fmt::Display) {
+    // A String takes whatever there is memory for.
+    let _ = writeln!(page, "{}", line(&words.to_string()));
+}

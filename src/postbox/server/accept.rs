@@ -1,0 +1,127 @@
+//! Takes connections in, as many as there may be.
+
+use super::connection::{self, Side};
+use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST};
+use super::listen::{Door, Listener};
+use super::state::Server;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// Said to a connection above the limit, before it is closed.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
+    cache-control: no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// After an `accept` that failed for want of descriptors or memory: until some were given back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listener that the runtime knows.
+enum Gate {
+    Tcp(TcpListener, Option<TlsAcceptor>),
+    Unix(UnixListener),
+}
+
+/// One door, open.
+pub(crate) struct Entrance {
+    gate: Gate,
+    side: Side,
+}
+
+impl Entrance {
+    /// Hands a door to the runtime. The operator's side has no TLS, and needs none where it lies.
+    pub(crate) fn new(door: Door, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let gate = match door.listener {
+            Listener::Tcp(tcp) => {
+                tcp.set_nonblocking(true)?;
+                Gate::Tcp(TcpListener::from_std(tcp)?, tls.filter(|_| door.side == Side::Public))
+            }
+            Listener::Unix(unix) => {
+                unix.set_nonblocking(true)?;
+                Gate::Unix(UnixListener::from_std(unix)?)
+            }
+        };
+        Ok(Self { gate, side: door.side })
+    }
+
+    /// Takes connections in until the server stops; ends when the last of them has ended.
+    pub(crate) async fn serve(self, server: Arc<Server>) {
+        let mut stop = server.stop_signal();
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                taken = self.gate.accept() => match taken {
+                    Ok(Taken::Tcp(stream)) => {
+                        running.spawn(seated(Arc::clone(&server), self.side, stream));
+                    }
+                    Ok(Taken::Tls(stream, tls)) => {
+                        running.spawn(seated_tls(Arc::clone(&server), self.side, stream, tls));
+                    }
+                    Ok(Taken::Unix(stream)) => {
+                        running.spawn(seated(Arc::clone(&server), self.side, stream));
+                    }
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                },
+                Some(_) = running.join_next() => {}
+                _ = stop.changed() => break,
+            }
+        }
+        drop(self);
+        while running.join_next().await.is_some() {}
+    }
+}
+
+/// A connection that came in.
+enum Taken {
+    Tcp(TcpStream),
+    Tls(TcpStream, TlsAcceptor),
+    Unix(UnixStream),
+}
+
+impl Gate {
+    async fn accept(&self) -> io::Result<Taken> {
+        match self {
+            Self::Tcp(listener, tls) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(match tls {
+                    Some(tls) => Taken::Tls(stream, tls.clone()),
+                    None => Taken::Tcp(stream),
+                })
+            }
+            Self::Unix(listener) => Ok(Taken::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// The same as [`seated`], after a handshake.
+async fn seated_tls(server: Arc<Server>, side: Side, stream: TcpStream, tls: TlsAcceptor) {
+    let Some(_seat) = server.connect(TLS_CONNECTION_COST) else {
+        server.refused.busy.fetch_add(1, Relaxed);
+        return;
+    };
+    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+        connection::serve(Arc::clone(&server), side, stream).await;
+    }
+}
+
+/// Serves a connection if there is room for it; the operator's side always has room.
+async fn seated<S>(server: Arc<Server>, side: Side, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if side == Side::Admin {
+        return connection::serve(server, side, stream).await;
+    }
+    if let Some(_seat) = server.connect(CONNECTION_COST) {
+        connection::serve(Arc::clone(&server), side, stream).await;
+    } else {
+        server.refused.busy.fetch_add(1, Relaxed);
+        // A few bytes into an empty socket buffer: it doesn't wait, and need not arrive.
+        let _ = stream.write(BUSY).await;
+    }
+}

@@ -1,0 +1,44 @@
+//! What the operator may see: totals. Nothing here can be told apart by who called or when.
+
+use super::reply::{Answer, Body, answer};
+use super::state::Server;
+use hyper::StatusCode;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Prometheus' text format.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All totals, as Prometheus reads them.
+pub(crate) fn metrics(server: &Server) -> Answer {
+    let (totals, refused, budget) = (server.store.totals(), &server.refused, server.store.budget());
+    let mut out = String::new();
+    let mut one = |kind: &str, name: &str, help: &str, value: u64| {
+        // Writing to a String never fails.
+        let _ = write!(
+            out,
+            "# HELP otr_postbox_{name} {help}\n# TYPE otr_postbox_{name} {kind}\n\
+             otr_postbox_{name} {value}\n"
+        );
+    };
+    one("gauge", "packets", "Packets that lie here.", totals.held);
+    one("gauge", "packet_bytes", "Their bytes.", totals.held_bytes);
+    one("gauge", "remembered", "Discarded packets that are remembered.", totals.remembered);
+    one("gauge", "memory_used_bytes", "Memory charged to the cap.", budget.used() as u64);
+    one("gauge", "memory_cap_bytes", "The memory cap.", budget.cap() as u64);
+    one("gauge", "connections", "Open connections.", server.connections() as u64);
+    one("gauge", "waiting", "Calls that wait for a packet.", server.waiting() as u64);
+    one("counter", "stored_total", "Packets stored.", totals.stored);
+    one("counter", "discarded_total", "Packets discarded.", totals.discarded);
+    one("counter", "expired_total", "Packets whose time ran out.", totals.expired);
+    for (name, help, count) in [
+        ("unfit_total", "Bodies that were not what they should be.", &refused.unfit),
+        ("crowded_total", "Packets under a crowded address.", &refused.crowded),
+        ("full_total", "Packets above the memory cap.", &refused.full),
+        ("slow_total", "Bodies that came too slowly.", &refused.slow),
+        ("busy_total", "Calls and connections above their number.", &refused.busy),
+    ] {
+        one("counter", &format!("refused_{name}"), help, count.load(Relaxed));
+    }
+    answer(StatusCode::OK, METRICS, Body::Whole(out.into()))
+}

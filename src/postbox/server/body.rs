@@ -1,0 +1,197 @@
+//! Reading bodies: pieces with a deadline, and whole bodies of records.
+
+use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
+use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
+use crate::postbox::store::budget::{Budget, Charge, Purpose};
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+/// What comes next of a body.
+pub(crate) enum Piece {
+    /// More of it.
+    Bytes(Bytes),
+    /// Its end.
+    End,
+    /// Nothing before the deadline.
+    Slow,
+    /// The connection broke, or what came was not HTTP.
+    Cut,
+}
+
+/// The next piece of a body.
+pub(crate) async fn next_piece(body: &mut Incoming, deadline: Instant) -> Piece {
+    let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+    match timeout_at(deadline, frame).await {
+        Err(_) => Piece::Slow,
+        Ok(None) => Piece::End,
+        Ok(Some(Err(_))) => Piece::Cut,
+        Ok(Some(Ok(frame))) => Piece::Bytes(frame.into_data().unwrap_or_default()),
+    }
+}
+
+/// Reads on behind an answer that came before the body's end, for a while.
+pub(crate) fn linger(mut body: Incoming) {
+    if body.is_end_stream() {
+        return;
+    }
+    tokio::spawn(async move {
+        let (deadline, mut left) = (Instant::now() + LINGER_TIME, LINGER_BYTES);
+        while let Piece::Bytes(bytes) = next_piece(&mut body, deadline).await {
+            let Some(rest) = left.checked_sub(bytes.len()) else { break };
+            left = rest;
+        }
+    });
+}
+
+/// Why a body of records is not taken.
+#[derive(Clone, Copy)]
+pub(crate) enum BadRecords {
+    /// Not records of this length.
+    Unfit,
+    /// Too many for one call.
+    TooMany,
+    /// The memory cap is reached.
+    Full,
+    /// It came too slowly.
+    Slow,
+    /// The caller is gone.
+    Cut,
+}
+
+/// Records of `N` bytes each, and what they are charged.
+pub(crate) struct Records<const N: usize> {
+    /// In the order they came.
+    pub(crate) list: Vec<[u8; N]>,
+    _charge: Charge,
+}
+
+/// Reads a whole body of records.
+pub(crate) async fn records<const N: usize>(
+    body: &mut Incoming,
+    form: Form,
+    budget: &Arc<Budget>,
+) -> Result<Records<N>, BadRecords> {
+    let deadline = Instant::now() + RECORDS_TIME;
+    let mut charge = Charge::nothing(budget, Purpose::Calls);
+    let mut reader = Reader { form, rest: Vec::new(), list: Vec::new() };
+    loop {
+        match next_piece(body, deadline).await {
+            Piece::Bytes(bytes) => {
+                // A list that grows is there twice for a moment.
+                charge.grow(bytes.len() * 2).map_err(|_| BadRecords::Full)?;
+                reader.push(&bytes)?;
+            }
+            Piece::End => break,
+            Piece::Slow => return Err(BadRecords::Slow),
+            Piece::Cut => return Err(BadRecords::Cut),
+        }
+    }
+    Ok(Records { list: reader.end()?, _charge: charge })
+}
+
+/// Cuts bytes into records as they come.
+struct Reader<const N: usize> {
+    form: Form,
+    /// The beginning of a record.
+    rest: Vec<u8>,
+    list: Vec<[u8; N]>,
+}
+
+impl<const N: usize> Reader<N> {
+    /// Characters of a record's line, and of its end.
+    const LINE: usize = (N * 4).div_ceil(3) + 2;
+
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), BadRecords> {
+        while !bytes.is_empty() {
+            let (want, ended) = match self.form {
+                Form::Raw => (N - self.rest.len(), None),
+                Form::Text => match bytes.iter().position(|&byte| byte == b'\n') {
+                    Some(end) => (end + 1, Some(())),
+                    None => (bytes.len(), None),
+                },
+            };
+            let (now, later) = bytes.split_at(want.min(bytes.len()));
+            if self.rest.len() + now.len() > Self::LINE {
+                return Err(BadRecords::Unfit);
+            }
+            self.rest.extend_from_slice(now);
+            bytes = later;
+            if ended.is_some() || (self.form == Form::Raw && self.rest.len() == N) {
+                self.take()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is in `rest` as a record.
+    fn take(&mut self) -> Result<(), BadRecords> {
+        let record = match self.form {
+            Form::Raw => self.rest.as_slice().try_into().ok(),
+            Form::Text => match self.rest.trim_ascii() {
+                [] => {
+                    self.rest.clear();
+                    return Ok(());
+                }
+                line => record_of_line(line),
+            },
+        };
+        self.list.push(record.ok_or(BadRecords::Unfit)?);
+        self.rest.clear();
+        if self.list.len() > MAX_RECORDS {
+            return Err(BadRecords::TooMany);
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Vec<[u8; N]>, BadRecords> {
+        if !self.rest.is_empty() {
+            self.take()?;
+        }
+        if self.list.is_empty() { Err(BadRecords::Unfit) } else { Ok(self.list) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
+        let mut reader = Reader { form, rest: Vec::new(), list: Vec::new() };
+        for piece in body.chunks(step) {
+            reader.push(piece)?;
+        }
+        reader.end()
+    }
+
+    #[test]
+    fn records_come_out_whole_however_the_body_is_cut() {
+        let records = [[1; 32], [2; 32], [3; 32]];
+        let line = |n: usize| URL_SAFE_NO_PAD.encode(records[n]);
+        let text = format!("{}\n\n{}\r\n{}", line(0), line(1), line(2));
+        for step in [1, 31, 32, 33, 1000] {
+            assert!(read(Form::Raw, &records.concat(), step).is_ok_and(|r| r == records));
+            assert!(read(Form::Text, text.as_bytes(), step).is_ok_and(|r| r == records));
+        }
+    }
+
+    #[test]
+    fn nothing_half_a_record_and_too_many_are_refused() {
+        for (form, body) in [
+            (Form::Raw, &b""[..]),
+            (Form::Raw, &[1; 33]),
+            (Form::Text, b"\n\n"),
+            (Form::Text, b"AAAA\n"),
+            (Form::Text, &[b'A'; 10_000]),
+        ] {
+            assert!(matches!(read(form, body, 7), Err(BadRecords::Unfit)), "{body:?}");
+        }
+        let many = vec![0; 32 * (MAX_RECORDS + 1)];
+        assert!(matches!(read(Form::Raw, &many, 4096), Err(BadRecords::TooMany)));
+    }
+}

@@ -1,0 +1,292 @@
+//! The five calls: what each does with its body, and what it answers.
+//!
+//! No answer repeats anything of a request: not a byte of a packet, a token or an address.
+
+use super::body::{BadRecords, Piece, Records, linger, next_piece, records};
+use super::intake::{Intake, Unfit};
+use super::limits::PACKET_TIME;
+use super::reply::{Answer, Body, Packets, answer, nothing, retry, text};
+use super::state::Server;
+use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of, write_key};
+use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::store::packet::Packet;
+use hyper::StatusCode;
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// What `?wait=` and `&max=` ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    wait: Duration,
+    max: u64,
+}
+
+impl Wishes {
+    /// Reads a query; `None` for anything but these two, once, in whole numbers.
+    pub(crate) fn of_query(query: &str) -> Option<Self> {
+        let (mut wait, mut max) = (None, None);
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=')?;
+            let place = match name {
+                "wait" => &mut wait,
+                "max" => &mut max,
+                _ => return None,
+            };
+            let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+            if place.replace(value.parse().ok().filter(|_| digits)?).is_some() {
+                return None;
+            }
+        }
+        let wait = Duration::from_secs(wait.unwrap_or(0)).min(MAX_WAIT);
+        Some(Self { wait, max: max.unwrap_or(u64::MAX) })
+    }
+}
+
+/// Why a packet, and all after it, were not stored.
+enum Refusal {
+    Unfit(Unfit),
+    Crowded,
+    Slow,
+    Cut,
+}
+
+/// Takes packets.
+pub(crate) async fn post(server: &Server, mut body: Incoming) -> Answer {
+    let mut stored: u64 = 0;
+    let outcome = take_packets(server, &mut body, &mut stored).await;
+    let refused = &server.refused;
+    let (status, count, again) = match outcome {
+        // An empty body is a mistake at the other end of somebody's pipe.
+        Ok(()) if stored == 0 => (StatusCode::BAD_REQUEST, Some(&refused.unfit), false),
+        Ok(()) => (StatusCode::CREATED, None, false),
+        Err(Refusal::Unfit(Unfit::NotAPacket | Unfit::PublishedKey)) => {
+            (StatusCode::BAD_REQUEST, Some(&refused.unfit), false)
+        }
+        Err(Refusal::Unfit(Unfit::TooLarge)) => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Some(&refused.unfit), false)
+        }
+        Err(Refusal::Unfit(Unfit::Full)) => {
+            (StatusCode::INSUFFICIENT_STORAGE, Some(&refused.full), false)
+        }
+        Err(Refusal::Crowded) => (StatusCode::TOO_MANY_REQUESTS, Some(&refused.crowded), true),
+        Err(Refusal::Slow) => (StatusCode::REQUEST_TIMEOUT, Some(&refused.slow), false),
+        // Nobody is there to read it.
+        Err(Refusal::Cut) => (StatusCode::BAD_REQUEST, None, false),
+    };
+    if let Some(count) = count {
+        count.fetch_add(1, Relaxed);
+        linger(body);
+    }
+    let answer = text(status, format!("{stored}\n"));
+    if again { retry(answer) } else { answer }
+}
+
+async fn take_packets(
+    server: &Server,
+    body: &mut Incoming,
+    stored: &mut u64,
+) -> Result<(), Refusal> {
+    let mut intake = Intake::new(server.store.budget(), server.choices.max_packet);
+    let mut deadline = Instant::now() + PACKET_TIME;
+    let mut put = |packet: Packet| {
+        server.store.put(packet).map_err(|_| Refusal::Crowded)?;
+        *stored += 1;
+        Ok(())
+    };
+    loop {
+        match next_piece(body, deadline).await {
+            Piece::Bytes(bytes) => {
+                let mut rest = &bytes[..];
+                while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
+                    put(packet)?;
+                    deadline = Instant::now() + PACKET_TIME;
+                }
+            }
+            Piece::End => {
+                return intake.end().map_err(Refusal::Unfit)?.map_or(Ok(()), put);
+            }
+            Piece::Slow => return Err(Refusal::Slow),
+            Piece::Cut => return Err(Refusal::Cut),
+        }
+    }
+}
+
+/// Gives what lies under the addresses of tokens, at once or as soon as something comes.
+pub(crate) async fn collect(
+    server: &Server,
+    wishes: Wishes,
+    form: Form,
+    mut body: Incoming,
+) -> Answer {
+    let addresses: Vec<Address> = match records(&mut body, form, server.store.budget()).await {
+        Ok(tokens) => tokens.list.iter().map(address_of).collect(),
+        Err(why) => return refuse_records(server, why, body),
+    };
+    let found = wait_for(server, &addresses, wishes.wait, || {
+        let found = server.store.find(&addresses, wishes.max);
+        (!found.is_empty()).then_some(found)
+    });
+    match found.await {
+        Ok(Some(found)) => {
+            let packets = Body::Packets(Packets::new(form, found));
+            answer(StatusCode::OK, form.media_type(), packets)
+        }
+        Ok(None) => nothing(),
+        Err(Busy) => busy(server),
+    }
+}
+
+/// Throws packets away, and keeps the keys of those that were there.
+pub(crate) async fn discard(server: &Server, form: Form, mut body: Incoming) -> Answer {
+    let records: Records<{ Discard::SIZE }> =
+        match records(&mut body, form, server.store.budget()).await {
+            Ok(records) => records,
+            Err(why) => return refuse_records(server, why, body),
+        };
+    for record in &records.list {
+        server.store.discard(&Discard::from_record(record));
+        // A record may hash four packets of 1 MiB; others get their turn between two.
+        tokio::task::yield_now().await;
+    }
+    nothing()
+}
+
+/// Says what has become of packets, as soon as none of them is held.
+pub(crate) async fn gone(
+    server: &Server,
+    wishes: Wishes,
+    form: Form,
+    mut body: Incoming,
+) -> Answer {
+    let addresses: Records<32> = match records(&mut body, form, server.store.budget()).await {
+        Ok(addresses) => addresses,
+        Err(why) => return refuse_records(server, why, body),
+    };
+    let fates = || server.store.fates(&addresses.list);
+    let fates = match wait_for(server, &addresses.list, wishes.wait, || {
+        Some(fates()).filter(|fates| !fates.contains(&Fate::Held))
+    })
+    .await
+    {
+        Ok(done) => done.unwrap_or_else(fates),
+        Err(Busy) => return busy(server),
+    };
+    let mut out: Vec<u8> = fates.into_iter().map(|fate| fate as u8).collect();
+    if form == Form::Text {
+        out.push(b'\n');
+    }
+    answer(StatusCode::OK, form.media_type(), Body::Whole(out.into()))
+}
+
+/// Gives published keys.
+pub(crate) async fn revealed(server: &Server, form: Form, mut body: Incoming) -> Answer {
+    let budget = server.store.budget();
+    let addresses: Records<32> = match records(&mut body, form, budget).await {
+        Ok(addresses) => addresses,
+        Err(why) => return refuse_records(server, why, body),
+    };
+    match revealed_keys(server, form, &addresses.list, budget) {
+        Ok(out) => answer(StatusCode::OK, form.media_type(), Body::Whole(out.into())),
+        Err(Full) => busy(server),
+    }
+}
+
+fn revealed_keys(
+    server: &Server,
+    form: Form,
+    addresses: &[Address],
+    budget: &Arc<Budget>,
+) -> Result<Vec<u8>, Full> {
+    let mut charge = Charge::nothing(budget, Purpose::Calls);
+    let mut fits = true;
+    let mut out = Vec::new();
+    server.store.revealed(addresses, |address, key| {
+        // A line of 93 bytes, in a list that is twice there when it grows.
+        fits = fits && charge.grow(256).is_ok();
+        if fits {
+            write_key(&mut out, form, address, key);
+        }
+    });
+    if fits { Ok(out) } else { Err(Full) }
+}
+
+/// No more may wait.
+struct Busy;
+
+/// Asks `look` until it has an answer or the time is up; in between, sleeps until something
+/// changes at one of the addresses.
+async fn wait_for<T>(
+    server: &Server,
+    addresses: &[Address],
+    wait: Duration,
+    look: impl Fn() -> Option<T>,
+) -> Result<Option<T>, Busy> {
+    let deadline = Instant::now() + wait;
+    if let Some(found) = look() {
+        return Ok(Some(found));
+    }
+    if wait.is_zero() {
+        return Ok(None);
+    }
+    let _seat = server.wait().ok_or(Busy)?;
+    let board = server.store.board();
+    let watch = board.watch(server.store.budget(), addresses).map_err(|_| Busy)?;
+    loop {
+        if let Some(found) = look() {
+            return Ok(Some(found));
+        }
+        if server.is_stopping() {
+            return Err(Busy);
+        }
+        if timeout_at(deadline, watch.changed()).await.is_err() {
+            return Ok(None);
+        }
+    }
+}
+
+fn busy(server: &Server) -> Answer {
+    server.refused.busy.fetch_add(1, Relaxed);
+    retry(text(StatusCode::SERVICE_UNAVAILABLE, "busy; try again later\n"))
+}
+
+fn refuse_records(server: &Server, why: BadRecords, body: Incoming) -> Answer {
+    linger(body);
+    let refused = &server.refused;
+    let (count, status, words) = match why {
+        BadRecords::Full => return busy(server),
+        BadRecords::TooMany => {
+            (&refused.unfit, StatusCode::PAYLOAD_TOO_LARGE, "too many records for one call\n")
+        }
+        BadRecords::Slow => {
+            (&refused.slow, StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
+        }
+        BadRecords::Unfit | BadRecords::Cut => (
+            &refused.unfit,
+            StatusCode::BAD_REQUEST,
+            "not records of this call; raw ones need Content-Type: application/octet-stream\n",
+        ),
+    };
+    count.fetch_add(1, Relaxed);
+    text(status, words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_time_and_size_and_nothing_else() {
+        let wishes = |query| Wishes::of_query(query);
+        let secs = Duration::from_secs;
+        assert_eq!(wishes(""), Some(Wishes { wait: secs(0), max: u64::MAX }));
+        assert_eq!(wishes("wait=5&max=9"), Some(Wishes { wait: secs(5), max: 9 }));
+        assert_eq!(wishes("wait=9999").map(|wishes| wishes.wait), Some(MAX_WAIT));
+        for wrong in ["wait", "wait=", "wait=-1", "wait=+1", "wait=1&wait=2", "token=AAAA", "max=x"]
+        {
+            assert_eq!(wishes(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! From a request's path to the call that answers it.
+
+use super::admin;
+use super::body::linger;
+use super::calls::{self, Wishes};
+use super::page::{self, Look};
+use super::reply::{Answer, text};
+use super::state::Server;
+use crate::postbox::api::{COLLECT, DISCARD, Form, GONE, POST, REVEALED};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+
+/// What a request wants, without anything of the request: its head lies in a buffer of 8 KiB, which
+/// is free again while the call waits.
+enum Wanted {
+    Page(Look),
+    Post,
+    Collect(Wishes, Form),
+    Discard(Form),
+    Gone(Wishes, Form),
+    Revealed(Form),
+    /// Nothing that there is.
+    Refused(Answer),
+}
+
+/// Answers one request of the public side.
+pub(crate) async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+    let (head, body) = request.into_parts();
+    let wanted = wanted(&head);
+    drop(head);
+    match wanted {
+        Wanted::Page(look) => page::page(server, look),
+        Wanted::Post => calls::post(server, body).await,
+        Wanted::Collect(wishes, form) => calls::collect(server, wishes, form, body).await,
+        Wanted::Discard(form) => calls::discard(server, form, body).await,
+        Wanted::Gone(wishes, form) => calls::gone(server, wishes, form, body).await,
+        Wanted::Revealed(form) => calls::revealed(server, form, body).await,
+        Wanted::Refused(answer) => {
+            linger(body);
+            answer
+        }
+    }
+}
+
+fn wanted(head: &Parts) -> Wanted {
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let form = Form::of_media_type(header(CONTENT_TYPE));
+    let call: fn(Wishes, Form) -> Wanted = match head.uri.path() {
+        "/" => {
+            return match head.method {
+                Method::GET | Method::HEAD => Wanted::Page(Look::wanted(header(ACCEPT))),
+                _ => Wanted::Refused(only("GET, HEAD")),
+            };
+        }
+        POST => |_, _| Wanted::Post,
+        COLLECT => Wanted::Collect,
+        DISCARD => |_, form| Wanted::Discard(form),
+        GONE => Wanted::Gone,
+        REVEALED => |_, form| Wanted::Revealed(form),
+        _ => {
+            let words = "nothing is here; GET / says what is\n";
+            return Wanted::Refused(text(StatusCode::NOT_FOUND, words));
+        }
+    };
+    if head.method != Method::POST {
+        return Wanted::Refused(only("POST"));
+    }
+    match Wishes::of_query(head.uri.query().unwrap_or_default()) {
+        Some(wishes) => call(wishes, form),
+        None => Wanted::Refused(text(
+            StatusCode::BAD_REQUEST,
+            "a query may say wait=SECONDS and max=BYTES; tokens and addresses go into the body\n",
+        )),
+    }
+}
+
+/// Answers one request of the operator's side.
+pub(crate) fn answer_admin(server: &Server, request: Request<Incoming>) -> Answer {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET | &Method::HEAD, "/metrics") => admin::metrics(server),
+        (_, "/healthz" | "/metrics") => only("GET, HEAD"),
+        _ => text(StatusCode::NOT_FOUND, "here are /healthz and /metrics\n"),
+    }
+}
+
+fn only(methods: &'static str) -> Answer {
+    let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    answer
+}

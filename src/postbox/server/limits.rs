@@ -1,0 +1,52 @@
+//! How much of everything one caller may take, and for how long. The page and the documentation
+//! show these numbers.
+
+use std::time::Duration;
+
+/// For the head of a request, and for the silence between two requests. Longer than clients keep
+/// an unused connection, far shorter than it would take to fill all connections with such.
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(20);
+/// For each packet of a body, counted from the one before it: 1 MiB at 9 KiB a second, and a pause
+/// of two minutes in a stream that somebody types.
+pub(crate) const PACKET_TIME: Duration = Duration::from_mins(2);
+/// For a whole body of records.
+pub(crate) const RECORDS_TIME: Duration = Duration::from_secs(30);
+/// For a caller who takes nothing of the answer.
+pub(crate) const STALL_TIME: Duration = Duration::from_mins(1);
+/// For a TLS handshake.
+pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For running calls after SIGTERM; systemd sends SIGKILL after 90 seconds.
+pub(crate) const GRACE_TIME: Duration = Duration::from_secs(30);
+
+/// What follows a refused packet is read and dropped for so long and so far, so that a caller who
+/// writes all before it reads finds the answer, not a reset connection.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(10);
+/// See [`LINGER_TIME`]; bytes, as many as a sender may have on their way uncollected.
+pub(crate) const LINGER_BYTES: usize = 32 << 20;
+
+/// Bytes of a request's head, and of a connection's buffer in either direction.
+pub(crate) const BUFFER: usize = 16 * 1024;
+/// Header fields in a request.
+pub(crate) const HEADERS: usize = 64;
+
+/// Memory that a connection is charged for, bytes: measured is somewhat less than this.
+pub(crate) const CONNECTION_COST: usize = 16 * 1024;
+/// The same for a connection with TLS, whose buffers hold whole records of 16 KiB.
+pub(crate) const TLS_CONNECTION_COST: usize = 64 * 1024;
+/// Descriptors that are not for connections: standard ones, listeners, the poll, signals.
+pub(crate) const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Connections that a memory cap allows: they take three quarters of it at most, so that what
+/// they carry has room, too.
+pub(crate) fn connections_of(memory: usize) -> usize {
+    memory / 4 * 3 / CONNECTION_COST
+}
+
+/// Of all connections that are possible, those that may wait are seven eighths: what they wait
+/// for must still be able to come in.
+pub(crate) fn waiting_of(connections: usize) -> usize {
+    (connections / 8 * 7).max(1)
+}
+
+/// Seconds that `Retry-After` asks for.
+pub(crate) const RETRY_AFTER: u64 = 5;

@@ -1,0 +1,121 @@
+//! Where the postbox listens: TCP, a Unix socket, or what systemd hands over.
+
+use super::connection::Side;
+use crate::failure::{Code, Failure};
+use listenfd::ListenFd;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// What stands before the path of a Unix socket.
+const UNIX: &str = "unix:";
+
+/// An open listener.
+pub(crate) enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+/// A listener, and which side of the postbox it leads to.
+pub(crate) struct Door {
+    /// Where callers come in.
+    pub(crate) listener: Listener,
+    /// To what.
+    pub(crate) side: Side,
+}
+
+impl Door {
+    /// Opens `ADDRESS:PORT` or `unix:PATH`.
+    pub(crate) fn open(address: &str, side: Side) -> Result<Self, Failure> {
+        let opened = match address.strip_prefix(UNIX) {
+            Some(path) => bind_unix(Path::new(path)).map(Listener::Unix),
+            None => TcpListener::bind(address).map(Listener::Tcp),
+        };
+        let listener = opened.map_err(|why| {
+            Failure::new(
+                Code::Failed,
+                format!("can't listen on {address}: {why}"),
+                "give --listen another ADDRESS:PORT or unix:PATH",
+            )
+        })?;
+        Ok(Self { listener, side })
+    }
+
+    /// What systemd handed over (`LISTEN_FDS`): all of it leads to the public side.
+    pub(crate) fn inherited() -> Result<Vec<Self>, Failure> {
+        let mut handed = ListenFd::from_env();
+        (0..handed.len())
+            .map(|number| {
+                let listener = match handed.take_tcp_listener(number) {
+                    Ok(tcp) => tcp.map(Listener::Tcp),
+                    Err(_) => handed.take_unix_listener(number).ok().flatten().map(Listener::Unix),
+                };
+                listener.map(|listener| Self { listener, side: Side::Public }).ok_or_else(|| {
+                    Failure::new(
+                        Code::Failed,
+                        "a socket that was handed over is neither TCP nor Unix",
+                        "use ListenStream= in the socket unit",
+                    )
+                })
+            })
+            .collect()
+    }
+
+    /// The URL that leads here: with the real port, where the system chose one.
+    pub(crate) fn url(&self, tls: bool) -> String {
+        match &self.listener {
+            Listener::Tcp(tcp) => {
+                let scheme = if tls { "https" } else { "http" };
+                tcp.local_addr().map_or_else(
+                    |_| scheme.to_owned(),
+                    |address: SocketAddr| format!("{scheme}://{address}"),
+                )
+            }
+            Listener::Unix(unix) => {
+                let path = unix.local_addr().ok();
+                let path: Option<PathBuf> =
+                    path.and_then(|address| address.as_pathname().map(Path::to_owned));
+                format!("{UNIX}{}", path.unwrap_or_default().display())
+            }
+        }
+    }
+}
+
+/// Binds a Unix socket. One that nobody listens on any more is replaced: a postbox that has shut
+/// itself in can't remove its own at its end.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+            if !is_socket || UnixStream::connect(path).is_ok() {
+                return Err(why);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_socket_is_replaced_a_living_one_and_a_file_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("box");
+        drop(UnixListener::bind(&path).unwrap());
+        let living = bind_unix(&path).unwrap();
+        assert!(bind_unix(&path).is_err());
+        drop(living);
+        let file = directory.path().join("file");
+        std::fs::write(&file, "kept").unwrap();
+        assert!(bind_unix(&file).is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"kept");
+    }
+}

@@ -1,0 +1,203 @@
+//! The serving side of the postbox: opens its doors, shuts itself in, serves, and ends.
+//!
+//! One thread. It does nothing but move bytes between sockets and memory; one heap keeps the
+//! resident memory at what is counted, and one thread is what can be shut in on every kernel.
+
+mod accept;
+mod admin;
+mod body;
+mod calls;
+mod confine;
+mod connection;
+mod http;
+mod intake;
+mod limits;
+mod listen;
+mod page;
+mod reply;
+mod state;
+mod tls;
+
+use crate::failure::{Code, Failure};
+use accept::Entrance;
+use connection::Side;
+use limits::{GRACE_TIME, SPARE_DESCRIPTORS};
+use listen::Door;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use state::Server;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) use state::Choices;
+
+/// How a postbox is run.
+pub(crate) struct Settings {
+    /// Public addresses; none: what systemd hands over, or else the default.
+    pub(crate) listen: Vec<String>,
+    /// The operator's address.
+    pub(crate) admin: Option<String>,
+    /// Certificate and key, PEM.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// To fail where the kernel lacks Landlock or seccomp.
+    pub(crate) require_confinement: bool,
+    /// The rest.
+    pub(crate) choices: Choices,
+}
+
+/// Where a postbox listens that was told nothing.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:7363";
+
+/// Time between two sweeps of what has expired: its memory is overwritten that much later at
+/// most. (It is not given out for a moment longer than its time.)
+const SWEEP_TIME: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    let descriptors = prepare_process()?;
+    let tls = settings.tls.as_ref().map(|(chain, key)| tls::acceptor(chain, key)).transpose()?;
+    let doors = open_doors(settings)?;
+    let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
+        .unwrap_or(usize::MAX)
+        .clamp(1, limits::connections_of(settings.choices.memory));
+    let server = Server::new(settings.choices, connections);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| failed("can't start", &why))?;
+    runtime.block_on(serve(&server, doors, tls, settings.require_confinement))
+}
+
+/// Shuts this process in and shows that it is. Serves nothing.
+pub(crate) fn show_confinement(require: bool) -> Result<(), Failure> {
+    prepare_process()?;
+    shut_in(require)?;
+    let mut out = Vec::new();
+    let refused = confine::probe(&mut out).map_err(|why| failed("can't try", &why))?;
+    io::stdout().write_all(&out).map_err(|why| failed("can't write", &why))?;
+    if refused {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::Failed,
+        "this process is not shut in",
+        "use a Linux with Landlock (5.13) and seccomp",
+    ))
+}
+
+/// No core dump, no debugger, as many descriptors as may be had; says how many.
+fn prepare_process() -> Result<u64, Failure> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|why| failed("can't switch core dumps off", &why.into()))?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none)
+        .map_err(|why| failed("can't switch core dumps off", &why.into()))?;
+    let most = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit { current: most, maximum: most };
+    // Where it can't be raised, what there is must do.
+    let _ = setrlimit(Resource::Nofile, raised);
+    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
+}
+
+fn open_doors(settings: &Settings) -> Result<Vec<Door>, Failure> {
+    let mut doors = Door::inherited()?;
+    for address in &settings.listen {
+        doors.push(Door::open(address, Side::Public)?);
+    }
+    if doors.is_empty() {
+        doors.push(Door::open(DEFAULT_LISTEN, Side::Public)?);
+    }
+    if let Some(address) = &settings.admin {
+        doors.push(Door::open(address, Side::Admin)?);
+    }
+    Ok(doors)
+}
+
+/// Shuts this process in, and says how far.
+fn shut_in(require: bool) -> Result<(), Failure> {
+    let granted = confine::confine();
+    if require && !granted.whole() {
+        return Err(Failure::new(
+            Code::Failed,
+            format!("this process can't be shut in: {granted}"),
+            "run it on a Linux with both, or without --require-confinement",
+        ));
+    }
+    say(&format!("shut in: {granted}"));
+    Ok(())
+}
+
+async fn serve(
+    server: &Arc<Server>,
+    doors: Vec<Door>,
+    tls: Option<TlsAcceptor>,
+    require_confinement: bool,
+) -> Result<(), Failure> {
+    // All that asks the system for something new comes before the walls.
+    let urls: Vec<String> =
+        doors.iter().filter(|d| d.side == Side::Public).map(|d| d.url(tls.is_some())).collect();
+    let entrances = doors
+        .into_iter()
+        .map(|door| Entrance::new(door, tls.clone()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|why| failed("can't listen", &why))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|why| failed("can't hear signals", &why))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|why| failed("can't hear signals", &why))?;
+    shut_in(require_confinement)?;
+
+    let mut serving: tokio::task::JoinSet<()> =
+        entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(server))).collect();
+    let sweeping = tokio::spawn(sweep(Arc::clone(server)));
+    for url in urls {
+        // Not `say`: this line is for a shell to read.
+        let _ = io::stderr().write_all(format!("OTR_POSTBOX={url}\n").as_bytes());
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    server.begin_to_stop();
+    let ended = async { while serving.join_next().await.is_some() {} };
+    tokio::select! {
+        _ = timeout(GRACE_TIME, ended) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    sweeping.abort();
+    match server.store.totals().held {
+        1 => say("the postbox ends; 1 packet is lost with it"),
+        held => say(&format!("the postbox ends; {held} packets are lost with it")),
+    }
+    Ok(())
+}
+
+/// Frees what has expired, a little at a time, for ever.
+async fn sweep(server: Arc<Server>) {
+    let pause = SWEEP_TIME.min(server.choices.ttl);
+    loop {
+        let begin = Instant::now();
+        let mut from = Some([0; 32]);
+        while let Some(next) = from {
+            from = server.store.sweep(next);
+            tokio::task::yield_now().await;
+        }
+        sleep(pause.max(begin.elapsed())).await;
+    }
+}
+
+/// A line on stderr.
+fn say(line: &str) {
+    // Nobody is left to be told where this fails.
+    let _ = io::stderr().write_all(format!("otr: {line}\n").as_bytes());
+}
+
+fn failed(what: &str, why: &io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("{what}: {why}"), "")
+}

@@ -1,0 +1,133 @@
+//! What all calls of a running server share.
+
+use super::limits;
+use crate::postbox::store::budget::{Budget, Charge, Purpose};
+use crate::postbox::store::memory::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the operator chose.
+#[derive(Clone, Copy)]
+pub(crate) struct Choices {
+    /// How long packets live.
+    pub(crate) ttl: Duration,
+    /// The memory cap, bytes.
+    pub(crate) memory: usize,
+    /// The largest packet, bytes.
+    pub(crate) max_packet: usize,
+}
+
+/// A running server.
+pub(crate) struct Server {
+    /// What the operator chose.
+    pub(crate) choices: Choices,
+    /// The packets.
+    pub(crate) store: Store,
+    /// Refused calls and connections, in totals.
+    pub(crate) refused: Refused,
+    connections: Gauge,
+    waiting: Gauge,
+    stopping: AtomicBool,
+    stop: watch::Sender<()>,
+}
+
+/// How often something was refused since the start.
+#[derive(Default)]
+pub(crate) struct Refused {
+    /// Bodies that held something else than packets.
+    pub(crate) unfit: AtomicU64,
+    /// Packets under a crowded address.
+    pub(crate) crowded: AtomicU64,
+    /// Packets above the memory cap.
+    pub(crate) full: AtomicU64,
+    /// Bodies that came too slowly.
+    pub(crate) slow: AtomicU64,
+    /// Calls and connections above their number.
+    pub(crate) busy: AtomicU64,
+}
+
+/// A number with a ceiling.
+struct Gauge {
+    now: AtomicUsize,
+    max: usize,
+}
+
+/// One of a gauge, for as long as it lives.
+pub(crate) struct Seat<'a> {
+    gauge: &'a Gauge,
+    _charge: Option<Charge>,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.gauge.now.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Gauge {
+    fn new(max: usize) -> Self {
+        Self { now: AtomicUsize::new(0), max }
+    }
+
+    fn enter(&self, charge: Option<Charge>) -> Option<Seat<'_>> {
+        let below = |now| (now < self.max).then_some(now + 1);
+        self.now.try_update(Relaxed, Relaxed, below).ok()?;
+        Some(Seat { gauge: self, _charge: charge })
+    }
+}
+
+impl Server {
+    /// A server that may hold `connections` at once.
+    pub(crate) fn new(choices: Choices, connections: usize) -> Arc<Self> {
+        let budget = Budget::new(choices.memory);
+        Arc::new(Self {
+            choices,
+            store: Store::new(&budget, choices.ttl),
+            refused: Refused::default(),
+            connections: Gauge::new(connections),
+            waiting: Gauge::new(limits::waiting_of(connections)),
+            stopping: AtomicBool::new(false),
+            stop: watch::Sender::new(()),
+        })
+    }
+
+    /// Lets one connection in that costs so much, if there is room and memory.
+    pub(crate) fn connect(&self, cost: usize) -> Option<Seat<'_>> {
+        let charge = Charge::new(self.store.budget(), Purpose::Connections, cost).ok()?;
+        self.connections.enter(Some(charge))
+    }
+
+    /// Lets one call wait, if there is room.
+    pub(crate) fn wait(&self) -> Option<Seat<'_>> {
+        self.waiting.enter(None)
+    }
+
+    /// Connections that are open now.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.now.load(Relaxed)
+    }
+
+    /// Calls that wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.now.load(Relaxed)
+    }
+
+    /// Tells every connection to end after its running call, and those who wait to wait no more.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stopping.store(true, Relaxed);
+        self.stop.send_replace(());
+        self.store.board().ring_all();
+    }
+
+    /// Whether the server is about to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Hears of the server's end.
+    pub(crate) fn stop_signal(&self) -> watch::Receiver<()> {
+        self.stop.subscribe()
+    }
+}

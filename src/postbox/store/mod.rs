@@ -1,0 +1,6 @@
+//! Where packets lie: in memory, and nowhere else.
+
+pub(crate) mod budget;
+pub(crate) mod memory;
+pub(crate) mod packet;
+pub(crate) mod watch;

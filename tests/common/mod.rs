@@ -1,0 +1,96 @@
+//! What several tests need: named randomness from a seed, and a finished handshake.
+
+use std::ops::{Deref, DerefMut};
+
+use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::lookahead::Lookahead;
+use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use otr::protocol::session::Session;
+use otr::protocol::stored::{Stage, Stored};
+use sha2::{Digest, Sha256};
+
+/// SHA-256 of a seed and a count: the same bytes in every run.
+pub(crate) struct Seeded {
+    seed: [u8; 32],
+    count: u64,
+}
+
+impl Seeded {
+    pub(crate) fn new(seed: &[u8]) -> Self {
+        Self { seed: Sha256::digest(seed).into(), count: 0 }
+    }
+
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.fill_any(&mut bytes);
+        bytes
+    }
+
+    fn fill_any(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(32) {
+            let block =
+                Sha256::new().chain_update(self.seed).chain_update(self.count.to_be_bytes());
+            chunk.copy_from_slice(&block.finalize()[..chunk.len()]);
+            self.count += 1;
+        }
+    }
+}
+
+impl Randomness for Seeded {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        self.fill_any(out);
+        Ok(())
+    }
+}
+
+/// Both ends after a handshake without a secret: inviter, responder.
+pub(crate) fn handshake(random: &mut Seeded) -> [Awake; 2] {
+    let mut inviting = Inviting::new("", 0, None, 0, random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder].map(Awake::new)
+}
+
+/// A session with its state at hand.
+pub(crate) struct Awake(Stored);
+
+impl Awake {
+    pub(crate) fn new(session: Session) -> Self {
+        Self(Stored { frozen: false, stage: Stage::Session(Box::new(session)) })
+    }
+
+    /// The bytes of its state file.
+    pub(crate) fn state(&self) -> Vec<u8> {
+        self.0.to_bytes().to_vec()
+    }
+
+    /// As after a restart.
+    pub(crate) fn from_state(bytes: &[u8]) -> Self {
+        Self(Stored::from_bytes(bytes).unwrap())
+    }
+}
+
+impl Deref for Awake {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        match &self.0.stage {
+            Stage::Session(session) => session,
+            Stage::Inviting(_) => panic!("it went to sleep as a session"),
+        }
+    }
+}
+
+impl DerefMut for Awake {
+    fn deref_mut(&mut self) -> &mut Session {
+        match &mut self.0.stage {
+            Stage::Session(session) => session,
+            Stage::Inviting(_) => panic!("it went to sleep as a session"),
+        }
+    }
+}
+
+/// Looks less far ahead than the default: each packet of a stranger costs all of it.
+pub(crate) fn short_sighted() -> Lookahead {
+    Lookahead::new(512)
+}

@@ -1,0 +1,89 @@
+//! `otr demo`: the tour is whole, readable, and leaves nothing behind.
+
+mod place;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+use place::{Place, code, text};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn is_empty(place: &Place) -> bool {
+    fs::read_dir(place.path("dir")).unwrap().next().is_none()
+}
+
+#[test]
+fn the_tour_is_whole_and_leaves_nothing_behind() {
+    let place = Place::new();
+    // What the person has set up is left alone.
+    let output = place.otr(&["demo"]).env("OTR_SESSION", "alice").output().unwrap();
+    let shown = text(&output.stdout);
+    assert_eq!((code(&output), text(&output.stderr)), (0, String::new()), "{shown}");
+    for expected in [
+        "$ otr -s alice init | otr -s bob respond | otr -s alice recv\n",
+        "$ echo 'hello, bob' | otr -s alice send | otr -s bob recv\n  hello, bob\n",
+        "  hello, alice\n",
+        "otr -s bob recv > copy\n  (copy is the same, byte for byte)\n",
+        "$ otr -s bob status\n",
+        "(exit code 7, closed)\n",
+        "All of it held",
+    ] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+    assert!(is_empty(&place));
+}
+
+/// Where the names of directories are not long.
+#[test]
+fn the_tour_fits_80_columns() {
+    let place = Place::new();
+    let (binary, directory) = (env!("CARGO_BIN_EXE_otr"), place.path("dir"));
+    let shown = text(&place.run(&["demo"], b""));
+    let shown = shown.replace(binary, "/usr/bin/otr");
+    let shown = shown.replace(directory.to_str().unwrap(), "/run/user/1000/otr");
+    for line in shown.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_typed() {
+    let place = Place::new();
+    let shown = text(&place.run(&["demo"], b""));
+    let shown = shown.replace(" |\n    ", " | ");
+    let typed: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
+    assert!(typed.len() > 5, "{shown}");
+    let mut script = format!("otr() {{ '{}' \"$@\"; }}\n", env!("CARGO_BIN_EXE_otr"));
+    script += &typed[1..].join("\n");
+    script += &format!("\ncmp '{}' copy && echo done", env!("CARGO_BIN_EXE_otr"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
+    let output = shell.output().unwrap();
+    let out = text(&output.stdout);
+    assert!(out.starts_with("hello, bob\nhello, alice\n") && out.ends_with("done\n"), "{output:?}");
+}
+
+#[test]
+fn a_signal_leaves_nothing_behind() {
+    let place = Place::new();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_otr"));
+    demo.arg("demo").env("OTR_DIR", place.path("dir")).stdout(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut first = String::new();
+    let mut shown = BufReader::new(demo.stdout.take().unwrap());
+    shown.read_line(&mut first).unwrap();
+    assert!(!is_empty(&place));
+    kill_process(Pid::from_child(&demo), Signal::TERM).unwrap();
+    assert_eq!(demo.wait().unwrap().signal(), Some(15));
+    assert!(is_empty(&place));
+}
+
+#[test]
+fn without_a_place_in_memory_it_says_so() {
+    let place = Place::new();
+    let output = place.otr(&["--dir", "/proc/otr", "demo"]).output().unwrap();
+    assert_eq!(code(&output), 11);
+    assert!(output.stdout.is_empty());
+}

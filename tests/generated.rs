@@ -1,0 +1,94 @@
+//! The files in `completions/` and `man/` are what the binary writes, and the pages are clean.
+
+mod place;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use place::{Place, text};
+
+const COMPLETIONS: [(&str, &str); 3] =
+    [("bash", "otr.bash"), ("zsh", "_otr"), ("fish", "otr.fish")];
+
+/// Set to bring the files up to date instead of comparing them.
+const UPDATE: &str = "OTR_UPDATE";
+
+fn home(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn files(directory: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
+    named.map(|(name, path)| (name, fs::read_to_string(path).unwrap())).collect()
+}
+
+fn assert_current(directory: &Path, written: &BTreeMap<String, String>) {
+    if std::env::var_os(UPDATE).is_some() {
+        for (name, text) in written {
+            fs::write(directory.join(name), text).unwrap();
+        }
+        for name in files(directory).into_keys().filter(|name| !written.contains_key(name)) {
+            fs::remove_file(directory.join(name)).unwrap();
+        }
+    }
+    let kept = files(directory);
+    let update = format!("bring it up to date: {UPDATE}=1 cargo test --test generated");
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&kept), names(written), "{}: {update}", directory.display());
+    for (name, text) in written {
+        assert!(kept[name] == *text, "{}/{name} is old; {update}", directory.display());
+    }
+}
+
+#[test]
+fn the_completions_are_current() {
+    let place = Place::new();
+    let written = COMPLETIONS
+        .map(|(shell, file)| (file.to_owned(), text(&place.run(&["completions", shell], b""))));
+    assert_current(&home("completions"), &written.into());
+}
+
+#[test]
+fn the_manual_is_current() {
+    let place = Place::new();
+    fs::create_dir(place.path("man")).unwrap();
+    // The environment shows up nowhere in it.
+    let mut man = place.otr(&["man", "man"]);
+    man.env("OTR_SESSION", "somebody").assert().success();
+    let written = files(&place.path("man"));
+    assert_eq!(text(&place.run(&["man"], b"")), written["otr.1"]);
+    assert_current(&home("man"), &written);
+}
+
+#[test]
+fn the_manual_is_clean() {
+    let pages: Vec<PathBuf> =
+        files(&home("man")).keys().map(|name| home("man").join(name)).collect();
+    assert!(pages.len() > 5);
+    let mut mandoc = Command::new("mandoc");
+    mandoc.args(["-T", "lint", "-W", "warning"]).args(pages);
+    let output = mandoc.output().expect("mandoc is missing: apt-get install mandoc");
+    assert_eq!(text(&output.stdout), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn every_page_says_what_scripts_and_people_look_for() {
+    for (name, page) in files(&home("man")) {
+        for heading in ["NAME", "SYNOPSIS", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "FILES"] {
+            let quoted = format!(".SH \"{heading}\"\n");
+            assert!(page.contains(&format!(".SH {heading}\n")) || page.contains(&quoted), "{name}");
+        }
+        assert!(page.contains("unsafe_state"), "{name}");
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_an_error() {
+    let output = Place::new().otr(&["man", "nowhere"]).output().unwrap();
+    assert_eq!(place::code(&output), 1);
+    assert!(text(&output.stderr).contains("name a directory that is there"));
+}

@@ -1,0 +1,215 @@
+//! What the postbox does with too much, too slow, and not at all what it should be.
+
+use crate::support::*;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// Room for everything a postbox has beside what its cap counts.
+const BESIDE_THE_CAP: usize = 32 << 20;
+
+/// Posts packets of 2^k bytes, each under an address of its own, until one is refused; how many
+/// went in.
+fn fill(postbox: &Postbox, k: u32, first: u32) -> u32 {
+    let mut stream = postbox.connect();
+    for n in first.. {
+        let answer = call(&mut stream, "/v1/post", Form::Raw, &raw(&Place::new(n).packet(k, 1)));
+        match answer.status {
+            201 => {}
+            507 => return n - first,
+            other => panic!("{other}"),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_full_postbox_refuses_and_keeps_what_it_has() {
+    let postbox = Postbox::start(&["--memory", "16M"]);
+    let held = fill(&postbox, 12, 0);
+    assert!((2500..3600).contains(&held), "{held} packets of 4 KiB in 16 MiB");
+    assert!(resident(postbox.child.id()) < (16 << 20) + BESIDE_THE_CAP);
+    for n in [0, held / 2, held - 1] {
+        let place = Place::new(n);
+        assert_eq!(postbox.call("/v1/collect", Form::Raw, &place.token).status, 200);
+    }
+    let place = Place::new(0);
+    postbox.call("/v1/discard", Form::Raw, &place.spent(&place.packet(12, 1), [1; 32]));
+    assert_eq!(fill(&postbox, 12, 1_000_000), 1, "what was discarded makes room");
+}
+
+#[test]
+fn memory_stays_under_the_cap_through_packets_of_all_sizes() {
+    let postbox = Postbox::start(&["--memory", "16M"]);
+    for (round, k) in [(1, 12), (2, 20), (3, 15), (4, 12), (5, 17)] {
+        let first = round * 1_000_000;
+        let held = fill(&postbox, k, first);
+        let now = resident(postbox.child.id());
+        assert!(now < (16 << 20) + BESIDE_THE_CAP, "{now} bytes with {held} of 2^{k}");
+        let spent: Vec<u8> = (first..first + held)
+            .map(Place::new)
+            .flat_map(|place| place.spent(&place.packet(k, 1), [1; 32]))
+            .collect();
+        for some in spent.chunks(96 * 4096) {
+            assert_eq!(postbox.call("/v1/discard", Form::Raw, some).status, 204);
+        }
+    }
+}
+
+#[test]
+fn an_endless_body_is_taken_until_it_is_full_and_then_refused() {
+    let postbox = Postbox::start(&["--memory", "16M"]);
+    let mut stream = postbox.connect();
+    stream.write_all(head("/v1/post", Form::Raw, 2 << 30).as_bytes()).unwrap();
+    let mut n = 0;
+    // It reads on behind its answer only so far; then the connection ends.
+    while n < 600 && stream.write_all(&raw(&Place::new(n).packet(20, 1))).is_ok() {
+        n += 1;
+    }
+    assert!(n < 600, "it took all of it");
+    assert!(resident(postbox.child.id()) < (16 << 20) + BESIDE_THE_CAP);
+    assert_eq!(postbox.call("/v1/collect", Form::Raw, &Place::new(0).token).status, 200);
+}
+
+#[test]
+fn whoever_writes_all_before_reading_still_finds_the_refusal() {
+    let postbox = Postbox::start(&["--memory", "16M"]);
+    let body: Vec<u8> = (0..30).flat_map(|n| raw(&Place::new(n).packet(20, 1))).collect();
+    let mut stream = postbox.connect();
+    stream.write_all(head("/v1/post", Form::Raw, body.len()).as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    let answer = read_answer(&mut stream).unwrap();
+    assert_eq!(answer.status, 507);
+    assert_eq!(answer.text(), "13\n");
+    // And the connection is still good.
+    assert_eq!(call(&mut stream, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
+}
+
+#[test]
+fn thousands_of_tokens_are_taken_and_more_are_refused() {
+    let postbox = Postbox::start(&[]);
+    let mut tokens: Vec<u8> = (0..8192).flat_map(|n| Place::new(n).token).collect();
+    postbox.post(&raw(&Place::new(8000).packet(12, 1)));
+    assert_eq!(postbox.call("/v1/collect?wait=5", Form::Raw, &tokens).body.len(), 4097);
+    tokens.extend_from_slice(&[0; 32]);
+    assert_eq!(postbox.call("/v1/collect", Form::Raw, &tokens).status, 413);
+    assert_eq!(postbox.call("/v1/collect", Form::Raw, &tokens.repeat(8)).status, 413);
+}
+
+#[test]
+fn what_is_not_a_call_is_refused_without_repeating_a_byte_of_it() {
+    let postbox = Postbox::start(&[]);
+    let secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U";
+    for (path, body, status) in [
+        ("/v1/collect", secret.repeat(2), 400),
+        ("/v1/discard", secret.to_owned(), 400),
+        ("/v1/gone", String::new(), 400),
+        ("/v1/revealed", format!("{secret}!"), 400),
+        ("/v1/post", format!("otr1p:{secret}"), 400),
+        (&format!("/v1/collect?token={secret}"), secret.to_owned(), 400),
+        (&format!("/{secret}"), secret.to_owned(), 404),
+    ] {
+        let answer = postbox.call(path, Form::Text, body.as_bytes());
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!format!("{answer:?}").contains(&secret[..8]), "{answer:?}");
+    }
+    let mut stream = postbox.connect();
+    let answer = get(&mut stream, "/v1/post", "*/*");
+    assert_eq!(answer.status, 405);
+    assert!(answer.head.contains("allow: post"), "{}", answer.head);
+    postbox.signal("TERM");
+    let (_, said) = postbox.end();
+    assert!(!said.contains(&secret[..8]) && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn garbage_instead_of_http_ends_the_connection_and_nothing_else() {
+    let postbox = Postbox::start(&[]);
+    for garbage in [&[0; 4096][..], &[0xFF; 100], b"GET\r\n\r\n", &[b'A'; 100_000]] {
+        let mut stream = postbox.connect();
+        let _ = stream.write_all(garbage);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"));
+    }
+    assert_eq!(postbox.call("/v1/collect", Form::Raw, &[1; 32]).status, 204);
+}
+
+#[test]
+fn a_connection_that_breaks_in_a_packet_leaves_nothing_of_it() {
+    let postbox = Postbox::start(&["--memory", "16M"]);
+    let body = raw(&Place::new(1).packet(20, 1));
+    // Far more than fits, if any of it stayed.
+    for _ in 0..60 {
+        let mut stream = postbox.connect();
+        stream.write_all(head("/v1/post", Form::Raw, body.len()).as_bytes()).unwrap();
+        stream.write_all(&body[..1_000_000]).unwrap();
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while postbox.post(&body).status != 201 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn slow_heads_are_cut_off_and_a_conversation_goes_on_beside_them() {
+    let postbox = Postbox::start(&[]);
+    let begun = Instant::now();
+    let mut slow: Vec<TcpStream> = (0..1000).map(|_| postbox.connect()).collect();
+    for stream in &mut slow {
+        stream.write_all(b"POST /v1/post HTTP/1.1\r\nx-slow: ").unwrap();
+    }
+    let mut stream = postbox.connect();
+    for n in 0..200 {
+        let (place, asked) = (Place::new(n), Instant::now());
+        call(&mut stream, "/v1/post", Form::Raw, &raw(&place.packet(12, 1)));
+        assert_eq!(call(&mut stream, "/v1/collect", Form::Raw, &place.token).status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(1));
+    }
+    for stream in &mut slow {
+        stream.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
+        let mut rest = Vec::new();
+        // Ended, in whatever way; not by our own impatience.
+        if let Err(why) = stream.read_to_end(&mut rest) {
+            assert_ne!(why.kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }
+    assert!((15..40).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn connections_above_the_memory_for_them_are_refused_and_the_others_served() {
+    let postbox = Postbox::start(&["--memory", "8M"]);
+    let mut first = postbox.connect();
+    assert_eq!(call(&mut first, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
+    let mut more: Vec<TcpStream> = (0..600).map(|_| postbox.connect()).collect();
+    let refused = more.last_mut().unwrap();
+    assert_eq!(read_answer(refused).map(|answer| answer.status), Some(503));
+    assert_eq!(call(&mut first, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
+    drop(more);
+    let deadline = Instant::now() + PATIENCE;
+    while get(&mut postbox.connect(), "/", "*/*").status != 200 {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[test]
+fn not_all_connections_may_wait() {
+    let postbox = Postbox::start(&["--memory", "8M"]);
+    let mut waiting: Vec<TcpStream> = (0..360u32)
+        .map(|n| {
+            let mut stream = postbox.connect();
+            stream.write_all(head("/v1/collect?wait=60", Form::Raw, 32).as_bytes()).unwrap();
+            stream.write_all(&Place::new(n).token).unwrap();
+            stream
+        })
+        .collect();
+    let answer = read_answer(waiting.last_mut().unwrap()).unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(answer.head.contains("retry-after: "));
+    // Those who wait are still woken, by who comes in.
+    let place = Place::new(0);
+    assert_eq!(postbox.post(&raw(&place.packet(12, 1))).status, 201);
+    assert_eq!(read_answer(&mut waiting[0]).unwrap().status, 200);
+}

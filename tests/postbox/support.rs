@@ -1,0 +1,204 @@
+//! A postbox for a test, and the few lines of HTTP that it takes to call one.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+/// No answer of a test takes longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A postbox that ends with the test.
+pub(crate) struct Postbox {
+    pub(crate) child: Child,
+    pub(crate) stderr: BufReader<ChildStderr>,
+    /// Lines of stderr up to the address.
+    pub(crate) said: Vec<String>,
+    /// What stands behind `OTR_POSTBOX=`.
+    pub(crate) url: String,
+}
+
+impl Postbox {
+    /// One on a port of the system's choice.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        Self::run(otr().args(["postbox", "--listen", "127.0.0.1:0"]).args(options))
+    }
+
+    /// One that this command starts.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(stderr.read_line(&mut line).unwrap(), 0, "it ended: {said:?}");
+            said.push(line.trim_end().to_owned());
+            if let Some(url) = line.trim_end().strip_prefix("OTR_POSTBOX=") {
+                return Self { child, stderr, url: url.to_owned(), said };
+            }
+        }
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.url.strip_prefix("http://").unwrap())
+    }
+
+    /// One call on a connection of its own.
+    pub(crate) fn call(&self, path: &str, form: Form, body: &[u8]) -> Answer {
+        call(&mut self.connect(), path, form, body)
+    }
+
+    pub(crate) fn post(&self, body: &[u8]) -> Answer {
+        self.call("/v1/post", Form::Text, body)
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// What it says at its end.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Postbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn otr() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_otr"))
+}
+
+pub(crate) fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Raw,
+    Text,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// Status and body, for most asserts.
+    pub(crate) fn both(&self) -> (u16, &str) {
+        (self.status, self.text())
+    }
+}
+
+/// The head of a request with a body of that length.
+pub(crate) fn head(path: &str, form: Form, length: usize) -> String {
+    let kind = if form == Form::Raw { "application/octet-stream" } else { "text/plain" };
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+    )
+}
+
+pub(crate) fn call(
+    stream: &mut (impl Read + Write),
+    path: &str,
+    form: Form,
+    body: &[u8],
+) -> Answer {
+    stream.write_all(head(path, form, body.len()).as_bytes()).unwrap();
+    // A refusal may come before the whole body has gone.
+    let _ = stream.write_all(body);
+    read_answer(stream).expect("an answer")
+}
+
+pub(crate) fn get(stream: &mut (impl Read + Write), path: &str, accept: &str) -> Answer {
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n").unwrap();
+    read_answer(stream).expect("an answer")
+}
+
+/// Reads an answer; `None` if the connection ends before one begins.
+pub(crate) fn read_answer(stream: &mut impl Read) -> Option<Answer> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            Ok(_) if head.is_empty() => return None,
+            other => panic!("{other:?} in {:?}", String::from_utf8_lossy(&head)),
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).unwrap();
+    Some(Answer { status, head, body })
+}
+
+/// A token, its address, and packets under it.
+pub(crate) struct Place {
+    pub(crate) token: [u8; 32],
+}
+
+impl Place {
+    pub(crate) fn new(seed: u32) -> Self {
+        Self { token: Sha256::digest(seed.to_be_bytes()).into() }
+    }
+
+    pub(crate) fn address(&self) -> [u8; 32] {
+        Sha256::new().chain_update(b"otr/1 address").chain_update(self.token).finalize().into()
+    }
+
+    /// A packet of 2^k bytes.
+    pub(crate) fn packet(&self, k: u32, fill: u8) -> Vec<u8> {
+        let mut packet = vec![fill; 1 << k];
+        packet[..32].copy_from_slice(&self.address());
+        packet
+    }
+
+    /// A record of `discard`.
+    pub(crate) fn spent(&self, packet: &[u8], key: [u8; 32]) -> Vec<u8> {
+        [&self.token[..], &Sha256::digest(packet), &key].concat()
+    }
+}
+
+pub(crate) fn line(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes) + "\n"
+}
+
+pub(crate) fn packet_line(packet: &[u8]) -> String {
+    format!("otr1p:{}", line(packet))
+}
+
+pub(crate) fn raw(packet: &[u8]) -> Vec<u8> {
+    let k = u8::try_from(packet.len().ilog2()).unwrap();
+    [&[0xE9 + k], packet].concat()
+}
+
+/// Resident memory of a process, bytes.
+pub(crate) fn resident(id: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
