@@ -1,5 +1,12 @@
 //! Bytes that nobody made, or that somebody changed: refused, without a panic, and nothing changes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail as the test does"
+)]
+
 mod common;
 
 use std::sync::LazyLock;
@@ -116,6 +123,10 @@ fn states() -> Vec<Vec<u8>> {
 
 /// What any command may do with a state that was read.
 fn use_state(stored: Stored) {
+    static PACKETS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+        let (_, awaited, skipped) = waiting();
+        [awaited, skipped]
+    });
     let bytes = stored.to_bytes();
     let again = Stored::from_bytes(&bytes).unwrap().to_bytes();
     assert_eq!(*again, *bytes, "what was read is written the same");
@@ -136,10 +147,6 @@ fn use_state(stored: Stored) {
         assert!(numbers.seal_frames(12, &nothing_frames(), &mut random).is_ok());
         session.give_back(numbers);
     }
-    static PACKETS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-        let (_, awaited, skipped) = waiting();
-        [awaited, skipped]
-    });
     for mut packet in PACKETS.clone() {
         if let Ok(Outcome::Accepted(accepted)) = session.open(&mut ahead, &mut packet, None) {
             let _ = session.accept(&mut ahead, &accepted, 0);

@@ -40,6 +40,8 @@ mod attacks;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
+mod forgetting;
+#[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
 mod testing;

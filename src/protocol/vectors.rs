@@ -15,16 +15,16 @@ use super::randomness::{Draw, NoRandomness, Randomness};
 use super::session::{Outcome, Refusal, Role, Session};
 use super::stored::{Stage, Stored};
 
-fn unhex(value: &Value) -> Vec<u8> {
+pub(super) fn unhex(value: &Value) -> Vec<u8> {
     let text = value.as_str().expect("a hex string");
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
-fn load(text: &str) -> Value {
+pub(super) fn load(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn number(value: &Value) -> u64 {
+pub(super) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
 
@@ -152,14 +152,14 @@ fn nameplate() {
     assert_eq!(nameplate.open(&bytes), Some(invite));
 }
 
-struct Ends {
-    both: [Session; 2],
+pub(super) struct Ends {
+    pub(super) both: [Session; 2],
     lookaheads: [Lookahead; 2],
     /// Decrypted copies by packet id.
     opened: BTreeMap<String, Vec<u8>>,
 }
 
-fn index(side: &Value) -> usize {
+pub(super) fn index(side: &Value) -> usize {
     match side.as_str() {
         Some("I") => 0,
         Some("R") => 1,
@@ -168,7 +168,7 @@ fn index(side: &Value) -> usize {
 }
 
 impl Ends {
-    fn new(vector: &Value) -> (Inviting, Self) {
+    pub(super) fn new(vector: &Value) -> (Inviting, Self) {
         let (inviting, inviter, responder) = handshake(&vector["handshake"]);
         let lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
         (inviting, Self { both: [inviter, responder], lookaheads, opened: BTreeMap::new() })
@@ -257,7 +257,7 @@ impl Ends {
         assert_eq!(skipped, expected);
     }
 
-    fn run(&mut self, vector: &Value, event: &Value) {
+    pub(super) fn run(&mut self, vector: &Value, event: &Value) {
         let packets = vector["packets"].as_array().unwrap();
         let packet = packets.iter().find(|packet| packet["id"] == event["packet"]).unwrap();
         match event["do"].as_str().unwrap() {

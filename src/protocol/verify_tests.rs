@@ -140,9 +140,9 @@ fn what_is_owed_goes_out_with_the_next_step() {
 }
 
 /// A packet of `from` with one VERIFY frame of the attacker's choice.
-fn frame_of(from: &mut Session, verify: Verify, random: &mut Counted) -> Vec<u8> {
+fn frame_of(from: &mut Session, verify: &Verify, random: &mut Counted) -> Vec<u8> {
     let mut bytes = Vec::new();
-    frame::put_verify(&mut bytes, &verify);
+    frame::put_verify(&mut bytes, verify);
     seal(from, &bytes, random)
 }
 
@@ -157,7 +157,7 @@ fn frames_of_no_run_that_goes_on_are_dropped() {
     for (by_inviter, attempt) in [(true, 0), (true, 1), (false, 0), (false, 2), (true, u32::MAX)] {
         for step in steps() {
             let verify = Verify { started_by_inviter: by_inviter, attempt, step };
-            let packet = frame_of(&mut inviter, verify, random);
+            let packet = frame_of(&mut inviter, &verify, random);
             assert_eq!(deliver(&mut responder, &packet).verify, [Event::Dropped]);
         }
     }
@@ -202,7 +202,7 @@ fn a_bad_share_in_step_1_is_answered_by_a_stop_and_counts_nothing() {
         let question = Zeroizing::new(String::new());
         let step = Step::Ask { share, question };
         let verify = Verify { started_by_inviter: true, attempt, step };
-        let packet = frame_of(&mut inviter, verify, random);
+        let packet = frame_of(&mut inviter, &verify, random);
         assert_eq!(deliver(&mut responder, &packet).verify, [Event::BadShare]);
         assert_eq!(responder.question(), None);
         assert_eq!(responder.verify_failures(), 0);
@@ -223,7 +223,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
         deliver(&mut responder, &packet);
         let step = Step::Answer { share, mac: [0; 32] };
         let verify = Verify { started_by_inviter: true, attempt: 1, step };
-        let packet = frame_of(&mut responder, verify, random);
+        let packet = frame_of(&mut responder, &verify, random);
         assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
         assert!(inviter.owes());
     }
@@ -251,7 +251,7 @@ fn reflection_is_refused() {
     // One's own share as the answer, with any MAC.
     let step = Step::Answer { share, mac: [0; 32] };
     let verify = Verify { started_by_inviter: true, attempt: 1, step };
-    let packet = frame_of(&mut responder, verify, random);
+    let packet = frame_of(&mut responder, &verify, random);
     assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
 
     // The answerer's MAC, sent back as the starter's.
@@ -264,7 +264,7 @@ fn reflection_is_refused() {
     deliver(&mut responder, &packet);
     let attempt = frames[1].attempt;
     let verify = Verify { started_by_inviter: false, attempt, step: Step::Confirm { mac } };
-    let packet = frame_of(&mut responder, verify, random);
+    let packet = frame_of(&mut responder, &verify, random);
     assert_eq!(deliver(&mut inviter, &packet).verify, different(2));
 }
 
@@ -277,12 +277,12 @@ fn a_relay_between_two_sessions_learns_that_they_differ() {
     let packet = inviter.start_verify(&prs("same"), "", random).unwrap();
     let ask = crate::protocol::testing::open(&to_inviter, &packet).frames.verify[0].clone();
     deliver(&mut to_inviter, &packet);
-    let packet = frame_of(&mut to_responder, ask, random);
+    let packet = frame_of(&mut to_responder, &ask, random);
     deliver(&mut responder, &packet);
     let packet = responder.answer_verify(&prs("same"), random).unwrap();
     let answer = crate::protocol::testing::open(&to_responder, &packet).frames.verify[0].clone();
     deliver(&mut to_responder, &packet);
-    let packet = frame_of(&mut to_inviter, answer, random);
+    let packet = frame_of(&mut to_inviter, &answer, random);
     assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
     assert!(!inviter.authentication().any());
 }

@@ -1,5 +1,7 @@
 //! What several tests need: named randomness from a seed, and a finished handshake.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::ops::{Deref, DerefMut};
 
 use otr::protocol::handshake::{Inviting, respond};

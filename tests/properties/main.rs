@@ -1,6 +1,13 @@
 //! What holds whatever happens on the way: random schedules of both sides' sending, loss, doubling,
 //! reordering, forgery, crashes and restarts.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers fail as the test does"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod pair;

@@ -166,12 +166,12 @@ impl Pair {
             Event::Nothing { side } => self.nothing(side.into()),
             Event::Deliver { side, which, how } => {
                 if let Some(packet) = self.take(side.into(), which) {
-                    self.deliver(side.into(), packet, how);
+                    self.deliver(side.into(), &packet, how);
                 }
             }
             Event::DeliverOldest { side } => {
                 if let Some(packet) = self.take(side.into(), 0) {
-                    self.deliver(side.into(), packet, Delivery::AtOnce);
+                    self.deliver(side.into(), &packet, Delivery::AtOnce);
                 }
             }
             Event::Lose { side, which } => {
@@ -252,8 +252,8 @@ impl Pair {
     }
 
     /// A packet that is real and comes for the first time: it is accepted or held.
-    fn deliver(&mut self, to: usize, packet: Packet, how: Delivery) {
-        assert!(!self.ends[to].accepted.contains_key(&address(&packet)), "delivered once");
+    fn deliver(&mut self, to: usize, packet: &Packet, how: Delivery) {
+        assert!(!self.ends[to].accepted.contains_key(&address(packet)), "delivered once");
         if how == Delivery::OpenTwice {
             let end = &mut self.ends[to];
             let before = end.session.state();
@@ -262,7 +262,7 @@ impl Pair {
             assert_eq!(end.session.state(), before, "opening changes nothing");
             self.restart(to);
         }
-        self.open(to, &packet, how == Delivery::SendBetween);
+        self.open(to, packet, how == Delivery::SendBetween);
         self.try_held(to);
         self.check(to);
     }
@@ -438,7 +438,7 @@ impl Pair {
         }
         for to in [0, 1] {
             while let Some(packet) = self.channels[to].pop() {
-                self.deliver(to, packet, Delivery::AtOnce);
+                self.deliver(to, &packet, Delivery::AtOnce);
             }
         }
         for side in [0, 1, 0, 1] {
@@ -452,7 +452,7 @@ impl Pair {
             let mut numbers = self.ends[side].session.reserve(1, &mut self.random).unwrap();
             let frames = close_frames(self.ends[side].session.sent());
             let packet = numbers.seal_frames(12, &frames, &mut self.random).unwrap();
-            self.deliver(1 - side, Rc::new(packet), Delivery::AtOnce);
+            self.deliver(1 - side, &Rc::new(packet), Delivery::AtOnce);
             assert!(self.ends[1 - side].session.peer_closed());
         }
         for side in [0, 1] {
