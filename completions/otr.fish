@@ -24,7 +24,7 @@ function __fish_otr_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c otr -n "__fish_otr_needs_command" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_needs_command" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_needs_command" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_needs_command" -l lock-wait -d 'How long to wait while another otr holds the session' -r
@@ -39,7 +39,11 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invi
 complete -c otr -n "__fish_otr_needs_command" -f -a "send" -d 'Send stdin as one message: write packets'
 complete -c otr -n "__fish_otr_needs_command" -f -a "recv" -d 'Take packets, or the reply, from stdin: write what they say'
 complete -c otr -n "__fish_otr_needs_command" -f -a "close" -d 'End a session: tell the other side, publish the MAC keys, wipe everything'
+complete -c otr -n "__fish_otr_needs_command" -f -a "postbox" -d 'Serve a blind postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the tokens under which the next packets can be collected from a postbox'
+complete -c otr -n "__fish_otr_needs_command" -f -a "export" -d 'Move a session away: write it as one line, and freeze it here'
+complete -c otr -n "__fish_otr_needs_command" -f -a "import" -d 'Take a session that was exported elsewhere from stdin'
+complete -c otr -n "__fish_otr_needs_command" -f -a "inspect" -d 'Show what a stranger sees of packets: size, address, randomness'
 complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessions: how far they are, what is missing, what endangers them'
 complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the completions for a shell'
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
@@ -111,6 +115,24 @@ complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say onl
 complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or what systemd hands over]' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l max-packet -d 'The largest packet that is taken' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM)' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l require-confinement -d 'Fails where the kernel has no Landlock or no seccomp'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l show-confinement -d 'Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Tokens for so many packets ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -123,6 +145,41 @@ complete -c otr -n "__fish_otr_using_subcommand expect" -s q -l quiet -d 'Say on
 complete -c otr -n "__fish_otr_using_subcommand expect" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand expect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
+complete -c otr -n "__fish_otr_using_subcommand export" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand export" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand export" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand export" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand export" -l forget -d 'Wipe the session here, after the import was seen to work'
+complete -c otr -n "__fish_otr_using_subcommand export" -l undo -d 'Use the session here again; the exported copy must never be used then'
+complete -c otr -n "__fish_otr_using_subcommand export" -l ask-passphrase -d 'Ask for the passphrase on the terminal'
+complete -c otr -n "__fish_otr_using_subcommand export" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand export" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand export" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand export" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
+complete -c otr -n "__fish_otr_using_subcommand import" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand import" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand import" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand import" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand import" -l ask-passphrase -d 'Ask for the passphrase on the terminal'
+complete -c otr -n "__fish_otr_using_subcommand import" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r

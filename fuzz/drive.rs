@@ -82,10 +82,10 @@ fn open(stored: &mut Stored, ahead: &mut Lookahead, packet: &[u8]) {
     let before = stored.to_bytes();
     let Stage::Session(session) = &mut stored.stage else { return };
     let mut opened = packet.to_vec();
-    match session.open(ahead, &mut opened) {
+    match session.open(ahead, &mut opened, None) {
         Ok(Outcome::Accepted(accepted)) => {
             session.accept(ahead, &accepted, 0).unwrap();
-            assert!(session.open(ahead, &mut packet.to_vec()).is_err(), "accepted once");
+            assert!(session.open(ahead, &mut packet.to_vec(), None).is_err(), "accepted once");
             for message in session.hopeless(&[]) {
                 session.give_up(message);
             }
@@ -137,5 +137,5 @@ pub(crate) fn stored(data: &[u8]) {
     if let Ok(numbers) = session.reserve(2, &mut Counting(5)) {
         session.give_back(numbers);
     }
-    let _ = session.open(&mut Lookahead::new(64), &mut [7; 4096]);
+    let _ = session.open(&mut Lookahead::new(64), &mut [7; 4096], None);
 }

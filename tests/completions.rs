@@ -1,5 +1,7 @@
 //! The completions, loaded by a real bash, zsh and fish.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use assert_cmd::Command;
 use place::{Place, text};
 
 /// A shell answers in a tenth of a second; one that hangs is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn home(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)

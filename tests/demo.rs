@@ -1,5 +1,7 @@
 //! `otr demo`: the tour is whole, readable, and leaves nothing behind.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use std::fs;
@@ -55,9 +57,10 @@ fn what_is_shown_can_be_typed() {
     let shown = shown.replace(" |\n    ", " | ");
     let typed: Vec<_> = shown.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
     assert!(typed.len() > 5, "{shown}");
-    let mut script = format!("otr() {{ '{}' \"$@\"; }}\n", env!("CARGO_BIN_EXE_otr"));
-    script += &typed[1..].join("\n");
-    script += &format!("\ncmp '{}' copy && echo done", env!("CARGO_BIN_EXE_otr"));
+    let binary = env!("CARGO_BIN_EXE_otr");
+    let typed = typed[1..].join("\n");
+    let script =
+        format!("otr() {{ '{binary}' \"$@\"; }}\n{typed}\ncmp '{binary}' copy && echo done");
     let mut shell = Command::new("sh");
     shell.args(["-c", &script]).current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
     let output = shell.output().unwrap();

@@ -1,5 +1,7 @@
 //! The files in `completions/` and `man/` are what the binary writes, and the pages are clean.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
 mod place;
 
 use std::collections::BTreeMap;

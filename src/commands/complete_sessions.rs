@@ -22,8 +22,11 @@ pub(crate) fn run(context: &Context, args: &Args) {
     let named = typed.or_else(|| context.options.named.clone());
     let options = Options { named, allow_disk: true };
     let directories = Search::new(&options).all().unwrap_or_default();
-    let names = directories.iter().filter_map(|directory| directory.sessions().ok()).flatten();
-    let lines: String = names.map(|name| format!("{name}\n")).collect();
+    let mut lines = String::new();
+    for session in directories.iter().filter_map(|directory| directory.sessions().ok()).flatten() {
+        lines += session.as_str();
+        lines.push('\n');
+    }
     if let Ok(mut out) = stdio::output() {
         let _ = out.write_all(lines.as_bytes());
     }

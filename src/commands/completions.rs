@@ -95,12 +95,12 @@ _otr_sessions() {
 /// knows those of options alone.
 fn fish(script: &str) -> String {
     let mut script = alter_lines(script, |line| {
-        let names = if line.contains(" -s s -l session ") {
-            r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
-        } else {
-            ""
-        };
-        format!("{line}{names}")
+        if !line.contains(" -s s -l session ") {
+            return line.to_owned();
+        }
+        // The condition does not hold after `otr -s `, for argparse misses the value there.
+        let line = line.replace(r#" -n "__fish_otr_needs_command""#, "");
+        line + r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
     });
     let command = visible();
     for command in command.get_subcommands() {

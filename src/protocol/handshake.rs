@@ -264,7 +264,7 @@ impl Inviting {
     /// commits the reply to its keys, which the AEAD alone would not.
     fn check(&self, invite: &Invite, fields: ReplyFields, now: u64) -> Option<Session> {
         // An invite that asks for a secret is never answered without one.
-        if invite.cpace_share.is_some() {
+        if invite.cpace_share.is_some() != self.guess.is_some() {
             return None;
         }
         if !fields.zeros || !primitives::kem_public_is_valid(&fields.key.kem()) {

@@ -61,6 +61,12 @@ impl Lookahead {
         self.known.get(&wanted).copied().filter(|at| ratchet.expects(*at))
     }
 
+    /// How many addresses are in memory.
+    #[cfg(test)]
+    pub(crate) fn known_addresses(&self) -> usize {
+        self.known.len()
+    }
+
     /// Forgets the address of a packet that was accepted.
     pub(crate) fn accepted(&mut self, address: &[u8; 32]) {
         self.known.remove(&prefix(address));

@@ -44,6 +44,8 @@ mod forgetting;
 #[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
+mod regressions;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod vectors;

@@ -2,7 +2,7 @@
 //! only file that names their crates.
 //!
 //! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
-//! ([`super::secret::bleach`]).
+//! (`secret::bleach`).
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -233,13 +233,32 @@ pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
 /// Decapsulates `ciphertext` (FIPS 203, algorithm 18). A ciphertext that was not made for this key
 /// gives a secret that nobody else has (implicit rejection).
 ///
-/// The crate wipes nothing: callers overwrite the stack afterwards ([`super::secret::bleach_deep`]).
+/// The crate wipes nothing: callers overwrite the stack afterwards (`secret::bleach_deep`).
 #[inline(never)]
 pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
-    let pair = mlkem768::generate_key_pair(*seed.bytes());
-    let mut shared =
-        mlkem768::decapsulate(pair.private_key(), &MlKem768Ciphertext::from(ciphertext));
+    let mut shared = decapsulate_from_seed(*seed.bytes(), &MlKem768Ciphertext::from(ciphertext));
     let secret = Secret::copy_of(&shared);
     shared.zeroize();
     secret
+}
+
+/// The unpacked key keeps the matrix that key generation has just expanded, and decapsulation
+/// expands it no second time: a quarter less. The crate offers it for each backend only.
+#[cfg(target_arch = "x86_64")]
+fn decapsulate_from_seed(seed: [u8; KEM_SEED], ciphertext: &MlKem768Ciphertext) -> [u8; 32] {
+    use mlkem768::avx2::unpacked;
+
+    if !std::arch::is_x86_feature_detected!("avx2") {
+        let pair = mlkem768::generate_key_pair(seed);
+        return mlkem768::decapsulate(pair.private_key(), ciphertext);
+    }
+    let mut pair = unpacked::init_key_pair();
+    unpacked::generate_key_pair_mut(seed, &mut pair);
+    unpacked::decapsulate(&pair, ciphertext)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn decapsulate_from_seed(seed: [u8; KEM_SEED], ciphertext: &MlKem768Ciphertext) -> [u8; 32] {
+    let pair = mlkem768::generate_key_pair(seed);
+    mlkem768::decapsulate(pair.private_key(), ciphertext)
 }

@@ -39,7 +39,13 @@ pub(crate) struct Reveals {
 }
 
 impl Reveals {
-    pub(crate) fn push(&mut self, reveal: Reveal) {
+    /// Puts a key in line. Where packets lie in a postbox (`collects`), one whose packet does not
+    /// has no way out.
+    pub(crate) fn push(&mut self, reveal: Reveal, collects: bool) {
+        if collects && reveal.collected.is_none() {
+            self.fell_out += 1;
+            return;
+        }
         if self.waiting.len() == REVEALS_MAX {
             self.waiting.pop_front();
             self.fell_out += 1;

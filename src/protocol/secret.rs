@@ -1,7 +1,7 @@
 //! Bytes that must not outlive their use: on the heap, so that moving them leaves no copy on the
 //! stack; wiped when dropped; without `Debug`, `Display` or `Clone`.
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, zeroize_stack};
 
 /// `N` secret bytes.
 pub struct Secret<const N: usize>(Box<[u8; N]>);
@@ -96,18 +96,16 @@ keys! {
 const BLEACHED: usize = 16 * 1024;
 
 /// Overwrites the stack below its caller, where the primitives may have left copies of keys.
+///
+/// Not `[u8; N]::zeroize`, which writes byte by byte: 1 µs per packet instead of 17.
 #[inline(never)]
 pub(crate) fn bleach() {
-    let mut stack = [0u8; BLEACHED];
-    stack.zeroize();
-    core::hint::black_box(&mut stack);
+    zeroize_stack::<BLEACHED>();
 }
 
-/// As [`bleach`], for ML-KEM, whose matrices and vectors live on the stack.
-#[expect(clippy::large_stack_arrays, reason = "the stack is what is to be overwritten")]
+/// As [`bleach`], for ML-KEM, whose matrices and vectors live on the stack: the deepest of its calls
+/// uses 33 KB, measured on painted stack.
 #[inline(never)]
 pub(crate) fn bleach_deep() {
-    let mut stack = [0u8; 8 * BLEACHED];
-    stack.zeroize();
-    core::hint::black_box(&mut stack);
+    zeroize_stack::<{ 4 * BLEACHED }>();
 }

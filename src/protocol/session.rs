@@ -315,13 +315,11 @@ impl Session {
         for frame in &accepted.frames.verify {
             self.receive_verify(frame, &accepted.transcript, &mut effects.verify);
         }
-        self.reveals.push(Reveal {
-            published: accepted.reveal,
-            collected: accepted.collected.as_ref().map(|collected| Collected {
-                token: collected.token.duplicate(),
-                packet_hash: collected.packet_hash,
-            }),
+        let collected = accepted.collected.as_ref().map(|collected| Collected {
+            token: collected.token.duplicate(),
+            packet_hash: collected.packet_hash,
         });
+        self.reveals.push(Reveal { published: accepted.reveal, collected }, self.collects);
         Ok(effects)
     }
 

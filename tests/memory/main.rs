@@ -106,7 +106,7 @@ impl End {
     fn open(&mut self, packet: &[u8]) -> Option<Outcome> {
         let mut copy = packet.to_vec();
         let Stage::Session(session) = &self.stored.stage else { panic!("a session") };
-        let outcome = session.open(&mut self.lookahead, &mut copy).ok();
+        let outcome = session.open(&mut self.lookahead, &mut copy, None).ok();
         copy.zeroize();
         outcome
     }

@@ -45,6 +45,9 @@ impl Randomness for Noted {
             Draw::Filler => "filler",
             Draw::ReplySalt => "reply_salt",
             Draw::PacketFresh => "fresh",
+            Draw::CpaceScalar => "cpace_scalar",
+            Draw::Code => "code",
+            Draw::NameplateSalt => "salt",
         };
         assert!(self.given.insert(name.to_owned(), hex(out).into()).is_none(), "each once");
         Ok(())
@@ -119,7 +122,8 @@ fn make() -> Made {
             let randomness = random.taken();
 
             let mut opened = bytes.clone();
-            let Outcome::Accepted(accepted) = responder.open(&mut ahead, &mut opened).unwrap()
+            let Outcome::Accepted(accepted) =
+                responder.open(&mut ahead, &mut opened, None).unwrap()
             else {
                 panic!("parts come in order")
             };

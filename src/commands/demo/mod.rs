@@ -50,7 +50,7 @@ impl Screen {
     /// What a command wrote, set off from the lines that were typed.
     fn indent(&mut self, text: &[u8]) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(text);
-        self.print(&text.lines().map(|line| format!("  {line}\n")).collect::<String>())
+        text.lines().try_for_each(|line| self.print(&format!("  {line}\n")))
     }
 }
 
