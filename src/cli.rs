@@ -104,8 +104,8 @@ pub(crate) struct Common {
     /// Keep no file: read the state from descriptor IN, write each new one to OUT
     ///
     /// The state is a line `otr1s:…`; the last whole line written to OUT counts. It holds every
-    /// secret of the session.
-    #[arg(long, global = true, value_name = "IN,OUT", conflicts_with = "dir")]
+    /// secret of the session. No directory is looked at.
+    #[arg(long, global = true, value_name = "IN,OUT")]
     pub(crate) state_fd: Option<Numbers>,
 
     /// Let sessions lie on a disk, where wiping does not wipe; warned of each time

@@ -51,9 +51,10 @@ impl Source {
     /// stdin; a person at a terminal is told what to do.
     pub(crate) fn stdin() -> Result<Self, Failure> {
         let input: Box<dyn Read + Send> = if io::stdin().is_terminal() {
+            let pasted = Pasted::new(stdio::input()?).map_err(|error| Failure::input(&error))?;
+            // Said once it is so: what is pasted before is cut at 4,096 characters.
             speak::warn(PASTE_HINT);
-            let pasted = Pasted::new(stdio::input()?);
-            Box::new(pasted.map_err(|error| Failure::input(&error))?)
+            Box::new(pasted)
         } else {
             Box::new(stdio::input()?)
         };

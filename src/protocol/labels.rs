@@ -51,3 +51,5 @@ pub const NAMEPLATE_KEY: &[u8] = b"otr/1 nameplate key";
 pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";
+/// Hashes what tells a session from any other; stays on this machine.
+pub const IDENTITY: &[u8] = b"otr/1 identity";

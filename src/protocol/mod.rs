@@ -31,6 +31,7 @@ pub mod secret;
 pub mod session;
 pub mod skipped;
 pub mod stored;
+mod stored_verify;
 pub mod verify;
 pub mod wire;
 pub mod words;

@@ -10,6 +10,7 @@ use super::authentication::Authentication;
 use super::chain::{Chain, LAST_NUMBER};
 use super::frame::{self, DATA_HEAD, FRAME_HEAD, FrameError, Frames, OPENING_FRAME, Step};
 use super::invite;
+use super::labels;
 use super::lookahead::Lookahead;
 use super::message::{Inbox, Verdict};
 use super::packet::{self, ADDRESS, BODY_START, Header, K_MAX, K_MIN};
@@ -57,6 +58,17 @@ pub enum OutboxKind {
     Nothing,
     /// The packets of a short message.
     Message,
+}
+
+/// Which end of which conversation a state is, however far it went on. Not secret.
+#[derive(Clone, Copy)]
+pub struct Identity([u8; 32]);
+
+impl Identity {
+    /// Whether both are of one end of one conversation.
+    pub fn is(&self, other: &Self) -> bool {
+        primitives::equal(&self.0, &other.0)
+    }
 }
 
 /// One end of a conversation.
@@ -580,9 +592,10 @@ pub fn nothing_frames() -> Vec<u8> {
 
 /// What a person or a script may ask about a session. Nothing here is secret, but it is private.
 impl Session {
-    /// Whether both are states of one conversation, however far apart.
-    pub fn is_same_conversation(&self, other: &Self) -> bool {
-        self.role == other.role && primitives::equal(self.words.bytes(), other.words.bytes())
+    /// What tells its states from those of any other session, of the same name for one.
+    pub fn identity(&self) -> Identity {
+        let role = [u8::from(self.role == Role::Inviter)];
+        Identity(primitives::sha256(&[labels::IDENTITY, &role, self.words.bytes()]))
     }
 
     /// Which side this is.

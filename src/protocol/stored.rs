@@ -10,13 +10,12 @@ use zeroize::Zeroizing;
 
 use super::authentication::Authentication;
 use super::chain::{Chain, NumberKeys};
-use super::frame::QUESTION_MAX;
 use super::handshake::{Guess, Inviting};
 use super::invite::{INVITE_MAX, POSTBOX_MAX};
 use super::labels;
 use super::message::{Inbox, RUNS_MAX, Unfinished};
 use super::packet::{HEADER, Header, K_MAX, size};
-use super::pake::{SHARE, Scalar};
+use super::pake::Scalar;
 use super::primitives;
 use super::ratchet::{Ratchet, Receiving, Sending};
 use super::reply::REPLY;
@@ -27,7 +26,7 @@ use super::secret::{
 };
 use super::session::{Opening, Outbox, OutboxKind, Role, Session};
 use super::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
-use super::verify::{Answered, Asked, OWED_MAX, Run, Started, Verification};
+use super::verify::Verification;
 use super::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
@@ -129,13 +128,13 @@ impl Stored {
 }
 
 /// Writes a length and the bytes.
-fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
+pub(super) fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
     out.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
     out.put(bytes);
 }
 
 /// Reads what [`put_run`] wrote, at most `most` bytes.
-fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
+pub(super) fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
     let length = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
     if length > most { Err(Malformed) } else { reader.take(length) }
 }
@@ -146,7 +145,11 @@ fn put_count(out: &mut dyn Sink, count: usize) {
 }
 
 /// Writes whether there is one, and it.
-fn put_option<T>(out: &mut dyn Sink, option: Option<&T>, put: impl FnOnce(&T, &mut dyn Sink)) {
+pub(super) fn put_option<T>(
+    out: &mut dyn Sink,
+    option: Option<&T>,
+    put: impl FnOnce(&T, &mut dyn Sink),
+) {
     out.flag(option.is_some());
     if let Some(value) = option {
         put(value, out);
@@ -154,14 +157,14 @@ fn put_option<T>(out: &mut dyn Sink, option: Option<&T>, put: impl FnOnce(&T, &m
 }
 
 /// Reads what [`put_option`] wrote.
-fn take_option<T>(
+pub(super) fn take_option<T>(
     reader: &mut Reader<'_>,
     take: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Malformed> {
     reader.flag()?.then(|| take(reader)).transpose()
 }
 
-fn take_secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, Malformed> {
+pub(super) fn take_secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, Malformed> {
     Ok(Secret::copy_of(reader.array()?))
 }
 
@@ -476,76 +479,6 @@ fn put_position(at: Position, out: &mut dyn Sink) {
 
 fn take_position(reader: &mut Reader<'_>) -> Result<Position, Malformed> {
     Ok(Position { chain: reader.u32()?, number: reader.u32()? })
-}
-
-impl Verification {
-    fn write(&self, out: &mut dyn Sink) {
-        out.u32(self.own_attempt);
-        out.u32(self.peer_attempt);
-        out.u8(self.failures);
-        out.flag(self.succeeded);
-        out.flag(self.over);
-        for owed in [&self.owed_by_starter, &self.owed_by_answerer] {
-            put_option(out, owed.as_ref(), |frame, out| put_run(out, frame));
-        }
-        match &self.run {
-            Run::None => out.u8(0),
-            Run::Started(run) => {
-                out.u8(1);
-                out.put(&run.sid);
-                out.put(&run.share);
-                out.put(run.scalar.0.bytes());
-                put_run(out, run.question.as_bytes());
-            }
-            Run::Asked(run) => {
-                out.u8(2);
-                out.put(&run.sid);
-                out.put(&run.share);
-                put_run(out, run.question.as_bytes());
-            }
-            Run::Answered(run) => {
-                out.u8(3);
-                out.put(run.expected.bytes());
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            own_attempt: reader.u32()?,
-            peer_attempt: reader.u32()?,
-            failures: reader.u8()?,
-            succeeded: reader.flag()?,
-            over: reader.flag()?,
-            owed_by_starter: take_option(reader, take_owed)?,
-            owed_by_answerer: take_option(reader, take_owed)?,
-            run: match reader.u8()? {
-                0 => Run::None,
-                1 => Run::Started(Started {
-                    sid: *reader.array()?,
-                    share: *reader.array::<SHARE>()?,
-                    scalar: Scalar(take_secret(reader)?),
-                    question: take_question(reader)?,
-                }),
-                2 => Run::Asked(Asked {
-                    sid: *reader.array()?,
-                    share: *reader.array::<SHARE>()?,
-                    question: take_question(reader)?,
-                }),
-                3 => Run::Answered(Answered { expected: take_secret(reader)? }),
-                _ => return Err(Malformed),
-            },
-        })
-    }
-}
-
-fn take_owed(reader: &mut Reader<'_>) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-    Ok(Zeroizing::new(take_run(reader, OWED_MAX)?.to_vec()))
-}
-
-fn take_question(reader: &mut Reader<'_>) -> Result<Zeroizing<String>, Malformed> {
-    let question = core::str::from_utf8(take_run(reader, QUESTION_MAX)?).map_err(|_| Malformed)?;
-    Ok(Zeroizing::new(question.to_owned()))
 }
 
 impl Reveals {

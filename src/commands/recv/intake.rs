@@ -94,16 +94,19 @@ impl<'a> Intake<'a> {
 
     /// Takes the reply to the invite, and stores the session that it opens.
     pub(super) fn reply(&mut self, reply: &[u8], outcome: &mut Outcome) -> Result<(), Failure> {
-        if let Stage::Session(session) = &self.stage {
-            outcome.refuse(if session.role() == Role::Responder {
-                "a reply: it is for the side that made the invite"
-            } else {
-                "a reply: the invite was answered already"
-            });
-            return Ok(());
-        }
+        let invite = match &self.stage {
+            Stage::Inviting(inviting) => inviting.invite(),
+            Stage::Session(session) => {
+                outcome.refuse(if session.role() == Role::Responder {
+                    "a reply: it is for the side that made the invite"
+                } else {
+                    "a reply: the invite was answered already"
+                });
+                return Ok(());
+            }
+        };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-        match accept_reply(&mut held, reply)? {
+        match accept_reply(&mut held, invite, reply)? {
             Ok(session) => {
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
@@ -336,7 +339,7 @@ impl<'a> Intake<'a> {
         let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
             return Err(changed_meanwhile());
         };
-        if !session.is_same_conversation(ours) {
+        if !session.identity().is(&ours.identity()) {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
@@ -356,10 +359,17 @@ impl<'a> Intake<'a> {
 }
 
 /// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
-fn accept_reply(held: &mut Held<'_>, reply: &[u8]) -> Result<Result<Session, ReplyError>, Failure> {
-    let Stage::Inviting(inviting) = &mut held.stage else {
-        let hint = "look at it with 'otr status'";
-        return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
+fn accept_reply(
+    held: &mut Held<'_>,
+    invite: &[u8],
+    reply: &[u8],
+) -> Result<Result<Session, ReplyError>, Failure> {
+    let inviting = match &mut held.stage {
+        Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
+        _ => {
+            let hint = "look at it with 'otr status'";
+            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
+        }
     };
     let opened = match inviting.open(reply) {
         Ok(opened) => opened,

@@ -71,11 +71,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let mut intake = Intake::open(context, args)?;
     let mut outcome = Outcome::default();
     loop {
+        // First of all: a reply is stored as soon as it is taken.
+        strict(args, &source)?;
         let mut taken = 0;
         for item in items {
             taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
         }
-        strict(args, &source)?;
         items = match source.items_at_hand()? {
             Some(more) if taken < BATCH => more,
             more => {
