@@ -38,12 +38,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let mut store = context.prepare()?;
     let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
-    let inviting = Inviting::new("", expires, now(), &mut System).map_err(|error| match error {
-        InvitingError::PostboxTooLong => {
-            Failure::new(Code::Usage, "the postbox's address is too long", "")
-        }
-        InvitingError::NoRandomness => Failure::no_randomness(),
-    })?;
+    let inviting =
+        Inviting::new("", expires, None, now(), &mut System).map_err(|error| match error {
+            InvitingError::PostboxTooLong => {
+                Failure::new(Code::Usage, "the postbox's address is too long", "")
+            }
+            InvitingError::NoRandomness => Failure::no_randomness(),
+        })?;
     let invite = inviting.invite().to_vec();
     create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
     warn_of_logout(&store);

@@ -241,6 +241,9 @@ impl Sender<'_> {
             let hint = "end it here too with 'otr close'";
             return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
         }
+        if !session.may_send_text() {
+            return Err(unconfirmed());
+        }
         Ok(session)
     }
 
@@ -319,8 +322,18 @@ pub(super) fn no_number(error: StepError) -> Failure {
 pub(super) fn not_sealed(error: SealError) -> Failure {
     match error {
         SealError::NoRandomness => Failure::no_randomness(),
+        SealError::Unconfirmed => unconfirmed(),
         SealError::UsedUp | SealError::Size => {
             Failure::new(Code::Failed, "the packet could not be sealed", "this is a fault of otr")
         }
     }
+}
+
+/// With a secret, text of the answering side waits for the inviting side's first packet.
+fn unconfirmed() -> Failure {
+    Failure::new(
+        Code::NotReady,
+        "the other side has not shown yet that it knows the secret",
+        "take a packet of it with 'otr recv' first",
+    )
 }

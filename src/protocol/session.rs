@@ -6,8 +6,9 @@
 //! true. Sending is in two halves, because the state that spends a key must be stored before the
 //! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
 
+use super::authentication::Authentication;
 use super::chain::{Chain, LAST_NUMBER};
-use super::frame::{self, DATA_HEAD, FRAME_HEAD, FrameError, Frames, OPENING_FRAME};
+use super::frame::{self, DATA_HEAD, FRAME_HEAD, FrameError, Frames, OPENING_FRAME, Step};
 use super::invite;
 use super::labels;
 use super::lookahead::Lookahead;
@@ -19,6 +20,7 @@ use super::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepE
 use super::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
 use super::secret::{Secret, WordsKey, bleach};
 use super::skipped::Position;
+use super::verify::{Event, Verification};
 
 /// Which side of the handshake this end was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,9 @@ pub struct Session {
     pub(crate) collects: bool,
     /// Numbers that were lost since the session began.
     pub(crate) lost: u64,
+    /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
+    pub(crate) authentication: Authentication,
+    pub(crate) verify: Verification,
 }
 
 /// Why a packet is refused. Nothing has changed; what its buffer holds is of no use.
@@ -131,6 +136,7 @@ pub struct Accepted {
     /// Whether its text belongs to a message that was given up, and is dropped.
     pub dropped: bool,
     advance: Advance,
+    /// `th` of the packet's chain.
     transcript: [u8; 32],
     reveal: [u8; PUBLISHED_KEY],
     collected: Option<Collected>,
@@ -159,6 +165,8 @@ pub struct Effects {
     pub lost: Lost,
     /// Messages that were given up.
     pub cut: Vec<u64>,
+    /// What became of the check of a secret; each is to be shown to the person.
+    pub verify: Vec<Event>,
 }
 
 /// The plain body of an opened packet.
@@ -172,6 +180,7 @@ impl Session {
         ratchet: Ratchet,
         words: WordsKey,
         opening: Opening,
+        secret: bool,
         postbox: &str,
         created: u64,
     ) -> Self {
@@ -190,6 +199,8 @@ impl Session {
             confirmed: role == Role::Inviter,
             collects: !postbox.is_empty(),
             lost: 0,
+            authentication: Authentication { secret, ..Authentication::default() },
+            verify: Verification::default(),
         }
     }
 
@@ -254,8 +265,8 @@ impl Session {
         let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
         self.judge_opening(at, &frames)?;
         let peer_is_inviter = self.role == Role::Responder;
-        let mut verify = frames.verify.iter();
-        if verify.any(|run| run.step == 1 && run.started_by_inviter != peer_is_inviter) {
+        let mut asks = frames.verify.iter().filter(|frame| matches!(frame.step, Step::Ask { .. }));
+        if asks.any(|frame| frame.started_by_inviter != peer_is_inviter) {
             return Err(Refusal::Verify);
         }
         let verdict = match &frames.data {
@@ -297,7 +308,7 @@ impl Session {
     ) -> Result<Effects, RatchetError> {
         let dropped = self.judge_again(accepted)?;
         let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
-        let mut effects = Effects { lost, cut: Vec::new() };
+        let mut effects = Effects { lost, ..Effects::default() };
         self.lost += effects.lost.fell_out + effects.lost.given_up;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
@@ -312,6 +323,9 @@ impl Session {
         }
         if let Some(count) = accepted.frames.close {
             self.inbox.announced = Some(count);
+        }
+        for frame in &accepted.frames.verify {
+            self.receive_verify(frame, &accepted.transcript, &mut effects.verify);
         }
         let collected = accepted.collected.as_ref().map(|collected| Collected {
             token: collected.token.duplicate(),
@@ -370,6 +384,7 @@ impl Session {
         count: u32,
         randomness: &mut dyn Randomness,
     ) -> Result<Reservation, StepError> {
+        let text = self.may_send_text();
         self.ratchet.step_if_due(randomness)?;
         // R has a chain from the handshake on, and I's first step is due from then on.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
@@ -390,7 +405,7 @@ impl Session {
         bleach();
         let header = sending.header.duplicate();
         let transcript = sending.transcript;
-        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening })
+        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
     }
 
     /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
@@ -422,6 +437,8 @@ pub struct Reservation {
     end: u32,
     header: Header,
     opening: Option<Secret<32>>,
+    /// Whether text may go out already.
+    text: bool,
 }
 
 /// Why a reserved number could not be sealed.
@@ -433,6 +450,8 @@ pub enum SealError {
     Size,
     /// No randomness; the number is spent.
     NoRandomness,
+    /// Text, before the peer has shown that it knows the secret.
+    Unconfirmed,
 }
 
 impl From<NoRandomness> for SealError {
@@ -502,6 +521,9 @@ impl Reservation {
         part: Part,
         randomness: &mut dyn Randomness,
     ) -> Result<(), SealError> {
+        if !self.text {
+            return Err(SealError::Unconfirmed);
+        }
         let mut head = Vec::with_capacity(DATA_HEAD);
         if part.length > self.room(K_MAX) {
             return Err(SealError::Size);
