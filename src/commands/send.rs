@@ -96,7 +96,7 @@ impl Sender<'_> {
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
-        let mut head = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        let mut head = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| Failure::input(&error))?;
@@ -111,7 +111,7 @@ impl Sender<'_> {
     /// Each line a message, its newline included, so that what comes out is what went in.
     fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
         let input = Arc::new(Mutex::new(BufReader::new(input)));
-        let mut line = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         // Opened once: descriptors give their state to the first who reads it.
         let mut store = None;
         loop {

@@ -28,6 +28,7 @@ pub mod reply;
 pub mod reveal;
 pub mod root;
 pub mod secret;
+pub mod sending;
 pub mod session;
 pub mod skipped;
 pub mod stored;

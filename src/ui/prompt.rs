@@ -28,16 +28,6 @@ pub(crate) fn secret(
     answer
 }
 
-/// Asks a question that is answered with yes or no; anything but `y` and `yes` is no.
-pub(crate) fn yes(question: &str, otherwise: &'static str) -> Result<bool, Failure> {
-    let answer = ask(&mut open(otherwise)?, &format!("{question} [y/N] "))?;
-    Ok(is_yes(&answer))
-}
-
-fn is_yes(answer: &str) -> bool {
-    ["y", "yes"].iter().any(|yes| answer.trim().eq_ignore_ascii_case(yes))
-}
-
 fn open(otherwise: &'static str) -> Result<File, Failure> {
     File::options()
         .read(true)
@@ -100,14 +90,5 @@ mod tests {
         assert_eq!(answered(b"").unwrap(), None);
         assert!(answered(b"\xff\n").is_err());
         assert!(answered(&[b'x'; MAX_ANSWER + 1]).is_err());
-    }
-
-    #[test]
-    fn only_yes_is_yes() {
-        for (text, meant) in
-            [("y", true), ("YES ", true), ("", false), ("no", false), ("yep", false)]
-        {
-            assert_eq!(is_yes(text), meant, "{text}");
-        }
     }
 }
