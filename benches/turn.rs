@@ -31,9 +31,10 @@ struct End {
 }
 
 fn pair() -> Option<[End; 2]> {
-    let inviting = Inviting::new("", 0, NOW, &mut System).ok()?;
-    let (responder, reply) = respond(inviting.invite(), NOW, &mut System).ok()?;
-    let inviter = inviting.accept(&reply, NOW).ok()?;
+    let mut inviting = Inviting::new("", 0, None, NOW, &mut System).ok()?;
+    let (responder, reply) = respond(inviting.invite(), None, NOW, &mut System).ok()?;
+    let opened = inviting.open(&reply).ok()?;
+    let inviter = inviting.accept(opened, NOW).ok()?;
     Some([inviter, responder].map(|session| End { session, lookahead: Lookahead::new(LOOK_AHEAD) }))
 }
 

@@ -6,7 +6,7 @@
 
 #![allow(dead_code, reason = "each target uses one of these functions")]
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use otr::protocol::handshake::{Inviting, respond};
 use otr::protocol::invite::Invite;
@@ -31,13 +31,14 @@ impl Randomness for Counting {
 
 /// The states of both ends after a handshake, and the reply; as bytes, to begin anew each time.
 static ENDS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
-    let (inviting, responder, reply) = handshake();
-    [inviting.accept(&reply, 0).unwrap(), responder].map(sleep)
+    let (mut inviting, responder, reply) = handshake();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder].map(sleep)
 });
 
 fn handshake() -> (Inviting, Session, Vec<u8>) {
-    let inviting = Inviting::new("", 0, 0, &mut Counting(1)).unwrap();
-    let (responder, reply) = respond(inviting.invite(), 0, &mut Counting(2)).unwrap();
+    let inviting = Inviting::new("", 0, None, 0, &mut Counting(1)).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(2)).unwrap();
     (inviting, responder, reply)
 }
 
@@ -97,18 +98,20 @@ fn open(stored: &mut Stored, ahead: &mut Lookahead, packet: &[u8]) {
 
 /// The bytes are changes to a good reply: where (u16), and what is changed there (u8); or a reply.
 pub(crate) fn reply(data: &[u8]) {
-    static HANDSHAKE: LazyLock<(Inviting, Vec<u8>)> = LazyLock::new(|| {
+    static HANDSHAKE: LazyLock<(Mutex<Inviting>, Vec<u8>)> = LazyLock::new(|| {
         let (inviting, _, reply) = handshake();
-        (inviting, reply)
+        (Mutex::new(inviting), reply)
     });
     let (inviting, good) = &*HANDSHAKE;
+    let mut inviting = inviting.lock().unwrap();
     let mut changed = good.clone();
     for change in data.chunks_exact(3) {
         let at = usize::from(u16::from_be_bytes([change[0], change[1]])) % changed.len();
         changed[at] ^= change[2];
     }
-    assert_eq!(inviting.accept(&changed, 0).is_ok(), changed == *good);
-    assert!(inviting.accept(data, 0).is_err());
+    let accepted = inviting.open(&changed).and_then(|opened| inviting.accept(opened, 0));
+    assert_eq!(accepted.is_ok(), changed == *good);
+    assert!(inviting.open(data).is_err());
 }
 
 /// The bytes are an invite; what is read is written the same.
@@ -116,7 +119,7 @@ pub(crate) fn invite(data: &[u8]) {
     if let Ok(invite) = Invite::parse(data) {
         assert_eq!(invite.to_bytes(), data);
     }
-    let _ = respond(data, 0, &mut Counting(4));
+    let _ = respond(data, None, 0, &mut Counting(4));
 }
 
 /// The bytes are a stored state, with or without its check value; what is read is written the same.

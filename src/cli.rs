@@ -1,13 +1,15 @@
 //! The command line: one definition, from which parsing, `--help`, man pages and completions all
 //! come.
 
+use std::ffi::OsString;
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
@@ -65,15 +67,60 @@ pub(crate) struct Cli {
 impl Cli {
     /// Parses the command line; whether `-s` was on it. Ends the process where it is wrong.
     pub(crate) fn from_command_line() -> (Self, bool) {
-        let mut command = Self::command();
-        let matches = command.try_get_matches_from_mut(std::env::args_os());
-        let matches = matches.unwrap_or_else(|error| match error.kind() {
-            ErrorKind::MissingSubcommand => no_command(&mut command),
-            _ => error.exit(),
-        });
-        let typed = matches.value_source("session") == Some(ValueSource::CommandLine);
-        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed)
+        if let Some(quick) = Self::quickly() {
+            return quick;
+        }
+        let matches = all_matches();
+        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed(&matches))
     }
+
+    /// The two commands that run once a packet, `otr [-s NAME] send …` and `recv`, parsed without
+    /// building all the others: a third of their start-up. Whatever is not plainly right is left
+    /// to [`all_matches`], which says why.
+    fn quickly() -> Option<(Self, bool)> {
+        let mut arguments: Vec<OsString> = std::env::args_os().collect();
+        let named = arguments.get(1).is_some_and(|first| first == "-s" || first == "--session");
+        let at = if named { 3 } else { 1 };
+        let verb = if arguments.len() > at { arguments.remove(at) } else { return None };
+        let command = Common::augment_args(clap::Command::new("otr").disable_help_flag(true));
+        if verb == "send" {
+            let matches = matches_quickly(send::Args::augment_args(command), &arguments)?;
+            let args = send::Args::from_arg_matches(&matches).ok()?;
+            Self::of(&matches, Command::Send(args))
+        } else if verb == "recv" {
+            let matches = matches_quickly(recv::Args::augment_args(command), &arguments)?;
+            let args = recv::Args::from_arg_matches(&matches).ok()?;
+            Self::of(&matches, Command::Recv(args))
+        } else {
+            None
+        }
+    }
+
+    fn of(matches: &ArgMatches, command: Command) -> Option<(Self, bool)> {
+        let common = Common::from_arg_matches(matches).ok()?;
+        Some((Self { common, command }, typed(matches)))
+    }
+}
+
+/// Whether the session's name was on the command line.
+fn typed(matches: &ArgMatches) -> bool {
+    matches.value_source("session") == Some(ValueSource::CommandLine)
+}
+
+fn matches_quickly(command: clap::Command, arguments: &[OsString]) -> Option<ArgMatches> {
+    // Never dropped: the process is over before its memory could be of use.
+    let mut command = ManuallyDrop::new(command);
+    command.try_get_matches_from_mut(arguments).ok()
+}
+
+/// Parses with all that there is; ends the process where it is wrong.
+fn all_matches() -> ArgMatches {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    matches.unwrap_or_else(|error| match error.kind() {
+        ErrorKind::MissingSubcommand => no_command(&mut command),
+        _ => error.exit(),
+    })
 }
 
 /// What there is to choose from, for a person who typed nothing, or only options.
@@ -104,8 +151,8 @@ pub(crate) struct Common {
     /// Keep no file: read the state from descriptor IN, write each new one to OUT
     ///
     /// The state is a line `otr1s:…`; the last whole line written to OUT counts. It holds every
-    /// secret of the session.
-    #[arg(long, global = true, value_name = "IN,OUT", conflicts_with = "dir")]
+    /// secret of the session. No directory is looked at.
+    #[arg(long, global = true, value_name = "IN,OUT")]
     pub(crate) state_fd: Option<Numbers>,
 
     /// Let sessions lie on a disk, where wiping does not wipe; warned of each time

@@ -69,7 +69,6 @@ fn wrong_arguments_are_code_2_and_change_nothing() {
         vec!["--lock-wait", "long", "init"],
         vec!["-q", "-v", "init"],
         vec!["--state-fd", "1", "init"],
-        vec!["--state-fd", "3,4", "--dir", "dir", "init"],
         vec!["init", "--expires", "never"],
         vec!["init", "--expires", "1h", "--again"],
         vec!["init", "--wrap", "3"],

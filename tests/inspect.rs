@@ -113,7 +113,7 @@ fn what_an_invite_says_cannot_reach_the_terminal() {
     }
     let place = Place::new();
     let url = "https://x/\u{1b}[2J\n\u{202e}";
-    let inviting = Inviting::new(url, 1, 0, &mut Ones).unwrap();
+    let inviting = Inviting::new(url, 1, None, 0, &mut Ones).unwrap();
     let mut line = Vec::new();
     encode::invite(&mut line, inviting.invite(), None);
     let told = text(&place.run(&["inspect"], &line));

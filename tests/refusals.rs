@@ -12,7 +12,7 @@ mod common;
 use std::sync::LazyLock;
 
 use common::{Awake, Seeded, handshake, short_sighted};
-use otr::protocol::frame;
+use otr::protocol::frame::{self, QUESTION_MAX, Step};
 use otr::protocol::handshake::{Inviting, ReplyError, respond};
 use otr::protocol::invite::Invite;
 use otr::protocol::packet::K_MAX;
@@ -89,17 +89,18 @@ fn a_packet_cut_at_any_byte_or_padded_is_refused() {
 #[test]
 fn every_byte_of_a_reply_counts() {
     let mut random = Seeded::new(b"replies");
-    let inviting = Inviting::new("https://postbox.example", 0, 0, &mut random).unwrap();
-    let (_, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
+    let mut inviting = Inviting::new("https://postbox.example", 0, None, 0, &mut random).unwrap();
+    let (_, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     for length in 0..reply.len() {
-        assert_eq!(inviting.accept(&reply[..length], 0).err(), Some(ReplyError::Junk));
+        assert_eq!(inviting.open(&reply[..length]).err(), Some(ReplyError::Junk));
     }
     for at in 0..reply.len() {
         let mut changed = reply.clone();
         changed[at] ^= 1 << (at % 8);
-        assert_eq!(inviting.accept(&changed, 0).err(), Some(ReplyError::Junk), "byte {at}");
+        assert_eq!(inviting.open(&changed).err(), Some(ReplyError::Junk), "byte {at}");
     }
-    assert!(inviting.accept(&reply, 0).is_ok());
+    let opened = inviting.open(&reply).unwrap();
+    assert!(inviting.accept(opened, 0).is_ok());
 }
 
 /// Fields with the check value that belongs to them, so that reading goes on behind it.
@@ -111,8 +112,8 @@ fn with_check(fields: &[u8]) -> Vec<u8> {
 /// States to start from: an invite, a fresh session, one with skipped numbers and an outbox.
 fn states() -> Vec<Vec<u8>> {
     let mut random = Seeded::new(b"states");
-    let inviting = Inviting::new("https://postbox.example", 7, 0, &mut random).unwrap();
-    let (responder, _) = respond(inviting.invite(), 0, &mut random).unwrap();
+    let inviting = Inviting::new("https://postbox.example", 7, None, 0, &mut random).unwrap();
+    let (responder, _) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let mut with_packets = waiting().0;
     with_packets.keep(vec![vec![1; 64], vec![2; 32]]);
     with_packets.give_up(5);
@@ -229,7 +230,9 @@ proptest! {
                 prop_assert!(data.text.start <= data.text.end && data.text.end <= body.len());
             }
             for verify in frames.verify {
-                prop_assert!(body.get(verify.fields).is_some());
+                if let Step::Ask { question, .. } = verify.step {
+                    prop_assert!(question.len() <= QUESTION_MAX);
+                }
             }
         }
     }
@@ -243,7 +246,7 @@ proptest! {
     fn an_invite_that_is_read_is_written_the_same(
         edits in edits(), cut in any::<Index>(), secret: bool, url in "[a-z:/.é]{0,40}",
     ) {
-        let mut invite = Inviting::new(&url, 9, 0, &mut Seeded::new(b"invite")).unwrap()
+        let mut invite = Inviting::new(&url, 9, None, 0, &mut Seeded::new(b"invite")).unwrap()
             .invite().to_vec();
         if secret {
             invite[1] = 1;
@@ -256,7 +259,7 @@ proptest! {
             if let Ok(read) = Invite::parse(bytes) {
                 prop_assert_eq!(read.to_bytes(), bytes);
             }
-            let _ = respond(bytes, 0, &mut Seeded::new(b"respond"));
+            let _ = respond(bytes, None, 0, &mut Seeded::new(b"respond"));
         }
     }
 }

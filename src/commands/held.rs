@@ -70,6 +70,11 @@ impl<'a> Held<'a> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))
     }
 
+    /// Stores what was changed; the lock stays.
+    pub(crate) fn keep_on(&mut self) -> Result<(), Failure> {
+        self.store.replace(&self.lock, &self.stage.to_bytes(false))
+    }
+
     /// Stores `stage` in place of what was loaded; the lock stays.
     pub(crate) fn keep_and_hold(&mut self, stage: Stage) -> Result<(), Failure> {
         self.store.replace(&self.lock, &stage.to_bytes(false))?;

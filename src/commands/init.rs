@@ -49,7 +49,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut store = context.prepare()?;
     let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
     let inviting =
-        Inviting::new(postbox, expires, now(), &mut System).map_err(|error| match error {
+        Inviting::new(postbox, expires, None, now(), &mut System).map_err(|error| match error {
             InvitingError::PostboxTooLong => {
                 Failure::new(Code::Usage, "the postbox's address is too long", "")
             }

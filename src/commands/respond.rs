@@ -64,7 +64,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         prepared => prepared?,
     };
     let client = consented(args, &postbox_of(&invite))?;
-    let (session, reply) = respond(&invite, now(), &mut System).map_err(explain)?;
+    let (session, reply) = respond(&invite, None, now(), &mut System).map_err(explain)?;
     create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
     warn_of_logout(&store);
     hand_over(&reply, client.as_ref(), &mut emitter)
@@ -191,6 +191,11 @@ fn explain(error: RespondError) -> Failure {
         RespondError::SecretAsked => refused(
             "the invite asks for a secret, which this otr cannot answer",
             "ask for an invite without one",
+        ),
+        RespondError::SecretTakenOff => Failure::new(
+            Code::NotAuthentic,
+            "the invite does not ask for the secret: somebody took that off on its way",
+            "ask for another one, over another channel",
         ),
         RespondError::NoRandomness => Failure::no_randomness(),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::PUBLISHED_KEY;
-use otr::protocol::session::{OutboxKind, Part, Reservation, SealError, Session};
+use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
 use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
 
@@ -92,7 +92,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender = Sender { context, args, emitter, client: None };
+    let mut sender = Sender { context, args, emitter, begun: None, client: None };
     if args.last {
         return sender.last();
     }
@@ -109,6 +109,8 @@ struct Sender<'a> {
     emitter: Emitter,
     /// Where packets go, if not to stdout.
     client: Option<Client>,
+    /// The session in which the first message began: while it runs, another one may get the name.
+    begun: Option<Identity>,
 }
 
 impl Sender<'_> {
@@ -140,7 +142,7 @@ impl Sender<'_> {
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
-        let mut head = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        let mut head = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| Failure::input(&error))?;
@@ -155,7 +157,9 @@ impl Sender<'_> {
     /// Each line a message, its newline included, so that what comes out is what went in.
     fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
         let input = Arc::new(Mutex::new(BufReader::new(input)));
-        let mut line = Zeroizing::new(Vec::with_capacity(size(K_SHORT)));
+        let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
+        // Opened once: descriptors give their state to the first who reads it.
+        let mut store = None;
         loop {
             line.clear();
             let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
@@ -163,10 +167,13 @@ impl Sender<'_> {
             if read.map_err(|error| Failure::input(&error))? == 0 {
                 return Ok(());
             }
-            let mut store = self.open()?;
-            if line.len() == size(K_SHORT) || !self.short(&mut store, &line)? {
+            let store = match &mut store {
+                Some(store) => store,
+                none => none.insert(self.open()?),
+            };
+            if line.len() == size(K_SHORT) || !self.short(store, &line)? {
                 let head = Cursor::new(HeadBytes(line.clone()));
-                self.long(&mut store, head.chain(rest))?;
+                self.long(store, head.chain(rest))?;
             }
         }
     }
@@ -176,7 +183,7 @@ impl Sender<'_> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
         let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = ready(&mut held)?;
+        let session = self.ready(&mut held)?;
         let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
         let Some(k) = reservation.fit(text.len(), self.args.size).filter(|&k| k <= K_SHORT) else {
             return Ok(false);
@@ -218,7 +225,7 @@ impl Sender<'_> {
         // A short command is over before anything could be swapped out.
         process::lock_pages();
         let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = ready(&mut held)?;
+        let session = self.ready(&mut held)?;
         let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
         let message = session.begin_message();
         let keys = self.keys(session);
@@ -251,14 +258,15 @@ impl Sender<'_> {
             blocks.recycle(block.framed);
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
-        held.session()?.give_back(reservation);
+        self.same(held.session()?)?.give_back(reservation);
         held.keep()
     }
 
     /// The next batch of numbers for a message that is on its way.
-    fn more(&self, store: &mut Store) -> Result<Reservation, Failure> {
+    fn more(&mut self, store: &mut Store) -> Result<Reservation, Failure> {
         let mut held = Held::take(store, self.context.lock_wait)?;
-        let reservation = ready(&mut held)?.reserve(BATCH, &mut System).map_err(no_number)?;
+        let session = self.ready(&mut held)?;
+        let reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
         held.keep()?;
         Ok(reservation)
     }
@@ -284,6 +292,29 @@ impl Sender<'_> {
         Ok(framed)
     }
 
+    /// The session, if it may send.
+    fn ready<'h>(&mut self, held: &'h mut Held<'_>) -> Result<&'h mut Session, Failure> {
+        let session = self.same(held.session()?)?;
+        if session.peer_closed() {
+            let hint = "end it here too with 'otr close'";
+            return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+        }
+        if !session.may_send_text() {
+            return Err(unconfirmed());
+        }
+        Ok(session)
+    }
+
+    /// The session, if it is the one in which this command began: what was meant for one person
+    /// never goes to another.
+    fn same<'h>(&mut self, session: &'h mut Session) -> Result<&'h mut Session, Failure> {
+        if !self.begun.get_or_insert(session.identity()).is(&session.identity()) {
+            let what = "the session was ended meanwhile, and another one begun under its name";
+            return Err(Failure::new(Code::NoSession, what, "nothing was sent in the other one"));
+        }
+        Ok(session)
+    }
+
     /// The packets of the last short message, or the reply, once more.
     fn last(&mut self) -> Result<(), Failure> {
         let mut store = self.open()?;
@@ -303,16 +334,6 @@ impl Sender<'_> {
             None => self.emitter.packets(&[], &outbox.packets),
         }
     }
-}
-
-/// The session, if it may send.
-fn ready<'a>(held: &'a mut Held<'_>) -> Result<&'a mut Session, Failure> {
-    let session = held.session()?;
-    if session.peer_closed() {
-        let hint = "end it here too with 'otr close'";
-        return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
-    }
-    Ok(session)
 }
 
 /// An input up to the end of its current line.
@@ -373,8 +394,18 @@ pub(super) fn no_number(error: StepError) -> Failure {
 pub(super) fn not_sealed(error: SealError) -> Failure {
     match error {
         SealError::NoRandomness => Failure::no_randomness(),
+        SealError::Unconfirmed => unconfirmed(),
         SealError::UsedUp | SealError::Size => {
             Failure::new(Code::Failed, "the packet could not be sealed", "this is a fault of otr")
         }
     }
+}
+
+/// With a secret, text of the answering side waits for the inviting side's first packet.
+fn unconfirmed() -> Failure {
+    Failure::new(
+        Code::NotReady,
+        "the other side has not shown yet that it knows the secret",
+        "take a packet of it with 'otr recv' first",
+    )
 }

@@ -51,9 +51,10 @@ impl Source {
     /// stdin; a person at a terminal is told what to do.
     pub(crate) fn stdin() -> Result<Self, Failure> {
         let input: Box<dyn Read + Send> = if io::stdin().is_terminal() {
+            let pasted = Pasted::new(stdio::input()?).map_err(|error| Failure::input(&error))?;
+            // Said once it is so: what is pasted before is cut at 4,096 characters.
             speak::warn(PASTE_HINT);
-            let pasted = Pasted::new(stdio::input()?);
-            Box::new(pasted.map_err(|error| Failure::input(&error))?)
+            Box::new(pasted)
         } else {
             Box::new(stdio::input()?)
         };
@@ -88,7 +89,7 @@ impl Source {
                 let ended = !matches!(result, Ok((_, 1..)));
                 let result = result.map(|(items, _)| items);
                 if ended {
-                    self.reading = Reading::Ended;
+                    self.end();
                 }
                 Some(result)
             }
@@ -140,6 +141,15 @@ impl Source {
 
     fn unreadable(&self, error: &io::Error) -> Failure {
         Failure::new(Code::Failed, format!("cannot read {}: {error}", self.name), "")
+    }
+
+    /// Lets the input go. The scanner stays: it has held nothing but sealed packets, and to free it
+    /// is to wipe its 64 KiB, which costs a short command more than opening a packet.
+    fn end(&mut self) {
+        if let Reading::Here { scanner, .. } = std::mem::replace(&mut self.reading, Reading::Ended)
+        {
+            Box::leak(scanner);
+        }
     }
 
     fn read_beside_if_much(&mut self) {

@@ -25,9 +25,10 @@ impl Randomness for Counting {
 
 /// Inviter and responder.
 fn ends() -> [Session; 2] {
-    let inviting = Inviting::new("", 0, 0, &mut Counting(0)).unwrap();
-    let (responder, reply) = respond(inviting.invite(), 0, &mut Counting(1000)).unwrap();
-    [inviting.accept(&reply, 0).unwrap(), responder]
+    let mut inviting = Inviting::new("", 0, None, 0, &mut Counting(0)).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(1000)).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder]
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 use core::ops::Range;
 
+use zeroize::Zeroizing;
+
 use super::wire::{Malformed, Reader, Sink};
 
 /// Bytes of a frame's head: type and length.
@@ -13,6 +15,8 @@ pub const FRAME_HEAD: usize = 5;
 pub const DATA_HEAD: usize = FRAME_HEAD + 8 + 8 + 1;
 /// Bytes of an OPENING frame.
 pub const OPENING_FRAME: usize = FRAME_HEAD + 32;
+/// Bytes of a VERIFY frame before its step's own fields: head, step, starter, attempt.
+pub const VERIFY_HEAD: usize = FRAME_HEAD + 1 + 1 + 4;
 /// Bytes of the longest question of a VERIFY frame.
 pub const QUESTION_MAX: usize = 1024;
 
@@ -39,7 +43,7 @@ pub enum FrameError {
     Empty,
     /// More than one DATA in a packet.
     Twice,
-    /// An unknown VERIFY step, or a starter that is neither side.
+    /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
     Verify,
 }
 
@@ -75,23 +79,47 @@ pub struct Frames {
     pub close: Option<u64>,
     /// How many NOTHING frames.
     pub nothing: usize,
-    /// Starter (0 I, 1 R) and step of each VERIFY frame, in order, with its place in the body.
+    /// The VERIFY frames, in order.
     pub verify: Vec<Verify>,
     /// Frames of types that are skipped.
     pub skipped: usize,
 }
 
-/// A step of checking a secret inside the session; its fields lie in the body.
+/// A step of checking a secret inside the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verify {
-    /// 1 to 4.
-    pub step: u8,
     /// Whether the inviting side started this run.
     pub started_by_inviter: bool,
     /// The starter's count of runs.
     pub attempt: u32,
-    /// Where in the body the step's own fields are.
-    pub fields: Range<usize>,
+    /// The step with its fields.
+    pub step: Step,
+}
+
+/// What a VERIFY frame says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// 1: the starter asks.
+    Ask {
+        /// CPace share of the starter.
+        share: [u8; 32],
+        /// At most [`QUESTION_MAX`] bytes; may be empty.
+        question: Zeroizing<String>,
+    },
+    /// 2: the other side answers.
+    Answer {
+        /// CPace share of the answerer.
+        share: [u8; 32],
+        /// Shows that the answerer got the same key.
+        mac: [u8; 32],
+    },
+    /// 3: the starter got the same key too.
+    Confirm {
+        /// Shows that it did.
+        mac: [u8; 32],
+    },
+    /// 4: the run is over.
+    Stop,
 }
 
 /// Reads a plain body.
@@ -132,7 +160,7 @@ impl Frames {
                     self.misplaced_opening = true;
                 }
             }
-            VERIFY => self.verify.push(parse_verify(field, start)?),
+            VERIFY => self.verify.push(parse_verify(field)?),
             CLOSE => {
                 let next = field.try_into().map_err(|_| FrameError::Length)?;
                 self.close = Some(u64::from_be_bytes(next));
@@ -164,7 +192,7 @@ fn parse_data(field: &[u8], start: usize) -> Result<Data, FrameError> {
     Ok(Data { message, offset, end, text: after - text.len()..after })
 }
 
-fn parse_verify(field: &[u8], start: usize) -> Result<Verify, FrameError> {
+fn parse_verify(field: &[u8]) -> Result<Verify, FrameError> {
     let mut reader = Reader::new(field);
     let step = reader.u8()?;
     let started_by_inviter = match reader.u8()? {
@@ -173,19 +201,24 @@ fn parse_verify(field: &[u8], start: usize) -> Result<Verify, FrameError> {
         _ => return Err(FrameError::Verify),
     };
     let attempt = reader.u32()?;
-    let length = reader.rest().len();
-    let fits = match step {
-        1 => (32..=32 + QUESTION_MAX).contains(&length),
-        2 => length == 64,
-        3 => length == 32,
-        4 => length == 0,
+    let step = match step {
+        1 => {
+            let share = *reader.array()?;
+            let length = reader.rest().len();
+            if length > QUESTION_MAX {
+                return Err(FrameError::Length);
+            }
+            let question = core::str::from_utf8(reader.take(length)?);
+            let question = Zeroizing::new(question.map_err(|_| FrameError::Verify)?.to_owned());
+            Step::Ask { share, question }
+        }
+        2 => Step::Answer { share: *reader.array()?, mac: *reader.array()? },
+        3 => Step::Confirm { mac: *reader.array()? },
+        4 => Step::Stop,
         _ => return Err(FrameError::Verify),
     };
-    if !fits {
-        return Err(FrameError::Length);
-    }
-    let after = start + field.len();
-    Ok(Verify { step, started_by_inviter, attempt, fields: after - length..after })
+    reader.end()?;
+    Ok(Verify { started_by_inviter, attempt, step })
 }
 
 /// Writes OPENING with the inviter's nonce.
@@ -198,6 +231,23 @@ pub(crate) fn put_opening(out: &mut dyn Sink, nonce: &[u8; 32]) {
 pub(crate) fn put_close(out: &mut dyn Sink, next_message: u64) {
     put_head(out, CLOSE, 8);
     out.u64(next_message);
+}
+
+/// Writes VERIFY. A question is at most [`QUESTION_MAX`] bytes, which its sender sees to.
+pub(crate) fn put_verify(out: &mut dyn Sink, verify: &Verify) {
+    let (step, fields): (u8, [&[u8]; 2]) = match &verify.step {
+        Step::Ask { share, question } => (1, [share, question.as_bytes()]),
+        Step::Answer { share, mac } => (2, [share, mac]),
+        Step::Confirm { mac } => (3, [mac, &[]]),
+        Step::Stop => (4, [&[], &[]]),
+    };
+    let length = VERIFY_HEAD - FRAME_HEAD + fields[0].len() + fields[1].len();
+    put_head(out, VERIFY, u32::try_from(length).unwrap_or(u32::MAX));
+    out.u8(step);
+    out.u8(u8::from(!verify.started_by_inviter));
+    out.u32(verify.attempt);
+    out.put(fields[0]);
+    out.put(fields[1]);
 }
 
 /// Writes NOTHING.

@@ -1,14 +1,18 @@
 //! The handshake: an invite, a reply, and the first keys of both sides.
 //!
 //! ```text
-//! I  Inviting::new ──invite──▶ R  respond ──reply──▶ I  Inviting::accept ──▶ Session
+//! I  Inviting::new ──invite──▶ R  respond ──reply──▶ I  Inviting::open ─▶ accept ─▶ Session
 //! ```
+//!
+//! With a secret, both mix in what CPace gives them, and I takes one guess at most: the first reply
+//! that opens is recorded as spent, and that is stored, before its share is used.
 
 use super::chain::Chain;
 use super::frame;
 use super::invite::{self, Invite, InviteError, POSTBOX_MAX};
 use super::labels;
 use super::packet::{self, Header};
+use super::pake::{self, Generator, Prs, SHARE, Scalar, Sent};
 use super::primitives;
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::ratchet::{RESPONDERS_FIRST, Ratchet, Receiving, Sending};
@@ -27,6 +31,22 @@ pub struct Inviting {
     pub(crate) invite: Vec<u8>,
     /// Unix seconds.
     pub(crate) created: u64,
+    /// Where the invite asks for a secret.
+    pub(crate) guess: Option<Guess>,
+}
+
+/// The one guess that an invite with a secret allows. The secret itself is not kept.
+pub(crate) struct Guess {
+    pub(crate) scalar: Scalar,
+    /// SHA-256 of the reply that it was spent on.
+    pub(crate) spent: Option<[u8; 32]>,
+}
+
+/// A reply whose outer layer opened: whoever made it holds the invite.
+#[must_use = "the state must be stored before this is accepted"]
+pub struct OpenedReply {
+    fields: ReplyFields,
+    hash: [u8; 32],
 }
 
 /// Why no invite was made.
@@ -44,13 +64,18 @@ impl From<NoRandomness> for InvitingError {
     }
 }
 
-/// Why a reply was not accepted. Nothing has changed.
+/// Why a reply was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyError {
-    /// Not a reply to this invite: anybody may have put it there.
+    /// Not a reply to this invite: anybody may have put it there. Nothing has changed.
     Junk,
-    /// A holder of the invite made it, and it does not fit.
+    /// A holder of the invite made it, and it does not fit. Nothing has changed.
     Bad,
+    /// It opens, but the one guess was spent on another reply that opened: two hold the invite.
+    /// Nothing has changed.
+    Second,
+    /// The one guess was wrong, or somebody is in between. The session must be ended.
+    NotAuthentic,
 }
 
 /// Why an invite was not answered.
@@ -62,6 +87,8 @@ pub enum RespondError {
     Expired,
     /// The invite asks for a secret, and none was given.
     SecretAsked,
+    /// A secret was given, and the invite does not ask for it: somebody took that off.
+    SecretTakenOff,
     /// One of its public keys must be refused.
     BadPublicKey,
     /// No randomness.
@@ -93,12 +120,10 @@ struct Keys {
     words: WordsKey,
 }
 
-/// `psk` without a secret.
-const NO_PSK: [u8; 64] = [0; 64];
-
-fn derive(transcript: &[u8; 32], agreed: &Agreed) -> Keys {
+/// `psk` is CPace's key, or zeros without a secret.
+fn derive(transcript: &[u8; 32], agreed: &Agreed, psk: &Secret<64>) -> Keys {
     let mut okm = Secret::<192>::zeroed();
-    let ikm: [&[u8]; 3] = [agreed.dh.bytes(), agreed.kem.bytes(), &NO_PSK];
+    let ikm: [&[u8]; 3] = [agreed.dh.bytes(), agreed.kem.bytes(), psk.bytes()];
     primitives::hkdf(transcript, &ikm, &[labels::HANDSHAKE], okm.bytes_mut());
     bleach();
     Keys {
@@ -111,18 +136,37 @@ fn derive(transcript: &[u8; 32], agreed: &Agreed) -> Keys {
 }
 
 /// `th`: binds the first keys to every byte of the invite and to R's public values.
-fn transcript(invite: &[u8], header: &Header) -> [u8; 32] {
-    primitives::sha256(&[labels::TRANSCRIPT, invite, header.turn_input()])
+fn transcript(invite: &[u8], header: &Header, share: Option<&[u8; SHARE]>) -> [u8; 32] {
+    let share = share.map_or(&[][..], |share| share);
+    primitives::sha256(&[labels::TRANSCRIPT, invite, header.turn_input(), share])
+}
+
+/// CPace's key, from this side's scalar. `invite` asks for a secret; R sent `header` and `share`.
+fn psk(
+    scalar: &Scalar,
+    invite: &Invite,
+    header: &Header,
+    share: &[u8; SHARE],
+    role: Role,
+) -> Option<Secret<64>> {
+    let inviters = invite.cpace_share.as_ref()?;
+    let peers = if role == Role::Inviter { share } else { inviters };
+    let shared = scalar.agree(peers).ok()?;
+    let a = Sent { share: inviters, data: &invite.to_bytes_without_share() };
+    let b = Sent { share, data: header.turn_input() };
+    Some(pake::session_key(&invite.commitment, &shared, &a, &b))
 }
 
 impl Inviting {
-    /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none.
+    /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none. With a
+    /// `secret`, the invite asks for it; it is not kept.
     ///
     /// # Errors
     /// [`InvitingError`].
     pub fn new(
         postbox: &str,
         expires: u64,
+        secret: Option<&Prs>,
         now: u64,
         randomness: &mut dyn Randomness,
     ) -> Result<Self, InvitingError> {
@@ -134,16 +178,25 @@ impl Inviting {
         randomness.fill(Draw::Nonce, nonce.bytes_mut())?;
         let mut token = Secret::zeroed();
         randomness.fill(Draw::ReplyToken, token.bytes_mut())?;
+        let commitment = invite::commitment(nonce.bytes());
+        let mut guess = None;
+        let mut cpace_share = None;
+        if let Some(secret) = secret {
+            let scalar = Scalar::draw(randomness)?;
+            let generator = Generator::new(secret, labels::CPACE, &commitment);
+            cpace_share = Some(scalar.share(&generator)?);
+            guess = Some(Guess { scalar, spent: None });
+        }
         let invite = Invite {
             key: public,
-            commitment: invite::commitment(nonce.bytes()),
+            commitment,
             reply_address: invite::address(token.bytes()),
             expires,
-            cpace_share: None,
+            cpace_share,
             postbox: postbox.to_owned(),
         };
         let invite = invite.to_bytes();
-        Ok(Self { private, nonce, reply_token: Token(token), invite, created: now })
+        Ok(Self { private, nonce, reply_token: Token(token), invite, created: now, guess })
     }
 
     /// The invite's bytes, to be handed to the other side.
@@ -162,22 +215,56 @@ impl Inviting {
         self.created
     }
 
-    /// Accepts a reply of 8,192 bytes. On success the invite is used up: drop it.
+    /// Whether the invite asks for a secret, so that a reply may be tried once.
+    pub fn asks_for_secret(&self) -> bool {
+        self.guess.is_some()
+    }
+
+    /// Whether the one guess was spent.
+    pub fn is_spent(&self) -> bool {
+        self.guess.as_ref().is_some_and(|guess| guess.spent.is_some())
+    }
+
+    /// Opens the outer layer of a reply of 8,192 bytes. Where the invite asks for a secret, this
+    /// spends the one guess: **store this state before [`Inviting::accept`]**, so that killing the
+    /// process does not give another one. The same bytes may be opened again.
     ///
     /// # Errors
-    /// [`ReplyError`]; the invite goes on waiting.
-    pub fn accept(&self, reply: &[u8], now: u64) -> Result<Session, ReplyError> {
+    /// [`ReplyError::Junk`], [`ReplyError::Second`].
+    pub fn open(&mut self, reply: &[u8]) -> Result<OpenedReply, ReplyError> {
         let invite = Invite::parse(&self.invite).map_err(|_| ReplyError::Junk)?;
         let fields =
             reply::open(&self.invite, &invite.reply_address, reply).ok_or(ReplyError::Junk)?;
-        self.check(&invite, fields, now).ok_or(ReplyError::Bad)
+        let hash = primitives::sha256(&[reply]);
+        if let Some(guess) = &mut self.guess
+            && *guess.spent.get_or_insert(hash) != hash
+        {
+            return Err(ReplyError::Second);
+        }
+        Ok(OpenedReply { fields, hash })
+    }
+
+    /// Accepts a reply that was opened, after this state was stored. On success the invite is used
+    /// up: drop it.
+    ///
+    /// # Errors
+    /// [`ReplyError::Bad`]: the invite goes on waiting. [`ReplyError::NotAuthentic`]: the session
+    /// must be ended. [`ReplyError::Second`]: this state did not open it.
+    pub fn accept(&self, reply: OpenedReply, now: u64) -> Result<Session, ReplyError> {
+        let spent = self.guess.as_ref().map(|guess| guess.spent);
+        if spent.is_some_and(|spent| spent != Some(reply.hash)) {
+            return Err(ReplyError::Second);
+        }
+        let failed = if spent.is_some() { ReplyError::NotAuthentic } else { ReplyError::Bad };
+        let invite = Invite::parse(&self.invite).map_err(|_| failed)?;
+        self.check(&invite, reply.fields, now).ok_or(failed)
     }
 
     /// Recomputes all of a reply that opened. That packet 0 lies under the address computed here
     /// commits the reply to its keys, which the AEAD alone would not.
     fn check(&self, invite: &Invite, fields: ReplyFields, now: u64) -> Option<Session> {
         // An invite that asks for a secret is never answered without one.
-        if invite.cpace_share.is_some() {
+        if invite.cpace_share.is_some() != self.guess.is_some() {
             return None;
         }
         if !fields.zeros || !primitives::kem_public_is_valid(&fields.key.kem()) {
@@ -185,8 +272,13 @@ impl Inviting {
         }
         let header = Header::new(&fields.key, &fields.ciphertext, 0);
         let agreed = self.private.agree(&fields.key.dh(), &fields.ciphertext).ok()?;
-        let transcript = transcript(&self.invite, &header);
-        let mut keys = derive(&transcript, &agreed);
+        let share = self.guess.is_some().then_some(&fields.last_field);
+        let psk = match &self.guess {
+            Some(guess) => psk(&guess.scalar, invite, &header, &fields.last_field, Role::Inviter)?,
+            None => Secret::zeroed(),
+        };
+        let transcript = transcript(&self.invite, &header, share);
+        let mut keys = derive(&transcript, &agreed, &psk);
 
         let first = keys.responder.advance().ok()?;
         let mut packet_0 = fields.packet_0;
@@ -218,34 +310,39 @@ impl Inviting {
         };
         let opening = Opening::Own(self.nonce.duplicate());
         bleach();
-        Some(Session::new(Role::Inviter, ratchet, keys.words, opening, &invite.postbox, now))
+        let secret = self.guess.is_some();
+        let postbox = &invite.postbox;
+        Some(Session::new(Role::Inviter, ratchet, keys.words, opening, secret, postbox, now))
     }
 }
 
-/// Answers `invite`: the session, and the reply of 8,192 bytes. `now` is in Unix seconds.
+/// Answers `invite`: the session, and the reply of 8,192 bytes. `now` is in Unix seconds. Where a
+/// `secret` (or a code) is used, both sides must have it.
 ///
 /// # Errors
 /// [`RespondError`].
 pub fn respond(
     invite_bytes: &[u8],
+    secret: Option<&Prs>,
     now: u64,
     randomness: &mut dyn Randomness,
 ) -> Result<(Session, Vec<u8>), RespondError> {
     let invite = Invite::parse(invite_bytes).map_err(RespondError::Invite)?;
+    match (&invite.cpace_share, secret) {
+        (Some(_), None) => return Err(RespondError::SecretAsked),
+        (None, Some(_)) => return Err(RespondError::SecretTakenOff),
+        _ => {}
+    }
     if invite.expires != 0 && now > invite.expires {
         return Err(RespondError::Expired);
-    }
-    if invite.cpace_share.is_some() {
-        return Err(RespondError::SecretAsked);
     }
     let (private, public) = RatchetPrivate::generate(randomness)?;
     let (agreed, ciphertext) = private.encapsulate(&invite.key, randomness)?;
     let header = Header::new(&public, &ciphertext, 0);
-    let transcript = transcript(invite_bytes, &header);
-    let mut keys = derive(&transcript, &agreed);
+    let (last_field, psk) = answer(secret, &invite, &header, randomness)?;
+    let transcript = transcript(invite_bytes, &header, secret.map(|_| &last_field));
+    let mut keys = derive(&transcript, &agreed, &psk);
 
-    let mut last_field = [0; 32];
-    randomness.fill(Draw::Filler, &mut last_field)?;
     let mut salt = [0; 32];
     randomness.fill(Draw::ReplySalt, &mut salt)?;
     let packet_0 = seal_packet_0(&mut keys.responder, &header, randomness)?;
@@ -268,10 +365,29 @@ pub fn respond(
         skipped: Skipped::default(),
     };
     let opening = Opening::Awaited(invite.commitment);
+    let (secret, postbox) = (secret.is_some(), &invite.postbox);
     let mut session =
-        Session::new(Role::Responder, ratchet, keys.words, opening, &invite.postbox, now);
+        Session::new(Role::Responder, ratchet, keys.words, opening, secret, postbox, now);
     session.keep_reply(reply.clone());
     Ok((session, reply))
+}
+
+/// The reply's last field, and `psk`: R's share and CPace's key, or filler and zeros.
+fn answer(
+    secret: Option<&Prs>,
+    invite: &Invite,
+    header: &Header,
+    randomness: &mut dyn Randomness,
+) -> Result<([u8; SHARE], Secret<64>), RespondError> {
+    let Some(secret) = secret else {
+        let mut filler = [0; SHARE];
+        randomness.fill(Draw::Filler, &mut filler)?;
+        return Ok((filler, Secret::zeroed()));
+    };
+    let scalar = Scalar::draw(randomness)?;
+    let share = scalar.share(&Generator::new(secret, labels::CPACE, &invite.commitment))?;
+    let psk = psk(&scalar, invite, header, &share, Role::Responder);
+    Ok((share, psk.ok_or(RespondError::BadPublicKey)?))
 }
 
 /// R's packet number 0: one NOTHING frame.

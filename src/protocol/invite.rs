@@ -89,6 +89,16 @@ impl Invite {
     /// The bytes of this invite. A postbox of more than [`POSTBOX_MAX`] bytes is refused where the
     /// invite is made ([`super::handshake::Inviting::new`]).
     pub fn to_bytes(&self) -> Vec<u8> {
+        self.write(self.cpace_share.as_ref())
+    }
+
+    /// As [`Invite::to_bytes`], with the flag and without the share's 32 bytes: what CPace binds
+    /// the share to.
+    pub(crate) fn to_bytes_without_share(&self) -> Vec<u8> {
+        self.write(None)
+    }
+
+    fn write(&self, share: Option<&[u8; 32]>) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(INVITE_MAX);
         bytes.u8(VERSION);
         bytes.u8(if self.cpace_share.is_some() { FLAG_SECRET } else { 0 });
@@ -96,7 +106,7 @@ impl Invite {
         bytes.put(&self.commitment);
         bytes.put(&self.reply_address);
         bytes.u64(self.expires);
-        if let Some(share) = &self.cpace_share {
+        if let Some(share) = share {
             bytes.put(share);
         }
         let length = u16::try_from(self.postbox.len()).unwrap_or(u16::MAX);

@@ -1,7 +1,8 @@
 //! Every domain-separation label of the protocol, in one place, so that two uses cannot collide.
 //!
 //! Labels are ASCII without terminator. A label that is followed by more input is followed only by
-//! fields of fixed length, so no label is a prefix of another one's input.
+//! fields of fixed length, so no label is a prefix of another one's input. (`CPACE` and `VERIFY` as
+//! channel identifiers stand behind their length.)
 
 /// Hashes the inviter's nonce into its commitment.
 pub const COMMITMENT: &[u8] = b"otr/1 commitment";
@@ -29,7 +30,26 @@ pub const HEADER: &[u8] = b"otr/1 header";
 pub const BODY: &[u8] = b"otr/1 body";
 /// Derives the key that makes a packet's salt.
 pub const SALT: &[u8] = b"otr/1 salt";
+/// Names CPace in the handshake (its channel identifier).
+pub const CPACE: &[u8] = b"otr/1";
+/// Names CPace inside a session; also derives the session identifier of a run, followed by starter
+/// and attempt.
+pub const VERIFY: &[u8] = b"otr/1 verify";
+/// Derives the key by which both sides of a run show that they got the same.
+pub const VERIFY_MAC: &[u8] = b"otr/1 verify mac";
+/// What the side that answers a run authenticates.
+pub const ANSWERER: &[u8] = b"otr/1 answerer";
+/// What the side that started a run authenticates.
+pub const STARTER: &[u8] = b"otr/1 starter";
+/// Expands the four words to compare.
+pub const WORDS: &[u8] = b"otr/1 words";
+/// Derives the token under which a code's invite lies.
+pub const NAMEPLATE: &[u8] = b"otr/1 nameplate";
+/// Derives the key under which a code's invite is sealed.
+pub const NAMEPLATE_KEY: &[u8] = b"otr/1 nameplate key";
 /// Goes before the head of a state that is sealed with a passphrase.
 pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";
+/// Hashes what tells a session from any other; stays on this machine.
+pub const IDENTITY: &[u8] = b"otr/1 identity";

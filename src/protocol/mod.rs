@@ -4,10 +4,13 @@
 //! invite → reply → handshake        how a session begins
 //! root → chain → ratchet            keys: root key → chain keys → packet keys; skipped keys
 //! packet ⊃ frame ⊃ message          bytes: sealed packet ⊃ frames ⊃ parts of a message
+//! pake → words, verify, nameplate   who the other side is: a secret, four words, a code
+//! authentication                    what of that was found out
 //! reveal                            MAC keys on their way to the public
 //! session, stored                   the state machine that the rest serves, and how it sleeps
 //! ```
 
+pub mod authentication;
 pub mod chain;
 pub mod frame;
 pub mod handshake;
@@ -15,7 +18,9 @@ pub mod invite;
 pub mod labels;
 pub mod lookahead;
 pub mod message;
+pub mod nameplate;
 pub mod packet;
+pub mod pake;
 pub mod primitives;
 pub mod randomness;
 pub mod ratchet;
@@ -23,11 +28,17 @@ pub mod reply;
 pub mod reveal;
 pub mod root;
 pub mod secret;
+pub mod sending;
 pub mod session;
 pub mod skipped;
 pub mod stored;
+mod stored_verify;
+pub mod verify;
 pub mod wire;
+pub mod words;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
@@ -36,5 +47,7 @@ mod forgetting;
 mod primitives_vectors;
 #[cfg(test)]
 mod regressions;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod vectors;

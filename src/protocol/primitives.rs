@@ -1,17 +1,19 @@
-//! The few calls to SHA-256, HMAC, HKDF, ChaCha20-Poly1305, X25519 and ML-KEM-768: the only file
-//! that names their crates.
+//! The few calls to SHA-2, HMAC, HKDF, ChaCha20-Poly1305, X25519, ristretto255 and ML-KEM-768: the
+//! only file that names their crates.
 //!
 //! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
 //! (`secret::bleach`).
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
 use hmac::{Hmac, KeyInit, Mac};
 use libcrux_ml_kem::mlkem768::{self, MlKem768Ciphertext, MlKem768PublicKey};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::secret::Secret;
 
@@ -33,8 +35,12 @@ pub const KEM_CIPHERTEXT: usize = 1088;
 /// Bytes of an ML-KEM seed d ‖ z (FIPS 203, section 7.1).
 pub const KEM_SEED: usize = 64;
 
-/// A public key that must be refused: an X25519 output of zeros (RFC 7748, section 6.1), or an
-/// encapsulation key that fails the check of FIPS 203, section 7.2.
+/// Bytes of an encoded ristretto255 element (RFC 9496, section 4.3).
+pub const GROUP_ELEMENT: usize = 32;
+
+/// A public key that must be refused: an X25519 output of zeros (RFC 7748, section 6.1), an
+/// encapsulation key that fails the check of FIPS 203, section 7.2, or bytes that are not the one
+/// encoding of a ristretto255 element other than the neutral one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPublicKey;
 
@@ -45,6 +51,18 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         hash.update(part);
     }
     hash.finalize().into()
+}
+
+/// SHA-512 of the parts in a row; here its inputs are secret.
+#[inline(never)]
+pub fn sha512(parts: &[&[u8]]) -> Secret<64> {
+    let mut hash = Sha512::new();
+    for part in parts {
+        hash.update(part);
+    }
+    let mut out = Secret::zeroed();
+    hash.finalize_into(out.bytes_mut().into());
+    out
 }
 
 /// HMAC-SHA-256 (RFC 2104) of the parts in a row.
@@ -129,6 +147,56 @@ pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, 
     } else {
         Err(BadPublicKey)
     }
+}
+
+/// The ristretto255 element that 64 uniform bytes map to (RFC 9496, section 4.3.4), times `scalar`
+/// (see [`group_multiply`]), encoded.
+///
+/// # Errors
+/// [`BadPublicKey`] where that is the neutral element: the scalar is zero.
+#[inline(never)]
+pub fn group_multiply_mapped(
+    uniform: &Secret<64>,
+    scalar: &Secret<32>,
+) -> Result<[u8; GROUP_ELEMENT], BadPublicKey> {
+    let point = Zeroizing::new(RistrettoPoint::from_uniform_bytes(uniform.bytes()));
+    multiply(&point, scalar).map(|product| *product.bytes())
+}
+
+/// The ristretto255 element of these bytes, times `scalar`, encoded. A scalar is 32 bytes, little
+/// endian, with the bits from 252 on cleared in use; that keeps it below the group's order.
+///
+/// # Errors
+/// [`BadPublicKey`] where the bytes are no canonical encoding, or the element or the product is
+/// neutral.
+#[inline(never)]
+pub fn group_multiply(
+    element: &[u8; GROUP_ELEMENT],
+    scalar: &Secret<32>,
+) -> Result<Secret<GROUP_ELEMENT>, BadPublicKey> {
+    // The order is prime: the product with a scalar that is not zero is neutral only if this is.
+    let point = CompressedRistretto(*element).decompress().ok_or(BadPublicKey)?;
+    multiply(&point, scalar)
+}
+
+/// Whether [`group_multiply`] takes these bytes.
+pub fn group_element_is_valid(element: &[u8; GROUP_ELEMENT]) -> bool {
+    let neutral = equal(element, &[0; GROUP_ELEMENT]);
+    !neutral && CompressedRistretto(*element).decompress().is_some()
+}
+
+#[inline(never)]
+fn multiply(
+    point: &RistrettoPoint,
+    scalar: &Secret<32>,
+) -> Result<Secret<GROUP_ELEMENT>, BadPublicKey> {
+    let mut bytes = scalar.duplicate();
+    bytes.bytes_mut()[31] &= 0x0f;
+    let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*bytes.bytes()));
+    let product = Zeroizing::new(point * *scalar);
+    let encoded = Secret::copy_of(Zeroizing::new(product.compress()).as_bytes());
+    // Only the neutral element is encoded as zeros.
+    if equal(encoded.bytes(), &[0; GROUP_ELEMENT]) { Err(BadPublicKey) } else { Ok(encoded) }
 }
 
 /// The encapsulation key of a seed (FIPS 203, algorithm 16).

@@ -14,12 +14,18 @@ pub enum Draw {
     ReplyToken,
     /// The message m of an ML-KEM encapsulation, 32 bytes.
     KemMessage,
+    /// A CPace scalar, 32 bytes before the bits from 252 on are cleared.
+    CpaceScalar,
     /// What a reply holds in place of a CPace share, 32 bytes.
     Filler,
     /// The reply's salt, 32 bytes.
     ReplySalt,
     /// What goes into a packet's salt, 32 bytes (the salt itself where k > 16).
     PacketFresh,
+    /// The number and the words of a code, 8 bytes.
+    Code,
+    /// The salt of an invite that lies under a code's number, 32 bytes.
+    NameplateSalt,
 }
 
 /// The source had no randomness to give.

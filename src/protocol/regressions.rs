@@ -26,9 +26,10 @@ impl Randomness for Seeded {
 /// The inviter, the responder, and what they draw from.
 fn pair(seed: u64) -> (Session, Session, Seeded) {
     let mut random = Seeded(seed);
-    let inviting = Inviting::new("", 0, 0, &mut random).unwrap();
-    let (responder, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
-    (inviting.accept(&reply, 0).unwrap(), responder, random)
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    (inviting.accept(opened, 0).unwrap(), responder, random)
 }
 
 fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
@@ -193,11 +194,12 @@ fn jumps_without_end_do_not_grow_the_lookahead_without_end() {
 #[test]
 fn an_invite_that_asks_for_a_secret_is_not_answered_without_one() {
     let mut random = Seeded(40);
-    let mut inviting = Inviting::new("", 0, 0, &mut random).unwrap();
-    let (_, plain) = respond(inviting.invite(), 0, &mut random).unwrap();
-    assert!(inviting.accept(&plain, 0).is_ok());
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (_, plain) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&plain).unwrap();
+    assert!(inviting.accept(opened, 0).is_ok());
     let mut invite = Invite::parse(&inviting.invite).unwrap();
     invite.cpace_share = Some([9; 32]);
     inviting.invite = invite.to_bytes();
-    assert!(respond(inviting.invite(), 0, &mut random).is_err());
+    assert!(respond(inviting.invite(), None, 0, &mut random).is_err());
 }

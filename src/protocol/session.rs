@@ -6,18 +6,22 @@
 //! true. Sending is in two halves, because the state that spends a key must be stored before the
 //! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
 
-use super::chain::{Chain, LAST_NUMBER};
-use super::frame::{self, DATA_HEAD, FRAME_HEAD, FrameError, Frames, OPENING_FRAME};
+use super::authentication::Authentication;
+use super::chain::LAST_NUMBER;
+use super::frame::{self, FrameError, Frames, Step};
 use super::invite;
+use super::labels;
 use super::lookahead::Lookahead;
 use super::message::{Inbox, Verdict};
-use super::packet::{self, ADDRESS, BODY_START, Header, K_MAX, K_MIN};
-use super::primitives::{self, TAG};
-use super::randomness::{NoRandomness, Randomness};
+use super::packet::{self, ADDRESS};
+use super::primitives;
+use super::randomness::Randomness;
 use super::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepError};
 use super::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
 use super::secret::{Secret, WordsKey, bleach};
+pub use super::sending::{Part, Reservation, SealError, close_frames, nothing_frames};
 use super::skipped::Position;
+use super::verify::{Event, Verification};
 
 /// Which side of the handshake this end was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,17 @@ pub enum OutboxKind {
     Unposted,
 }
 
+/// Which end of which conversation a state is, however far it went on. Not secret.
+#[derive(Clone, Copy)]
+pub struct Identity([u8; 32]);
+
+impl Identity {
+    /// Whether both are of one end of one conversation.
+    pub fn is(&self, other: &Self) -> bool {
+        primitives::equal(&self.0, &other.0)
+    }
+}
+
 /// One end of a conversation.
 pub struct Session {
     pub(crate) role: Role,
@@ -83,6 +98,9 @@ pub struct Session {
     pub(crate) collects: bool,
     /// Numbers that were lost since the session began.
     pub(crate) lost: u64,
+    /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
+    pub(crate) authentication: Authentication,
+    pub(crate) verify: Verification,
 }
 
 /// Why a packet is refused. Nothing has changed; what its buffer holds is of no use.
@@ -121,6 +139,7 @@ pub struct Accepted {
     /// Whether its text belongs to a message that was given up, and is dropped.
     pub dropped: bool,
     advance: Advance,
+    /// `th` of the packet's chain.
     transcript: [u8; 32],
     reveal: [u8; PUBLISHED_KEY],
     collected: Option<Collected>,
@@ -149,6 +168,8 @@ pub struct Effects {
     pub lost: Lost,
     /// Messages that were given up.
     pub cut: Vec<u64>,
+    /// What became of the check of a secret; each is to be shown to the person.
+    pub verify: Vec<Event>,
 }
 
 /// The plain body of an opened packet.
@@ -162,6 +183,7 @@ impl Session {
         ratchet: Ratchet,
         words: WordsKey,
         opening: Opening,
+        secret: bool,
         postbox: &str,
         created: u64,
     ) -> Self {
@@ -180,6 +202,8 @@ impl Session {
             confirmed: role == Role::Inviter,
             collects: !postbox.is_empty(),
             lost: 0,
+            authentication: Authentication { secret, ..Authentication::default() },
+            verify: Verification::default(),
         }
     }
 
@@ -244,8 +268,8 @@ impl Session {
         let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
         self.judge_opening(at, &frames)?;
         let peer_is_inviter = self.role == Role::Responder;
-        let mut verify = frames.verify.iter();
-        if verify.any(|run| run.step == 1 && run.started_by_inviter != peer_is_inviter) {
+        let mut asks = frames.verify.iter().filter(|frame| matches!(frame.step, Step::Ask { .. }));
+        if asks.any(|frame| frame.started_by_inviter != peer_is_inviter) {
             return Err(Refusal::Verify);
         }
         let verdict = match &frames.data {
@@ -287,7 +311,7 @@ impl Session {
     ) -> Result<Effects, RatchetError> {
         let dropped = self.judge_again(accepted)?;
         let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
-        let mut effects = Effects { lost, cut: Vec::new() };
+        let mut effects = Effects { lost, ..Effects::default() };
         self.lost += effects.lost.fell_out + effects.lost.given_up;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
@@ -302,6 +326,9 @@ impl Session {
         }
         if let Some(count) = accepted.frames.close {
             self.inbox.announced = Some(count);
+        }
+        for frame in &accepted.frames.verify {
+            self.receive_verify(frame, &accepted.transcript, &mut effects.verify);
         }
         let collected = accepted.collected.as_ref().map(|collected| Collected {
             token: collected.token.duplicate(),
@@ -360,6 +387,7 @@ impl Session {
         count: u32,
         randomness: &mut dyn Randomness,
     ) -> Result<Reservation, StepError> {
+        let text = self.may_send_text();
         self.ratchet.step_if_due(randomness)?;
         // R has a chain from the handshake on, and I's first step is due from then on.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
@@ -380,7 +408,7 @@ impl Session {
         bleach();
         let header = sending.header.duplicate();
         let transcript = sending.transcript;
-        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening })
+        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
     }
 
     /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
@@ -404,165 +432,12 @@ impl Session {
     }
 }
 
-/// Numbers taken for sending: what seals them, apart from the state.
-pub struct Reservation {
-    index: u32,
-    transcript: [u8; 32],
-    chain: Chain,
-    end: u32,
-    header: Header,
-    opening: Option<Secret<32>>,
-}
-
-/// Why a reserved number could not be sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SealError {
-    /// All numbers of the reservation are used.
-    UsedUp,
-    /// The frames do not fit the packet, or it has no valid size.
-    Size,
-    /// No randomness; the number is spent.
-    NoRandomness,
-}
-
-impl From<NoRandomness> for SealError {
-    fn from(_: NoRandomness) -> Self {
-        Self::NoRandomness
-    }
-}
-
-/// A part of a message that goes out.
-#[derive(Clone, Copy, Debug)]
-pub struct Part {
-    /// The message's number.
-    pub message: u64,
-    /// Where in the message it begins.
-    pub offset: u64,
-    /// Whether the message ends with it.
-    pub end: bool,
-    /// Its length in bytes.
-    pub length: usize,
-}
-
-impl Reservation {
-    /// CK and HC of the next packet.
-    #[cfg(test)]
-    pub(crate) fn chain_bytes(&self) -> ([u8; 32], [u8; 32]) {
-        (*self.chain.keys.bytes(), *self.chain.headers.bytes())
-    }
-
-    /// How many numbers are left.
-    pub fn left(&self) -> u32 {
-        self.end - self.chain.next
-    }
-
-    /// Position of the next packet.
-    pub fn position(&self) -> Position {
-        Position { chain: self.index, number: self.chain.next }
-    }
-
-    /// Bytes of frames that one of these packets holds before the caller's.
-    fn front(&self) -> usize {
-        if self.opening.is_some() { OPENING_FRAME } else { 0 }
-    }
-
-    /// Where in a packet the text of a message begins: the caller puts it there before sealing.
-    pub fn text_start(&self) -> usize {
-        BODY_START + self.front() + DATA_HEAD
-    }
-
-    /// How many bytes of text a packet of size class `k` (12 to 20) holds.
-    pub fn room(&self, k: u8) -> usize {
-        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.text_start()
-    }
-
-    /// The smallest size class, from `least` on, that holds `length` bytes of text.
-    pub fn fit(&self, length: usize, least: u8) -> Option<u8> {
-        (least.max(K_MIN)..=K_MAX).find(|&k| self.room(k) >= length)
-    }
-
-    /// Seals a part of a message in place. `packet` has the size of its class, and the text at
-    /// [`Reservation::text_start`]; all else of it is overwritten.
-    ///
-    /// # Errors
-    /// [`SealError`].
-    pub fn seal_part(
-        &mut self,
-        packet: &mut [u8],
-        part: Part,
-        randomness: &mut dyn Randomness,
-    ) -> Result<(), SealError> {
-        let mut head = Vec::with_capacity(DATA_HEAD);
-        if part.length > self.room(K_MAX) {
-            return Err(SealError::Size);
-        }
-        let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
-        frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
-        self.seal_around(packet, &head, part.length, randomness)
-    }
-
-    /// Seals frames other than DATA into a packet of size class `k`.
-    ///
-    /// # Errors
-    /// [`SealError`].
-    pub fn seal_frames(
-        &mut self,
-        k: u8,
-        frames: &[u8],
-        randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, SealError> {
-        let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
-        self.seal_around(&mut packet, frames, 0, randomness)?;
-        Ok(packet)
-    }
-
-    /// Seals `opening ‖ frames ‖ text ‖ zeros`; `text` bytes are there already.
-    fn seal_around(
-        &mut self,
-        packet: &mut [u8],
-        frames: &[u8],
-        text: usize,
-        randomness: &mut dyn Randomness,
-    ) -> Result<(), SealError> {
-        packet::size_class(packet.len()).ok_or(SealError::Size)?;
-        if self.left() == 0 {
-            return Err(SealError::UsedUp);
-        }
-        let front = self.front();
-        let body = packet::body_mut(packet);
-        let used = front + frames.len() + text;
-        body.get_mut(used..).ok_or(SealError::Size)?.fill(0);
-        if let Some(nonce) = &self.opening {
-            let mut opening = Vec::with_capacity(OPENING_FRAME);
-            frame::put_opening(&mut opening, nonce.bytes());
-            body[..front].copy_from_slice(&opening);
-        }
-        body[front..front + frames.len()].copy_from_slice(frames);
-        let keys = self.chain.advance().map_err(|_| SealError::UsedUp)?;
-        packet::seal(&keys, &self.header, packet, randomness)?;
-        Ok(())
-    }
-}
-
-/// The frames of a CLOSE packet: how many messages this side sent in all.
-pub fn close_frames(messages: u64) -> Vec<u8> {
-    let mut frames = Vec::with_capacity(FRAME_HEAD + 8);
-    frame::put_close(&mut frames, messages);
-    frames
-}
-
-/// The frames of a packet that says nothing: cover, confirmation.
-pub fn nothing_frames() -> Vec<u8> {
-    let mut frames = Vec::with_capacity(FRAME_HEAD);
-    frame::put_nothing(&mut frames);
-    frames
-}
-
 /// What a person or a script may ask about a session. Nothing here is secret, but it is private.
 impl Session {
-    /// Whether both are states of one conversation, however far apart.
-    pub fn is_same_conversation(&self, other: &Self) -> bool {
-        self.role == other.role && primitives::equal(self.words.bytes(), other.words.bytes())
+    /// What tells its states from those of any other session, of the same name for one.
+    pub fn identity(&self) -> Identity {
+        let role = [u8::from(self.role == Role::Inviter)];
+        Identity(primitives::sha256(&[labels::IDENTITY, &role, self.words.bytes()]))
     }
 
     /// Which side this is.

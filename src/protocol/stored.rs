@@ -8,12 +8,14 @@
 use rangemap::RangeInclusiveSet;
 use zeroize::Zeroizing;
 
+use super::authentication::Authentication;
 use super::chain::{Chain, NumberKeys};
-use super::handshake::Inviting;
+use super::handshake::{Guess, Inviting};
 use super::invite::{INVITE_MAX, POSTBOX_MAX};
 use super::labels;
 use super::message::{Inbox, RUNS_MAX, Unfinished};
 use super::packet::{HEADER, Header, K_MAX, size};
+use super::pake::Scalar;
 use super::primitives;
 use super::ratchet::{Ratchet, Receiving, Sending};
 use super::reply::REPLY;
@@ -24,6 +26,7 @@ use super::secret::{
 };
 use super::session::{Opening, Outbox, OutboxKind, Role, Session};
 use super::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
+use super::verify::Verification;
 use super::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
@@ -125,13 +128,13 @@ impl Stored {
 }
 
 /// Writes a length and the bytes.
-fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
+pub(super) fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
     out.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
     out.put(bytes);
 }
 
 /// Reads what [`put_run`] wrote, at most `most` bytes.
-fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
+pub(super) fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
     let length = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
     if length > most { Err(Malformed) } else { reader.take(length) }
 }
@@ -142,7 +145,11 @@ fn put_count(out: &mut dyn Sink, count: usize) {
 }
 
 /// Writes whether there is one, and it.
-fn put_option<T>(out: &mut dyn Sink, option: Option<&T>, put: impl FnOnce(&T, &mut dyn Sink)) {
+pub(super) fn put_option<T>(
+    out: &mut dyn Sink,
+    option: Option<&T>,
+    put: impl FnOnce(&T, &mut dyn Sink),
+) {
     out.flag(option.is_some());
     if let Some(value) = option {
         put(value, out);
@@ -150,14 +157,14 @@ fn put_option<T>(out: &mut dyn Sink, option: Option<&T>, put: impl FnOnce(&T, &m
 }
 
 /// Reads what [`put_option`] wrote.
-fn take_option<T>(
+pub(super) fn take_option<T>(
     reader: &mut Reader<'_>,
     take: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
 ) -> Result<Option<T>, Malformed> {
     reader.flag()?.then(|| take(reader)).transpose()
 }
 
-fn take_secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, Malformed> {
+pub(super) fn take_secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, Malformed> {
     Ok(Secret::copy_of(reader.array()?))
 }
 
@@ -168,6 +175,10 @@ impl Inviting {
         out.put(self.reply_token.bytes());
         put_run(out, &self.invite);
         out.u64(self.created);
+        put_option(out, self.guess.as_ref(), |guess, out| {
+            out.put(guess.scalar.0.bytes());
+            put_option(out, guess.spent.as_ref(), |hash, out| out.put(hash));
+        });
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -177,6 +188,12 @@ impl Inviting {
             reply_token: Token(take_secret(reader)?),
             invite: take_run(reader, INVITE_MAX)?.to_vec(),
             created: reader.u64()?,
+            guess: take_option(reader, |reader| {
+                Ok(Guess {
+                    scalar: Scalar(take_secret(reader)?),
+                    spent: take_option(reader, |reader| reader.array().copied())?,
+                })
+            })?,
         })
     }
 }
@@ -218,6 +235,9 @@ impl Session {
         out.flag(self.confirmed);
         out.flag(self.collects);
         out.u64(self.lost);
+        out.flag(self.authentication.secret);
+        out.flag(self.authentication.words);
+        self.verify.write(out);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -243,6 +263,12 @@ impl Session {
             confirmed: reader.flag()?,
             collects: reader.flag()?,
             lost: reader.u64()?,
+            authentication: Authentication {
+                secret: reader.flag()?,
+                words: reader.flag()?,
+                verified: false,
+            },
+            verify: Verification::read(reader)?,
         })
     }
 }

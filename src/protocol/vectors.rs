@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::handshake::{Inviting, ReplyError, respond};
+use super::handshake::{Inviting, ReplyError, RespondError, respond};
 use super::invite::Invite;
 use super::lookahead::{LOOK_AHEAD, Lookahead};
+use super::nameplate::{Code, Nameplate};
 use super::packet;
+use super::pake::Prs;
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::session::{Outcome, Refusal, Role, Session};
 use super::stored::{Stage, Stored};
@@ -36,12 +38,20 @@ impl Named {
         self
     }
 
+    fn with_some(self, what: Draw, value: Option<&Value>) -> Self {
+        match value {
+            Some(value) => self.with(what, value),
+            None => self,
+        }
+    }
+
     fn inviter(value: &Value) -> Self {
         Self::default()
             .with(Draw::X25519, &value["x25519"])
             .with(Draw::KemSeed, &value["dz"])
             .with(Draw::Nonce, &value["nonce_I"])
             .with(Draw::ReplyToken, &value["reply_token"])
+            .with_some(Draw::CpaceScalar, value.get("cpace_scalar"))
     }
 
     fn responder(value: &Value) -> Self {
@@ -49,7 +59,8 @@ impl Named {
             .with(Draw::X25519, &value["x25519"])
             .with(Draw::KemSeed, &value["dz"])
             .with(Draw::KemMessage, &value["m"])
-            .with(Draw::Filler, &value["filler"])
+            .with_some(Draw::Filler, value.get("filler"))
+            .with_some(Draw::CpaceScalar, value.get("cpace_scalar"))
             .with(Draw::ReplySalt, &value["reply_salt"])
             .with(Draw::PacketFresh, &value["packet0_fresh"])
     }
@@ -62,18 +73,30 @@ impl Randomness for Named {
     }
 }
 
+fn secret(value: &Value) -> Option<Prs> {
+    value.as_str().map(|text| Prs::from_text(text).unwrap())
+}
+
 /// Both ends of a handshake, checked byte for byte.
 fn handshake(vector: &Value) -> (Inviting, Session, Session) {
     let expires = vector.get("expires").map_or(0, number);
     let postbox = vector["postbox"].as_str().unwrap_or_default();
     let mut random = Named::inviter(&vector["randomness"]["I"]);
-    let inviting = Inviting::new(postbox, expires, 0, &mut random).unwrap();
+    let secret = secret(&vector["secret"]);
+    let mut inviting = Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
+    assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(inviting.invite(), unhex(&vector["invite"]["bytes"]));
 
     let mut random = Named::responder(&vector["randomness"]["R"]);
-    let (responder, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, &mut random).unwrap();
+    assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(reply, unhex(&vector["reply"]["bytes"]));
-    let inviter = inviting.accept(&reply, 0).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    let inviter = inviting.accept(opened, 0).unwrap();
+    if let Some(words) = vector["words"].as_str() {
+        assert_eq!(inviter.words().unwrap().join(" "), words);
+    }
+    assert!(responder.words().is_err(), "the commitment was not opened yet");
 
     let keys = &vector["keys"];
     for end in [&inviter, &responder] {
@@ -97,6 +120,36 @@ fn plain_handshake() {
     assert_eq!(invite.commitment[..], unhex(&vector["invite"]["commitment"]));
     assert_eq!(invite.reply_address[..], unhex(&vector["invite"]["reply_address"]));
     assert_eq!(invite.to_bytes(), inviting.invite());
+}
+
+#[test]
+fn handshake_with_a_secret() {
+    let vector = load(include_str!("../../tests/vectors/handshake-secret.json"));
+    let (inviting, inviter, responder) = handshake(&vector);
+    let invite = Invite::parse(inviting.invite()).unwrap();
+    assert_eq!(invite.cpace_share.unwrap()[..], unhex(&vector["invite"]["cpace_share"]));
+    let prs = secret(&vector["secret"]).unwrap();
+    assert_eq!(prs.bytes(), unhex(&vector["cpace"]["PRS"]));
+    assert_eq!(invite.to_bytes_without_share(), unhex(&vector["cpace"]["ADa"]));
+    assert!(inviting.is_spent());
+    assert!(inviter.authentication().secret && inviter.may_send_text());
+    assert!(!responder.authentication().any() && !responder.may_send_text());
+}
+
+#[test]
+fn nameplate() {
+    let vector = load(include_str!("../../tests/vectors/nameplate.json"));
+    let code = Code::parse(vector["code"].as_str().unwrap()).unwrap();
+    assert_eq!(code.number().to_string(), vector["number"].as_str().unwrap());
+    assert_eq!(code.secret().unwrap().bytes(), vector["secret"].as_str().unwrap().as_bytes());
+    let nameplate = Nameplate::of(code.number());
+    assert_eq!(nameplate.token()[..], unhex(&vector["token"]));
+    assert_eq!(nameplate.address()[..], unhex(&vector["address"]));
+    let mut random = Named::default().with(Draw::NameplateSalt, &vector["randomness"]["salt"]);
+    let invite = unhex(&vector["invite"]);
+    let bytes = nameplate.seal(&invite, &mut random).unwrap();
+    assert_eq!(bytes, unhex(&vector["bytes"]));
+    assert_eq!(nameplate.open(&bytes), Some(invite));
 }
 
 pub(super) struct Ends {
@@ -252,6 +305,62 @@ fn check_final(end: &Session, expected: &Value) {
 }
 
 #[test]
+fn verify() {
+    let vector = load(include_str!("../../tests/vectors/verify.json"));
+    let (_, mut ends) = Ends::new(&vector);
+    let run = &vector["run"];
+    let prs = secret(&run["secret"]).unwrap();
+    let events = vector["events"].as_array().unwrap();
+    let packets = vector["packets"].as_array().unwrap();
+    let chains = vector["chains"].as_array().unwrap();
+    let random = |packet: usize, chain: Option<usize>, scalar: &str| {
+        let random = Named::default()
+            .with(Draw::PacketFresh, &packets[packet]["randomness"]["fresh"])
+            .with_some(Draw::CpaceScalar, run["randomness"].get(scalar));
+        match chain {
+            Some(chain) => random
+                .with(Draw::X25519, &chains[chain]["randomness"]["x25519"])
+                .with(Draw::KemSeed, &chains[chain]["randomness"]["dz"])
+                .with(Draw::KemMessage, &chains[chain]["randomness"]["m"]),
+            None => random,
+        }
+    };
+    ends.run(&vector, &events[0]);
+    ends.run(&vector, &events[1]);
+
+    let question = run["question"].as_str().unwrap();
+    let mut named = random(1, None, "starter_scalar");
+    let sent = ends.both[0].start_verify(&prs, question, &mut named).unwrap();
+    assert_eq!(sent, unhex(&packets[1]["packet"]));
+    let super::verify::Run::Started(started) = &ends.both[0].verify.run else {
+        panic!("it has started");
+    };
+    assert_eq!(started.sid[..], unhex(&run["sid"]));
+    assert_eq!(started.share[..], unhex(&run["starter_share"]));
+    ends.run(&vector, &events[3]);
+    assert_eq!(ends.both[1].question(), Some(question));
+
+    let mut named = random(2, Some(1), "answerer_scalar");
+    let sent = ends.both[1].answer_verify(&prs, &mut named).unwrap();
+    assert!(named.0.is_empty());
+    assert_eq!(sent, unhex(&packets[2]["packet"]));
+    let super::verify::Run::Answered(answered) = &ends.both[1].verify.run else {
+        panic!("it has answered");
+    };
+    assert_eq!(answered.expected.bytes()[..], unhex(&run["mac_starter"]));
+    assert_eq!(ends.both[1].verify_failures(), 1);
+    ends.run(&vector, &events[5]);
+    assert!(ends.both[0].authentication().verified && ends.both[0].owes());
+
+    let mut named = random(3, Some(2), "none");
+    let sent = ends.both[0].seal_owed(&mut named).unwrap().unwrap();
+    assert_eq!(sent, unhex(&packets[3]["packet"]));
+    ends.run(&vector, &events[7]);
+    assert!(ends.both[1].authentication().verified);
+    assert_eq!(ends.both[1].verify_failures(), 0);
+}
+
+#[test]
 fn conversation() {
     let vector = load(include_str!("../../tests/vectors/conversation.json"));
     let (_, mut ends) = Ends::new(&vector);
@@ -301,12 +410,13 @@ fn forged_packets_are_refused_by_the_receiver() {
 fn refused_invites() {
     let vector = load(include_str!("../../tests/vectors/refused.json"));
     for case in vector["invites"].as_array().unwrap() {
-        if !case["secret"].is_null() {
-            continue; // these come with the secret
-        }
+        let secret = secret(&case["secret"]);
         let now = case.get("now").map_or(0, number);
-        let randomness = &vector["handshake"]["randomness"]["R"];
-        let refused = respond(&unhex(&case["invite"]), now, &mut Named::responder(randomness));
+        let handshake = if secret.is_some() { "handshake_secret" } else { "handshake" };
+        let mut random = Named::responder(&vector[handshake]["randomness"]["R"]);
+        let refused = respond(&unhex(&case["invite"]), secret.as_ref(), now, &mut random);
+        let error = refused.as_ref().err();
+        assert_ne!(error, Some(&RespondError::NoRandomness), "{}", case["name"]);
         assert!(refused.is_err(), "{}", case["name"]);
     }
 }
@@ -314,7 +424,7 @@ fn refused_invites() {
 #[test]
 fn refused_replies() {
     let vector = load(include_str!("../../tests/vectors/refused.json"));
-    let (inviting, _, _) = handshake(&vector["handshake"]);
+    let (mut inviting, _, _) = handshake(&vector["handshake"]);
     let good = unhex(&vector["handshake"]["reply"]["bytes"]);
     for case in vector["replies"].as_array().unwrap() {
         let reply = case.get("reply").map_or_else(|| xored(&good, case), unhex);
@@ -322,9 +432,33 @@ fn refused_replies() {
             Some("junk") => ReplyError::Junk,
             _ => ReplyError::Bad,
         };
-        assert_eq!(inviting.accept(&reply, 0).err(), Some(expected), "{}", case["name"]);
+        let opened = inviting.open(&reply);
+        let accepted = opened.and_then(|opened| inviting.accept(opened, 0));
+        assert_eq!(accepted.err(), Some(expected), "{}", case["name"]);
     }
-    assert!(inviting.accept(&good, 0).is_ok(), "the invite still waits for its reply");
+    let opened = inviting.open(&good).unwrap();
+    assert!(inviting.accept(opened, 0).is_ok(), "the invite still waits for its reply");
+}
+
+#[test]
+fn refused_replies_to_an_invite_with_a_secret() {
+    let vector = load(include_str!("../../tests/vectors/refused.json"));
+    let good = unhex(&vector["handshake_secret"]["reply"]["bytes"]);
+    for case in vector["replies_secret"].as_array().unwrap() {
+        // A state that has not seen any reply.
+        let mut random = Named::inviter(&vector["handshake_secret"]["randomness"]["I"]);
+        let prs = secret(&vector["handshake_secret"]["secret"]);
+        let mut inviting = Inviting::new("", 0, prs.as_ref(), 0, &mut random).unwrap();
+        assert!(!inviting.is_spent());
+        let reply = unhex(&case["reply"]);
+        for _ in 0..2 {
+            let opened = inviting.open(&reply).unwrap();
+            assert!(inviting.is_spent());
+            let accepted = inviting.accept(opened, 0);
+            assert_eq!(accepted.err(), Some(ReplyError::NotAuthentic), "{}", case["name"]);
+        }
+        assert_eq!(inviting.open(&good).err(), Some(ReplyError::Second), "one guess");
+    }
 }
 
 fn xored(good: &[u8], case: &Value) -> Vec<u8> {

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn the_key_is_argon2id_of_rfc_9106() {
         let key = key(b"password", b"0123456789abcdef").unwrap();
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "b8a64b68dea6b88ca8c8862be706aac37cbecda0db7bd68b48f8fa2e7feb6f3e");
+        let expected: [u128; 2] =
+            [0xb8a6_4b68_dea6_b88c_a8c8_862b_e706_aac3, 0x7cbe_cda0_db7b_d68b_48f8_fa2e_7feb_6f3e];
+        assert_eq!(key[..], expected.map(u128::to_be_bytes).concat());
     }
 }

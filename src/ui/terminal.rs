@@ -143,7 +143,7 @@ pub(crate) struct Pasted<T: AsFd> {
 }
 
 impl<T: AsFd> Pasted<T> {
-    /// Takes the terminal over; say [`PASTE_HINT`] first.
+    /// Takes the terminal over; say [`PASTE_HINT`] then.
     pub(crate) fn new(terminal: T) -> io::Result<Self> {
         let end = tcgetattr(&terminal)?.special_codes[SpecialCodeIndex::VEOF];
         let quiet = Quiet::enter(&terminal, Mode::Paste)?;

@@ -47,9 +47,10 @@ impl Randomness for Seeded {
 
 /// Both ends after a handshake without a secret: inviter, responder.
 pub(crate) fn handshake(random: &mut Seeded) -> [Awake; 2] {
-    let inviting = Inviting::new("", 0, 0, random).unwrap();
-    let (responder, reply) = respond(inviting.invite(), 0, random).unwrap();
-    [inviting.accept(&reply, 0).unwrap(), responder].map(Awake::new)
+    let mut inviting = Inviting::new("", 0, None, 0, random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder].map(Awake::new)
 }
 
 /// A session with its state at hand.

@@ -125,9 +125,10 @@ impl End {
 }
 
 fn pair(random: &mut Traceless) -> [End; 2] {
-    let inviting = Inviting::new("", 0, 0, random).unwrap();
-    let (responder, reply) = respond(inviting.invite(), 0, random).unwrap();
-    [inviting.accept(&reply, 0).unwrap(), responder].map(End::new)
+    let mut inviting = Inviting::new("", 0, None, 0, random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder].map(End::new)
 }
 
 /// The keys of the number with these CK and HC, made by another process.
@@ -259,16 +260,17 @@ fn keys_of_a_skipped_number_are_there_until_it_comes_or_expires() {
 fn private_keys_are_gone_once_their_step_is_done() {
     let _alone = alone();
     let mut random = Traceless::new(5);
-    let inviting = Inviting::new("", 0, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
     let mut of_invite = random.last(Draw::X25519);
     of_invite.extend(random.last(Draw::KemSeed));
     assert_all_there(&of_invite);
-    let (responder, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let mut of_reply = random.last(Draw::X25519);
     of_reply.extend(random.last(Draw::KemSeed));
     let encapsulated = random.last(Draw::KemMessage);
     assert_gone(&encapsulated);
-    let mut i = End::new(inviting.accept(&reply, 0).unwrap());
+    let opened = inviting.open(&reply).unwrap();
+    let mut i = End::new(inviting.accept(opened, 0).unwrap());
     let mut r = End::new(responder);
     drop(inviting);
     assert_gone(&of_invite);

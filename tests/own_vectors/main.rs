@@ -45,6 +45,9 @@ impl Randomness for Noted {
             Draw::Filler => "filler",
             Draw::ReplySalt => "reply_salt",
             Draw::PacketFresh => "fresh",
+            Draw::CpaceScalar => "cpace_scalar",
+            Draw::Code => "code",
+            Draw::NameplateSalt => "salt",
         };
         assert!(self.given.insert(name.to_owned(), hex(out).into()).is_none(), "each once");
         Ok(())
@@ -81,11 +84,12 @@ struct Made {
 
 fn make() -> Made {
     let mut random = Noted { source: Seeded::new(b"own vectors"), given: Map::new() };
-    let inviting = Inviting::new("", 0, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
     let of_inviter = random.taken();
-    let (responder, reply) = respond(inviting.invite(), 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let of_responder = random.taken();
-    let mut inviter = Awake::new(inviting.accept(&reply, 0).unwrap());
+    let opened = inviting.open(&reply).unwrap();
+    let mut inviter = Awake::new(inviting.accept(opened, 0).unwrap());
     let mut responder = Awake::new(responder);
     let mut ahead = short_sighted();
 

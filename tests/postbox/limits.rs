@@ -125,7 +125,7 @@ fn what_is_not_a_call_is_refused_without_repeating_a_byte_of_it() {
 #[test]
 fn garbage_instead_of_http_ends_the_connection_and_nothing_else() {
     let postbox = Postbox::start(&[]);
-    for garbage in [&[0; 4096][..], &[0xFF; 100], b"GET\r\n\r\n", &[b'A'; 100_000]] {
+    for garbage in [&[0; 4096][..], &[0xFF; 100], b"GET\r\n\r\n", &vec![b'A'; 100_000]] {
         let mut stream = postbox.connect();
         let _ = stream.write_all(garbage);
         let mut rest = Vec::new();

@@ -1,5 +1,12 @@
 //! Runs the real `otr postbox` and calls it over its sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
+
 mod calls;
 mod confinement;
 mod doors;

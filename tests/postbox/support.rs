@@ -29,6 +29,7 @@ impl Postbox {
     }
 
     /// One that this command starts.
+    #[expect(clippy::zombie_processes, reason = "dropping the postbox waits for it")]
     pub(crate) fn run(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());

@@ -11,3 +11,4 @@ zpty -n -w shell "$2"$'\t\x18'
 zpty -r shell said '*<<*>>*'
 said=${said##*<<}
 print -r -- ${said%%>>*}
+zpty -d shell

@@ -89,9 +89,14 @@ impl Delivery {
                 format!("message {} is too large for one JSON object", data.message),
                 "receive it without --json",
             )),
-            Form::File(output) => output.check(data),
+            // The part before it may be in line with it, and not in the file yet.
+            Form::File(output) if !self.is_in_line(data.message) => output.check(data),
             _ => Ok(()),
         }
+    }
+
+    fn is_in_line(&self, message: u64) -> bool {
+        self.pieces.iter().any(|piece| piece.data.message == message)
     }
 
     /// Puts a part in line.

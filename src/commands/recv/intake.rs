@@ -164,32 +164,36 @@ impl<'a> Intake<'a> {
 
     /// Takes the reply to the invite, and stores the session that it opens.
     pub(super) fn reply(&mut self, reply: &[u8], outcome: &mut Outcome) -> Result<(), Failure> {
-        let inviting = match &self.stage {
-            Stage::Inviting(inviting) => inviting,
-            Stage::Session(session) if session.role() == Role::Responder => {
-                outcome.refuse("a reply: it is for the side that made the invite");
-                return Ok(());
-            }
-            Stage::Session(_) => {
-                outcome.refuse("a reply: the invite was answered already");
+        let invite = match &self.stage {
+            Stage::Inviting(inviting) => inviting.invite(),
+            Stage::Session(session) => {
+                outcome.refuse(if session.role() == Role::Responder {
+                    "a reply: it is for the side that made the invite"
+                } else {
+                    "a reply: the invite was answered already"
+                });
                 return Ok(());
             }
         };
-        match inviting.accept(reply, now()) {
+        let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
+        match accept_reply(&mut held, invite, reply)? {
             Ok(session) => {
-                let stage = Stage::Session(Box::new(session));
-                let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-                if matches!(held.stage, Stage::Session(_)) {
-                    let hint = "look at it with 'otr status'";
-                    return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
-                }
-                held.keep_and_hold(stage)?;
+                held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
                 outcome.replied = true;
             }
             Err(ReplyError::Junk) => outcome.refuse("a reply to another invite, or a damaged one"),
             Err(ReplyError::Bad) => {
                 outcome.refuse("a reply that holds the invite's key and does not fit it");
+            }
+            Err(ReplyError::Second) => {
+                outcome.refuse("a second reply to this invite: somebody else has it too");
+            }
+            Err(ReplyError::NotAuthentic) => {
+                held.wipe()?;
+                let hint = "the session has been ended; begin a new one, and agree on the secret";
+                let what = "the other side does not know the secret, or somebody is in between";
+                return Err(Failure::new(Code::NotAuthentic, what, hint));
             }
         }
         Ok(())
@@ -405,7 +409,7 @@ impl<'a> Intake<'a> {
         let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
             return Err(changed_meanwhile());
         };
-        if !session.is_same_conversation(ours) {
+        if !session.identity().is(&ours.identity()) {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
@@ -421,6 +425,32 @@ impl<'a> Intake<'a> {
             }
         }
         Ok(Stage::Session(session))
+    }
+}
+
+/// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
+fn accept_reply(
+    held: &mut Held<'_>,
+    invite: &[u8],
+    reply: &[u8],
+) -> Result<Result<Session, ReplyError>, Failure> {
+    let inviting = match &mut held.stage {
+        Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
+        _ => {
+            let hint = "look at it with 'otr status'";
+            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
+        }
+    };
+    let opened = match inviting.open(reply) {
+        Ok(opened) => opened,
+        Err(error) => return Ok(Err(error)),
+    };
+    if inviting.asks_for_secret() {
+        held.keep_on()?;
+    }
+    match &held.stage {
+        Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
+        Stage::Session(_) => Ok(Err(ReplyError::Bad)),
     }
 }
 

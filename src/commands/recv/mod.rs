@@ -136,11 +136,12 @@ fn read(context: &Context, args: &Args, store: Option<Store>) -> Result<u8, Fail
     let mut intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
     let mut outcome = Outcome::default();
     loop {
+        // First of all: a reply is stored as soon as it is taken.
+        strict(args, &source)?;
         let mut taken = 0;
         for item in items {
             taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
         }
-        strict(args, &source)?;
         items = match source.items_at_hand()? {
             Some(more) if taken < BATCH => more,
             more => {

@@ -34,7 +34,7 @@ where
         async move {
             Ok::<_, Infallible>(match side {
                 Side::Public => http::answer(&server, request).await,
-                Side::Admin => http::answer_admin(&server, request),
+                Side::Admin => http::answer_admin(&server, &request),
             })
         }
     });

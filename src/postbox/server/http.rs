@@ -77,7 +77,7 @@ fn wanted(head: &Parts) -> Wanted {
 }
 
 /// Answers one request of the operator's side.
-pub(crate) fn answer_admin(server: &Server, request: Request<Incoming>) -> Answer {
+pub(crate) fn answer_admin(server: &Server, request: &Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/metrics") => admin::metrics(server),

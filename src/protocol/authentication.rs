@@ -1,0 +1,78 @@
+//! What is known of who the other side is: by a secret in the handshake, by words that two people
+//! compared, by a secret that was checked later.
+
+use super::session::{Opening, Role, Session};
+use super::words;
+
+/// How a session was authenticated. All three may be so, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Authentication {
+    /// By a secret or a code that both sides had in the handshake.
+    pub secret: bool,
+    /// By words that the two people found to be the same.
+    pub words: bool,
+    /// By a secret that was checked inside the session.
+    pub verified: bool,
+}
+
+impl Authentication {
+    /// Whether there is anything that nobody in between could have brought about.
+    pub fn any(self) -> bool {
+        self.secret || self.words || self.verified
+    }
+}
+
+/// The words cannot be shown yet: the inviter's first packet has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoWordsYet;
+
+impl Session {
+    /// How the peer was authenticated so far.
+    pub fn authentication(&self) -> Authentication {
+        Authentication {
+            // R's own secret shows nothing before I has shown that it has the keys.
+            secret: self.authentication.secret && self.confirmed,
+            words: self.authentication.words,
+            verified: self.verify.succeeded,
+        }
+    }
+
+    /// Whether the handshake used a secret or a code.
+    pub fn used_secret(&self) -> bool {
+        self.authentication.secret
+    }
+
+    /// Whether text may go out. With a secret, not before the inviter has confirmed: sent earlier,
+    /// it would fall to who replaced the invite, and later breaks X25519 and learns the secret.
+    pub fn may_send_text(&self) -> bool {
+        !self.authentication.secret || self.confirmed
+    }
+
+    /// The four words to compare.
+    ///
+    /// # Errors
+    /// [`NoWordsYet`] on the answering side, before the commitment was opened.
+    pub fn words(&self) -> Result<[&'static str; words::WORDS], NoWordsYet> {
+        match &self.opening {
+            Opening::Own(nonce) | Opening::Came(nonce) => {
+                Ok(words::words(nonce.bytes(), &self.words))
+            }
+            Opening::Awaited(_) => Err(NoWordsYet),
+        }
+    }
+
+    /// Records that the two people found their words to be the same. (Where they differ, the
+    /// session is ended.)
+    ///
+    /// # Errors
+    /// [`NoWordsYet`].
+    pub fn record_same_words(&mut self) -> Result<(), NoWordsYet> {
+        self.words()?;
+        self.authentication.words = true;
+        Ok(())
+    }
+
+    pub(crate) fn is_inviter(&self) -> bool {
+        self.role == Role::Inviter
+    }
+}

@@ -1,0 +1,540 @@
+//! Checking a secret inside the session: both sides learn whether they hold the same one, and
+//! nothing else. What OTR's Socialist Millionaires' Protocol is for, by CPace in three frames.
+//!
+//! ```text
+//!              start                 the peer's step 1              answer
+//!   ┌──────┐ ─────────▶ Started ┌──────┐ ─────────▶ Asked ───────────────▶ Answered
+//!   │ None │  1 leaves   │      │ None │                     2 leaves        │ │
+//!   └──────┘ ◀───────────┘      └──────┘ ◀────────────────────────────────────┘ │
+//!      ▲  step 2: 3 or 4 is owed     ▲        step 3: equal, or not; 4: not     │
+//!      │                             └── the peer's next step 1: a failure stays ┘
+//!      └ step 4
+//! ```
+//! One run at a time; of two that cross, the inviter's wins. A side that may have given away the
+//! answer to a guess has counted a failure before it did; three end the session.
+
+use zeroize::Zeroizing;
+
+use super::frame::{self, QUESTION_MAX, Step, VERIFY_HEAD, Verify};
+use super::labels;
+use super::packet::K_MIN;
+use super::pake::{self, Generator, Prs, SHARE, Scalar, Sent};
+use super::primitives;
+use super::randomness::{NoRandomness, Randomness};
+use super::ratchet::StepError;
+use super::secret::{Secret, WordsKey, bleach};
+use super::session::{SealError, Session};
+
+/// How many failures end a session: three guesses at a secret, both roles together.
+pub const FAILURES_MAX: u8 = 3;
+/// Bytes of the longest frame that can be owed: a step 3.
+pub(crate) const OWED_MAX: usize = VERIFY_HEAD + 32;
+
+/// What this end knows of its checks.
+#[derive(Default)]
+pub(crate) struct Verification {
+    /// Attempts that this end started; the last one's number.
+    pub(crate) own_attempt: u32,
+    /// The highest attempt that the peer started.
+    pub(crate) peer_attempt: u32,
+    pub(crate) failures: u8,
+    /// Whether any run showed that the secrets are equal.
+    pub(crate) succeeded: bool,
+    /// Whether the session must end.
+    pub(crate) over: bool,
+    /// Step 3 or 4 of a run that this end started.
+    pub(crate) owed_by_starter: Option<Zeroizing<Vec<u8>>>,
+    /// Step 4 of a run that the peer started.
+    pub(crate) owed_by_answerer: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) run: Run,
+}
+
+/// The run that is going on. Its attempt is the last one of the side that started it.
+#[derive(Default)]
+pub(crate) enum Run {
+    #[default]
+    None,
+    /// This end asked.
+    Started(Started),
+    /// The peer asked; this end's person has not answered.
+    Asked(Asked),
+    /// This end answered.
+    Answered(Answered),
+}
+
+/// What the starter keeps until step 2: the scalar, not the secret.
+pub(crate) struct Started {
+    pub(crate) sid: [u8; 32],
+    pub(crate) share: [u8; SHARE],
+    pub(crate) scalar: Scalar,
+    pub(crate) question: Zeroizing<String>,
+}
+
+/// What the peer's step 1 said.
+pub(crate) struct Asked {
+    pub(crate) sid: [u8; 32],
+    pub(crate) share: [u8; SHARE],
+    pub(crate) question: Zeroizing<String>,
+}
+
+/// What the answerer keeps until step 3.
+pub(crate) struct Answered {
+    /// The MAC that the starter will send if its secret is the same.
+    pub(crate) expected: Secret<32>,
+}
+
+/// What became of a check, for the person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The peer asks for a secret; its question may be empty.
+    Asked {
+        /// Text of the peer: to be shown with control characters made visible.
+        question: Zeroizing<String>,
+    },
+    /// Both asked at once, and this end's question goes on.
+    Crossed,
+    /// Both asked at once, and this end's question gave way; [`Event::Asked`] follows.
+    GaveWay,
+    /// The secrets are equal.
+    Equal,
+    /// They are not. So many failures were counted.
+    Different {
+        /// 1 to 3.
+        failures: u8,
+    },
+    /// A run that was answered never got its end, and its failure stays counted.
+    Unfinished {
+        /// 1 to 3.
+        failures: u8,
+    },
+    /// The peer's share cannot be used: the run was stopped.
+    BadShare,
+    /// The peer stopped the run before any secret was compared.
+    Stopped,
+    /// A frame of no run that goes on was dropped.
+    Dropped,
+}
+
+/// Whether failures end the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// They do not.
+    GoesOn,
+    /// They do, once what is owed to the peer is out ([`Session::seal_owed`]).
+    AfterOwed,
+    /// They do: it must be wiped.
+    Now,
+}
+
+/// Why a check was not started or answered. The state may have changed: do not store it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyError {
+    /// The question is longer than [`QUESTION_MAX`] bytes.
+    QuestionTooLong,
+    /// The peer has asked: answer that.
+    PeerAsked,
+    /// This end has answered, and waits for the peer's last step.
+    Waiting,
+    /// The peer has not asked anything.
+    NothingAsked,
+    /// Failures have ended the session, or the attempts are used up.
+    Ended,
+    /// No number to send it under.
+    Step(StepError),
+    /// It could not be sealed.
+    Seal(SealError),
+    /// No randomness.
+    NoRandomness,
+}
+
+impl From<StepError> for VerifyError {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+impl From<SealError> for VerifyError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+impl From<NoRandomness> for VerifyError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// Names a run: only the two ends of one conversation, with one history, get the same.
+fn session_id(
+    transcript: &[u8; 32],
+    key: &WordsKey,
+    started_by_inviter: bool,
+    attempt: u32,
+) -> [u8; 32] {
+    let mut sid = [0; 32];
+    let starter = [role_byte(started_by_inviter)];
+    let info: [&[u8]; 3] = [labels::VERIFY, &starter, &attempt.to_be_bytes()];
+    primitives::hkdf(transcript, &[key.bytes()], &info, &mut sid);
+    sid
+}
+
+/// 0 for I, 1 for R.
+fn role_byte(inviter: bool) -> u8 {
+    u8::from(!inviter)
+}
+
+/// The two MACs of a run.
+struct Macs {
+    answerer: Secret<32>,
+    starter: Secret<32>,
+}
+
+/// What both sides of a run put in, but for the secret.
+struct Public<'a> {
+    sid: &'a [u8; 32],
+    started_by_inviter: bool,
+    question: &'a str,
+    starters: &'a [u8; SHARE],
+    answerers: &'a [u8; SHARE],
+}
+
+impl Public<'_> {
+    fn macs(&self, shared: &Secret<32>) -> Macs {
+        let mut starters_data = Zeroizing::new(Vec::with_capacity(1 + QUESTION_MAX));
+        starters_data.push(role_byte(self.started_by_inviter));
+        starters_data.extend_from_slice(self.question.as_bytes());
+        let answerers_data = [role_byte(!self.started_by_inviter)];
+        let isk = pake::session_key(
+            self.sid,
+            shared,
+            &Sent { share: self.starters, data: &starters_data },
+            &Sent { share: self.answerers, data: &answerers_data },
+        );
+        let mut key = Secret::<32>::zeroed();
+        primitives::hkdf(self.sid, &[isk.bytes()], &[labels::VERIFY_MAC], key.bytes_mut());
+        let macs = Macs {
+            answerer: Secret::copy_of(&primitives::hmac(key.bytes(), &[labels::ANSWERER])),
+            starter: Secret::copy_of(&primitives::hmac(key.bytes(), &[labels::STARTER])),
+        };
+        bleach();
+        macs
+    }
+}
+
+impl Started {
+    /// The MAC for step 3, if step 2 shows the same secret.
+    fn finish(
+        self,
+        by_inviter: bool,
+        answerers: &[u8; SHARE],
+        mac: &[u8; 32],
+    ) -> Option<Secret<32>> {
+        let shared = self.scalar.agree(answerers).ok()?;
+        let public = Public {
+            sid: &self.sid,
+            started_by_inviter: by_inviter,
+            question: &self.question,
+            starters: &self.share,
+            answerers,
+        };
+        let macs = public.macs(&shared);
+        primitives::equal(macs.answerer.bytes(), mac).then_some(macs.starter)
+    }
+}
+
+impl Asked {
+    /// Step 2, and what waits for step 3.
+    fn answer(
+        self,
+        by_inviter: bool,
+        secret: &Prs,
+        randomness: &mut dyn Randomness,
+    ) -> Result<(Step, Answered), VerifyError> {
+        let scalar = Scalar::draw(randomness)?;
+        let share = scalar.share(&Generator::new(secret, labels::VERIFY, &self.sid))?;
+        // It was checked when it came.
+        let shared = scalar.agree(&self.share).map_err(|_| VerifyError::NothingAsked)?;
+        let public = Public {
+            sid: &self.sid,
+            started_by_inviter: by_inviter,
+            question: &self.question,
+            starters: &self.share,
+            answerers: &share,
+        };
+        let macs = public.macs(&shared);
+        let step = Step::Answer { share, mac: *macs.answerer.bytes() };
+        Ok((step, Answered { expected: macs.starter }))
+    }
+}
+
+/// The bytes of one frame.
+fn encode(started_by_inviter: bool, attempt: u32, step: Step) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(VERIFY_HEAD + SHARE + QUESTION_MAX));
+    frame::put_verify(&mut *bytes, &Verify { started_by_inviter, attempt, step });
+    bytes
+}
+
+impl Verification {
+    /// Counts a failure that is final.
+    fn fail(&mut self) -> Event {
+        self.over |= self.failures >= FAILURES_MAX;
+        Event::Different { failures: self.failures }
+    }
+
+    /// Step 2: an answer to this end's question.
+    fn on_answer(&mut self, own: Own, attempt: u32, share: &[u8; SHARE], mac: &[u8; 32]) -> Event {
+        let run = match core::mem::take(&mut self.run) {
+            Run::Started(run) if attempt == self.own_attempt => run,
+            other => {
+                self.run = other;
+                return Event::Dropped;
+            }
+        };
+        if let Some(mac) = run.finish(own.inviter, share, mac) {
+            let step = Step::Confirm { mac: *mac.bytes() };
+            self.owed_by_starter = Some(encode(own.inviter, attempt, step));
+            self.succeeded = true;
+            Event::Equal
+        } else {
+            self.owed_by_starter = Some(encode(own.inviter, attempt, Step::Stop));
+            self.failures = self.failures.saturating_add(1);
+            self.fail()
+        }
+    }
+
+    /// Step 3: the end of a run that this end answered.
+    fn on_confirm(&mut self, attempt: u32, mac: &[u8; 32]) -> Event {
+        let run = match core::mem::take(&mut self.run) {
+            Run::Answered(run) if attempt == self.peer_attempt => run,
+            other => {
+                self.run = other;
+                return Event::Dropped;
+            }
+        };
+        if primitives::equal(run.expected.bytes(), mac) {
+            // The failure that was counted before step 2 left.
+            self.failures = self.failures.saturating_sub(1);
+            self.succeeded = true;
+            Event::Equal
+        } else {
+            self.fail()
+        }
+    }
+
+    /// Step 4, of a run that this end started or not.
+    fn on_stop(&mut self, own_run: bool, attempt: u32) -> Event {
+        match (core::mem::take(&mut self.run), own_run) {
+            (Run::Started(_), true) if attempt == self.own_attempt => Event::Stopped,
+            (Run::Asked(_), false) if attempt == self.peer_attempt => Event::Stopped,
+            (Run::Answered(_), false) if attempt == self.peer_attempt => self.fail(),
+            (other, _) => {
+                self.run = other;
+                Event::Dropped
+            }
+        }
+    }
+
+    /// Step 1: the peer asks. Its attempt must rise, whatever becomes of it.
+    fn on_ask(&mut self, own: Own, attempt: u32, asked: Asked, events: &mut Vec<Event>) {
+        if attempt <= self.peer_attempt {
+            return events.push(Event::Dropped);
+        }
+        self.peer_attempt = attempt;
+        match core::mem::take(&mut self.run) {
+            Run::Started(run) if own.inviter => {
+                self.run = Run::Started(run);
+                return events.push(Event::Crossed);
+            }
+            Run::Started(_) => events.push(Event::GaveWay),
+            Run::Answered(_) => {
+                events.push(Event::Unfinished { failures: self.failures });
+                self.over |= self.failures >= FAILURES_MAX;
+            }
+            Run::Asked(_) | Run::None => {}
+        }
+        // What was owed for the peer's run before is of a run that is not going on.
+        self.owed_by_answerer = None;
+        if self.over {
+            return;
+        }
+        if pake::is_valid_share(&asked.share) {
+            events.push(Event::Asked { question: asked.question.clone() });
+            self.run = Run::Asked(asked);
+        } else {
+            events.push(Event::BadShare);
+            self.owed_by_answerer = Some(encode(!own.inviter, attempt, Step::Stop));
+        }
+    }
+
+    fn is_owed(&self) -> bool {
+        self.owed_by_starter.is_some() || self.owed_by_answerer.is_some()
+    }
+
+    /// Takes what is owed, in front of `last`.
+    fn take_owed(&mut self, last: &[u8]) -> Zeroizing<Vec<u8>> {
+        let owed = [self.owed_by_starter.take(), self.owed_by_answerer.take()];
+        let mut frames = Zeroizing::new(Vec::with_capacity(2 * OWED_MAX + last.len()));
+        for frame in owed.iter().flatten() {
+            frames.extend_from_slice(frame);
+        }
+        frames.extend_from_slice(last);
+        frames
+    }
+}
+
+/// Which side this end is.
+#[derive(Clone, Copy)]
+struct Own {
+    inviter: bool,
+}
+
+impl Session {
+    /// What an accepted packet's VERIFY frame brings about.
+    pub(crate) fn receive_verify(
+        &mut self,
+        frame: &Verify,
+        transcript: &[u8; 32],
+        events: &mut Vec<Event>,
+    ) {
+        let own = Own { inviter: self.is_inviter() };
+        let own_run = frame.started_by_inviter == own.inviter;
+        let (state, attempt) = (&mut self.verify, frame.attempt);
+        if state.over {
+            return events.push(Event::Dropped);
+        }
+        let event = match &frame.step {
+            Step::Ask { share, question } if !own_run => {
+                let sid = session_id(transcript, &self.words, frame.started_by_inviter, attempt);
+                let asked = Asked { sid, share: *share, question: question.clone() };
+                return state.on_ask(own, attempt, asked, events);
+            }
+            Step::Answer { share, mac } if own_run => state.on_answer(own, attempt, share, mac),
+            Step::Confirm { mac } if !own_run => state.on_confirm(attempt, mac),
+            Step::Stop => state.on_stop(own_run, attempt),
+            // A step by the side that cannot make it, such as one's own sent back.
+            Step::Ask { .. } | Step::Answer { .. } | Step::Confirm { .. } => Event::Dropped,
+        };
+        events.push(event);
+    }
+
+    /// Asks the peer for a secret: a packet of 4,096 bytes, which also holds what was owed. The
+    /// state must be stored before it goes out. A question of this end that goes on is replaced.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn start_verify(
+        &mut self,
+        secret: &Prs,
+        question: &str,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Vec<u8>, VerifyError> {
+        if question.len() > QUESTION_MAX {
+            return Err(VerifyError::QuestionTooLong);
+        }
+        match &self.verify.run {
+            _ if self.verify.over => return Err(VerifyError::Ended),
+            Run::Asked(_) => return Err(VerifyError::PeerAsked),
+            Run::Answered(_) => return Err(VerifyError::Waiting),
+            Run::Started(_) | Run::None => {}
+        }
+        let attempt = self.verify.own_attempt.checked_add(1).ok_or(VerifyError::Ended)?;
+        let by_inviter = self.is_inviter();
+        // The run is bound to the chain that carries step 1: a step that is due is taken first.
+        let mut reservation = self.reserve(1, randomness)?;
+        let sending = self.ratchet.sending.as_ref().ok_or(StepError::Exhausted)?;
+        let sid = session_id(&sending.transcript, &self.words, by_inviter, attempt);
+        let scalar = Scalar::draw(randomness)?;
+        let share = scalar.share(&Generator::new(secret, labels::VERIFY, &sid))?;
+        let question = Zeroizing::new(question.to_owned());
+        let step = Step::Ask { share, question: question.clone() };
+        let frames = self.verify.take_owed(&encode(by_inviter, attempt, step));
+        self.verify.own_attempt = attempt;
+        self.verify.run = Run::Started(Started { sid, share, scalar, question });
+        Ok(reservation.seal_frames(K_MIN, &frames, randomness)?)
+    }
+
+    /// Answers the peer's question: a packet of 4,096 bytes, which also holds what was owed. A
+    /// failure is counted until the peer's step 3 takes it back, so the state **must be stored
+    /// before the packet goes out**: it gives the peer one guess.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn answer_verify(
+        &mut self,
+        secret: &Prs,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Vec<u8>, VerifyError> {
+        if self.verify.over {
+            return Err(VerifyError::Ended);
+        }
+        let asked = match core::mem::take(&mut self.verify.run) {
+            Run::Asked(asked) => asked,
+            other => {
+                self.verify.run = other;
+                return Err(VerifyError::NothingAsked);
+            }
+        };
+        let mut reservation = self.reserve(1, randomness)?;
+        let by_inviter = !self.is_inviter();
+        let (step, answered) = asked.answer(by_inviter, secret, randomness)?;
+        self.verify.failures = self.verify.failures.saturating_add(1);
+        self.verify.run = Run::Answered(answered);
+        let frames = self.verify.take_owed(&encode(by_inviter, self.verify.peer_attempt, step));
+        Ok(reservation.seal_frames(K_MIN, &frames, randomness)?)
+    }
+
+    /// The packet, 4,096 bytes, that the peer waits for, if anything is owed. It goes out before
+    /// any other, after the state was stored.
+    ///
+    /// # Errors
+    /// [`VerifyError`].
+    pub fn seal_owed(
+        &mut self,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Option<Vec<u8>>, VerifyError> {
+        if !self.verify.is_owed() {
+            return Ok(None);
+        }
+        let mut reservation = self.reserve(1, randomness)?;
+        let frames = self.verify.take_owed(&[]);
+        Ok(Some(reservation.seal_frames(K_MIN, &frames, randomness)?))
+    }
+
+    /// Whether anything is owed to the peer.
+    pub fn owes(&self) -> bool {
+        self.verify.is_owed()
+    }
+
+    /// The peer's question that waits for an answer; may be empty.
+    pub fn question(&self) -> Option<&str> {
+        match &self.verify.run {
+            Run::Asked(asked) => Some(&asked.question),
+            _ => None,
+        }
+    }
+
+    /// Whether this end has asked, and the answer has not come.
+    pub fn awaits_answer(&self) -> bool {
+        matches!(self.verify.run, Run::Started(_))
+    }
+
+    /// How many failures count against the session, of [`FAILURES_MAX`]. One may still be taken
+    /// back while this end waits for a step 3.
+    pub fn verify_failures(&self) -> u8 {
+        self.verify.failures
+    }
+
+    /// Whether failures end the session.
+    pub fn ending(&self) -> Ending {
+        match (self.verify.over, self.verify.is_owed()) {
+            (false, _) => Ending::GoesOn,
+            (true, true) => Ending::AfterOwed,
+            (true, false) => Ending::Now,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! A person at a terminal, played by tmux: pastes, types, reads.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+
+mod support;
+
+use std::process::Command;
+
+use support::{Pair, tool, until};
+
+/// A shell in a terminal of 80 columns, in which `alice` and `bob` are the two.
+struct Screen {
+    socket: String,
+}
+
+impl Screen {
+    fn new(pair: &Pair) -> Self {
+        let socket = pair.path("tmux").to_str().unwrap().to_owned();
+        let screen = Self { socket };
+        let mut new =
+            screen.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "40"]);
+        let shell = pair.script("PS1='ready> '; export PS1; exec sh -i");
+        for (name, value) in shell.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            new.env(name, value);
+        }
+        new.env("LC_ALL", "C.UTF-8").current_dir(pair.path("")).arg("PS1='ready> ' exec sh");
+        assert!(new.status().unwrap().success());
+        screen.wait_for("ready>");
+        screen.type_line("alice() { OTR_DIR=$PLACE/alice otr \"$@\"; }");
+        screen.type_line("bob() { OTR_DIR=$PLACE/bob otr \"$@\"; }");
+        screen
+    }
+
+    fn tmux(&self, args: &[&str]) -> Command {
+        let mut tmux = tool("tmux", "tmux");
+        tmux.env_remove("TMUX").arg("-S").arg(&self.socket).args(args);
+        tmux
+    }
+
+    fn run(&self, args: &[&str]) -> Vec<u8> {
+        let output = self.tmux(args).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn type_line(&self, line: &str) {
+        self.run(&["send-keys", "-l", line]);
+        self.run(&["send-keys", "Enter"]);
+    }
+
+    /// Types a command on a screen that shows nothing of the one before.
+    fn enter(&self, line: &str) {
+        self.type_line("clear");
+        until("the screen is empty", || self.shown().trim() == "ready>");
+        self.type_line(line);
+    }
+
+    fn paste(&self, pair: &Pair, text: &[u8]) {
+        let file = pair.path("clipboard");
+        std::fs::write(&file, text).unwrap();
+        self.run(&["load-buffer", file.to_str().unwrap()]);
+        self.run(&["paste-buffer"]);
+    }
+
+    /// What one sees, lines that were broken at the edge joined.
+    fn shown(&self) -> String {
+        String::from_utf8(self.run(&["capture-pane", "-p", "-J"])).unwrap()
+    }
+
+    #[track_caller]
+    fn wait_for(&self, text: &str) -> String {
+        until(&format!("{text:?} is on the screen"), || self.shown().contains(text));
+        self.shown()
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.tmux(&["kill-server"]).output();
+    }
+}
+
+#[test]
+fn a_packet_is_pasted() {
+    let pair = Pair::new();
+    let packet = pair.sealed("", b"pasted and opened");
+    assert!(packet.len() > 4096 + 1000);
+    let screen = Screen::new(&pair);
+    for (form, packet) in [("one line", packet), ("mail", pair.sealed("--wrap 76", b"and wrapped"))]
+    {
+        screen.enter("bob recv; echo ended: $?");
+        screen.wait_for("then press Enter and Ctrl-D");
+        screen.paste(&pair, &packet);
+        screen.run(&["send-keys", "C-d"]);
+        let shown = screen.wait_for("ended: 0");
+        let text = if form == "mail" { "and wrapped" } else { "pasted and opened" };
+        // The text on a line of its own, and nothing of the packet.
+        assert!(shown.lines().any(|line| line == text), "{shown}");
+        assert!(!shown.contains("otr1p"), "{shown}");
+    }
+    // The terminal is as it was: what is typed is seen.
+    screen.type_line("true typed");
+    screen.wait_for("ready> true typed");
+}
+
+#[test]
+fn a_terminal_is_given_back_after_ctrl_c() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    let before = pair.state("bob");
+    screen.enter("bob recv; echo ended: $?");
+    screen.wait_for("Ctrl-D");
+    screen.run(&["send-keys", "C-c"]);
+    until("the shell asks again", || screen.shown().matches("ready>").count() == 2);
+    let modes = r"$(stty -a | tr ' ;' '\n\n' | grep -c -x -e icanon -e echo)";
+    screen.enter(&format!("echo modes: {modes}"));
+    screen.wait_for("modes: 2");
+    assert!(pair.state("bob") == before, "the state changed");
+}
+
+#[test]
+fn what_somebody_else_wrote_cannot_touch_the_terminal() {
+    let pair = Pair::new();
+    let evil = "\x1b[2J\x1b]0;title\x07\x08red\u{202e}".as_bytes();
+    std::fs::write(pair.path("packet"), pair.sealed("", evil)).unwrap();
+    let screen = Screen::new(&pair);
+    screen.enter("echo before; bob recv < packet; echo ended: $?");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("before\n^[[2J^[]0;title^G^Hred<U+202E>\nended: 0"), "{shown}");
+}
+
+#[test]
+fn a_message_is_typed() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    screen.enter("alice send > packet; bob recv < packet; echo ended: $?");
+    screen.wait_for("type the message, then Ctrl-D");
+    screen.type_line("what I typed");
+    screen.run(&["send-keys", "C-d"]);
+    let shown = screen.wait_for("ended: 0");
+    assert_eq!(shown.matches("what I typed\n").count(), 2, "{shown}");
+}
