@@ -1,6 +1,11 @@
 //! Both ends at home on a postbox: real processes, the real server, nothing in between.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
 
 mod place;
 #[path = "postbox/support.rs"]
