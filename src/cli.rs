@@ -18,6 +18,7 @@ use crate::commands::{
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
 use crate::ui::units;
+use crate::usage;
 
 macro_rules! first_steps {
     () => {
@@ -71,7 +72,10 @@ impl Cli {
             return quick;
         }
         let matches = all_matches();
-        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed(&matches))
+        (
+            Self::from_arg_matches(&matches).unwrap_or_else(|error| usage::end(&error)),
+            typed(&matches),
+        )
     }
 
     /// The two commands that run once a packet, `otr [-s NAME] send …` and `recv`, parsed without
@@ -119,7 +123,7 @@ fn all_matches() -> ArgMatches {
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     matches.unwrap_or_else(|error| match error.kind() {
         ErrorKind::MissingSubcommand => no_command(&mut command),
-        _ => error.exit(),
+        _ => usage::end(&error),
     })
 }
 
