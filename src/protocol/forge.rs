@@ -85,7 +85,7 @@ mod tests {
 
     /// A packet that a key of one's own verifies: nobody else had to take part.
     fn made_up(k: u8) -> ([u8; PUBLISHED_KEY], Vec<u8>) {
-        let mut packet: Vec<u8> = (0..packet::size(k)).map(|at| (at % 251) as u8).collect();
+        let mut packet: Vec<u8> = (0..251).cycle().take(packet::size(k)).collect();
         let mut published = [7; PUBLISHED_KEY];
         published[..ADDRESS].copy_from_slice(&packet[..ADDRESS]);
         let tag = tag(&published, &packet);

@@ -156,16 +156,25 @@ impl Client {
     }
 
     /// The published keys of packets, of those that were published.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what send --confirm will ask"))]
     pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
-        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
-        let agent = self.agent(first)?;
-        self.call(&agent, REVEALED, &addresses.concat(), Duration::ZERO, |status, answer| {
-            if status != 200 {
-                return Err(Trouble::answered(status));
-            }
-            answer::keys(answer).ok_or(Trouble::Nonsense)
-        })
+        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
+        let mut keys = Vec::new();
+        for some in addresses.chunks(at_once) {
+            let Some(first) = some.first() else { continue };
+            let agent = self.agent(first)?;
+            let revealed = |status, answer: &[u8]| match status {
+                200 => answer::keys(answer).ok_or(Trouble::Nonsense),
+                _ => Err(Trouble::answered(status)),
+            };
+            keys.append(&mut self.call(
+                &agent,
+                REVEALED,
+                &some.concat(),
+                Duration::ZERO,
+                revealed,
+            )?);
+        }
+        Ok(keys)
     }
 
     fn agent(&self, address: &Address) -> Result<Agent, Failure> {
