@@ -1,6 +1,11 @@
 //! `otr forge`: a stranger who holds a capture rewrites it, and no receiver takes the result.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests fail as tests do"
+)]
 
 mod place;
 #[path = "postbox/support.rs"]

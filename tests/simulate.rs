@@ -22,7 +22,7 @@ struct Script {
 
 impl Script {
     fn random(chance: &mut Chance) -> Self {
-        let lines = (0..chance.below(9) + 1)
+        let lines = (0..=chance.below(8))
             .map(|_| {
                 let length = match chance.below(12) {
                     0 => 0,
@@ -31,8 +31,8 @@ impl Script {
                     2 => chance.below(60_000),
                     _ => chance.below(200),
                 };
-                let text: String =
-                    (0..length).map(|_| char::from(b' ' + chance.below(95) as u8)).collect();
+                let text = chance.bytes(length);
+                let text: String = text.iter().map(|byte| char::from(b' ' + byte % 95)).collect();
                 (chance.below(2) == 0, text)
             })
             .collect();

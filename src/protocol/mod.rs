@@ -47,6 +47,8 @@ mod forgetting;
 #[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
+mod publication;
+#[cfg(test)]
 mod regressions;
 #[cfg(test)]
 mod testing;

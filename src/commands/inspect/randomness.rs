@@ -49,7 +49,7 @@ impl Histogram {
         }
         let expected = total as f64 / VALUES as f64;
         let chi_square = self.0.iter().map(|&n| (n as f64 - expected).powi(2) / expected).sum();
-        Measure(Some(ChiSquare { bytes: total, chi_square, p: p_value(chi_square) }))
+        Measure(Some(ChiSquare { bytes: total, statistic: chi_square, p: p_value(chi_square) }))
     }
 }
 
@@ -66,13 +66,13 @@ pub(super) struct Measure(Option<ChiSquare>);
 
 struct ChiSquare {
     bytes: u64,
-    chi_square: f64,
+    statistic: f64,
     p: f64,
 }
 
 impl Measure {
     pub(super) fn chi_square(&self) -> Option<f64> {
-        self.0.as_ref().map(|measured| measured.chi_square)
+        self.0.as_ref().map(|measured| measured.statistic)
     }
 
     pub(super) fn p(&self) -> Option<f64> {
@@ -96,7 +96,7 @@ impl Measure {
             None => "  too short".to_owned(),
             Some(measured) => {
                 let note = if measured.p < NOT_RANDOM { "  not random" } else { "" };
-                format!("{:>11.1}  {:>7}{note}", measured.chi_square, p_text(measured.p))
+                format!("{:>11.1}  {:>7}{note}", measured.statistic, p_text(measured.p))
             }
         }
     }
@@ -106,7 +106,7 @@ impl Measure {
         let (Some(measured), Some(notices)) = (&self.0, self.notices()) else {
             return "Too few bytes to test whether they look random.\n".to_owned();
         };
-        let (bytes, chi_square, p) = (measured.bytes, measured.chi_square, p_text(measured.p));
+        let (bytes, chi_square, p) = (measured.bytes, measured.statistic, p_text(measured.p));
         let verdict = if measured.p < NOT_RANDOM {
             "These are NOT random bytes."
         } else {
@@ -161,7 +161,7 @@ mod tests {
 
     /// A value that is too frequent by the factor that is claimed is noticed about half the times.
     #[test]
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small")]
+    #[expect(clippy::cast_possible_truncation, reason = "small")]
     #[expect(clippy::cast_sign_loss, reason = "a length")]
     fn what_is_said_to_be_noticed_is_noticed() {
         let mut chance = 1_u64;
@@ -169,13 +169,13 @@ mod tests {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (chance >> 56) as u8
         };
-        let (bytes, runs) = (1 << 16, 60);
+        let (bytes, runs) = (1_u32 << 16, 60);
         let mut noticed = [0; 3];
         for _ in 0..runs {
             let even: Vec<u8> = (0..bytes).map(|_| random()).collect();
             let factor = Histogram::of(&even).measure().notices().unwrap();
             for (count, share) in noticed.iter_mut().zip([0.0, 1.0, 1.6]) {
-                let more = (bytes as f64 / 256.0 * (factor - 1.0) * share) as usize;
+                let more = (f64::from(bytes) / 256.0 * (factor - 1.0) * share) as usize;
                 let flawed = [&even[more..], &vec![7; more]].concat();
                 let p = Histogram::of(&flawed).measure().p().unwrap();
                 *count += u32::from(p < NOT_RANDOM);

@@ -107,8 +107,8 @@ struct End {
 }
 
 impl End {
-    fn new(session: Session) -> Option<Self> {
-        Some(Self { session, lookahead: Lookahead::new(LOOK_AHEAD) })
+    fn new(session: Session) -> Self {
+        Self { session, lookahead: Lookahead::new(LOOK_AHEAD) }
     }
 
     fn receive(&mut self, packet: &[u8]) -> Result<(), Failure> {
@@ -133,7 +133,8 @@ impl<'a> Stage<'a> {
         emitter.reply(&reply)?;
         let opened = inviting.open(&reply).map_err(|_| out_of_step())?;
         let asking = inviting.accept(opened, 0).map_err(|_| out_of_step())?;
-        Ok(Self { ends: [End::new(asking), End::new(answering)], emitter, random })
+        let ends = [asking, answering].map(|session| Some(End::new(session)));
+        Ok(Self { ends, emitter, random })
     }
 
     fn play(&mut self, line: &Line, least: u8) -> Result<(), Failure> {
