@@ -73,11 +73,8 @@ pub(crate) struct Args {
 /// In the inviting side's first turn the text lies 37 bytes later.
 #[derive(Clone, Copy, ValueEnum)]
 enum FirstTurn {
-    /// From the order of the capture
     Guess,
-    /// It is
     Yes,
-    /// It is not
     No,
 }
 
@@ -156,12 +153,11 @@ fn fitted(was: &[u8], mut says: Vec<u8>) -> Result<Vec<u8>, Failure> {
 }
 
 fn guessed(item: u64, first_turn: bool) -> String {
-    let (taken, otherwise) =
-        if first_turn { ("", "--first-turn no") } else { ("not ", "--first-turn yes") };
-    format!(
-        "item {item} is {taken}taken for one of the inviting side's first turn; \
-         if that is wrong: {otherwise}"
-    )
+    if first_turn {
+        format!("item {item}: taken for the inviter's first turn; if not: --first-turn no")
+    } else {
+        format!("item {item}: taken for a later turn; if it is the first: --first-turn yes")
+    }
 }
 
 fn explain(error: ForgeError) -> Failure {

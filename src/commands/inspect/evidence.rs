@@ -187,9 +187,9 @@ impl Verdict {
             let _ = writeln!(text, "  packets whose key is not published here: {without_key}");
         }
         text.push_str(
-            "That a key verifies a packet proves nothing about who made it: whoever holds a\n\
-             published key writes any text under it, and for any packet at all a key can be\n\
-             made up that verifies it.\n",
+            "That a key verifies a packet proves nothing about who made it: whoever holds\n\
+             a published key writes any text under it, and for any packet at all a key\n\
+             can be made up that verifies it.\n",
         );
         text
     }

@@ -129,8 +129,7 @@ impl Client {
 
     /// Throws packets away, and publishes the keys of those that were there.
     pub(crate) fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Failure> {
-        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
-        for some in records.chunks(at_once) {
+        for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
             let agent = self.agent(&address)?;
@@ -157,24 +156,22 @@ impl Client {
 
     /// The published keys of packets, of those that were published.
     pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
-        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
         let mut keys = Vec::new();
-        for some in addresses.chunks(at_once) {
+        for some in addresses.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let agent = self.agent(first)?;
-            let revealed = |status, answer: &[u8]| match status {
+            let call = |status, answer: &[u8]| match status {
                 200 => answer::keys(answer).ok_or(Trouble::Nonsense),
                 _ => Err(Trouble::answered(status)),
             };
-            keys.append(&mut self.call(
-                &agent,
-                REVEALED,
-                &some.concat(),
-                Duration::ZERO,
-                revealed,
-            )?);
+            keys.extend(self.call(&agent, REVEALED, &some.concat(), Duration::ZERO, call)?);
         }
         Ok(keys)
+    }
+
+    /// How many addresses one call may name.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.isolates() { 1 } else { MAX_RECORDS }
     }
 
     fn agent(&self, address: &Address) -> Result<Agent, Failure> {
