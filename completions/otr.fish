@@ -220,7 +220,7 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -l at -d 'Where in the pa
 complete -c otr -n "__fish_otr_using_subcommand forge" -l packet -d 'Which packet: its number in the capture, or its address, as \'otr inspect\' shows them' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l keys -d 'Take published keys from this file too' -r -F
 complete -c otr -n "__fish_otr_using_subcommand forge" -l postbox -d 'Ask the postbox at this address for published keys' -r -f
-complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet is of the inviting side\'s first turn; no packet shows that' -r -f -a "guess\t''
+complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet is of the inviting side\'s first turn: yes, no or guess; no packet shows it' -r -f -a "guess\t''
 yes\t''
 no\t''"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r

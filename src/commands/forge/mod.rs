@@ -59,8 +59,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
-    /// Whether the packet is of the inviting side's first turn; no packet shows that
-    #[arg(long, value_name = "WHICH", value_enum, default_value = "guess")]
+    /// Whether the packet is of the inviting side's first turn: yes, no or guess; no packet shows it
+    #[arg(
+        long,
+        value_name = "WHICH",
+        value_enum,
+        hide_possible_values = true,
+        default_value = "guess"
+    )]
     first_turn: FirstTurn,
 
     #[command(flatten)]

@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         stage.play(line, args.size)?;
     }
     let messages = script.iter().filter(|line| matches!(line, Line::Says { .. })).count();
-    context.voice.say(format_args!(
+    context.voice.detail(format_args!(
         "made up: a conversation of {messages} messages that nobody else took part in"
     ));
     Ok(())
