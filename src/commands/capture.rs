@@ -3,12 +3,23 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use otr::protocol::packet::ADDRESS;
+
 use super::source::Source;
 use crate::failure::{Code, Failure};
 use crate::ui::printable;
 
 /// Bytes of packets that are kept to be tried with keys that come later.
 pub(crate) const KEPT_MAX: usize = 256 << 20;
+
+/// The first 32 bytes: the address that a packet, a reply or a published key names.
+pub(crate) fn address(bytes: &[u8]) -> [u8; ADDRESS] {
+    let mut address = [0; ADDRESS];
+    for (to, from) in address.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    address
+}
 
 /// One input, and its name if it is a file.
 pub(crate) struct Input {

@@ -9,7 +9,7 @@ use otr::protocol::reveal::PUBLISHED_KEY;
 
 use super::turns::Turns;
 use crate::commands::calling::connect;
-use crate::commands::capture::{Input, KEPT_MAX, too_much};
+use crate::commands::capture::{Input, KEPT_MAX, address, too_much};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Reach, Url, check_open};
 
@@ -47,11 +47,11 @@ impl Recorded {
                         if self.kept > KEPT_MAX {
                             return Err(too_much());
                         }
-                        let maybe_first_turn = self.turns.packet(&front(&bytes));
+                        let maybe_first_turn = self.turns.packet(&address(&bytes));
                         self.packets.push(Packet { item: self.items, bytes, maybe_first_turn });
                     }
                     Item::Key(key) => {
-                        self.turns.key(&front(&key));
+                        self.turns.key(&address(&key));
                         self.key(key);
                     }
                     Item::Invite(_) | Item::Reply(_) => self.turns.begins(),
@@ -75,7 +75,7 @@ impl Recorded {
     }
 
     fn key(&mut self, key: [u8; PUBLISHED_KEY]) {
-        self.keys.entry(front(&key)).or_default().push(key);
+        self.keys.entry(address(&key)).or_default().push(key);
     }
 
     /// Asks the postbox for the keys that are not here.
@@ -83,14 +83,14 @@ impl Recorded {
         let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
         check_open(&parsed, reach.plain_http)?;
         let Some(client) = connect(url, reach)? else { return Ok(()) };
-        let addresses = self.packets.iter().map(|packet| front(&packet.bytes));
+        let addresses = self.packets.iter().map(|packet| address(&packet.bytes));
         let mut unknown: Vec<_> =
             addresses.filter(|address| !self.keys.contains_key(address)).collect();
         unknown.sort_unstable();
         unknown.dedup();
-        for (address, key) in client.revealed(&unknown)? {
+        for (of, key) in client.revealed(&unknown)? {
             let mut published = [0; PUBLISHED_KEY];
-            published[..ADDRESS].copy_from_slice(&address);
+            published[..ADDRESS].copy_from_slice(&of);
             published[ADDRESS..].copy_from_slice(&key);
             self.key(published);
         }
@@ -99,7 +99,7 @@ impl Recorded {
 
     /// The published key that verifies this packet.
     pub(super) fn key_of(&self, packet: &Packet) -> Option<&[u8; PUBLISHED_KEY]> {
-        let keys = self.keys.get(&front(&packet.bytes))?;
+        let keys = self.keys.get(&address(&packet.bytes))?;
         keys.iter().find(|key| forge::verifies(key, &packet.bytes))
     }
 
@@ -163,15 +163,6 @@ pub(super) fn no_key() -> Failure {
     let hint =
         "keys are published by the receiver's next send or close: --keys FILE, --postbox URL";
     Failure::new(Code::Refused, "no published key verifies a packet of this", hint)
-}
-
-/// The first 32 bytes: the address that a packet or a key names.
-fn front(bytes: &[u8]) -> [u8; ADDRESS] {
-    let mut front = [0; ADDRESS];
-    for (to, from) in front.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    front
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -9,7 +9,7 @@ use otr::protocol::reveal::PUBLISHED_KEY;
 use serde_json::json;
 
 use super::show::prefix;
-use crate::commands::capture::{KEPT_MAX, too_much};
+use crate::commands::capture::{self, KEPT_MAX, too_much};
 use crate::failure::Failure;
 
 /// Packets and keys, by the address that they name.
@@ -72,10 +72,7 @@ impl Evidence {
     }
 
     fn group(&mut self, named: &[u8]) -> &mut Group {
-        let mut address = [0; ADDRESS];
-        for (to, from) in address.iter_mut().zip(named) {
-            *to = *from;
-        }
+        let address = capture::address(named);
         self.addresses.entry(address).or_insert_with(|| {
             self.order.push(address);
             Group::default()

@@ -22,6 +22,10 @@ use evidence::{Evidence, KeyName};
 use randomness::{Histogram, Measure};
 use show::{Seen, TABLE_HEAD};
 
+/// Addresses that are remembered to count a packet and its forgery once: a few MiB, however long the
+/// capture is; copies of later packets count again, which little matters among so many.
+const COUNTED_MAX: usize = 1 << 16;
+
 /// `otr inspect`
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
@@ -137,7 +141,7 @@ struct Inspection {
     /// Of all packets and replies, of each address the first.
     sealed: Histogram,
     /// Their addresses.
-    counted: BTreeSet<Box<[u8]>>,
+    counted: BTreeSet<[u8; ADDRESS]>,
     evidence: Option<Evidence>,
 }
 
@@ -221,8 +225,13 @@ impl Inspection {
         let histogram = Histogram::of(bytes);
         // A copy or a forgery has nearly all bytes of its original: counted again they would make
         // chance look like a flaw.
-        if self.counted.insert(bytes.get(..ADDRESS).unwrap_or_default().into()) {
+        let address = capture::address(bytes);
+        let known = self.counted.contains(&address);
+        if !known {
             self.sealed.add(&histogram);
+            if self.counted.len() < COUNTED_MAX {
+                self.counted.insert(address);
+            }
         }
         Seen::sealed(kind, bytes, &histogram)
     }
