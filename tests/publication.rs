@@ -62,16 +62,26 @@ fn front(key: &[u8; 64]) -> [u8; 32] {
     key[..32].try_into().unwrap()
 }
 
-/// Runs a command, kills it after that time, and gives its stdout.
-fn killed(pair: &Pair, who: &str, args: &str, input: &[u8], after: Duration) -> Vec<u8> {
+/// Up to when a kill comes in time; it follows what the machine is busy with.
+struct Window(u64);
+
+/// Runs a command, kills it somewhere within the window, and gives its stdout.
+fn killed(
+    pair: &Pair,
+    (who, args): (&str, &str),
+    input: &[u8],
+    window: &mut Window,
+    chance: &mut Chance,
+) -> Vec<u8> {
     let (stdin, stdout) = (pair.path("stdin"), pair.path("stdout"));
     fs::write(&stdin, input).unwrap();
     let mut command = pair.end(who, args);
     command.stdin(File::open(stdin).unwrap()).stdout(File::create(&stdout).unwrap());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-    thread::sleep(after);
+    thread::sleep(Duration::from_micros(chance.next() % window.0));
     let _ = child.kill();
-    child.wait().unwrap();
+    let in_time = !child.wait().unwrap().success();
+    window.0 = if in_time { window.0 * 12 / 10 } else { window.0 * 9 / 10 } + 100;
     fs::read(stdout).unwrap()
 }
 
@@ -84,22 +94,18 @@ fn is_spent(pair: &Pair, who: &str, args: &str, packet: &[u8]) {
     assert!(pair.state(who) == before);
 }
 
-/// A moment within the time that a command takes, or a little after it.
-fn moment(chance: &mut Chance) -> Duration {
-    Duration::from_micros(chance.next() % 16_000)
-}
-
 #[test]
 fn a_killed_command_has_published_no_key_that_its_state_still_holds() {
     let mut chance = Chance::new();
     let pair = Pair::new();
+    let mut windows = [Window(5_000), Window(5_000)];
     let mut published = 0;
     for round in 0..KILLS {
         let packets = [0, 1].map(|_| pair.sealed("--no-keys", b"text"));
         let came = packets.concat();
         let file = pair.path(&format!("keys{round}"));
         let args = format!("recv --reveal {}", file.display());
-        killed(&pair, "bob", &args, &came, moment(&mut chance));
+        killed(&pair, ("bob", &args), &came, &mut windows[0], &mut chance);
         let revealed = keys(&fs::read(&file).unwrap_or_default());
         for key in &revealed {
             let packet = packets.iter().find(|packet| addresses(packet).contains(&front(key)));
@@ -108,7 +114,7 @@ fn a_killed_command_has_published_no_key_that_its_state_still_holds() {
         published += revealed.len();
         // What was not opened yet is opened now; its keys leave with a send that is killed.
         pair.bob(NEAR, &came);
-        let sent = killed(&pair, "bob", "send", b"answer", moment(&mut chance));
+        let sent = killed(&pair, ("bob", "send"), b"answer", &mut windows[1], &mut chance);
         for key in keys(&sent) {
             assert!(!revealed.contains(&key), "published once");
             let packet = packets.iter().find(|packet| addresses(packet).contains(&front(&key)));
@@ -222,11 +228,12 @@ fn a_killed_recv_has_published_nothing_at_the_postbox_that_its_state_still_holds
     let mut chance = Chance::new();
     let (pair, postbox) = (Pair::strangers(), Postbox::start(&[]));
     at_home(&pair, &postbox);
+    let mut window = Window(10_000);
     let mut published = 0;
     for _ in 0..KILLS / 2 {
         let packet = pair.bob("send --stdout", b"text").ok();
         assert_eq!(postbox.post(&packet).status, 201);
-        killed(&pair, "alice", "recv", b"", moment(&mut chance) * 2);
+        killed(&pair, ("alice", "recv"), b"", &mut window, &mut chance);
         if !revealed(&postbox, &packet).is_empty() {
             is_spent(&pair, "alice", &format!("{NEAR} --stdin"), &packet);
             published += 1;
