@@ -129,6 +129,42 @@ fn a_killed_command_has_published_no_key_that_its_state_still_holds() {
     pair.talk();
 }
 
+/// Files may not grow beyond 2 KiB: a published key may be written, a state not.
+const TIGHT: &str = "ulimit -f 4; ulimit -c 0;";
+
+#[test]
+fn what_cannot_be_stored_publishes_nothing() {
+    let pair = Pair::new();
+    let packet = pair.sealed("--no-keys", b"one");
+    fs::write(pair.path("packet"), &packet).unwrap();
+    let before = pair.state("bob");
+    let failed = pair.sh(&format!("{TIGHT} bob recv --reveal keys < packet"));
+    assert_ne!(failed.code, 0);
+    assert!(pair.state("bob") == before && fs::read(pair.path("keys")).is_err());
+    pair.bob("recv --reveal keys", &packet).ok();
+    assert_eq!(keys(&fs::read(pair.path("keys")).unwrap()).len(), 1);
+
+    pair.bob("recv", &pair.sealed("--no-keys", b"two")).ok();
+    let before = pair.state("bob");
+    let failed = pair.sh(&format!("{TIGHT} echo answer | bob send"));
+    assert_ne!(failed.code, 0);
+    assert!(pair.state("bob") == before && failed.out.is_empty());
+    assert_eq!(keys(&pair.bob("send", b"answer").ok()).len(), 1);
+}
+
+#[test]
+fn what_cannot_be_stored_is_not_published_at_the_postbox() {
+    let (pair, postbox) = (Pair::strangers(), Postbox::start(&[]));
+    at_home(&pair, &postbox);
+    let packet = pair.bob("send --stdout", b"text").ok();
+    assert_eq!(postbox.post(&packet).status, 201);
+    let before = pair.state("alice");
+    assert_ne!(pair.sh(&format!("{TIGHT} alice recv")).code, 0);
+    assert!(pair.state("alice") == before && revealed(&postbox, &packet).is_empty());
+    assert_eq!(pair.alice("recv", b"").ok(), b"text");
+    assert_eq!(revealed(&postbox, &packet), addresses(&packet));
+}
+
 #[test]
 fn by_the_end_of_close_every_key_of_what_was_received_is_out_and_none_of_what_was_sent() {
     let mut chance = Chance::new();
