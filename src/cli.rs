@@ -12,8 +12,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
-    recv, respond, send, status,
+    close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
+    postbox, recv, respond, send, simulate, status,
 };
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
@@ -203,6 +203,10 @@ pub(crate) enum Command {
     Import(import::Args),
     /// Show what a stranger sees of packets: size, address, randomness
     Inspect(inspect::Args),
+    /// Make a recorded packet say something else, with its published MAC key
+    Forge(forge::Args),
+    /// Make up a whole conversation alone, of the same kind as a real one
+    Simulate(simulate::Args),
     /// Show the sessions: how far they are, what is missing, what endangers them
     Status(status::Args),
     /// Write the completions for a shell
