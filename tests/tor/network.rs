@@ -1,17 +1,14 @@
 //! A private Tor network on loopback, from Debian's `tor`: authorities, relays, one client, one
 //! process with the onion services. Nothing of it knows of, or calls, the real one.
-//!
-//! It lies on an address of 127.0.0.0/8 that no other living process has, so that a port that the
-//! system has just chosen there is still free when tor binds it.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use crate::control::Control;
 use crate::place::set_mode;
-use crate::support::{feed, tool, until};
+use crate::support::{feed, free_ports, own_address, tool, until};
 
 /// Three make a majority of two: what one of them misses does not stop the network.
 const AUTHORITIES: usize = 3;
@@ -169,7 +166,6 @@ impl Network {
         format!("HiddenServiceDir {place}\nHiddenServicePort 80 unix:{socket}\n{tells}")
     }
 
-    #[expect(clippy::zombie_processes, reason = "dropping the network waits for it")]
     fn run(&mut self, name: &str, settings: &str) {
         let torrc = self.place(name).join("torrc");
         fs::write(&torrc, self.common(name) + settings).unwrap();
@@ -198,18 +194,6 @@ fn voting(name: &str, address: Ipv4Addr, port: u16) -> String {
         TestingAuthDirTimeToLearnReachability 0\nTestingMinExitFlagThreshold 0\n\
         TestingDirAuthVoteExit *\nTestingDirAuthVoteHSDir *\nTestingDirAuthVoteGuard *\n"
     )
-}
-
-/// An address of 127.0.0.0/8 by the number of this process, of which there are 2^22 at most.
-fn own_address() -> Ipv4Addr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 | (high & 0x3F), middle, low.max(1))
-}
-
-/// Ports that the system holds free there at this moment, all different.
-fn free_ports(address: Ipv4Addr, count: usize) -> Vec<u16> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
 }
 
 fn word_after<'a>(text: &'a str, label: &str) -> &'a str {
