@@ -222,11 +222,24 @@ impl Session {
         packet: &mut [u8],
         writing: Option<u64>,
     ) -> Result<Outcome, Refusal> {
+        self.open_hashed(lookahead, packet, None, writing)
+    }
+
+    /// [`Session::open`] of a packet whose SHA-256 the caller may know already, which is half the
+    /// work where packets lie in a postbox.
+    pub fn open_hashed(
+        &self,
+        lookahead: &mut Lookahead,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        writing: Option<u64>,
+    ) -> Result<Outcome, Refusal> {
         packet::size_class(packet.len()).ok_or(Refusal::Size)?;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&packet[..ADDRESS]);
         let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
-        let packet_hash = self.collects.then(|| primitives::sha256(&[packet]));
+        let packet_hash =
+            self.collects.then(|| hash.unwrap_or_else(|| primitives::sha256(&[packet])));
         let opened = self.ratchet.open(at, packet)?;
         let verdict = self.judge(at, packet, writing);
         let (frames, verdict) = match verdict {

@@ -203,10 +203,12 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Takes a packet: its text, if it is due, goes into `delivery`.
+    /// Takes a packet: its text, if it is due, goes into `delivery`. `hash` is its SHA-256, where
+    /// that is known.
     pub(super) fn packet(
         &mut self,
         packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
@@ -221,7 +223,7 @@ impl<'a> Intake<'a> {
             outcome.left += 1;
             return Ok(());
         }
-        if self.try_packet(packet, delivery, outcome)? {
+        if self.try_packet(packet, hash, delivery, outcome)? {
             self.try_held(delivery, outcome)?;
             self.give_up_hopeless(delivery, outcome)?;
         }
@@ -232,11 +234,13 @@ impl<'a> Intake<'a> {
     fn try_packet(
         &mut self,
         mut packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<bool, Failure> {
         let Stage::Session(session) = &mut self.stage else { return Ok(false) };
-        let opened = session.open(&mut self.lookahead, &mut packet, delivery.writing());
+        let writing = delivery.writing();
+        let opened = session.open_hashed(&mut self.lookahead, &mut packet, hash, writing);
         match opened {
             Ok(Opened::Accepted(accepted)) => {
                 delivery.check(&accepted)?;
@@ -302,7 +306,7 @@ impl<'a> Intake<'a> {
         while let Some(part) = self.due(delivery.writing()) {
             let Some(held) = self.held.remove(&part) else { break };
             self.held_bytes -= held.packet.len();
-            self.try_packet(held.packet, delivery, outcome)?;
+            self.try_packet(held.packet, None, delivery, outcome)?;
         }
         Ok(())
     }

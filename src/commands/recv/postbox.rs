@@ -8,7 +8,6 @@ use otr::protocol::lookahead::LOOK_AHEAD;
 use otr::protocol::reply::REPLY;
 use otr::protocol::session::Session;
 use otr::protocol::stored::Stage;
-use sha2::{Digest, Sha256};
 
 use super::Args;
 use super::collector::{self, Collector};
@@ -47,6 +46,7 @@ struct Receiving<'a> {
     delivery: Delivery,
     outcome: Outcome,
     client: Client,
+    collector: Collector,
     until: Until,
     look_ahead: u32,
     /// Packets that were put under our tokens by somebody else.
@@ -75,6 +75,7 @@ pub(super) fn run(
         intake,
         delivery,
         outcome: Outcome::of_postbox(),
+        collector: Collector::new(client.clone()),
         client,
         until,
         look_ahead: args.look_ahead,
@@ -105,7 +106,6 @@ impl Receiving<'_> {
     }
 
     fn receive(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
-        let mut collector = Collector::new(self.client.clone());
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
             self.intake.refresh()?;
@@ -114,7 +114,7 @@ impl Receiving<'_> {
                 Until::Empty => Duration::ZERO,
                 _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
             };
-            let found = collector.collect(&self.tokens(round), patience)?;
+            let found = self.collector.collect(&self.tokens(round), patience)?;
             if !found.is_empty() {
                 self.take(found)?;
                 (round, since) = (0, Instant::now());
@@ -167,6 +167,9 @@ impl Receiving<'_> {
         }
         // A `send` beside may have made possible what came.
         self.intake.refresh()?;
+        if let Some(session) = self.intake.session() {
+            self.collector.ask_ahead(session, &found, &self.parked)?;
+        }
         for (nth, one) in found.into_iter().enumerate() {
             if self.is_done() {
                 break;
@@ -183,7 +186,12 @@ impl Receiving<'_> {
         let refused = self.outcome.refused();
         let address = crate::postbox::api::address_of(&found.token);
         let record = discard_unopened(&found);
-        self.intake.packet(found.packet, &mut self.delivery, &mut self.outcome)?;
+        self.intake.packet(
+            found.packet,
+            Some(found.hash),
+            &mut self.delivery,
+            &mut self.outcome,
+        )?;
         if self.intake.holds(&address) {
             self.parked.insert(found.token);
         } else if self.outcome.refused() > refused {
@@ -193,7 +201,8 @@ impl Receiving<'_> {
     }
 
     fn store(&mut self) -> Result<(), Failure> {
-        self.intake.store(&mut self.delivery, &mut drop)?;
+        let client = &self.client;
+        self.intake.store(&mut self.delivery, &mut |buffer| client.recycle(buffer))?;
         self.discard()
     }
 
@@ -215,7 +224,7 @@ impl Receiving<'_> {
 fn discard_unopened(found: &Found) -> [u8; Discard::SIZE] {
     let mut record = [0; Discard::SIZE];
     record[..32].copy_from_slice(&found.token);
-    record[32..64].copy_from_slice(&Sha256::digest(&found.packet));
+    record[32..64].copy_from_slice(&found.hash);
     record
 }
 
