@@ -115,6 +115,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
     let mut wiped = 0;
     let mut failed = None;
     for directory in Search::new(&context.options).all()? {
+        directory.forget_guesses();
         let directory = Arc::new(directory);
         for name in directory.sessions()? {
             let mut store = Store::in_directory(Arc::clone(&directory), &name);

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use otr::protocol::handshake::{Inviting, InvitingError};
+use otr::protocol::pake::Prs;
 use otr::protocol::stored::Stage;
 
 use super::emit::Emitter;
 use super::held::{Held, create};
+use super::secret::Secret;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
@@ -35,6 +37,9 @@ pub(crate) struct Args {
     #[arg(long)]
     again: bool,
 
+    #[command(flatten)]
+    secret: Secret,
+
     /// Break lines after so many columns, at least 32 (for mail: 76)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
@@ -47,18 +52,27 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let postbox = postbox(args)?;
     let mut store = context.prepare()?;
-    let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
-    let inviting =
-        Inviting::new(postbox, expires, None, now(), &mut System).map_err(|error| match error {
-            InvitingError::PostboxTooLong => {
-                Failure::new(Code::Usage, "the postbox's address is too long", "")
-            }
-            InvitingError::NoRandomness => Failure::no_randomness(),
-        })?;
+    let secret = args.secret.get(true)?;
+    let inviting = inviting(postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
     create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
     warn_of_logout(&store);
     emitter.invite(&invite)
+}
+
+fn inviting(
+    postbox: &str,
+    expires: Option<Duration>,
+    secret: Option<&Prs>,
+) -> Result<Inviting, Failure> {
+    let expires = expires.map_or(0, |time| now().saturating_add(time.as_secs()));
+    let made = Inviting::new(postbox, expires, secret, now(), &mut System);
+    made.map_err(|error| match error {
+        InvitingError::PostboxTooLong => {
+            Failure::new(Code::Usage, "the postbox's address is too long", "")
+        }
+        InvitingError::NoRandomness => Failure::no_randomness(),
+    })
 }
 
 /// The postbox's address, as it will be in the invite; empty = none.

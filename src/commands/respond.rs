@@ -11,13 +11,16 @@ use super::calling::{connect, postbox_of};
 use super::emit::Emitter;
 use super::held::{Held, create};
 use super::init::warn_of_logout;
+use super::secret::Secret;
 use super::source::Source;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
+use crate::state::Store;
 use crate::ui::prompt;
+use crate::ui::speak::warn;
 
 /// `otr respond`
 #[derive(clap::Args)]
@@ -37,6 +40,9 @@ pub(crate) struct Args {
     /// Write the reply to stdout even if the invite names a postbox; nobody is called
     #[arg(long, conflicts_with_all = ["postbox", "yes"])]
     stdout: bool,
+
+    #[command(flatten)]
+    secret: Secret,
 
     #[command(flatten)]
     reach: Reach,
@@ -64,9 +70,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         prepared => prepared?,
     };
     let client = consented(args, &postbox_of(&invite))?;
-    let (session, reply) = respond(&invite, None, now(), &mut System).map_err(explain)?;
+    let secret = args.secret.get(false)?;
+    let answered = respond(&invite, secret.as_ref(), now(), &mut System);
+    let (session, reply) = answered.map_err(explain)?;
     create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
     warn_of_logout(&store);
+    if secret.is_some() {
+        warn_of_guesses(&store);
+    }
     hand_over(&reply, client.as_ref(), &mut emitter)
 }
 
@@ -110,6 +121,19 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
         return Err(Failure::new(Code::Usage, what, OTHERWISE));
     }
     prompt::yes(&format!("post the reply to {postbox}?"), OTHERWISE)
+}
+
+/// Each answer with a secret lets whoever made the invite try one secret.
+fn warn_of_guesses(store: &Store) {
+    let counted = store.directory().map(|directory| directory.count_guess(now()));
+    match counted {
+        Some(Ok(count @ 2..)) => warn(format_args!(
+            "this is invite {count} answered with a secret within a day; each gave whoever made \
+             it one guess at the secret, so take another one if you did not expect that many"
+        )),
+        Some(Err(error)) => warn(format_args!("cannot count answered invites: {error}")),
+        Some(Ok(_)) | None => {}
+    }
 }
 
 fn hand_over(reply: &[u8], client: Option<&Client>, emitter: &mut Emitter) -> Result<(), Failure> {
@@ -189,8 +213,8 @@ fn explain(error: RespondError) -> Failure {
             Failure::new(Code::Expired, "the invite is too old", "ask for another one")
         }
         RespondError::SecretAsked => refused(
-            "the invite asks for a secret, which this otr cannot answer",
-            "ask for an invite without one",
+            "the invite asks for a secret, and none was given",
+            "give it with --ask-secret, --secret-file or --secret-fd",
         ),
         RespondError::SecretTakenOff => Failure::new(
             Code::NotAuthentic,
