@@ -13,7 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
-    recv, respond, send, status,
+    recv, respond, send, status, verify, words,
 };
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
@@ -189,6 +189,10 @@ pub(crate) enum Command {
     Recv(recv::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
+    /// Show the four words to compare by voice, and record what you found
+    Words(words::Args),
+    /// Compare a secret inside the session: ask, or answer
+    Verify(verify::Args),
     /// Serve a blind postbox
     Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox

@@ -1,5 +1,6 @@
 //! The subcommands: one file each, a short story in the user's order of events.
 
+mod authenticated;
 mod blocks;
 mod calling;
 pub(crate) mod close;
@@ -15,6 +16,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod owed;
 mod passphrase;
 pub(crate) mod postbox;
 pub(crate) mod recv;
@@ -23,7 +25,9 @@ mod secret;
 pub(crate) mod send;
 mod source;
 pub(crate) mod status;
+pub(crate) mod verify;
 mod window;
+pub(crate) mod words;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -101,6 +105,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Words(args) => words::run(context, &args).map(|()| 0),
+        Command::Verify(args) => verify::run(context, &args).map(|()| 0),
         Command::Export(args) => export::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),
         Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),

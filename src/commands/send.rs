@@ -20,6 +20,7 @@ use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
 use super::held::Held;
+use super::owed::{self, Way};
 use super::recv::take_reply;
 use super::source::plain_stdin;
 use super::window::Window;
@@ -139,6 +140,13 @@ impl Sender<'_> {
         calling::post_waiting(self.context, store, client)
     }
 
+    /// Hands out what is due before any text.
+    fn settle(&mut self, store: &mut Store) -> Result<(), Failure> {
+        self.post_waiting(store)?;
+        let way = Way::of(self.client.as_ref(), &mut self.emitter);
+        owed::settle(self.context, store, way)
+    }
+
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
@@ -181,7 +189,7 @@ impl Sender<'_> {
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
-        self.post_waiting(store)?;
+        self.settle(store)?;
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
         let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
@@ -219,7 +227,7 @@ impl Sender<'_> {
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
-        self.post_waiting(store)?;
+        self.settle(store)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.

@@ -15,11 +15,14 @@ use otr::protocol::reply::REPLY;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
 use otr::protocol::skipped::Position;
 use otr::protocol::stored::Stage;
+use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
+use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
 use crate::commands::held::{Held, no_reply_yet, parse};
+use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
@@ -56,6 +59,12 @@ pub(super) struct Intake<'a> {
     held: BTreeMap<(u64, u64), HeldPacket>,
     held_bytes: usize,
     reveal: Option<PathBuf>,
+    /// What became of checks of a secret, by the acceptances that are going to be stored.
+    checks: Vec<Event>,
+    /// Whether the person was told in this run that nobody has checked who the other side is.
+    unchecked_told: bool,
+    /// Where what is owed to the other side can be posted.
+    client: Option<Client>,
 }
 
 impl<'a> Intake<'a> {
@@ -68,7 +77,7 @@ impl<'a> Intake<'a> {
         reveal: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let mut held = Held::take(&mut store, context.lock_wait)?;
-        if let Ok(session) = held.session() {
+        if let Stage::Session(session) = &mut held.stage {
             // Not stored by itself: with the first packet.
             session.expire(now());
         }
@@ -85,7 +94,15 @@ impl<'a> Intake<'a> {
             held: BTreeMap::new(),
             held_bytes: 0,
             reveal,
+            checks: Vec::new(),
+            unchecked_told: false,
+            client: None,
         })
+    }
+
+    /// What is owed to the other side is posted there from now on.
+    pub(super) fn answer_by(&mut self, client: &Client) {
+        self.client = Some(client.clone());
     }
 
     /// The session as it is by now, if the handshake is done.
@@ -190,10 +207,10 @@ impl<'a> Intake<'a> {
                 outcome.refuse("a second reply to this invite: somebody else has it too");
             }
             Err(ReplyError::NotAuthentic) => {
+                let code =
+                    matches!(&held.stage, Stage::Inviting(inviting) if inviting.is_by_code());
                 held.wipe()?;
-                let hint = "the session has been ended; begin a new one, and agree on the secret";
-                let what = "the other side does not know the secret, or somebody is in between";
-                return Err(Failure::new(Code::NotAuthentic, what, hint));
+                return Err(wrong_guess(code));
             }
         }
         Ok(())
@@ -239,6 +256,7 @@ impl<'a> Intake<'a> {
                 let effects = session
                     .accept(&mut self.lookahead, &accepted, now())
                     .map_err(|_| changed_meanwhile())?;
+                self.checks.extend(effects.verify);
                 outcome.packets += 1;
                 outcome.lost += effects.lost.fell_out + effects.lost.given_up;
                 for message in effects.cut {
@@ -248,6 +266,11 @@ impl<'a> Intake<'a> {
                 outcome.closed |= accepted.frames.close.is_some();
                 if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
                     outcome.whole += u64::from(data.end);
+                    if session.is_unchecked_untold() && !self.context.voice.is_quiet() {
+                        self.context.voice.say(UNCHECKED);
+                        session.record_unchecked_told();
+                        self.unchecked_told = true;
+                    }
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
                 self.opened.push(packet);
@@ -380,10 +403,46 @@ impl<'a> Intake<'a> {
         let wait = self.context.lock_wait;
         let revealed = self.store_changes(wait)?;
         self.changes.clear();
+        for event in std::mem::take(&mut self.checks) {
+            delivery.check_of_secret(self.context.voice, &event, self.session())?;
+        }
         if let (Some(path), false) = (&self.reveal, revealed.is_empty()) {
             append(path, &revealed)?;
         }
-        Ok(())
+        self.end_if_over()
+    }
+
+    /// Refuses to take anything more in a session that failed checks have ended.
+    pub(super) fn refuse_if_over(&self) -> Result<(), Failure> {
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed | Ending::Now) => Err(owed::nearly_over()),
+        }
+    }
+
+    /// Posts what is owed to the other side, if it can be, and ends the session where failed
+    /// checks do: code 5.
+    fn end_if_over(&mut self) -> Result<(), Failure> {
+        self.pay()?;
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed) => Err(owed::nearly_over()),
+            // It is wiped by this.
+            Some(Ending::Now) => Held::take(&mut self.store, self.context.lock_wait).map(drop),
+        }
+    }
+
+    /// Posts what is owed to the other side, unless a `send` is at it: then that does, or the next
+    /// call. Nothing may wait to be stored here.
+    pub(super) fn pay(&mut self) -> Result<(), Failure> {
+        let Some(client) = self.client.clone() else { return Ok(()) };
+        if !self.session().is_some_and(Session::owes) {
+            return Ok(());
+        }
+        let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
+        calling::post_waiting(self.context, &mut self.store, &client)?;
+        owed::settle(self.context, &mut self.store, Way::Post(&client))?;
+        self.reload()
     }
 
     /// Stores the working copy, or its changes on top of what a `send` has stored meanwhile; the
@@ -414,12 +473,17 @@ impl<'a> Intake<'a> {
         }
         self.lookahead = Lookahead::new(self.look_ahead);
         session.expire(now());
+        self.checks.clear();
+        if self.unchecked_told {
+            session.record_unchecked_told();
+        }
         for change in &self.changes {
             match change {
                 Change::Accepted(accepted) => {
-                    session
+                    let effects = session
                         .accept(&mut self.lookahead, accepted, now())
                         .map_err(|_| changed_meanwhile())?;
+                    self.checks.extend(effects.verify);
                 }
                 Change::GivenUp(message) => session.give_up(*message),
             }
@@ -452,6 +516,24 @@ fn accept_reply(
         Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
         Stage::Session(_) => Ok(Err(ReplyError::Bad)),
     }
+}
+
+/// The one guess at the secret was wrong.
+fn wrong_guess(code: bool) -> Failure {
+    let (what, hint) = if code {
+        (
+            "somebody tried with a wrong code: a typing error, or somebody who guesses, possibly \
+             the postbox's operator",
+            "the code is used up and the session has been ended; begin anew with another code",
+        )
+    } else {
+        (
+            "the other side does not know the secret, or somebody is in between",
+            "the session has been ended; begin a new one, tell the other side, and agree on the \
+             secret",
+        )
+    };
+    Failure::new(Code::NotAuthentic, what, hint)
 }
 
 fn changed_meanwhile() -> Failure {

@@ -5,6 +5,7 @@
 //! postbox → the same → discarded there
 //! ```
 
+mod checks;
 mod collector;
 mod delivery;
 mod intake;
@@ -134,6 +135,7 @@ fn read(context: &Context, args: &Args, store: Option<Store>) -> Result<u8, Fail
     let store = store.map_or_else(|| context.open(), Ok)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
     let mut intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
+    intake.refuse_if_over()?;
     let mut outcome = Outcome::default();
     loop {
         // First of all: a reply is stored as soon as it is taken.
