@@ -30,5 +30,5 @@ pub(super) fn opened(session: &Session) -> &'static str {
 }
 
 /// What to say, once, when text comes from who knows whom.
-pub(super) const UNCHECKED: &str = "nobody has checked who the other side is; compare 'otr words' by voice, or a secret with \
-     'otr verify'";
+pub(super) const UNCHECKED: &str =
+    "nobody has checked who the other side is; compare 'otr words' by voice";

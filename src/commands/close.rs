@@ -107,7 +107,7 @@ fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
         packets = session.unposted().to_vec();
         spent = session.collected();
     }
-    packets.extend(session.seal_owed(&mut System).map_err(|error| owed::explain(&error))?);
+    packets.extend(session.seal_owed(&mut System).map_err(owed::explain)?);
     if !session.peer_closed() {
         packets.push(farewell(&mut session)?);
     }

@@ -4,6 +4,7 @@ mod authenticated;
 mod blocks;
 mod calling;
 pub(crate) mod close;
+mod code;
 pub(crate) mod complete_sessions;
 pub(crate) mod completions;
 pub(crate) mod demo;

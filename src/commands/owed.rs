@@ -32,7 +32,7 @@ impl<'a> Way<'a> {
 pub(super) fn settle(context: &Context, store: &mut Store, way: Way<'_>) -> Result<(), Failure> {
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
-    let Some(packet) = session.seal_owed(&mut System).map_err(|error| explain(&error))? else {
+    let Some(packet) = session.seal_owed(&mut System).map_err(explain)? else {
         return Ok(());
     };
     hand_over(context, held, packet, way)?;
@@ -79,7 +79,7 @@ pub(super) fn nearly_over() -> Failure {
     Failure { hint: hint.into(), ..over() }
 }
 
-pub(super) fn explain(error: &VerifyError) -> Failure {
+pub(super) fn explain(error: VerifyError) -> Failure {
     let not_ready =
         |what: &'static str, hint: &'static str| Failure::new(Code::NotReady, what, hint);
     match error {
@@ -97,8 +97,8 @@ pub(super) fn explain(error: &VerifyError) -> Failure {
             not_ready("the other side has taken its question back", "ask it yourself")
         }
         VerifyError::Ended => over(),
-        VerifyError::Step(error) => no_number(*error),
-        VerifyError::Seal(error) => not_sealed(*error),
+        VerifyError::Step(error) => no_number(error),
+        VerifyError::Seal(error) => not_sealed(error),
         VerifyError::NoRandomness => not_sealed(SealError::NoRandomness),
     }
 }

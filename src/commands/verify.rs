@@ -66,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     prepare(context, &mut store, client.as_ref(), &mut emitter)?;
     let asked = question_of(context, &mut store)?;
     if asked.is_some() && args.question.is_some() {
-        return Err(explain(&VerifyError::PeerAsked));
+        return Err(explain(VerifyError::PeerAsked));
     }
     // A person takes long to type: nothing is locked meanwhile but the sender's place.
     let secret = args.secret.or_asked(&prompt(asked.as_deref()), asked.is_none())?;
@@ -117,7 +117,7 @@ fn question_of(context: &Context, store: &mut Store) -> Result<Option<Zeroizing<
         return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
     }
     if session.awaits_last_step() {
-        return Err(explain(&VerifyError::Waiting));
+        return Err(explain(VerifyError::Waiting));
     }
     Ok(session.question().map(|question| Zeroizing::new(question.to_owned())))
 }
@@ -138,5 +138,5 @@ fn seal(session: &mut Session, secret: &Prs, question: Option<&str>) -> Result<V
     } else {
         session.start_verify(secret, question.unwrap_or_default(), &mut System)
     };
-    sealed.map_err(|error| explain(&error))
+    sealed.map_err(explain)
 }
