@@ -124,7 +124,7 @@ fn what_somebody_else_wrote_cannot_touch_the_terminal() {
     let evil = "\x1b[2J\x1b]0;title\x07\x08red\u{202e}".as_bytes();
     std::fs::write(pair.path("packet"), pair.sealed("", evil)).unwrap();
     let screen = Screen::new(&pair);
-    screen.enter("echo before; bob recv < packet; echo ended: $?");
+    screen.enter("echo before; bob recv -q < packet; echo ended: $?");
     let shown = screen.wait_for("ended: 0");
     assert!(shown.contains("before\n^[[2J^[]0;title^G^Hred<U+202E>\nended: 0"), "{shown}");
 }
