@@ -104,7 +104,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of th
 complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
-complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the packets of the last short message once more, the same bytes'
+complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last packets once more, the same bytes: of a short message, or of \'verify\''
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
 complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; nobody is called'
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'

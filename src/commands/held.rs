@@ -82,6 +82,11 @@ impl<'a> Held<'a> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))
     }
 
+    /// Whether a check of a secret owes the other side anything.
+    pub(crate) fn owes(&self) -> bool {
+        matches!(&self.stage, Stage::Session(session) if session.owes())
+    }
+
     /// Stores what was changed, and lets the lock go; the store it was taken from.
     pub(crate) fn keep_open(self) -> Result<&'a mut Store, Failure> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))?;
@@ -111,7 +116,7 @@ pub(crate) fn no_reply_yet() -> Failure {
     Failure::new(
         Code::NotReady,
         "no reply to the invite yet",
-        "feed it to 'otr recv', or show the invite again with 'otr init --again'",
+        "take it with 'otr recv', or show the invite again with 'otr init --again'",
     )
 }
 

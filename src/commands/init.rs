@@ -24,6 +24,7 @@ use crate::ui::{stdio, units};
 
 /// `otr init`
 #[derive(clap::Args)]
+#[command(after_long_help = HELP)]
 pub(crate) struct Args {
     /// Refuse replies to an invite that the other side read later than this
     #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "again")]
@@ -51,6 +52,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
 }
+
+const HELP: &str = "\
+  otr init --postbox https://box.example --code       prints 417-guitar-vanish@box.example
+
+A code is a number under which the invite waits in the postbox, and two words, which are a secret:
+whoever guesses them has one try, and you are told if it was wrong. --tor, --proxy and --ca-file are
+for --code; otherwise nobody is called.
+With --secret-file, --secret-fd or --ask-secret the other side must give the same text: case and
+blanks count, a newline at its end does not.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;

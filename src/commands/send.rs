@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "last")]
     lines: bool,
 
-    /// Write the packets of the last short message once more, the same bytes
+    /// Write the last packets once more, the same bytes: of a short message, or of 'verify'
     #[arg(long)]
     last: bool,
 
@@ -140,9 +140,8 @@ impl Sender<'_> {
         calling::post_waiting(self.context, store, client)
     }
 
-    /// Hands out what is due before any text.
-    fn settle(&mut self, store: &mut Store) -> Result<(), Failure> {
-        self.post_waiting(store)?;
+    /// Hands out what a check of a secret owes the other side: before any text.
+    fn pay(&mut self, store: &mut Store) -> Result<(), Failure> {
         let way = Way::of(self.client.as_ref(), &mut self.emitter);
         owed::settle(self.context, store, way)
     }
@@ -189,8 +188,13 @@ impl Sender<'_> {
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
-        self.settle(store)?;
-        let mut held = Held::take(store, self.context.lock_wait)?;
+        self.post_waiting(store)?;
+        let mut held = Held::take(&mut *store, self.context.lock_wait)?;
+        if held.owes() {
+            drop(held);
+            self.pay(store)?;
+            held = Held::take(&mut *store, self.context.lock_wait)?;
+        }
         let session = self.ready(&mut held)?;
         let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
         let Some(k) = reservation.fit(text.len(), self.args.size).filter(|&k| k <= K_SHORT) else {
@@ -227,7 +231,8 @@ impl Sender<'_> {
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
-        self.settle(store)?;
+        self.post_waiting(store)?;
+        self.pay(store)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.

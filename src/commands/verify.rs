@@ -62,14 +62,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let stage = Held::take(&mut store, context.lock_wait)?.stage;
         if args.stdout { None } else { calling::client(&stage, &args.reach)? }
     };
-    let _sender = store.lock_sender(context.lock_wait)?;
     prepare(context, &mut store, client.as_ref(), &mut emitter)?;
     let asked = question_of(context, &mut store)?;
     if asked.is_some() && args.question.is_some() {
         return Err(explain(VerifyError::PeerAsked));
     }
-    // A person takes long to type: nothing is locked meanwhile but the sender's place.
+    // A person takes long to type: nothing is locked meanwhile.
     let secret = args.secret.or_asked(&prompt(asked.as_deref()), asked.is_none())?;
+    let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
     let session = held.session()?;
     if session.question() != asked.as_deref().map(String::as_str) {
@@ -93,6 +93,7 @@ fn prepare(
     client: Option<&Client>,
     emitter: &mut Emitter,
 ) -> Result<(), Failure> {
+    let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Err(no_reply_yet()) };
     let ending = session.ending();

@@ -47,22 +47,19 @@ fn the_third_failure_ends_the_session_on_both_sides() {
         world.verify("alice", "bob", "cat", "").ok();
         let answered = world.verify("bob", "alice", "dog", "");
         assert!(answered.fails(5).contains("the secrets differ (3 of 3 failures)"));
-        let last = match world.postbox {
-            // `recv` has told the other side, and wiped.
-            Some(_) => Vec::new(),
-            None => {
-                for args in ["words", "words --same", "recv", "send --last", "expect"] {
-                    let run = world.otr("alice", args, b"");
-                    let expected = if args == "recv" { 8 } else { 5 };
-                    run.fails(expected);
-                }
-                // The next one tells the other side, and no text goes.
-                let run = world.otr("alice", "send", b"text");
-                assert_eq!(run.code, 5, "{}", run.err);
-                assert_eq!(lines(&run.out).len(), 1);
-                run.out
+        // Through a postbox, `recv` has told the other side, and wiped.
+        let mut last = Vec::new();
+        if world.postbox.is_none() {
+            for args in ["words", "words --same", "recv", "send --last", "expect"] {
+                let expected = if args == "recv" { 8 } else { 5 };
+                world.otr("alice", args, b"").fails(expected);
             }
-        };
+            // The next one tells the other side, and no text goes.
+            let run = world.otr("alice", "send", b"text");
+            assert_eq!(run.code, 5, "{}", run.err);
+            assert_eq!(lines(&run.out).len(), 1);
+            last = run.out;
+        }
         assert!(world.is_wiped("alice"));
         assert!(world.take("bob", &last).fails(5).contains("the secrets differ (3 of 3 failures)"));
         assert!(world.is_wiped("bob"));

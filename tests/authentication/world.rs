@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use crate::postbox::Postbox;
@@ -52,7 +54,7 @@ impl World {
     /// A file with this secret; its name.
     pub(crate) fn secret(&self, text: &str) -> String {
         let name =
-            format!("secret-{}", text.bytes().map(|b| format!("{b:02x}")).collect::<String>());
+            format!("secret-{}", URL_SAFE_NO_PAD.encode(&text.as_bytes()[..text.len().min(64)]));
         fs::write(self.pair.path(&name), text).unwrap();
         name
     }

@@ -27,6 +27,7 @@ use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
+use crate::ui::speak::warn;
 
 /// Bytes of later parts that are held while the part before them has not come.
 const HELD_MAX: usize = 64 << 20;
@@ -427,8 +428,11 @@ impl<'a> Intake<'a> {
         match self.session().map(Session::ending) {
             None | Some(Ending::GoesOn) => Ok(()),
             Some(Ending::AfterOwed) => Err(owed::nearly_over()),
-            // It is wiped by this.
-            Some(Ending::Now) => Held::take(&mut self.store, self.context.lock_wait).map(drop),
+            // It is wiped by this, unless the other side could not be told.
+            Some(Ending::Now) => {
+                drop(Held::take(&mut self.store, self.context.lock_wait)?);
+                Err(owed::nearly_over())
+            }
         }
     }
 
@@ -440,8 +444,13 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
-        calling::post_waiting(self.context, &mut self.store, &client)?;
-        owed::settle(self.context, &mut self.store, Way::Post(&client))?;
+        let paid = calling::post_waiting(self.context, &mut self.store, &client)
+            .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
+        match paid {
+            Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+            Err(failure) => warn(format_args!("a packet waits to be posted: {}", failure.what)),
+            Ok(()) => {}
+        }
         self.reload()
     }
 
