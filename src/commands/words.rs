@@ -6,6 +6,7 @@ use otr::protocol::stored::Stage;
 use serde_json::json;
 
 use super::Context;
+use super::calling::postbox_of;
 use super::close::{self, Ways};
 use super::held::{Held, no_reply_yet};
 use crate::failure::{Code, Failure};
@@ -43,13 +44,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
-    if matches!(held.stage, Stage::Inviting(_)) {
-        return Err(no_reply_yet());
+    if let Stage::Inviting(inviting) = &held.stage {
+        let collects = !postbox_of(inviting.invite()).is_empty();
+        return Err(if collects {
+            Failure { hint: LOOK.into(), ..no_reply_yet() }
+        } else {
+            no_reply_yet()
+        });
     }
     let session = held.session()?;
     let words = session.words().map_err(|_| {
         let what = "no words yet: they come with the first packet of the other side";
-        Failure::new(Code::NotReady, what, "take one with 'otr recv'; the other side may send any")
+        let by_hand = "take one with 'otr recv'; the other side may send any";
+        let hint = if session.postbox().is_empty() { by_hand } else { LOOK };
+        Failure::new(Code::NotReady, what, hint)
     })?;
     if args.same {
         session.record_same_words().map_err(|_| no_reply_yet())?;
@@ -64,6 +72,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))
 }
+
+/// Where there is a postbox, the other side's command has put it there, or will.
+const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
 
 /// Ends the session as `close` does, whatever is in the way.
 fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {

@@ -8,11 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::encode;
 use otr::protocol::handshake::Inviting;
 use otr::protocol::packet::K_MIN;
+use otr::protocol::pake::Prs;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::nothing_frames;
 use otr::protocol::stored::{Stage, Stored};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::support::{feed, lines};
 use crate::world::World;
 
 /// The man in the middle: a session with each side, over pipes or the postbox of both.
@@ -200,6 +203,71 @@ fn bad_points_in_an_invite_are_refused() {
         assert!(world.is_wiped("bob"), "{what}");
     }
     world.otr("bob", &format!("respond --secret-file {secret}"), &good).ok();
+}
+
+/// The draws of a vector, by name.
+struct Named<'a>(&'a Value);
+
+impl Randomness for Named<'_> {
+    fn fill(&mut self, draw: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        let name = match draw {
+            Draw::X25519 => "x25519",
+            Draw::KemSeed => "dz",
+            Draw::Nonce => "nonce_I",
+            Draw::ReplyToken => "reply_token",
+            Draw::CpaceScalar => "cpace_scalar",
+            _ => return Err(NoRandomness),
+        };
+        out.copy_from_slice(&unhex(&self.0[name]));
+        Ok(())
+    }
+}
+
+fn unhex(text: &Value) -> Vec<u8> {
+    let text = text.as_str().unwrap();
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
+}
+
+/// Replies made by somebody who holds the invite and does not keep to the protocol: points of low
+/// order, neutral, not canonical; another secret; packet 0 under an address of other keys, as it
+/// would be if one reply were to test two secrets.
+#[test]
+fn crafted_replies_are_refused_and_with_a_secret_they_are_the_one_guess() {
+    let world = World::of_pipes();
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/refused.json")).unwrap();
+    for (handshake, replies, with_secret) in
+        [("handshake", "replies", false), ("handshake_secret", "replies_secret", true)]
+    {
+        let handshake = &vectors[handshake];
+        let secret = handshake["secret"].as_str().filter(|_| with_secret);
+        let secret = secret.map(|text| Prs::from_text(text).unwrap());
+        let mut random = Named(&handshake["randomness"]["I"]);
+        let inviting = Inviting::new("", 0, secret.as_ref(), 0, &mut random).unwrap();
+        let state = Stage::Inviting(Box::new(inviting)).to_bytes(false);
+        let state = format!("otr1s:{}\n", URL_SAFE_NO_PAD.encode(&*state));
+        let take = |reply: &Value| {
+            let mut line = Vec::new();
+            encode::reply(&mut line, &unhex(reply), None);
+            fs::write(world.pair.path("in"), &state).unwrap();
+            let run = feed(&mut world.pair.script("otr --state-fd 3,4 recv 3<in 4>out"), &line);
+            (run, lines(&fs::read(world.pair.path("out")).unwrap()))
+        };
+        let bad = vectors[replies].as_array().unwrap().iter().filter(|case| case["kind"] == "bad");
+        let mut tried = 0;
+        for case in bad {
+            let (run, stored) = take(&case["reply"]);
+            let name = &case["name"];
+            assert_eq!(run.code, if with_secret { 5 } else { 4 }, "{name}: {}", run.err);
+            let wiped = stored.last().is_some_and(|last| last == b"otr1s:\n");
+            assert_eq!((stored.len(), wiped), if with_secret { (2, true) } else { (0, false) });
+            tried += 1;
+        }
+        assert!(tried >= 5);
+        assert_eq!(take(&handshake["reply"]["bytes"]).0.code, 0);
+    }
 }
 
 /// A recording of a handshake with a secret of one word, and all the words there are: nothing that

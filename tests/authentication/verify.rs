@@ -184,6 +184,22 @@ fn of_two_that_cross_the_inviting_sides_question_goes_on() {
     assert!(world.otr("alice", "recv", &answer).err.contains("are equal"));
 }
 
+/// An answer gives away one guess: it is counted before it leaves, and comes again if it did not.
+#[test]
+fn the_failure_is_stored_before_the_answer_leaves() {
+    let world = World::of_pipes();
+    world.meet(None);
+    world.verify("alice", "bob", "cat", "").ok();
+    let file = world.secret("cat");
+    let run = world.pair.sh(&format!("bob verify --secret-file {file} > /dev/full"));
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert_eq!(world.status("bob")["verify"]["failures"], 1);
+    let answer = world.otr("bob", "send --last", b"").ok();
+    assert!(world.otr("alice", "recv", &answer).err.contains("are equal"));
+    world.owed("alice", "bob").ok();
+    assert_eq!(world.status("bob")["verify"]["failures"], 0);
+}
+
 #[test]
 fn what_cannot_be_asked_is_refused() {
     let world = World::of_pipes();

@@ -19,6 +19,7 @@ use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
+use super::reply;
 use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
 use crate::commands::held::{Held, no_reply_yet, parse};
@@ -194,7 +195,7 @@ impl<'a> Intake<'a> {
             }
         };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-        match accept_reply(&mut held, invite, reply)? {
+        match reply::accept(&mut held, invite, reply)? {
             Ok(session) => {
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
@@ -211,7 +212,7 @@ impl<'a> Intake<'a> {
                 let code =
                     matches!(&held.stage, Stage::Inviting(inviting) if inviting.is_by_code());
                 held.wipe()?;
-                return Err(wrong_guess(code));
+                return Err(reply::wrong_guess(code));
             }
         }
         Ok(())
@@ -499,50 +500,6 @@ impl<'a> Intake<'a> {
         }
         Ok(Stage::Session(session))
     }
-}
-
-/// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
-fn accept_reply(
-    held: &mut Held<'_>,
-    invite: &[u8],
-    reply: &[u8],
-) -> Result<Result<Session, ReplyError>, Failure> {
-    let inviting = match &mut held.stage {
-        Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
-        _ => {
-            let hint = "look at it with 'otr status'";
-            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
-        }
-    };
-    let opened = match inviting.open(reply) {
-        Ok(opened) => opened,
-        Err(error) => return Ok(Err(error)),
-    };
-    if inviting.asks_for_secret() {
-        held.keep_on()?;
-    }
-    match &held.stage {
-        Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
-        Stage::Session(_) => Ok(Err(ReplyError::Bad)),
-    }
-}
-
-/// The one guess at the secret was wrong.
-fn wrong_guess(code: bool) -> Failure {
-    let (what, hint) = if code {
-        (
-            "somebody tried with a wrong code: a typing error, or somebody who guesses, possibly \
-             the postbox's operator",
-            "the code is used up and the session has been ended; begin anew with another code",
-        )
-    } else {
-        (
-            "the other side does not know the secret, or somebody is in between",
-            "the session has been ended; begin a new one, tell the other side, and agree on the \
-             secret",
-        )
-    };
-    Failure::new(Code::NotAuthentic, what, hint)
 }
 
 fn changed_meanwhile() -> Failure {

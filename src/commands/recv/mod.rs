@@ -11,6 +11,7 @@ mod delivery;
 mod intake;
 mod outcome;
 mod postbox;
+mod reply;
 
 use std::path::PathBuf;
 use std::time::Duration;
