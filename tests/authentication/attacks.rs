@@ -245,14 +245,23 @@ fn crafted_replies_are_refused_and_with_a_secret_they_are_the_one_guess() {
         let secret = handshake["secret"].as_str().filter(|_| with_secret);
         let secret = secret.map(|text| Prs::from_text(text).unwrap());
         let mut random = Named(&handshake["randomness"]["I"]);
-        let inviting = Inviting::new("", 0, secret.as_ref(), 0, &mut random).unwrap();
+        let inviting = Inviting::new(
+            handshake["postbox"].as_str().unwrap(),
+            handshake["expires"].as_u64().unwrap(),
+            secret.as_ref(),
+            0,
+            &mut random,
+        );
+        let inviting = inviting.unwrap();
+        assert_eq!(inviting.invite(), unhex(&handshake["invite"]["bytes"]));
         let state = Stage::Inviting(Box::new(inviting)).to_bytes(false);
         let state = format!("otr1s:{}\n", URL_SAFE_NO_PAD.encode(&*state));
         let take = |reply: &Value| {
             let mut line = Vec::new();
             encode::reply(&mut line, &unhex(reply), None);
             fs::write(world.pair.path("in"), &state).unwrap();
-            let run = feed(&mut world.pair.script("otr --state-fd 3,4 recv 3<in 4>out"), &line);
+            let run =
+                feed(&mut world.pair.script("otr --state-fd 3,4 recv --stdin 3<in 4>out"), &line);
             (run, lines(&fs::read(world.pair.path("out")).unwrap()))
         };
         let bad = vectors[replies].as_array().unwrap().iter().filter(|case| case["kind"] == "bad");
