@@ -121,6 +121,53 @@ fn a_state_without_a_file_owes_as_well() {
     assert!(world.otr("bob", "recv", &packets[0]).err.contains("the secrets are equal"));
 }
 
+/// `recv` waits on both sides while people ask and answer beside it: each event is told once, as it
+/// came about in the state that was stored.
+#[test]
+fn two_who_wait_are_told_each_step_once() {
+    let world = World::of_postbox();
+    world.meet(None);
+    let follow = |who: &str| {
+        let mut command = world.pair.end(who, "recv --follow --json");
+        crate::support::start(&mut command)
+    };
+    let followers = [follow("alice"), follow("bob")];
+    let (cat, dog) = (world.secret("cat"), world.secret("dog"));
+    let until = |who: &str, is_so: &dyn Fn(&Value) -> bool| {
+        crate::support::until("the step has come", || is_so(&world.status(who)));
+    };
+    for (turn, (asks, answers)) in [("alice", "bob"), ("bob", "alice")].into_iter().enumerate() {
+        let file = if turn == 0 { &cat } else { &dog };
+        world.otr(asks, &format!("verify --secret-file {file} --question q"), b"").ok();
+        until(answers, &|status| status["verify"]["asked"] == "q");
+        world.otr(answers, &format!("verify --secret-file {cat}"), b"").ok();
+        for who in [asks, answers] {
+            until(who, &|status| status["verify"]["waits"] == false);
+        }
+    }
+    for who in ["alice", "bob"] {
+        assert_eq!(world.status(who)["verify"]["failures"], 1);
+        assert_eq!(world.authenticated(who), json!(["verify"]));
+    }
+    for (from, to) in [("alice", "bob"), ("bob", "alice")] {
+        world.otr(from, "send", to.as_bytes()).ok();
+    }
+    world.otr("alice", "close", b"").ok();
+    world.otr("bob", "close", b"").ok();
+    for (follower, events) in followers
+        .into_iter()
+        .zip([["equal", "asked", "different"], ["asked", "equal", "different"]])
+    {
+        let output = follower.wait_with_output().unwrap();
+        let all: Vec<Value> = lines(&output.stdout)
+            .iter()
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        let told: Vec<&str> = all.iter().filter_map(|line| line["verify"].as_str()).collect();
+        assert_eq!(told, events, "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn programs_get_objects() {
     for world in World::both() {
