@@ -93,7 +93,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender = Sender { context, args, emitter, begun: None, client: None };
+    let mut sender = Sender { context, args, emitter, begun: None, client: None, loaded: None };
     if args.last {
         return sender.last();
     }
@@ -112,6 +112,8 @@ struct Sender<'a> {
     client: Option<Client>,
     /// The session in which the first message began: while it runs, another one may get the name.
     begun: Option<Identity>,
+    /// What was loaded to look for a postbox; most often nobody stores in between.
+    loaded: Option<Stage>,
 }
 
 impl Sender<'_> {
@@ -130,7 +132,17 @@ impl Sender<'_> {
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 take_reply(self.context, store, client, self.args.wait)
             }
-            _ => Ok(store),
+            _ => {
+                self.loaded = Some(stage);
+                Ok(store)
+            }
+        }
+    }
+
+    fn take<'s>(&mut self, store: &'s mut Store) -> Result<Held<'s>, Failure> {
+        match self.loaded.take() {
+            Some(stage) => Held::retake(store, stage, self.context.lock_wait),
+            None => Held::take(store, self.context.lock_wait),
         }
     }
 
@@ -189,7 +201,7 @@ impl Sender<'_> {
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
-        let mut held = Held::take(&mut *store, self.context.lock_wait)?;
+        let mut held = self.take(&mut *store)?;
         if held.owes() {
             drop(held);
             self.pay(store)?;
