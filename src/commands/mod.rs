@@ -3,6 +3,7 @@
 mod authenticated;
 mod blocks;
 mod calling;
+mod capture;
 pub(crate) mod close;
 mod code;
 pub(crate) mod complete_sessions;
@@ -11,6 +12,7 @@ pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
 pub(crate) mod export;
+pub(crate) mod forge;
 mod held;
 mod hidden;
 pub(crate) mod import;
@@ -24,6 +26,7 @@ pub(crate) mod recv;
 pub(crate) mod respond;
 mod secret;
 pub(crate) mod send;
+pub(crate) mod simulate;
 mod source;
 pub(crate) mod status;
 pub(crate) mod verify;
@@ -109,8 +112,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Words(args) => words::run(context, &args).map(|()| 0),
         Command::Verify(args) => verify::run(context, &args).map(|()| 0),
         Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Forge(args) => forge::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),
         Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Simulate(args) => simulate::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
         Command::Completions(args) => completions::run(&args).map(|()| 0),
         Command::Man(args) => man::run(&args).map(|()| 0),
