@@ -9,7 +9,7 @@ use otr::protocol::session::nothing_frames;
 use otr::protocol::stored::Stage;
 
 use super::Context;
-use super::held::Held;
+use super::held::{Held, no_reply_yet};
 use super::send::{no_number, not_sealed};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach, Url};
@@ -47,7 +47,10 @@ pub(super) fn post_waiting(
     store: &mut Store,
     client: &Client,
 ) -> Result<(), Failure> {
-    let packets = Held::take(store, context.lock_wait)?.session()?.unposted().to_vec();
+    let packets = match Held::take(store, context.lock_wait)?.stage {
+        Stage::Session(session) => session.unposted().to_vec(),
+        Stage::Inviting(_) => return Err(no_reply_yet()),
+    };
     if packets.is_empty() {
         return Ok(());
     }
@@ -56,7 +59,7 @@ pub(super) fn post_waiting(
         ..failure
     })?;
     let mut held = Held::take(store, context.lock_wait)?;
-    let session = held.session()?;
+    let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     if session.unposted() == packets {
         session.keep_nothing();
         held.keep()?;

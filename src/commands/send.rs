@@ -21,6 +21,7 @@ use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
 use super::held::Held;
+use super::owed::{self, Way};
 use super::recv::take_reply;
 use super::source::plain_stdin;
 use super::window::Window;
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "last")]
     lines: bool,
 
-    /// Write the packets of the last short message once more, the same bytes
+    /// Write the last packets once more, the same bytes: of a short message, or of 'verify'
     #[arg(long)]
     last: bool,
 
@@ -152,6 +153,12 @@ impl Sender<'_> {
         calling::post_waiting(self.context, store, client)
     }
 
+    /// Hands out what a check of a secret owes the other side: before any text.
+    fn pay(&mut self, store: &mut Store) -> Result<(), Failure> {
+        let way = Way::of(self.client.as_ref(), &mut self.emitter);
+        owed::settle(self.context, store, way)
+    }
+
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
@@ -195,7 +202,12 @@ impl Sender<'_> {
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
-        let mut held = self.take(store)?;
+        let mut held = self.take(&mut *store)?;
+        if held.owes() {
+            drop(held);
+            self.pay(store)?;
+            held = Held::take(&mut *store, self.context.lock_wait)?;
+        }
         let session = self.ready(&mut held)?;
         let Some(packet) = seal_short(session, text, self.args.size, &mut System)? else {
             return Ok(false);
@@ -226,6 +238,7 @@ impl Sender<'_> {
     ) -> Result<(), Failure> {
         let _sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
+        self.pay(store)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.

@@ -100,6 +100,8 @@ pub struct Session {
     pub(crate) lost: u64,
     /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
     pub(crate) authentication: Authentication,
+    /// Whether the person was told that nobody has checked who the other side is.
+    pub(crate) unchecked_told: bool,
     pub(crate) verify: Verification,
 }
 
@@ -203,6 +205,7 @@ impl Session {
             collects: !postbox.is_empty(),
             lost: 0,
             authentication: Authentication { secret, ..Authentication::default() },
+            unchecked_told: false,
             verify: Verification::default(),
         }
     }

@@ -178,6 +178,7 @@ impl Inviting {
         put_option(out, self.guess.as_ref(), |guess, out| {
             out.put(guess.scalar.0.bytes());
             put_option(out, guess.spent.as_ref(), |hash, out| out.put(hash));
+            out.flag(guess.code);
         });
     }
 
@@ -192,6 +193,7 @@ impl Inviting {
                 Ok(Guess {
                     scalar: Scalar(take_secret(reader)?),
                     spent: take_option(reader, |reader| reader.array().copied())?,
+                    code: reader.flag()?,
                 })
             })?,
         })
@@ -237,6 +239,7 @@ impl Session {
         out.u64(self.lost);
         out.flag(self.authentication.secret);
         out.flag(self.authentication.words);
+        out.flag(self.unchecked_told);
         self.verify.write(out);
     }
 
@@ -268,6 +271,7 @@ impl Session {
                 words: reader.flag()?,
                 verified: false,
             },
+            unchecked_told: reader.flag()?,
             verify: Verification::read(reader)?,
         })
     }

@@ -15,15 +15,20 @@ use otr::protocol::reply::REPLY;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
 use otr::protocol::skipped::Position;
 use otr::protocol::stored::Stage;
+use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
+use super::reply;
+use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
 use crate::commands::held::{Held, no_reply_yet, parse};
+use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
+use crate::ui::speak::warn;
 
 /// Bytes of later parts that are held while the part before them has not come.
 const HELD_MAX: usize = 64 << 20;
@@ -56,6 +61,12 @@ pub(super) struct Intake<'a> {
     held: BTreeMap<(u64, u64), HeldPacket>,
     held_bytes: usize,
     reveal: Option<PathBuf>,
+    /// What became of checks of a secret, by the acceptances that are going to be stored.
+    checks: Vec<Event>,
+    /// Whether the person was told in this run that nobody has checked who the other side is.
+    unchecked_told: bool,
+    /// Where what is owed to the other side can be posted.
+    client: Option<Client>,
 }
 
 impl<'a> Intake<'a> {
@@ -72,7 +83,7 @@ impl<'a> Intake<'a> {
             Some(stage) => Held::retake(&mut store, stage, context.lock_wait)?,
             None => Held::take(&mut store, context.lock_wait)?,
         };
-        if let Ok(session) = held.session() {
+        if let Stage::Session(session) = &mut held.stage {
             // Not stored by itself: with the first packet.
             session.expire(now());
         }
@@ -89,7 +100,15 @@ impl<'a> Intake<'a> {
             held: BTreeMap::new(),
             held_bytes: 0,
             reveal,
+            checks: Vec::new(),
+            unchecked_told: false,
+            client: None,
         })
+    }
+
+    /// What is owed to the other side is posted there from now on.
+    pub(super) fn answer_by(&mut self, client: &Client) {
+        self.client = Some(client.clone());
     }
 
     /// The session as it is by now, if the handshake is done.
@@ -180,7 +199,7 @@ impl<'a> Intake<'a> {
             }
         };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-        match accept_reply(&mut held, invite, reply)? {
+        match reply::accept(&mut held, invite, reply)? {
             Ok(session) => {
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
@@ -194,10 +213,10 @@ impl<'a> Intake<'a> {
                 outcome.refuse("a second reply to this invite: somebody else has it too");
             }
             Err(ReplyError::NotAuthentic) => {
+                let code =
+                    matches!(&held.stage, Stage::Inviting(inviting) if inviting.is_by_code());
                 held.wipe()?;
-                let hint = "the session has been ended; begin a new one, and agree on the secret";
-                let what = "the other side does not know the secret, or somebody is in between";
-                return Err(Failure::new(Code::NotAuthentic, what, hint));
+                return Err(reply::wrong_guess(code));
             }
         }
         Ok(())
@@ -247,6 +266,7 @@ impl<'a> Intake<'a> {
                 let effects = session
                     .accept(&mut self.lookahead, &accepted, now())
                     .map_err(|_| changed_meanwhile())?;
+                self.checks.extend(effects.verify);
                 outcome.packets += 1;
                 outcome.lost += effects.lost.fell_out + effects.lost.given_up;
                 for message in effects.cut {
@@ -256,6 +276,11 @@ impl<'a> Intake<'a> {
                 outcome.closed |= accepted.frames.close.is_some();
                 if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
                     outcome.whole += u64::from(data.end);
+                    if session.is_unchecked_untold() && !self.context.voice.is_quiet() {
+                        self.context.voice.say(UNCHECKED);
+                        session.record_unchecked_told();
+                        self.unchecked_told = true;
+                    }
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
                 self.opened.push(packet);
@@ -396,10 +421,54 @@ impl<'a> Intake<'a> {
         let wait = self.context.lock_wait;
         let revealed = self.store_changes(wait)?;
         self.changes.clear();
+        for event in std::mem::take(&mut self.checks) {
+            delivery.check_of_secret(self.context.voice, &event, self.session())?;
+        }
         if let (Some(path), false) = (&self.reveal, revealed.is_empty()) {
             append(path, &revealed)?;
         }
-        Ok(())
+        self.end_if_over()
+    }
+
+    /// Refuses to take anything more in a session that failed checks have ended.
+    pub(super) fn refuse_if_over(&self) -> Result<(), Failure> {
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed | Ending::Now) => Err(owed::nearly_over()),
+        }
+    }
+
+    /// Posts what is owed to the other side, if it can be, and ends the session where failed
+    /// checks do: code 5.
+    fn end_if_over(&mut self) -> Result<(), Failure> {
+        self.pay()?;
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed) => Err(owed::nearly_over()),
+            // It is wiped by this, unless the other side could not be told.
+            Some(Ending::Now) => {
+                drop(Held::take(&mut self.store, self.context.lock_wait)?);
+                Err(owed::nearly_over())
+            }
+        }
+    }
+
+    /// Posts what is owed to the other side, unless a `send` is at it: then that does, or the next
+    /// call. Nothing may wait to be stored here.
+    pub(super) fn pay(&mut self) -> Result<(), Failure> {
+        let Some(client) = self.client.clone() else { return Ok(()) };
+        if !self.session().is_some_and(Session::owes) {
+            return Ok(());
+        }
+        let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
+        let paid = calling::post_waiting(self.context, &mut self.store, &client)
+            .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
+        match paid {
+            Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+            Err(failure) => warn(format_args!("a packet waits to be posted: {}", failure.what)),
+            Ok(()) => {}
+        }
+        self.reload()
     }
 
     /// Stores the working copy, or its changes on top of what a `send` has stored meanwhile; the
@@ -430,43 +499,22 @@ impl<'a> Intake<'a> {
         }
         self.lookahead = Lookahead::new(self.look_ahead);
         session.expire(now());
+        self.checks.clear();
+        if self.unchecked_told {
+            session.record_unchecked_told();
+        }
         for change in &self.changes {
             match change {
                 Change::Accepted(accepted) => {
-                    session
+                    let effects = session
                         .accept(&mut self.lookahead, accepted, now())
                         .map_err(|_| changed_meanwhile())?;
+                    self.checks.extend(effects.verify);
                 }
                 Change::GivenUp(message) => session.give_up(*message),
             }
         }
         Ok(Stage::Session(session))
-    }
-}
-
-/// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
-fn accept_reply(
-    held: &mut Held<'_>,
-    invite: &[u8],
-    reply: &[u8],
-) -> Result<Result<Session, ReplyError>, Failure> {
-    let inviting = match &mut held.stage {
-        Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
-        _ => {
-            let hint = "look at it with 'otr status'";
-            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
-        }
-    };
-    let opened = match inviting.open(reply) {
-        Ok(opened) => opened,
-        Err(error) => return Ok(Err(error)),
-    };
-    if inviting.asks_for_secret() {
-        held.keep_on()?;
-    }
-    match &held.stage {
-        Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
-        Stage::Session(_) => Ok(Err(ReplyError::Bad)),
     }
 }
 

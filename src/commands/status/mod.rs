@@ -36,13 +36,20 @@ that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is 
                    open
                    unconfirmed    answering side: no packet of the other side has come yet
                    closed         by the other side
+                   ended          by three failed checks of a secret; 'otr close' tells and wipes
                    frozen         by 'otr export'; the other fields say what it was
                    damaged        the state cannot be read, see problem
                    foreign        the state is of a version that this otr does not know
                    busy           another otr holds it, for longer than --lock-wait
     problem        null, or why the state could not be read; then what follows it here is null
     role           inviter | responder
-    authenticated  not_checked
+    authenticated  [how, …]: empty if nobody has checked who the other side is
+                   secret         by a secret or a code that both sides had at the beginning
+                   words          by words that were compared ('otr words --same')
+                   verify         by a secret that was compared later
+    verify         {\"asked\": the other side's question that waits for 'otr verify' (maybe
+                   empty), or null, \"waits\": whether the other side's step is awaited,
+                   \"failures\": how many count, of three}
     created, age   Unix seconds, seconds
     expires        Unix seconds after which the invite serves no more; null without an end, and
                    once it was answered

@@ -7,8 +7,11 @@ use otr::protocol::handshake::Inviting;
 use otr::protocol::invite::Invite;
 use otr::protocol::session::{Role, Session};
 use otr::protocol::stored::{Stage, Stored, StoredError};
+use otr::protocol::verify::Ending;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use crate::commands::authenticated;
 use crate::failure::{Code, Failure};
 use crate::state::{Directory, Name, Store, advice};
 
@@ -38,12 +41,22 @@ pub(super) enum Condition {
 pub(super) struct Facts {
     pub(super) stage: &'static str,
     pub(super) role: &'static str,
-    pub(super) authenticated: &'static str,
+    pub(super) authenticated: Vec<&'static str>,
+    pub(super) check: Check,
     pub(super) created: u64,
     pub(super) age: u64,
     pub(super) expires: Option<u64>,
     pub(super) postbox: Option<String>,
     pub(super) counts: Counts,
+}
+
+/// How far a check of a secret is.
+#[derive(Default)]
+pub(super) struct Check {
+    /// The other side's question; may be empty.
+    pub(super) asked: Option<Zeroizing<String>>,
+    pub(super) waits: bool,
+    pub(super) failures: u8,
 }
 
 /// What went and came; all zero before the handshake.
@@ -139,7 +152,8 @@ impl Facts {
         Self {
             stage: "inviting",
             role: "inviter",
-            authenticated: NOT_CHECKED,
+            authenticated: Vec::new(),
+            check: Check::default(),
             created: inviting.created(),
             age: now.saturating_sub(inviting.created()),
             expires: invite.as_ref().map(|invite| invite.expires).filter(|&time| time != 0),
@@ -156,7 +170,12 @@ impl Facts {
                 Role::Inviter => "inviter",
                 Role::Responder => "responder",
             },
-            authenticated: authenticated(session),
+            authenticated: authenticated::names(session.authentication()),
+            check: Check {
+                asked: session.question().map(|question| Zeroizing::new(question.to_owned())),
+                waits: session.awaits_answer() || session.awaits_last_step(),
+                failures: session.verify_failures(),
+            },
             created: session.created(),
             age: now.saturating_sub(session.created()),
             expires: None,
@@ -172,6 +191,11 @@ impl Facts {
             "problem": null,
             "role": self.role,
             "authenticated": self.authenticated,
+            "verify": {
+                "asked": self.check.asked.as_ref().map(|question| question.as_str()),
+                "waits": self.check.waits,
+                "failures": self.check.failures,
+            },
             "created": self.created,
             "age": self.age,
             "expires": self.expires,
@@ -193,6 +217,7 @@ fn unreadable(stage: &str, problem: &str) -> Value {
         "problem": problem,
         "role": null,
         "authenticated": null,
+        "verify": null,
         "created": null,
         "age": null,
         "expires": null,
@@ -222,19 +247,13 @@ impl Counts {
 }
 
 fn stage(session: &Session) -> &'static str {
-    if session.peer_closed() {
+    if session.ending() != Ending::GoesOn {
+        "ended"
+    } else if session.peer_closed() {
         "closed"
     } else if session.is_confirmed() {
         "open"
     } else {
         "unconfirmed"
     }
-}
-
-/// Nobody has compared anything.
-const NOT_CHECKED: &str = "not_checked";
-
-/// How the two people made sure of each other: this otr has no way to do that.
-fn authenticated(_: &Session) -> &'static str {
-    NOT_CHECKED
 }
