@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::ratchet::StepError;
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
 use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
@@ -35,6 +35,8 @@ use crate::ui::{speak, units};
 
 /// The largest packet of a short message, whose packets are kept in the state.
 const K_SHORT: u8 = 16;
+/// How long the reply to the invite is waited for, unless `--wait` says otherwise.
+const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.
 const BATCH: u32 = 256;
@@ -63,9 +65,15 @@ pub(crate) struct Args {
     #[arg(long)]
     stdout: bool,
 
-    /// How long to wait for the reply to the invite, where it lies in a postbox
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
-    wait: Duration,
+    /// With a postbox: end only when the other side has opened the message, which it shows with
+    /// the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over
+    #[arg(long, conflicts_with_all = ["last", "stdout"])]
+    confirm: bool,
+
+    /// With a postbox: how long to wait for the reply to the invite [default: 30s], and with
+    /// --confirm for the other side [default: as long as the postbox keeps the message]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    wait: Option<Duration>,
 
     #[command(flatten)]
     reach: Reach,
@@ -126,11 +134,31 @@ impl Sender<'_> {
             self.client = calling::client(&stage, &self.args.reach)?;
         }
         match &self.client {
+            None if self.args.confirm => Err(Failure::new(
+                Code::Usage,
+                "--confirm is for a session with a postbox, which learns that the message was opened",
+                "nothing was sent: leave --confirm out",
+            )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
-                take_reply(self.context, store, client, self.args.wait)
+                let wait = self.args.wait.unwrap_or(REPLY_WAIT);
+                take_reply(self.context, store, client, wait)
             }
             _ => Ok(store),
         }
+    }
+
+    /// Waits until what was posted is opened, where that was asked for. The session is free.
+    fn confirm(&self, mut window: Window) -> Result<(), Failure> {
+        if !self.args.confirm {
+            return Ok(());
+        }
+        window.confirm(self.args.wait).map_err(|failure| match failure.code {
+            Code::Postbox => {
+                let what = format!("the message is posted, not yet confirmed: {}", failure.what);
+                Failure { what: what.into(), ..failure }
+            }
+            _ => failure,
+        })
     }
 
     /// Posts what an earlier command has left.
@@ -180,7 +208,7 @@ impl Sender<'_> {
 
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
-        let _sender = store.lock_sender(self.context.lock_wait)?;
+        let sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
@@ -193,13 +221,18 @@ impl Sender<'_> {
         packet[start..start + text.len()].copy_from_slice(text);
         let message = session.begin_message();
         let part = Part { message, offset: 0, end: true, length: text.len() };
-        reservation.seal_part(&mut packet, part, &mut System).map_err(not_sealed)?;
+        let sealed = reservation.seal_part(&mut packet, part, &mut System);
+        let receipt = sealed.map_err(not_sealed)?;
         let keys = self.keys(session);
         let packets = vec![packet];
-        if self.client.is_some() {
+        if let Some(client) = self.client.clone() {
+            let mut window = Window::new(client);
+            window.posted(&packets[0], Some(receipt));
             session.keep_unposted(packets);
             held.keep()?;
-            return self.post_waiting(store).map(|()| true);
+            self.post_waiting(store)?;
+            drop(sender);
+            return self.confirm(window).map(|()| true);
         }
         session.keep(packets.clone());
         held.keep()?;
@@ -218,7 +251,7 @@ impl Sender<'_> {
         store: &mut Store,
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
-        let _sender = store.lock_sender(self.context.lock_wait)?;
+        let sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
         source::widen_stdin();
         self.emitter.widen();
@@ -236,8 +269,7 @@ impl Sender<'_> {
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);
         let mut progress = Progress::new(self.context.voice, None);
-        let client = self.client.clone();
-        let mut window = client.as_ref().map(Window::new);
+        let mut window = self.client.clone().map(Window::new);
         let mut offset = 0;
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
@@ -245,9 +277,12 @@ impl Sender<'_> {
                 reservation = self.more(store)?;
             }
             let part = Part { message, offset, end: block.last, length: block.length };
-            let framed = self.seal(&mut block, layout, &mut reservation, part)?;
+            let (framed, receipt) = self.seal(&mut block, layout, &mut reservation, part)?;
             match &mut window {
-                Some(window) => window.post(&framed[1..]).map_err(|failure| cut_short(&failure))?,
+                Some(window) => {
+                    let receipt = self.args.confirm.then_some(receipt);
+                    window.post(&framed[1..], receipt).map_err(|failure| cut_short(&failure))?;
+                }
                 None => self.emitter.framed(framed)?,
             }
             offset += block.length as u64;
@@ -259,7 +294,9 @@ impl Sender<'_> {
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
         self.same(held.session()?)?.give_back(reservation);
-        held.keep()
+        held.keep()?;
+        drop(sender);
+        window.map_or(Ok(()), |window| self.confirm(window))
     }
 
     /// The next batch of numbers for a message that is on its way.
@@ -271,14 +308,14 @@ impl Sender<'_> {
         Ok(reservation)
     }
 
-    /// Seals one block; the packet with a byte of room before it.
+    /// Seals one block: the packet with a byte of room before it, and its receipt.
     fn seal<'a>(
         &self,
         block: &'a mut Block,
         layout: Layout,
         reservation: &mut Reservation,
         part: Part,
-    ) -> Result<&'a mut [u8], Failure> {
+    ) -> Result<(&'a mut [u8], Receipt), Failure> {
         let least = if part.end { self.args.size } else { K_MAX };
         // Fits: the room of a later chain is never smaller than that of the first.
         let k = reservation.fit(part.length, least).unwrap_or(K_MAX);
@@ -288,8 +325,7 @@ impl Sender<'_> {
             framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
         }
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
-        sealed.map_err(not_sealed)?;
-        Ok(framed)
+        Ok((framed, sealed.map_err(not_sealed)?))
     }
 
     /// The session, if it may send.

@@ -129,8 +129,7 @@ impl Client {
 
     /// Throws packets away, and publishes the keys of those that were there.
     pub(crate) fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Failure> {
-        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
-        for some in records.chunks(at_once) {
+        for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
             let agent = self.agent(&address)?;
@@ -156,16 +155,23 @@ impl Client {
     }
 
     /// The published keys of packets, of those that were published.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what send --confirm will ask"))]
     pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
-        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
-        let agent = self.agent(first)?;
-        self.call(&agent, REVEALED, &addresses.concat(), Duration::ZERO, |status, answer| {
-            if status != 200 {
-                return Err(Trouble::answered(status));
-            }
-            answer::keys(answer).ok_or(Trouble::Nonsense)
-        })
+        let mut keys = Vec::new();
+        for some in addresses.chunks(self.at_once()) {
+            let Some(first) = some.first() else { continue };
+            let agent = self.agent(first)?;
+            let call = |status, answer: &[u8]| match status {
+                200 => answer::keys(answer).ok_or(Trouble::Nonsense),
+                _ => Err(Trouble::answered(status)),
+            };
+            keys.extend(self.call(&agent, REVEALED, &some.concat(), Duration::ZERO, call)?);
+        }
+        Ok(keys)
+    }
+
+    /// How many addresses one call may name.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.isolates() { 1 } else { MAX_RECORDS }
     }
 
     fn agent(&self, address: &Address) -> Result<Agent, Failure> {
