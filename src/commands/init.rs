@@ -35,6 +35,10 @@ pub(crate) struct Args {
     #[arg(long)]
     again: bool,
 
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
+
     /// Break lines after so many columns, at least 32 (for mail: 76)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
@@ -46,7 +50,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return emitter.invite(&waiting_invite(context)?);
     }
     let postbox = postbox(args)?;
-    let mut store = context.prepare()?;
+    let mut store = context.prepare_anew(args.anew)?;
     let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
     let inviting =
         Inviting::new(postbox, expires, None, now(), &mut System).map_err(|error| match error {
@@ -56,7 +60,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             InvitingError::NoRandomness => Failure::no_randomness(),
         })?;
     let invite = inviting.invite().to_vec();
-    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
+    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(&store);
     emitter.invite(&invite)
 }

@@ -26,6 +26,10 @@ pub(crate) struct Args {
     #[arg(long)]
     again: bool,
 
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
+
     /// Post the reply to this postbox, which must be the one that the invite names
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
@@ -53,19 +57,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return hand_over(&reply, client.as_ref(), &mut emitter);
     }
     let invite = read_invite()?;
-    let mut store = match context.prepare() {
-        Err(failure) if failure.code == Code::Exists && is_own(context, &invite) => {
-            return Err(Failure::new(
-                Code::Exists,
-                format!("this is the invite of your own session '{}'", context.name),
-                "give it to the other person, or play the other end with -s NAME",
-            ));
-        }
-        prepared => prepared?,
-    };
+    // A state from a descriptor can be read once only.
+    if context.state_fd.is_none() && is_own(context, &invite) {
+        return Err(Failure::new(
+            Code::Exists,
+            format!("this is the invite of your own session '{}'", context.name),
+            "give it to the other person, or play the other end with -s NAME",
+        ));
+    }
+    let mut store = context.prepare_anew(args.anew)?;
     let client = consented(args, &postbox_of(&invite))?;
     let (session, reply) = respond(&invite, None, now(), &mut System).map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(&store);
     hand_over(&reply, client.as_ref(), &mut emitter)
 }

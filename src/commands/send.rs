@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
@@ -23,7 +23,7 @@ use super::held::Held;
 use super::recv::take_reply;
 use super::source::plain_stdin;
 use super::window::Window;
-use super::{Context, source};
+use super::{Context, now, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach};
@@ -270,7 +270,7 @@ impl Sender<'_> {
         let mut blocks = Blocks::read(input, layout);
         let mut progress = Progress::new(self.context.voice, None);
         let mut window = self.client.clone().map(Window::new);
-        let mut offset = 0;
+        let (mut offset, mut last) = (0, [0; ADDRESS]);
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
             if reservation.left() == 0 {
@@ -282,6 +282,7 @@ impl Sender<'_> {
                 Some(window) => {
                     let receipt = self.args.confirm.then_some(receipt);
                     window.post(&framed[1..], receipt).map_err(|failure| cut_short(&failure))?;
+                    last.copy_from_slice(&framed[1..=ADDRESS]);
                 }
                 None => self.emitter.framed(framed)?,
             }
@@ -293,7 +294,11 @@ impl Sender<'_> {
             blocks.recycle(block.framed);
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
-        self.same(held.session()?)?.give_back(reservation);
+        let session = self.same(held.session()?)?;
+        session.give_back(reservation);
+        if window.is_some() {
+            session.note_posted(&[last], now());
+        }
         held.keep()?;
         drop(sender);
         window.map_or(Ok(()), |window| self.confirm(window))

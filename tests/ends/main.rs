@@ -9,6 +9,7 @@
 
 mod confirm;
 mod conversation;
+mod lost_state;
 mod people;
 #[path = "../place/mod.rs"]
 mod place;
