@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use place::{Place, code, text};
@@ -65,11 +66,14 @@ fn what_is_shown_can_be_typed() {
     assert!(typed.len() > 5, "{shown}");
     let binary = env!("CARGO_BIN_EXE_otr");
     let typed = typed[1..].join("\n");
-    let script =
-        format!("otr() {{ '{binary}' \"$@\"; }}\n{typed}\ncmp '{binary}' copy && echo done");
-    // With jobs, as where a person types; not for ever.
+    let script = format!("trap 'kill $(jobs -p)' EXIT\n{typed}\ncmp '{binary}' copy && echo done");
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(binary).parent().unwrap().to_owned();
+    let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&old))).unwrap();
+    // Ends, with all that it started, whatever goes wrong.
     let mut shell = Command::new("timeout");
-    shell.args(["60", "bash", "-m", "-c", &script]).current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
+    shell.args(["60", "bash", "-c", &script]).env("PATH", path);
+    shell.current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
     let output = shell.output().unwrap();
     let out = text(&output.stdout);
     assert!(
