@@ -9,6 +9,7 @@
 
 mod confirm;
 mod conversation;
+mod killed;
 mod lost_state;
 mod people;
 #[path = "../place/mod.rs"]
@@ -16,3 +17,5 @@ mod place;
 #[path = "../postbox/support.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
+#[path = "../support/mod.rs"]
+mod support;
