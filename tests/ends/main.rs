@@ -9,6 +9,8 @@
 
 mod confirm;
 mod conversation;
+mod faults;
+mod faulty;
 mod killed;
 mod lost_state;
 mod people;
@@ -19,3 +21,4 @@ mod place;
 mod postbox;
 #[path = "../support/mod.rs"]
 mod support;
+mod surroundings;
