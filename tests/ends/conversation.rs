@@ -133,10 +133,37 @@ fn nothing_but_curl_in_between() {
     pair(&place, &postbox);
     let script = r#"
         set -e; export OTR_DIR=dir
-        echo by curl | "$0" -s alice send --stdout | curl -sSf --data-binary @- $BOX/v1/post
-        "$0" -s bob expect | curl -sSf --data-binary @- "$BOX/v1/collect?wait=60" | "$0" -s bob recv --stdin
-        "$0" -s bob expect --spent | curl -sSf --data-binary @- $BOX/v1/discard
+        alice() { "$0" -s alice "$@"; }
+        bob() { "$0" -s bob "$@"; }
+        call() { curl -sSf --max-time 30 --data-binary @- "$BOX/v1/$1"; }
+
+        echo by curl | alice send --stdout | call post
+        bob expect > tokens
+        call "collect?wait=60" < tokens | bob recv --stdin
+        # It lies there until it is discarded, and not a moment longer.
+        call collect < tokens | wc -l
+        bob expect --spent | call discard
+        call collect < tokens | wc -l
+        bob expect --spent | wc -l
+
+        # A stream, which curl must not collect in memory first.
+        tar cf - tree > tree.tar
+        alice send --stdout < tree.tar | curl -sSf -X POST -T - $BOX/v1/post
+        bob expect --count 16 | call "collect?max=33554432" | bob recv --stdin > copy.tar
+        cmp tree.tar copy.tar
+        bob expect --spent | call discard
+
+        # And back; what curl discards is published, so that the sender knows.
+        echo and back | bob send --confirm --wait 30s & sender=$!
+        alice expect | call "collect?wait=60" | alice recv --stdin
+        alice expect --spent | call discard
+        wait $sender
     "#;
+    std::fs::create_dir(place.path("tree")).unwrap();
+    let random: Vec<u8> =
+        (0..5_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(place.path("tree/file"), random).unwrap();
     let output = place.shell(&script.replace("$BOX", &postbox.url));
-    assert_eq!(text(&output.stdout), "1\nby curl\n", "{}", text(&output.stderr));
+    let shown = "1\nby curl\n1\n0\n0\n6\nand back\n";
+    assert_eq!(text(&output.stdout), shown, "{}", text(&output.stderr));
 }
