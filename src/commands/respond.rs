@@ -21,6 +21,7 @@ use crate::ui::prompt;
 
 /// `otr respond`
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Write the same reply once more; until the other side's first packet has come
     #[arg(long)]

@@ -11,7 +11,7 @@ use crate::postbox::{Form, Place as Spot, Postbox};
 fn it_ends_when_the_message_was_opened_and_not_before() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
-    let long: Vec<u8> = (0..3_u32 << 20).map(|at| (at >> 9) as u8).collect();
+    let long: Vec<u8> = (0..3_u32 << 18).flat_map(u32::to_be_bytes).collect();
     for message in [&b"short"[..], &long] {
         let mut sender = spawn(&place, "alice", &["send", "--confirm"], message);
         sleep(Duration::from_millis(700));
