@@ -95,7 +95,13 @@ def build(features=""):
     if features:
         command += ["--features", features]
     subprocess.run(command, cwd=ROOT, check=True)
-    return str(folder / "release" / "otr")
+    return str(folder / host() / "release" / "otr")
+
+
+def host():
+    """The tuple that .cargo/config.toml builds for: what this machine is."""
+    lines = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    return re.search(r"^host: (.*)$", lines, re.M).group(1)
 
 
 def rust_bench(name, features=""):

@@ -4,7 +4,7 @@
 # Needs the Debian packages nginx-light, wrk, curl. Usage: benches/postbox-posts.sh [SECONDS]
 set -eu
 seconds=${1:-5}
-otr=${OTR:-target/release/otr}
+otr=${OTR:-otr}
 work=$(mktemp -d)
 cleanup() {
     [ -z "${postbox-}" ] || kill "$postbox" 2>/dev/null || :

@@ -5,7 +5,7 @@ Usage: benches/postbox-waiters.py [COLLECTORS]; OTR names the binary. Prints raw
 
 import hashlib, os, resource, socket, statistics, subprocess, sys, time
 
-OTR = os.environ.get("OTR", "target/release/otr")
+OTR = os.environ.get("OTR", "otr")
 COLLECTORS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 ROUNDS = 200
 

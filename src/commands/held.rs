@@ -57,6 +57,17 @@ impl<'a> Held<'a> {
         Ok(Self { store, lock, stage })
     }
 
+    /// As [`take`](Self::take), with what this command loaded before, if nobody stored since.
+    pub(crate) fn retake(
+        store: &'a mut Store,
+        stage: Stage,
+        wait: Duration,
+    ) -> Result<Self, Failure> {
+        let lock = store.lock_state(wait)?;
+        let stage = if store.is_current(&lock)? { stage } else { parse(&store.load(&lock)?)? };
+        Ok(Self { store, lock, stage })
+    }
+
     /// The session, whose handshake must be done.
     pub(crate) fn session(&mut self) -> Result<&mut Session, Failure> {
         match &mut self.stage {

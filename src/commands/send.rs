@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
+use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
@@ -86,7 +87,7 @@ pub(crate) struct Args {
     file: Option<OsString>,
 }
 
-fn size_class(text: &str) -> Result<u8, String> {
+pub(super) fn size_class(text: &str) -> Result<u8, String> {
     let bytes = units::size(text)?;
     (K_MIN..=K_MAX)
         .find(|&k| size(k) as u64 >= bytes)
@@ -100,7 +101,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender = Sender { context, args, emitter, begun: None, client: None };
+    let mut sender = Sender { context, args, emitter, begun: None, client: None, loaded: None };
     if args.last {
         return sender.last();
     }
@@ -119,6 +120,8 @@ struct Sender<'a> {
     client: Option<Client>,
     /// The session in which the first message began: while it runs, another one may get the name.
     begun: Option<Identity>,
+    /// What was loaded to look for a postbox; most often nobody stores in between.
+    loaded: Option<Stage>,
 }
 
 impl Sender<'_> {
@@ -143,7 +146,17 @@ impl Sender<'_> {
                 let wait = self.args.wait.unwrap_or(REPLY_WAIT);
                 take_reply(self.context, store, client, wait)
             }
-            _ => Ok(store),
+            _ => {
+                self.loaded = Some(stage);
+                Ok(store)
+            }
+        }
+    }
+
+    fn take<'s>(&mut self, store: &'s mut Store) -> Result<Held<'s>, Failure> {
+        match self.loaded.take() {
+            Some(stage) => Held::retake(store, stage, self.context.lock_wait),
+            None => Held::take(store, self.context.lock_wait),
         }
     }
 
@@ -210,19 +223,12 @@ impl Sender<'_> {
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
-        let mut held = Held::take(store, self.context.lock_wait)?;
+        let mut held = self.take(store)?;
         let session = self.ready(&mut held)?;
-        let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
-        let Some(k) = reservation.fit(text.len(), self.args.size).filter(|&k| k <= K_SHORT) else {
+        let Some((packet, receipt)) = seal_short(session, text, self.args.size, &mut System)?
+        else {
             return Ok(false);
         };
-        let mut packet = vec![0; size(k)];
-        let start = reservation.text_start();
-        packet[start..start + text.len()].copy_from_slice(text);
-        let message = session.begin_message();
-        let part = Part { message, offset: 0, end: true, length: text.len() };
-        let sealed = reservation.seal_part(&mut packet, part, &mut System);
-        let receipt = sealed.map_err(not_sealed)?;
         let keys = self.keys(session);
         let packets = vec![packet];
         if let Some(client) = self.client.clone() {
@@ -375,6 +381,28 @@ impl Sender<'_> {
             None => self.emitter.packets(&[], &outbox.packets),
         }
     }
+}
+
+/// `text` as the one packet of a new message, of at least the size class `least`, with its receipt;
+/// none where it
+/// takes more than a short message has.
+pub(super) fn seal_short(
+    session: &mut Session,
+    text: &[u8],
+    least: u8,
+    randomness: &mut dyn Randomness,
+) -> Result<Option<(Vec<u8>, Receipt)>, Failure> {
+    let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
+    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= K_SHORT) else {
+        return Ok(None);
+    };
+    let mut packet = vec![0; size(k)];
+    let start = reservation.text_start();
+    packet[start..start + text.len()].copy_from_slice(text);
+    let message = session.begin_message();
+    let part = Part { message, offset: 0, end: true, length: text.len() };
+    let receipt = reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
+    Ok(Some((packet, receipt)))
 }
 
 /// An input up to the end of its current line.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use otr::armor::{Item, Scanner};
 use zeroize::Zeroize;
@@ -19,6 +20,10 @@ const MUCH: usize = 1 << 20;
 /// How many reads' worth of items the reading thread is ahead: enough to keep it busy while a
 /// large packet is opened, few enough for a constant memory of a few packets.
 const AHEAD: usize = 2;
+
+/// A stream that brings nothing for so long is not on its way: some times as long as a large packet
+/// takes to be sealed.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The items of stdin, or of a file.
 pub(crate) struct Source {
@@ -103,10 +108,11 @@ impl Source {
         Ok(Some(read.items))
     }
 
-    /// What another read has brought already, without waiting for one.
-    pub(crate) fn items_at_hand(&mut self) -> Result<Option<Vec<Item>>, Failure> {
+    /// What another read brings without a pause worth the name.
+    pub(crate) fn items_soon(&mut self) -> Result<Option<Vec<Item>>, Failure> {
         let Reading::Beside { items, .. } = &self.reading else { return Ok(None) };
-        let read = items.try_recv().ok().transpose().map_err(|error| self.unreadable(&error))?;
+        let read =
+            items.recv_timeout(PAUSE).ok().transpose().map_err(|error| self.unreadable(&error))?;
         Ok(read.map(|read| {
             self.counts = read.counts;
             read.items

@@ -1,9 +1,8 @@
-//! What is around a conversation: names, certificates, clocks, copies, crowds.
+//! What is around a conversation: names, certificates, copies, crowds.
 
 use std::fs;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::people::{fails, ok, otr, pair, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::{Postbox, connect, resident};
-use crate::support::{Chance, tool};
 
 #[test]
 fn a_certificate_that_has_expired_is_refused() {
@@ -85,54 +83,6 @@ fn two_receivers_with_one_state() {
     all.sort_unstable();
     all.dedup();
     assert!(all.into_iter().eq(1..=40));
-}
-
-/// The clock of the machine is another one at each command: years ahead, years behind. (Only
-/// what a clock is for, an invite's end and the age of a skipped packet, follows it.)
-#[test]
-fn a_clock_that_jumps_is_no_matter() {
-    const CLOCK: &str = "
-        #define _GNU_SOURCE
-        #include <stdlib.h>
-        #include <time.h>
-        #include <unistd.h>
-        #include <sys/syscall.h>
-        int clock_gettime(clockid_t id, struct timespec *now) {
-            int done = (int)syscall(SYS_clock_gettime, id, now);
-            const char *jump = getenv(\"JUMP\");
-            if (id == CLOCK_REALTIME && jump) now->tv_sec += atol(jump);
-            return done;
-        }";
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    fs::write(place.path("clock.c"), CLOCK).unwrap();
-    let mut cc = tool("cc", "build-essential");
-    cc.args(["-shared", "-fPIC", "-o", "clock.so", "clock.c"]).current_dir(place.path(""));
-    assert!(cc.status().unwrap().success());
-    pair(&place, &postbox);
-    let mut chance = Chance::new();
-    let mut jumped = |who: &str, arguments: &[&str], input: &[u8]| {
-        let years = i64::try_from(chance.below(41)).unwrap() - 20;
-        let mut command = place.otr(&[&["-s", who], arguments].concat());
-        command
-            .env("LD_PRELOAD", place.path("clock.so"))
-            .env("JUMP", (years * 31_556_952).to_string());
-        let output = command.timeout(Duration::from_mins(1)).write_stdin(input).output().unwrap();
-        assert!(output.status.success(), "{years}: {}", text(&output.stderr));
-        output.stdout
-    };
-    for number in 0..20 {
-        let [from, to] = if number % 3 == 0 { ["bob", "alice"] } else { ["alice", "bob"] };
-        let message = format!("{number}\n");
-        jumped(from, &["send"], message.as_bytes());
-        assert_eq!(text(&jumped(to, &["recv"], b"")), message);
-    }
-    // It does jump: an invite that has long expired there.
-    let mut init = place.otr(&["-s", "early", "init", "--expires", "1h"]);
-    let invite = init.output().unwrap().stdout;
-    let mut late = Command::new(env!("CARGO_BIN_EXE_otr"));
-    late.args(["-s", "late", "respond"]).env("OTR_DIR", place.path("dir")).env("JUMP", "7200");
-    late.env("LD_PRELOAD", place.path("clock.so"));
-    assert_eq!(crate::support::feed(&mut late, &invite).code, 12);
 }
 
 /// Thousands who begin a request and never end it: the conversation beside them goes on, and the

@@ -5,6 +5,7 @@
 mod line;
 mod place;
 mod relay;
+mod rewrite;
 mod tour;
 
 use std::fs::File;
@@ -30,7 +31,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     screen.print(&format!("\n# a postbox of our own, on this machine\n$ {line} &\n"))?;
     let relay = Relay::start(&line, &place)?;
     screen.indent(relay.said.as_bytes())?;
-    for step in tour(context, &relay.url)? {
+    for step in tour(context, &relay.url)?.into_iter().chain(rewrite::steps(context)) {
         show(&step, place.path(), &mut screen)?;
     }
     screen.print("\n# the postbox ends, and with it whatever lies in it\n$ kill %1\n")?;
@@ -95,6 +96,7 @@ fn judge(step: &Step, ran: &Ran, directory: &Path) -> Result<(), Failure> {
     let came_out = match &step.outcome {
         Outcome::Done | Outcome::Ends(_) => Ok(true),
         Outcome::Writes(text) => Ok(ran.stdout == text.as_bytes()),
+        Outcome::Shows(text) => Ok(String::from_utf8_lossy(&ran.stdout).contains(text)),
         Outcome::Copies { original, copy } => same(original, &directory.join(copy)),
     };
     let came_out = came_out.map_err(|error| {
@@ -157,6 +159,8 @@ mod tests {
         assert!(!verdict(Outcome::Done, &ran(1, "", true), here));
         assert!(verdict(Outcome::Writes("a\n"), &ran(0, "a\n", true), here));
         assert!(!verdict(Outcome::Writes("a\n"), &ran(0, "a", true), here));
+        assert!(verdict(Outcome::Shows("b"), &ran(0, "a b c\n", true), here));
+        assert!(!verdict(Outcome::Shows("d"), &ran(0, "a b c\n", true), here));
         assert!(verdict(Outcome::Ends(Code::Closed), &ran(7, "", true), here));
         assert!(!verdict(Outcome::Ends(Code::Closed), &ran(0, "", true), here));
 

@@ -21,6 +21,8 @@ pub(super) enum Outcome {
     Done,
     /// The last command writes this.
     Writes(&'static str),
+    /// The last command writes this among other things.
+    Shows(&'static str),
     /// These are the same, byte for byte.
     Copies {
         original: PathBuf,
@@ -34,7 +36,7 @@ impl Outcome {
     /// What is worth saying when it came so.
     pub(super) fn praise(&self) -> String {
         match self {
-            Self::Done | Self::Writes(_) => String::new(),
+            Self::Done | Self::Writes(_) | Self::Shows(_) => String::new(),
             Self::Copies { copy, .. } => format!("  ({copy} is the same, byte for byte)\n"),
             Self::Ends(code) => format!("  (exit code {}, {})\n", *code as u8, code.name()),
         }
@@ -48,7 +50,7 @@ pub(super) fn tour(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
     Ok(steps)
 }
 
-fn step(story: &'static str, line: Line, outcome: Outcome) -> Step {
+pub(super) fn step(story: &'static str, line: Line, outcome: Outcome) -> Step {
     Step { story, beside: None, line, outcome }
 }
 

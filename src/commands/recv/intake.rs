@@ -63,11 +63,15 @@ impl<'a> Intake<'a> {
     pub(super) fn open(
         context: &'a Context,
         mut store: Store,
+        loaded: Option<Stage>,
         receiver: RoleLock,
         look_ahead: u32,
         reveal: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        let mut held = Held::take(&mut store, context.lock_wait)?;
+        let mut held = match loaded {
+            Some(stage) => Held::retake(&mut store, stage, context.lock_wait)?,
+            None => Held::take(&mut store, context.lock_wait)?,
+        };
         if let Ok(session) = held.session() {
             // Not stored by itself: with the first packet.
             session.expire(now());
@@ -364,16 +368,24 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// Writes what was opened.
+    pub(super) fn write(
+        &mut self,
+        delivery: &mut Delivery,
+        recycle: &mut dyn FnMut(Vec<u8>),
+    ) -> Result<(), Failure> {
+        delivery.write(&self.opened, self.session())?;
+        self.opened.drain(..).for_each(recycle);
+        Ok(())
+    }
+
     /// Writes what was opened, then stores the state that forgets its keys.
     pub(super) fn store(
         &mut self,
         delivery: &mut Delivery,
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> Result<(), Failure> {
-        delivery.write(&self.opened, self.session())?;
-        for packet in self.opened.drain(..) {
-            recycle(packet);
-        }
+        self.write(delivery, recycle)?;
         if self.changes.is_empty() {
             return Ok(());
         }

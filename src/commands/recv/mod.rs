@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use otr::armor::Item;
 use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
+use otr::protocol::stored::Stage;
 
 use super::held::Held;
 use super::source::{Source, widen_stdin};
@@ -91,36 +92,41 @@ pub(crate) struct Args {
     look_ahead: u32,
 }
 
-/// At least so many bytes of packets are opened before the state is stored, if they are at hand:
-/// storing after each small packet would cost more than opening it.
-const BATCH: usize = 1 << 20;
+/// At least so many bytes of packets are opened before the state is stored, if they come without
+/// a pause: storing after each small packet would cost more than opening it, and after each large
+/// one a seventh of it.
+const BATCH: usize = 4 << 20;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let mut store = None;
+    let (mut store, mut loaded) = (None, None);
     if !args.stdin {
         // Whether there is a postbox has to be known before stdin is touched. What is wrong with
         // the session is told later: a pipeline's other members may still be making it.
         store = context.open().ok();
         if let Some(found) = &mut store
-            && let Ok(held) = Held::take(found, context.lock_wait)
-            && let Some(client) = calling::client(&held.stage, &args.reach)?
+            && let Ok(stage) = Held::take(found, context.lock_wait).map(|held| held.stage)
         {
-            drop(held);
-            return match store {
-                Some(store) => postbox::run(context, args, store, client),
-                None => Ok(0),
-            };
+            match (calling::client(&stage, &args.reach)?, store) {
+                (Some(client), Some(store)) => return postbox::run(context, args, store, client),
+                (_, opened) => store = opened,
+            }
+            loaded = Some(stage);
         }
     }
     if args.wait.is_some() || args.all || args.follow || args.count.is_some() {
         let what = "--wait, --all, --follow and --count are for a session with a postbox";
         return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
     }
-    read(context, args, store)
+    read(context, args, store, loaded)
 }
 
 /// Takes what stdin holds.
-fn read(context: &Context, args: &Args, store: Option<Store>) -> Result<u8, Failure> {
+fn read(
+    context: &Context,
+    args: &Args,
+    store: Option<Store>,
+    loaded: Option<Stage>,
+) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
     let mut delivery = Delivery::new(context, args)?;
     let Some(mut items) = first_items(&mut source)? else {
@@ -133,26 +139,27 @@ fn read(context: &Context, args: &Args, store: Option<Store>) -> Result<u8, Fail
     widen_stdin();
     let store = store.map_or_else(|| context.open(), Ok)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
-    let mut intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
+    let mut intake =
+        Intake::open(context, store, loaded, receiver, args.look_ahead, args.reveal.clone())?;
     let mut outcome = Outcome::default();
+    let mut taken = 0;
     loop {
         // First of all: a reply is stored as soon as it is taken.
         strict(args, &source)?;
-        let mut taken = 0;
         for item in items {
             taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
         }
-        items = match source.items_at_hand()? {
-            Some(more) if taken < BATCH => more,
-            more => {
-                intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
-                match more {
-                    Some(more) => more,
-                    None => match source.next_items()? {
-                        Some(more) => more,
-                        None => break,
-                    },
-                }
+        // Out at once; stored with what comes right behind it.
+        intake.write(&mut delivery, &mut |buffer| source.recycle(buffer))?;
+        let more = if taken < BATCH { source.items_soon()? } else { None };
+        items = if let Some(more) = more {
+            more
+        } else {
+            intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
+            taken = 0;
+            match source.next_items()? {
+                Some(more) => more,
+                None => break,
             }
         };
     }

@@ -63,7 +63,8 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let delivery = Delivery::new(context, args)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
-    let intake = Intake::open(context, store, receiver, args.look_ahead, args.reveal.clone())?;
+    let intake =
+        Intake::open(context, store, None, receiver, args.look_ahead, args.reveal.clone())?;
     let until = match args.count {
         _ if args.all => Until::Empty,
         _ if args.follow => Until::Closed,
@@ -267,7 +268,7 @@ pub(crate) fn take_reply(
             other => break other?,
         }
     };
-    let mut intake = Intake::open(context, store, receiver, LOOK_AHEAD, None)?;
+    let mut intake = Intake::open(context, store, None, receiver, LOOK_AHEAD, None)?;
     let mut outcome = Outcome::default();
     loop {
         let Stage::Inviting(inviting) = intake.stage() else { return Ok(intake.into_store()) };

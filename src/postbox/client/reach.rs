@@ -47,7 +47,7 @@ pub(crate) struct Reach {
 
     /// Call a postbox on another machine by http://, where all on the way see what it sees
     #[arg(long)]
-    plain_http: bool,
+    pub(crate) plain_http: bool,
 }
 
 /// A postbox's URL, taken apart.
