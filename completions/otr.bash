@@ -530,7 +530,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__init)
-            opts="-s -q -v -h --expires --postbox --code --again --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --expires --postbox --code --again --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --anew --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -851,7 +851,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__respond)
-            opts="-s -q -v -h --again --postbox --yes --stdout --code --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --again --anew --postbox --yes --stdout --code --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -938,7 +938,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__send)
-            opts="-s -q -v -h --lines --last --size --no-keys --stdout --wait --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --lines --last --size --no-keys --stdout --confirm --wait --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1055,12 +1055,31 @@ _otr() {
             return 0
             ;;
         otr__subcmd__status)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --ask --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0

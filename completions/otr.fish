@@ -68,6 +68,7 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the sam
 complete -c otr -n "__fish_otr_using_subcommand init" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
 complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
@@ -85,6 +86,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of
 complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to whatever postbox the invite names, without a question'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox; nobody is called'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
@@ -97,7 +99,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say
 complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
-complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'How long to wait for the reply to the invite, where it lies in a postbox' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
@@ -109,6 +111,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is
 complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last packets once more, the same bytes: of a short message, or of \'verify\''
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
 complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a postbox: end only when the other side has opened the message, which it shows with the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over'
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -300,10 +303,15 @@ complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Say 
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Ask the postbox of each session, too, whether the other side still collects: what becomes of the packets that were posted last'
+complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Say more of what is done, never a secret'

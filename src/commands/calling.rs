@@ -8,9 +8,9 @@ use otr::protocol::packet::K_MIN;
 use otr::protocol::session::nothing_frames;
 use otr::protocol::stored::Stage;
 
-use super::Context;
 use super::held::{Held, no_reply_yet};
 use super::send::{no_number, not_sealed};
+use super::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
@@ -62,6 +62,7 @@ pub(super) fn post_waiting(
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     if session.unposted() == packets {
         session.keep_nothing();
+        session.note_posted(&packets, now());
         held.keep()?;
     }
     Ok(())

@@ -131,8 +131,16 @@ pub(crate) fn no_reply_yet() -> Failure {
     )
 }
 
-/// Stores a new session.
-pub(crate) fn create(store: &mut Store, wait: Duration, stage: &Stage) -> Result<(), Failure> {
+/// Stores a new session; where `anew`, in place of the one that is there, which is wiped.
+pub(crate) fn create(
+    store: &mut Store,
+    wait: Duration,
+    stage: &Stage,
+    anew: bool,
+) -> Result<(), Failure> {
     let lock = store.lock_state(wait)?;
+    if anew {
+        store.wipe(&lock)?;
+    }
     store.create(&lock, &stage.to_bytes(false))
 }

@@ -48,6 +48,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     reach: Reach,
 
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
+
     /// Break lines after so many columns, at least 32 (for mail: 76)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
@@ -68,14 +72,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return emitter.invite(&waiting_invite(context)?);
     }
     let postbox = postbox(args)?;
-    let mut store = context.prepare()?;
+    let mut store = context.prepare_anew(args.anew)?;
     if args.code {
         return by_code(context, args, postbox, &mut store);
     }
     let secret = args.secret.get(true)?;
     let inviting = inviting(postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
-    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
+    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(&store);
     emitter.invite(&invite)
 }
@@ -93,7 +97,7 @@ fn by_code(
     };
     let make = |secret: &Prs| inviting(postbox, args.expires, Some(secret));
     let (code, inviting) = code::place(&client, make)?;
-    create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
+    create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(store);
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;

@@ -36,7 +36,7 @@ pub(crate) mod words;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Command, Common};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::state::{Name, Numbers, Options, Store};
 use crate::ui::speak::{Voice, warn};
 
@@ -80,6 +80,14 @@ impl Context {
             None => {
                 Store::prepare(&self.options, &self.name).inspect(|store| self.tell_where(store))
             }
+        }
+    }
+
+    /// As [`Self::prepare`]; where `anew`, the store of a session that is there will do.
+    fn prepare_anew(&self, anew: bool) -> Result<Store, Failure> {
+        match self.prepare() {
+            Err(failure) if anew && failure.code == Code::Exists => self.open(),
+            other => other,
         }
     }
 

@@ -26,10 +26,15 @@ use crate::ui::speak::warn;
 /// `otr respond`
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Write the same reply once more; until the other side's first packet has come
     #[arg(long)]
     again: bool,
+
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
 
     /// Post the reply to this postbox, which must be the one that the invite names
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
@@ -83,21 +88,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return by_code(context, args, text);
     }
     let invite = read_invite()?;
-    let mut store = match context.prepare() {
-        Err(failure) if failure.code == Code::Exists && is_own(context, &invite) => {
-            return Err(Failure::new(
-                Code::Exists,
-                format!("this is the invite of your own session '{}'", context.name),
-                "give it to the other person, or play the other end with -s NAME",
-            ));
-        }
-        prepared => prepared?,
-    };
+    // A state from a descriptor can be read once only.
+    if context.state_fd.is_none() && is_own(context, &invite) {
+        return Err(Failure::new(
+            Code::Exists,
+            format!("this is the invite of your own session '{}'", context.name),
+            "give it to the other person, or play the other end with -s NAME",
+        ));
+    }
+    let mut store = context.prepare_anew(args.anew)?;
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
     let answered = respond(&invite, secret.as_ref(), now(), &mut System);
     let (session, reply) = answered.map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(&store);
     if secret.is_some() {
         warn_of_guesses(&store);
@@ -144,7 +148,7 @@ fn same(one: &str, other: &str) -> bool {
 
 /// Answers the invite that lies under the code's number, which is consent to call that postbox.
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
-    let mut store = context.prepare()?;
+    let mut store = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
     let postbox = postbox_of_code(args, spoken.postbox)?;
     let Some(client) = connect(&postbox, &args.reach)? else {
@@ -163,7 +167,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let secret = code::secret(&spoken.code)?;
     let answered = respond(&fetched.invite, Some(&secret), now(), &mut System);
     let (session, reply) = answered.map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(&store);
     post(&reply, &client)?;
     code::take_away(&client, &fetched);

@@ -6,6 +6,8 @@
 //! true. Sending is in two halves, because the state that spends a key must be stored before the
 //! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
 
+use std::collections::VecDeque;
+
 use super::authentication::Authentication;
 use super::chain::LAST_NUMBER;
 use super::frame::{self, FrameError, Frames, Step};
@@ -63,6 +65,19 @@ pub enum OutboxKind {
     Unposted,
 }
 
+/// How many packets are remembered as posted: enough to tell whether the other side still collects,
+/// and few, since a stolen state names them.
+pub const POSTED_MAX: usize = 8;
+
+/// A packet that was put into the postbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its address.
+    pub address: [u8; ADDRESS],
+    /// When, in Unix seconds.
+    pub at: u64,
+}
+
 /// Which end of which conversation a state is, however far it went on. Not secret.
 #[derive(Clone, Copy)]
 pub struct Identity([u8; 32]);
@@ -83,6 +98,8 @@ pub struct Session {
     pub(crate) inbox: Inbox,
     pub(crate) reveals: Reveals,
     pub(crate) outbox: Outbox,
+    /// The packets that were posted last, the oldest first; at most [`POSTED_MAX`].
+    pub(crate) posted: VecDeque<Posted>,
     /// R's reply, until I's first packet has shown that it arrived.
     pub(crate) reply: Option<Vec<u8>>,
     /// Number of the next message that goes out.
@@ -197,6 +214,7 @@ impl Session {
             inbox: Inbox::default(),
             reveals: Reveals::default(),
             outbox: Outbox::default(),
+            posted: VecDeque::new(),
             reply: None,
             next_message: 0,
             postbox: postbox.to_owned(),
@@ -539,6 +557,23 @@ impl Session {
     /// The packets that wait to be posted to the postbox.
     pub fn unposted(&self) -> &[Vec<u8>] {
         if self.outbox.kind == OutboxKind::Unposted { &self.outbox.packets } else { &[] }
+    }
+
+    /// Remembers that these packets are in the postbox, as far as so many are remembered. `now` is
+    /// in Unix seconds.
+    pub fn note_posted<P: AsRef<[u8]>>(&mut self, packets: &[P], now: u64) {
+        for packet in packets {
+            let Some(address) = packet.as_ref().first_chunk() else { continue };
+            if self.posted.len() == POSTED_MAX {
+                self.posted.pop_front();
+            }
+            self.posted.push_back(Posted { address: *address, at: now });
+        }
+    }
+
+    /// The packets that were posted last, the oldest first.
+    pub fn posted(&self) -> Vec<Posted> {
+        self.posted.iter().copied().collect()
     }
 
     /// Keeps none: the last message is too long, or its packets have arrived.

@@ -244,6 +244,11 @@ impl Chance {
         Self(seed)
     }
 
+    /// Another one, that follows from a number of the first.
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use otr::protocol::handshake::Inviting;
 use otr::protocol::invite::Invite;
-use otr::protocol::session::{Role, Session};
+use otr::protocol::session::{Posted, Role, Session};
 use otr::protocol::stored::{Stage, Stored, StoredError};
 use otr::protocol::verify::Ending;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::commands::authenticated;
+use crate::commands::{authenticated, calling};
 use crate::failure::{Code, Failure};
+use crate::postbox::api::Fate;
+use crate::postbox::client::Reach;
 use crate::state::{Directory, Name, Store, advice};
 
 /// One session.
@@ -48,6 +50,20 @@ pub(super) struct Facts {
     pub(super) expires: Option<u64>,
     pub(super) postbox: Option<String>,
     pub(super) counts: Counts,
+    /// What may lie in the postbox: address, and when it was posted.
+    pub(super) posts: Vec<Posted>,
+    /// What became of that, if the postbox was asked.
+    pub(super) fates: Option<Fates>,
+}
+
+/// What became of packets.
+#[derive(Default)]
+pub(super) struct Fates {
+    pub(super) collected: usize,
+    pub(super) held: usize,
+    pub(super) unknown: usize,
+    /// When the oldest that is held was posted.
+    pub(super) since: Option<u64>,
 }
 
 /// How far a check of a secret is.
@@ -69,6 +85,7 @@ pub(super) struct Counts {
     pub(super) lost: u64,
     pub(super) waiting: usize,
     pub(super) fell_out: u64,
+    pub(super) unposted: usize,
 }
 
 impl Report {
@@ -96,6 +113,29 @@ impl Report {
         };
         let place = store.directory().map(Place::of);
         Ok(Self { name: name.map(|name| name.as_str().to_owned()), place, condition })
+    }
+
+    /// Asks the session's postbox what became of our packets.
+    pub(super) fn ask(&mut self, reach: &Reach) -> Result<(), Failure> {
+        let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
+        let url = facts.postbox.as_deref().unwrap_or_default();
+        let Some(client) = calling::connect(url, reach)? else { return Ok(()) };
+        let mut fates = Fates::default();
+        for posts in facts.posts.chunks(client.at_once()) {
+            let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
+            for (posted, fate) in posts.iter().zip(client.gone(&addresses, Duration::ZERO)?) {
+                match fate {
+                    Fate::Collected => fates.collected += 1,
+                    Fate::Unknown => fates.unknown += 1,
+                    Fate::Held => {
+                        fates.held += 1;
+                        fates.since.get_or_insert(posted.at);
+                    }
+                }
+            }
+        }
+        facts.fates = Some(fates);
+        Ok(())
     }
 
     /// As the long help has it.
@@ -159,6 +199,8 @@ impl Facts {
             expires: invite.as_ref().map(|invite| invite.expires).filter(|&time| time != 0),
             postbox: invite.map(|invite| invite.postbox).filter(|postbox| !postbox.is_empty()),
             counts: Counts::default(),
+            posts: Vec::new(),
+            fates: None,
         }
     }
 
@@ -181,6 +223,8 @@ impl Facts {
             expires: None,
             postbox: (!postbox.is_empty()).then(|| postbox.to_owned()),
             counts: Counts::of(session),
+            posts: posts(session),
+            fates: None,
         }
     }
 
@@ -200,6 +244,13 @@ impl Facts {
             "age": self.age,
             "expires": self.expires,
             "postbox": self.postbox,
+            "unposted": counts.unposted,
+            "posted": self.fates.as_ref().map(|fates| json!({
+                "collected": fates.collected,
+                "held": fates.held,
+                "unknown": fates.unknown,
+                "since": fates.since,
+            })),
             "sent": counts.sent,
             "received": counts.received,
             "missing": counts.missing,
@@ -222,6 +273,8 @@ fn unreadable(stage: &str, problem: &str) -> Value {
         "age": null,
         "expires": null,
         "postbox": null,
+        "unposted": null,
+        "posted": null,
         "sent": null,
         "received": null,
         "missing": null,
@@ -242,8 +295,16 @@ impl Counts {
             lost: session.lost(),
             waiting,
             fell_out,
+            unposted: session.unposted().len(),
         }
     }
+}
+
+/// The reply, for as long as nothing has answered it, and the packets after it.
+fn posts(session: &Session) -> Vec<Posted> {
+    let reply = session.reply().and_then(|reply| reply.first_chunk());
+    let reply = reply.map(|address| Posted { address: *address, at: session.created() });
+    reply.into_iter().chain(session.posted()).collect()
 }
 
 fn stage(session: &Session) -> &'static str {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use otr::protocol::verify::FAILURES_MAX;
 
-use super::report::{Check, Condition, Counts, Facts, Place, Report};
+use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
 use crate::commands::authenticated;
 use crate::state::advice;
 use crate::ui::printable::line;
@@ -79,6 +79,25 @@ fn conversation(page: &mut String, facts: &Facts) {
     packets(page, counts);
     let postbox = facts.postbox.as_deref().unwrap_or("none");
     put(page, format_args!("  postbox   {postbox}"));
+    posted(page, facts);
+}
+
+/// Whether the other side still collects, where the postbox was asked.
+fn posted(page: &mut String, facts: &Facts) {
+    let unposted = facts.counts.unposted;
+    if unposted > 0 {
+        put(page, format_args!("  posts     {unposted} to be posted, by the next send or recv"));
+    }
+    let Some(fates) = &facts.fates else { return };
+    let since = fates.since.map(|since| (facts.created + facts.age).saturating_sub(since));
+    let since = since.map_or(String::new(), |age| format!(", the oldest for {}", units::age(age)));
+    let Fates { collected, held, unknown, .. } = fates;
+    let last = "of the last packets there";
+    put(page, format_args!("  posts     {last} {collected} collected, {held} not yet{since}"));
+    if *unknown > 0 {
+        let words = "lost with a restart, or not collected in time";
+        put(page, format_args!("  warning   {unknown} of them {words}"));
+    }
 }
 
 fn check(page: &mut String, check: &Check) {
