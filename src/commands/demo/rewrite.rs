@@ -27,11 +27,6 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
             Outcome::Done,
         ),
         step(
-            "and a thief copies Bob's keys before he reads: for a judge, later",
-            Line::new(["cp", "bob.state", "judge.state"]),
-            Outcome::Done,
-        ),
-        step(
             "Alice writes to Bob",
             Line::new(["echo", SAID])
                 .pipe(otr(&["-s", "alice", "send"]))
@@ -59,11 +54,6 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
                 "/Which/,$p",
             ]),
             Outcome::Shows("at least one is forged, and nothing tells which"),
-        ),
-        step(
-            "not even Bob's own keys of before, which read the forgery as hers",
-            Line::new(otr(&["-s", "judge", "recv"])).from("forged"),
-            Outcome::Writes("I owe you 99\n"),
         ),
         step(
             "so a tape proves nothing; Alice closes, too",
