@@ -72,8 +72,8 @@ pub(crate) struct Args {
 const HELP: &str = "\
 A code, 417-guitar-vanish@box.example, names its postbox behind the @: a host at https://, or a whole
 URL (417-guitar-vanish@http://127.0.0.1:7363). Without one it is looked for at --postbox or
-OTR_POSTBOX. A code dies with its first use, right or wrong; a word that no code has is told, and
-uses nothing up.
+OTR_POSTBOX. At the side that made it a code dies with its first use, right or wrong; a word that no
+code has is told, and uses nothing up.
 With a secret or a code, text can be sent only when the other side has shown that it knows it too:
 take its first packet with 'otr recv'.";
 
