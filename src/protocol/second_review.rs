@@ -263,3 +263,31 @@ fn whatever_two_processes_an_end_do_no_number_serves_twice_and_no_packet_is_lost
     }
     assert!(turns > 400, "{turns}: too few turns to mean anything");
 }
+
+/// 10. A relay holds back R's question until I's own, which crossed it, is done.
+#[test]
+fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
+    let secret = || super::pake::Prs::from_text("the same").unwrap();
+    let (mut inviter, mut responder, mut random) = pair(5);
+    let (mut at_inviter, mut at_responder) =
+        (Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD));
+    let hello = seal(&mut inviter, &nothing_frames(), &mut random);
+    assert!(take(&mut responder, &mut at_responder, &hello, 0));
+    let late = responder.start_verify(&secret(), "", &mut random).unwrap();
+    let step_1 = inviter.start_verify(&secret(), "", &mut random).unwrap();
+    assert!(take(&mut responder, &mut at_responder, &step_1, 0), "gives way");
+    let step_2 = responder.answer_verify(&secret(), &mut random).unwrap();
+    assert!(take(&mut inviter, &mut at_inviter, &step_2, 0), "equal");
+    let step_3 = inviter.seal_owed(&mut random).unwrap().unwrap();
+    assert!(take(&mut responder, &mut at_responder, &step_3, 0), "equal");
+    // Now the relay lets the first question through.
+    assert!(take(&mut inviter, &mut at_inviter, &late, 0));
+    if inviter.question().is_some() {
+        let answer = inviter.answer_verify(&secret(), &mut random).unwrap();
+        assert!(take(&mut responder, &mut at_responder, &answer, 0));
+        while let Some(owed) = responder.seal_owed(&mut random).unwrap() {
+            assert!(take(&mut inviter, &mut at_inviter, &owed, 0));
+        }
+    }
+    assert_eq!((inviter.verify_failures(), responder.verify_failures()), (0, 0));
+}
