@@ -48,6 +48,8 @@ mod primitives_vectors;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod second_review;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod vectors;
