@@ -31,7 +31,8 @@ const HELD_MAX: usize = 64 << 20;
 /// What happened to the working copy since it was stored, to be done again on a state that a
 /// `send` has moved on.
 enum Change {
-    Accepted(Box<Accepted>),
+    /// And when, in Unix seconds.
+    Accepted(Box<Accepted>, u64),
     GivenUp(u64),
 }
 
@@ -110,17 +111,27 @@ impl<'a> Intake<'a> {
         self.store
     }
 
-    /// Takes over what a `send` has stored meanwhile. Nothing may wait to be stored here.
-    pub(super) fn refresh(&mut self) -> Result<(), Failure> {
+    /// Takes over what a `send` has stored meanwhile, if it has.
+    pub(super) fn refresh(&mut self) -> Result<bool, Failure> {
         let lock = self.store.lock_state(self.context.lock_wait)?;
-        if !self.store.is_current(&lock)? {
+        let changed = !self.store.is_current(&lock)?;
+        if changed {
             let stage = parse(&self.store.load(&lock)?)?;
             self.stage = match (&self.stage, stage) {
-                (Stage::Inviting(_), stage) => stage,
+                (Stage::Inviting(ours), Stage::Session(opened)) if ours.became(&opened) => {
+                    Stage::Session(opened)
+                }
+                (Stage::Inviting(ours), Stage::Inviting(same)) if same.invite() == ours.invite() => {
+                    Stage::Inviting(same)
+                }
+                (Stage::Inviting(_), _) => return Err(changed_meanwhile()),
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
+        } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
+            // A receiver that runs for weeks.
+            session.expire(now());
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Whether a later part with this address is held.
@@ -235,13 +246,13 @@ impl<'a> Intake<'a> {
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<bool, Failure> {
-        let Stage::Session(session) = &mut self.stage else { return Ok(false) };
-        let opened = session.open(&mut self.lookahead, &mut packet, delivery.writing());
-        match opened {
+        match self.open_packet(&mut packet, delivery)? {
             Ok(Opened::Accepted(accepted)) => {
+                let Stage::Session(session) = &mut self.stage else { return Ok(false) };
                 delivery.check(&accepted)?;
+                let at = now();
                 let effects = session
-                    .accept(&mut self.lookahead, &accepted, now())
+                    .accept(&mut self.lookahead, &accepted, at)
                     .map_err(|_| changed_meanwhile())?;
                 outcome.packets += 1;
                 outcome.lost += effects.lost.fell_out + effects.lost.given_up;
@@ -255,7 +266,7 @@ impl<'a> Intake<'a> {
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
                 self.opened.push(packet);
-                self.changes.push(Change::Accepted(accepted));
+                self.changes.push(Change::Accepted(accepted, at));
                 Ok(true)
             }
             Ok(Opened::Held { message, offset, at }) => {
@@ -263,7 +274,14 @@ impl<'a> Intake<'a> {
                 Ok(false)
             }
             Err(Refusal::CommitmentBroken) => {
-                Held::take(&mut self.store, self.context.lock_wait)?.wipe()?;
+                let ours = self.session().map(Session::identity);
+                let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
+                // Not another one that got the name meanwhile.
+                let theirs = held.session()?.identity();
+                if !ours.is_some_and(|ours| ours.is(&theirs)) {
+                    return Err(changed_meanwhile());
+                }
+                held.wipe()?;
                 let hint = "the session has been ended; begin a new one over another channel";
                 Err(Failure::new(Code::NotAuthentic, "somebody is in between", hint))
             }
@@ -271,6 +289,29 @@ impl<'a> Intake<'a> {
                 outcome.refuse(reason(refusal));
                 Ok(false)
             }
+        }
+    }
+
+    /// Opens a packet. One that nothing is expected under may answer what a `send` beside this
+    /// command has sent: then, once, it is tried on what that one has stored.
+    fn open_packet(
+        &mut self,
+        packet: &mut [u8],
+        delivery: &Delivery,
+    ) -> Result<Result<Opened, Refusal>, Failure> {
+        let opened = self.open_here(packet, delivery);
+        if matches!(opened, Err(Refusal::NotOurs)) && self.refresh()? {
+            return Ok(self.open_here(packet, delivery));
+        }
+        Ok(opened)
+    }
+
+    fn open_here(&mut self, packet: &mut [u8], delivery: &Delivery) -> Result<Opened, Refusal> {
+        match &self.stage {
+            Stage::Session(session) => {
+                session.open(&mut self.lookahead, packet, delivery.writing())
+            }
+            Stage::Inviting(_) => Err(Refusal::NotOurs),
         }
     }
 
@@ -425,17 +466,18 @@ impl<'a> Intake<'a> {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
-        session.expire(now());
         for change in &self.changes {
             match change {
-                Change::Accepted(accepted) => {
+                Change::Accepted(accepted, at) => {
                     session
-                        .accept(&mut self.lookahead, accepted, now())
+                        .accept(&mut self.lookahead, accepted, *at)
                         .map_err(|_| changed_meanwhile())?;
                 }
                 Change::GivenUp(message) => session.give_up(*message),
             }
         }
+        // Not before: a number may have been used in its last second.
+        session.expire(now());
         Ok(Stage::Session(session))
     }
 }

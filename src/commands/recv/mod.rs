@@ -100,11 +100,11 @@ const BATCH: usize = 4 << 20;
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let (mut store, mut loaded) = (None, None);
     if !args.stdin {
-        // Whether there is a postbox has to be known before stdin is touched. What is wrong with
-        // the session is told later: a pipeline's other members may still be making it.
+        // Whether there is a postbox has to be known before stdin is touched. That there is no
+        // session is told later: a pipeline's other members may still be making it.
         store = context.open().ok();
         if let Some(found) = &mut store
-            && let Ok(stage) = Held::take(found, context.lock_wait).map(|held| held.stage)
+            && let Some(stage) = if_there(Held::take(found, context.lock_wait))?
         {
             match (calling::client(&stage, &args.reach)?, store) {
                 (Some(client), Some(store)) => return postbox::run(context, args, store, client),
@@ -118,6 +118,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
     }
     read(context, args, store, loaded)
+}
+
+/// The stage of a session that is there and may be used.
+fn if_there(taken: Result<Held<'_>, Failure>) -> Result<Option<Stage>, Failure> {
+    match taken {
+        Ok(held) => Ok(Some(held.stage)),
+        Err(failure) if failure.code == Code::NoSession => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Takes what stdin holds.
@@ -158,7 +167,11 @@ fn read(
             intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
             taken = 0;
             match source.next_items()? {
-                Some(more) => more,
+                Some(more) => {
+                    // Whatever happened to the session during the pause, such as its end.
+                    intake.refresh()?;
+                    more
+                }
                 None => break,
             }
         };
