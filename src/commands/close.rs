@@ -89,11 +89,9 @@ fn last_packets(stage: Stage, args: &Args) -> Result<Last, Failure> {
     let client = if args.stdout { None } else { calling::client(&stage, &args.reach)? };
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
-    let (mut packets, mut spent) = (Vec::new(), Vec::new());
-    if client.is_some() {
-        packets = session.unposted().to_vec();
-        spent = session.collected();
-    }
+    // Whether they go to the postbox or, with --stdout, elsewhere.
+    let mut packets = session.unposted().to_vec();
+    let spent = if client.is_some() { session.collected() } else { Vec::new() };
     if !session.peer_closed() {
         packets.push(farewell(&mut session)?);
     }

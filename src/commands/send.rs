@@ -124,6 +124,9 @@ impl Sender<'_> {
             return Ok(store);
         }
         let stage = Held::take(&mut store, self.context.lock_wait)?.stage;
+        if let Stage::Session(session) = &stage {
+            self.begun.get_or_insert(session.identity());
+        }
         if self.client.is_none() {
             self.client = calling::client(&stage, &self.args.reach)?;
         }
@@ -148,7 +151,7 @@ impl Sender<'_> {
     /// Posts what an earlier command has left.
     fn post_waiting(&self, store: &mut Store) -> Result<(), Failure> {
         let Some(client) = &self.client else { return Ok(()) };
-        calling::post_waiting(self.context, store, client)
+        calling::post_waiting(self.context, store, client, self.begun)
     }
 
     /// One message: all of `input`.
@@ -207,7 +210,9 @@ impl Sender<'_> {
         let part = Part { message, offset: 0, end: true, length: text.len() };
         reservation.seal_part(&mut packet, part, &mut System).map_err(not_sealed)?;
         let keys = self.keys(session);
-        let packets = vec![packet];
+        // With --stdout, what waits to be posted goes out before it: the state keeps one message.
+        let mut packets = session.unposted().to_vec();
+        packets.push(packet);
         if self.client.is_some() {
             session.keep_unposted(packets);
             held.keep()?;
@@ -241,9 +246,10 @@ impl Sender<'_> {
         let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
         let message = session.begin_message();
         let keys = self.keys(session);
+        let waiting = session.unposted().to_vec();
         session.keep_nothing();
         held.keep()?;
-        self.emitter.packets(&keys, &[])?;
+        self.emitter.packets(&keys, &waiting)?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);

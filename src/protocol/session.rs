@@ -72,6 +72,15 @@ impl Identity {
     pub fn is(&self, other: &Self) -> bool {
         primitives::equal(&self.0, &other.0)
     }
+
+    /// A name, 8 bytes, for a message that came to this end: of no other message, and it tells
+    /// nothing.
+    pub fn tag(&self, message: u64) -> [u8; 8] {
+        let hash = primitives::sha256(&[labels::MESSAGE, &self.0, &message.to_be_bytes()]);
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&hash[..8]);
+        tag
+    }
 }
 
 /// One end of a conversation.

@@ -22,7 +22,8 @@ const SKIPPED_BY_TOR: usize = 4;
 /// The tokens for round `round` of a wait (0: before anything was waited for in vain).
 pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
     let several = if isolates { 1 } else { AHEAD };
-    let mut ahead: BTreeSet<u32> = (0..several).collect();
+    // Never one that opening would not look for: what lies there would pass for junk.
+    let mut ahead: BTreeSet<u32> = (0..several.min(look_ahead)).collect();
     if round > 0 {
         // Of numbers beyond a gap, one is met sooner or later: each in turn, and far ones at once.
         let near = several.saturating_add(round - 1);

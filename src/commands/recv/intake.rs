@@ -24,6 +24,7 @@ use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
+use crate::ui::speak::warn;
 
 /// Bytes of later parts that are held while the part before them has not come.
 const HELD_MAX: usize = 64 << 20;
@@ -56,6 +57,8 @@ pub(super) struct Intake<'a> {
     /// By message and offset.
     held: BTreeMap<(u64, u64), HeldPacket>,
     held_bytes: usize,
+    /// Whether parts are held that [`settle`](Self::settle) has not seen.
+    held_more: bool,
     reveal: Option<PathBuf>,
 }
 
@@ -89,6 +92,7 @@ impl<'a> Intake<'a> {
             opened: Vec::new(),
             held: BTreeMap::new(),
             held_bytes: 0,
+            held_more: false,
             reveal,
         })
     }
@@ -121,7 +125,9 @@ impl<'a> Intake<'a> {
                 (Stage::Inviting(ours), Stage::Session(opened)) if ours.became(&opened) => {
                     Stage::Session(opened)
                 }
-                (Stage::Inviting(ours), Stage::Inviting(same)) if same.invite() == ours.invite() => {
+                (Stage::Inviting(ours), Stage::Inviting(same))
+                    if same.invite() == ours.invite() =>
+                {
                     Stage::Inviting(same)
                 }
                 (Stage::Inviting(_), _) => return Err(changed_meanwhile()),
@@ -134,6 +140,11 @@ impl<'a> Intake<'a> {
         Ok(changed)
     }
 
+    /// Whether what was taken is not stored yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
     /// Whether a later part with this address is held.
     pub(super) fn holds(&self, address: &[u8; 32]) -> bool {
         self.held.values().any(|held| held.packet.starts_with(address))
@@ -142,15 +153,9 @@ impl<'a> Intake<'a> {
     /// Posts what waits for it, unless a `send` is at it.
     pub(super) fn post_waiting(&mut self, client: &Client) -> Result<(), Failure> {
         let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
-        calling::post_waiting(self.context, &mut self.store, client)?;
+        let of = self.session().map(Session::identity);
+        calling::post_waiting(self.context, &mut self.store, client, of)?;
         self.reload()
-    }
-
-    /// Answers the other side's reply.
-    pub(super) fn greet(&mut self, client: &Client) -> Result<(), Failure> {
-        let greeted = calling::greet(self.context, &mut self.store, client);
-        self.reload()?;
-        greeted
     }
 
     /// The postbox has these keys.
@@ -192,7 +197,11 @@ impl<'a> Intake<'a> {
         };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
         match accept_reply(&mut held, invite, reply)? {
-            Ok(session) => {
+            Ok(mut session) => {
+                if !session.postbox().is_empty() {
+                    // In the same step: it is posted even if this command ends here.
+                    calling::greet(&mut session)?;
+                }
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
                 outcome.replied = true;
@@ -248,8 +257,12 @@ impl<'a> Intake<'a> {
     ) -> Result<bool, Failure> {
         match self.open_packet(&mut packet, delivery)? {
             Ok(Opened::Accepted(accepted)) => {
+                if delivery.will_keep_back(&accepted) {
+                    // What came before is out, and must not wait for this message's end.
+                    self.store(delivery, &mut drop)?;
+                }
                 let Stage::Session(session) = &mut self.stage else { return Ok(false) };
-                delivery.check(&accepted)?;
+                delivery.check(&accepted, &session.identity(), self.changes.len())?;
                 let at = now();
                 let effects = session
                     .accept(&mut self.lookahead, &accepted, at)
@@ -262,6 +275,9 @@ impl<'a> Intake<'a> {
                 }
                 outcome.closed |= accepted.frames.close.is_some();
                 if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+                    if delivery.is_rest(data) {
+                        outcome.rest(data.message);
+                    }
                     outcome.whole += u64::from(data.end);
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
@@ -286,6 +302,7 @@ impl<'a> Intake<'a> {
                 Err(Failure::new(Code::NotAuthentic, "somebody is in between", hint))
             }
             Err(refusal) => {
+                outcome.unexpected += u64::from(refusal == Refusal::NotOurs);
                 outcome.refuse(reason(refusal));
                 Ok(false)
             }
@@ -315,6 +332,33 @@ impl<'a> Intake<'a> {
         }
     }
 
+    /// Gives up what is waited for in vain, now that later parts are held.
+    pub(super) fn settle(
+        &mut self,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        if std::mem::take(&mut self.held_more) && !delivery.is_done() {
+            self.give_up_hopeless(delivery, outcome)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up the message that is being written out, if others are held for it.
+    pub(super) fn give_up_waiting(
+        &mut self,
+        delivery: &mut Delivery,
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let Some(message) = delivery.writing() else { return Ok(()) };
+        if self.held.keys().all(|(held, _)| *held == message) {
+            return Ok(());
+        }
+        warn(format_args!("message {message} is given up: later ones came, and its rest did not"));
+        self.give_up(message, delivery, outcome);
+        self.try_held(delivery, outcome)
+    }
+
     fn hold(
         &mut self,
         part: (u64, u64),
@@ -328,6 +372,7 @@ impl<'a> Intake<'a> {
         }
         self.held_bytes += held.packet.len();
         self.held.insert(part, held);
+        self.held_more = true;
         while self.held_bytes > HELD_MAX {
             // What everything waits for will not be waited for any longer.
             let first = self.held.keys().next().map(|(message, _)| *message);
@@ -427,7 +472,7 @@ impl<'a> Intake<'a> {
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> Result<(), Failure> {
         self.write(delivery, recycle)?;
-        if self.changes.is_empty() {
+        if self.changes.is_empty() || delivery.keeps_back() {
             return Ok(());
         }
         let wait = self.context.lock_wait;

@@ -25,7 +25,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::state::Store;
 use crate::ui::units;
-use delivery::Delivery;
+use delivery::{Delivery, JSON_MAX};
 use intake::Intake;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
@@ -137,7 +137,7 @@ fn read(
     loaded: Option<Stage>,
 ) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
-    let mut delivery = Delivery::new(context, args)?;
+    let mut delivery = Delivery::new(context, args, JSON_MAX)?;
     let Some(mut items) = first_items(&mut source)? else {
         return Err(Failure::new(
             Code::NothingYet,
@@ -158,6 +158,7 @@ fn read(
         for item in items {
             taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
         }
+        intake.settle(&mut delivery, &mut outcome)?;
         // Out at once; stored with what comes right behind it.
         intake.write(&mut delivery, &mut |buffer| source.recycle(buffer))?;
         let more = if taken < BATCH { source.items_soon()? } else { None };

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::http::Response;
 use ureq::{Agent, Body};
@@ -39,6 +39,8 @@ const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// How often a call is made before it counts as failed: with the pauses between, for some seconds.
 const ATTEMPTS: u32 = 5;
+/// The pause after an answer of nothing that came well before the time that was asked for.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Agents that are kept where each address has its own; the oldest circuit is of no more use then.
 const AGENTS: usize = 4_096;
 
@@ -113,18 +115,24 @@ impl Client {
             tokens.iter().map(|token| (address_of(token), *token)).collect();
         let agent = self.agent(&address_of(first))?;
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
-        self.call(&agent, &path, &tokens.concat(), wait, |status, answer| match status {
-            204 => Ok(Vec::new()),
-            200 => answer::packets(answer)
-                .ok_or(Trouble::Nonsense)?
-                .into_iter()
-                .map(|packet| {
-                    let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
-                    Ok(Found { token, packet })
-                })
-                .collect(),
-            _ => Err(Trouble::answered(status)),
-        })
+        let asked = Instant::now();
+        let found =
+            self.call(&agent, &path, &tokens.concat(), wait, |status, answer| match status {
+                204 => Ok(Vec::new()),
+                200 => answer::packets(answer)
+                    .ok_or(Trouble::Nonsense)?
+                    .into_iter()
+                    .map(|packet| {
+                        let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
+                        Ok(Found { token, packet })
+                    })
+                    .collect(),
+                _ => Err(Trouble::answered(status)),
+            })?;
+        if found.is_empty() {
+            wait_instead(asked, wait);
+        }
+        Ok(found)
     }
 
     /// Throws packets away, and publishes the keys of those that were there.
@@ -147,12 +155,17 @@ impl Client {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
         let path = format!("{GONE}?wait={}", seconds(wait));
-        self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
+        let asked = Instant::now();
+        let fates = self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
             if status != 200 || answer.len() != addresses.len() {
                 return Err(Trouble::answered(status));
             }
             answer::fates(answer).ok_or(Trouble::Nonsense)
-        })
+        })?;
+        if fates.contains(&Fate::Held) {
+            wait_instead(asked, wait);
+        }
+        Ok(fates)
     }
 
     /// The published keys of packets, of those that were published.
@@ -239,6 +252,14 @@ impl Client {
             return Err(Trouble::Nonsense);
         }
         Ok((status, after, bytes))
+    }
+}
+
+/// Pauses for a postbox, or a proxy before it, that did not: it is asked again at once.
+fn wait_instead(asked: Instant, wait: Duration) {
+    let (wait, spent) = (wait.min(MAX_WAIT), asked.elapsed());
+    if spent < wait / 2 {
+        thread::sleep(PAUSE.min(wait.saturating_sub(spent)));
     }
 }
 
