@@ -60,9 +60,9 @@ fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
     let packet = late.clone();
     let opened = responder.open(&mut ahead, &mut packet.clone(), None).unwrap();
     let Outcome::Accepted(accepted) = opened else { panic!("held") };
-    // `Intake::again`: expire, then the changes once more.
-    responder.expire(SKIPPED_SECONDS + 1);
+    // `Intake::again`: the changes once more, then what is too old goes.
     let again = responder.accept(&mut ahead, &accepted, SKIPPED_SECONDS + 1);
+    responder.expire(SKIPPED_SECONDS + 1);
     assert!(again.is_ok(), "text is out by now, and the change cannot be stored: {again:?}");
 }
 

@@ -321,7 +321,8 @@ impl Session {
         let dropped = self.judge_again(accepted)?;
         let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
         let mut effects = Effects { lost, ..Effects::default() };
-        self.lost += effects.lost.fell_out + effects.lost.given_up;
+        let lost = effects.lost.fell_out.saturating_add(effects.lost.given_up);
+        self.lost = self.lost.saturating_add(lost);
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
         lookahead.accepted(&address);
@@ -361,7 +362,12 @@ impl Session {
     /// The messages that can no longer be finished, given the parts that are `held` (message and
     /// position). To be asked after every held part was tried again.
     pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
-        self.inbox.hopeless(&self.ratchet.skipped, held)
+        let first = Position { chain: INVITERS_FIRST, number: 0 };
+        let next = self.ratchet.receiving.as_ref().map_or(first, |current| Position {
+            chain: current.index,
+            number: current.chain.next,
+        });
+        self.inbox.hopeless(&self.ratchet.skipped, next, held)
     }
 
     /// Whether a held part is no longer ahead of its message, and is to be tried again.
@@ -382,7 +388,7 @@ impl Session {
     /// Drops skipped numbers that are too old; gives how many.
     pub fn expire(&mut self, now: u64) -> u64 {
         let expired = self.ratchet.skipped.expire(now);
-        self.lost += expired;
+        self.lost = self.lost.saturating_add(expired);
         expired
     }
 
