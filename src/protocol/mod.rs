@@ -48,8 +48,6 @@ mod primitives_vectors;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
-mod second_review;
-#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod vectors;

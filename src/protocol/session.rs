@@ -363,10 +363,11 @@ impl Session {
     /// position). To be asked after every held part was tried again.
     pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
         let first = Position { chain: INVITERS_FIRST, number: 0 };
-        let next = self.ratchet.receiving.as_ref().map_or(first, |current| Position {
-            chain: current.index,
-            number: current.chain.next,
-        });
+        let next = self
+            .ratchet
+            .receiving
+            .as_ref()
+            .map_or(first, |current| Position { chain: current.index, number: current.chain.next });
         self.inbox.hopeless(&self.ratchet.skipped, next, held)
     }
 

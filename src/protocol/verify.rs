@@ -329,7 +329,7 @@ impl Verification {
             (Run::Started(_), true) if attempt == self.own_attempt => Some(Event::Stopped),
             (Run::Asked(_), false) if attempt == self.peer_attempt => Some(Event::Stopped),
             (Run::Answered(_), false) if attempt == self.peer_attempt => Some(self.fail()),
-            (Run::Started(run), false) if attempt == self.peer_attempt => {
+            (Run::Started(run), false) if attempt > 0 && attempt == self.peer_attempt => {
                 self.run = Run::Started(run);
                 None
             }
