@@ -130,7 +130,7 @@ impl<'a> Intake<'a> {
                 {
                     Stage::Inviting(same)
                 }
-                (Stage::Inviting(_), _) => return Err(changed_meanwhile()),
+                (Stage::Inviting(_), _) => return Err(another_invite()),
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
         } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
@@ -535,10 +535,7 @@ fn accept_reply(
 ) -> Result<Result<Session, ReplyError>, Failure> {
     let inviting = match &mut held.stage {
         Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
-        _ => {
-            let hint = "look at it with 'otr status'";
-            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
-        }
+        _ => return Err(another_invite()),
     };
     let opened = match inviting.open(reply) {
         Ok(opened) => opened,
@@ -551,6 +548,11 @@ fn accept_reply(
         Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
         Stage::Session(_) => Ok(Err(ReplyError::Bad)),
     }
+}
+
+fn another_invite() -> Failure {
+    let hint = "look at it with 'otr status'";
+    Failure::new(Code::Busy, "the session changed meanwhile", hint)
 }
 
 fn changed_meanwhile() -> Failure {
