@@ -81,10 +81,15 @@ def go_version(program):
     return found.group().decode() if found else "?"
 
 
+# Program → the Debian package that has it, where the two differ.
+PACKAGES = {"age-keygen": "age", "nginx": "nginx-light", "redis-benchmark": "redis-tools"}
+
+
 def need(*programs):
     missing = [program for program in programs if not shutil.which(program)]
     if missing:
-        sys.exit(f"needed and not here: {', '.join(missing)} (Debian: apt-get install age)")
+        packages = sorted({PACKAGES.get(program, program) for program in missing})
+        sys.exit(f"needed and not here: {', '.join(missing)} (Debian: apt-get install {' '.join(packages)})")
 
 
 def build(features=""):

@@ -44,6 +44,8 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the token
 complete -c otr -n "__fish_otr_needs_command" -f -a "export" -d 'Move a session away: write it as one line, and freeze it here'
 complete -c otr -n "__fish_otr_needs_command" -f -a "import" -d 'Take a session that was exported elsewhere from stdin'
 complete -c otr -n "__fish_otr_needs_command" -f -a "inspect" -d 'Show what a stranger sees of packets: size, address, randomness'
+complete -c otr -n "__fish_otr_needs_command" -f -a "forge" -d 'Make a recorded packet say something else, with its published MAC key'
+complete -c otr -n "__fish_otr_needs_command" -f -a "simulate" -d 'Make up a whole conversation alone, of the same kind as a real one'
 complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessions: how far they are, what is missing, what endangers them'
 complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the completions for a shell'
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
@@ -200,6 +202,7 @@ complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Say on
 complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Tell which packets the published MAC keys verify, those of the capture or also of KEYS' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -209,6 +212,44 @@ complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Say o
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l was -d 'What the packet said: all of its text, or the beginning' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l was-file -d 'The same, from a file' -r -F
+complete -c otr -n "__fish_otr_using_subcommand forge" -l says -d 'What it shall say: as long, or shorter and filled with spaces' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l says-file -d 'The same, from a file' -r -F
+complete -c otr -n "__fish_otr_using_subcommand forge" -l at -d 'Where in the packet\'s text it said that, in bytes' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l packet -d 'Which packet: its number in the capture, or its address, as \'otr inspect\' shows them' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l keys -d 'Take published keys from this file too' -r -F
+complete -c otr -n "__fish_otr_using_subcommand forge" -l postbox -d 'Ask the postbox at this address for published keys' -r -f
+complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet is of the inviting side\'s first turn: yes, no or guess; no packet shows it' -r -f -a "guess\t''
+yes\t''
+no\t''"
+complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand forge" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand forge" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows TEXT can see that it was so' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 64K' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r

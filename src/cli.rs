@@ -12,12 +12,13 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    close, complete_sessions, completions, expect, export, import, init, inspect, man, postbox,
-    recv, respond, send, status,
+    close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
+    postbox, recv, respond, send, simulate, status,
 };
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
 use crate::ui::units;
+use crate::usage;
 
 macro_rules! first_steps {
     () => {
@@ -71,7 +72,10 @@ impl Cli {
             return quick;
         }
         let matches = all_matches();
-        (Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), typed(&matches))
+        (
+            Self::from_arg_matches(&matches).unwrap_or_else(|error| usage::end(&error)),
+            typed(&matches),
+        )
     }
 
     /// The two commands that run once a packet, `otr [-s NAME] send …` and `recv`, parsed without
@@ -119,7 +123,7 @@ fn all_matches() -> ArgMatches {
     let matches = command.try_get_matches_from_mut(std::env::args_os());
     matches.unwrap_or_else(|error| match error.kind() {
         ErrorKind::MissingSubcommand => no_command(&mut command),
-        _ => error.exit(),
+        _ => usage::end(&error),
     })
 }
 
@@ -199,6 +203,10 @@ pub(crate) enum Command {
     Import(import::Args),
     /// Show what a stranger sees of packets: size, address, randomness
     Inspect(inspect::Args),
+    /// Make a recorded packet say something else, with its published MAC key
+    Forge(forge::Args),
+    /// Make up a whole conversation alone, of the same kind as a real one
+    Simulate(simulate::Args),
     /// Show the sessions: how far they are, what is missing, what endangers them
     Status(status::Args),
     /// Write the completions for a shell

@@ -9,6 +9,7 @@ mod process;
 mod randomness;
 mod state;
 mod ui;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,9 @@
-//! The system's randomness, handed to the protocol, which draws from nothing else.
+//! Where the randomness comes from that is handed to the protocol, which draws from nothing else:
+//! the system's, and for what is made up and shall come out the same again, a seed's.
 
+use otr::protocol::primitives::{expand, sha256};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use zeroize::Zeroizing;
 
 /// getrandom(2), or what the system has in its place.
 pub(crate) struct System;
@@ -8,5 +11,27 @@ pub(crate) struct System;
 impl Randomness for System {
     fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         getrandom::fill(out).map_err(|_| NoRandomness)
+    }
+}
+
+/// The same bytes for the same seed, which look random to everybody else. For `simulate` alone.
+pub(crate) struct Seeded {
+    key: Zeroizing<[u8; 32]>,
+    draws: u64,
+}
+
+impl Seeded {
+    pub(crate) fn new(seed: &str) -> Self {
+        let key = sha256(&[b"otr/1 simulate", seed.as_bytes()]);
+        Self { key: Zeroizing::new(key), draws: 0 }
+    }
+}
+
+impl Randomness for Seeded {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        self.draws += 1;
+        // Far below the 8,160 bytes that one expansion gives.
+        expand(&self.key, &self.draws.to_be_bytes(), out);
+        Ok(())
     }
 }

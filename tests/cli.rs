@@ -93,8 +93,12 @@ fn wrong_arguments_are_code_2_and_change_nothing() {
         let output = place.otr(&arguments).write_stdin("x").output().unwrap();
         assert_eq!(code(&output), 2, "{arguments:?}: {}", text(&output.stderr));
         assert!(output.stdout.is_empty(), "{arguments:?}");
-        assert!(!output.stderr.is_empty(), "{arguments:?}");
+        let said = text(&output.stderr);
+        assert!(said.starts_with("otr: ") && said.lines().count() == 1, "{arguments:?}: {said}");
     }
+    let output = place.otr(&["--json", "--nonsense"]).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((code(&output), said["error"].as_str()), (2, Some("usage")), "{said}");
     assert_eq!(std::fs::read_dir(place.path("dir")).unwrap().count(), 0);
 }
 

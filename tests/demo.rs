@@ -30,6 +30,9 @@ fn the_tour_is_whole_and_leaves_nothing_behind() {
         "otr -s bob recv > copy\n  (copy is the same, byte for byte)\n",
         "$ otr -s bob status\n",
         "(exit code 7, closed)\n",
+        "packet 3 verifies under key 4\n",
+        "packet 6 verifies under key 4\n",
+        "otr -s judge recv < forged\n  I owe you 99\n",
         "All of it held",
     ] {
         assert!(shown.contains(expected), "{expected}: {shown}");

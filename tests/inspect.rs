@@ -57,35 +57,95 @@ fn every_kind_is_told() {
 }
 
 #[test]
-fn a_person_reads_a_line_for_each_and_no_whole_address() {
+fn a_person_reads_a_table_of_80_columns_and_no_whole_address() {
     let place = Place::new();
-    let [invite, _, _, answer] = recorded(&place);
-    let told = text(&place.run(&["inspect"], &[&invite[..], b"-- mail\n", &answer].concat()));
-    let lines: Vec<_> = told.lines().collect();
-    assert_eq!(lines.len(), 4, "{told}");
-    assert!(lines[0].starts_with("invite, 1292 bytes, version 1, asks for no secret, expires in "));
-    assert!(lines[1].starts_with("key, 64 bytes, address ") && lines[1].contains("too short"));
-    assert!(lines[2].starts_with("packet, 4096 bytes (2^12), address "), "{told}");
-    assert!(lines[3].starts_with("total: 5452 bytes; packets 1, replies 0, invites 1, keys 1"));
+    let [invite, _, packet, answer] = recorded(&place);
+    let capture = [&invite[..], b"-- mail\n", &packet, &answer, &packet].concat();
+    for arguments in [&["inspect"][..], &["inspect", "--keys"]] {
+        let told = text(&place.run(arguments, &capture));
+        let lines: Vec<_> = told.lines().collect();
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{told}");
+        assert!(lines[1].starts_with("    1  invite       1292  "), "{told}");
+        assert!(
+            lines[2].starts_with("       version 1, asks for no secret, expires in "),
+            "{told}"
+        );
+        assert!(lines[4].starts_with("    2  packet      16384  "), "{told}");
+        assert!(lines[5].starts_with("    3  key            64  ") && lines[5].ends_with("short"));
+        assert!(
+            lines[9].starts_with("total: 38220 bytes; invites 1, replies 0, packets 3, keys 1")
+        );
+        assert!(lines[10].ends_with("their size, their address, nothing else."), "{told}");
+        assert!(lines[11].starts_with("chi-square over their 20480 bytes: "), "counted once");
+        assert!(told.contains("That is a small capture"), "{told}");
+    }
 }
 
 #[test]
-fn raw_streams_and_files_are_read_as_well() {
+fn published_keys_are_tried_on_the_packets_that_they_name() {
+    let place = Place::new();
+    let [_, _, packet, answer] = recorded(&place);
+    fs::write(place.path("answer"), &answer).unwrap();
+    let mut changed = packet.clone();
+    let end = changed.len() - 4;
+    changed[end] = if changed[end] == b'A' { b'B' } else { b'A' };
+    let capture = [packet.clone(), changed, packet.clone()].concat();
+
+    let told = text(&place.run(&["inspect", "--keys"], &[&capture[..], &answer].concat()));
+    for expected in [
+        "  packet 1 verifies under key 4\n",
+        "  packet 2 DOES NOT verify under key 4\n",
+        "  packet 3 verifies under key 4, the same bytes as 1\n",
+        "packets whose key is not published here: 1\n",
+        "proves nothing about who made it",
+    ] {
+        assert!(told.contains(expected), "{expected}: {told}");
+    }
+    assert!(!told.contains("forged"), "a copy is no second text: {told}");
+    let told = text(&place.run(&["inspect", "--keys=answer"], &capture));
+    assert!(told.contains("packet 1 verifies under KEYS 1"), "{told}");
+
+    let told = text(&place.run(&["inspect", "--keys=answer", "--json"], &capture));
+    let objects: Vec<Value> =
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let macs: Vec<_> = objects.iter().filter(|object| object["kind"] == "mac").collect();
+    assert_eq!(macs.len(), 3);
+    for (mac, (item, verifies, copy)) in
+        macs.iter().zip([(1, true, Value::Null), (2, false, Value::Null), (3, true, 1.into())])
+    {
+        assert_eq!((&mac["item"], &mac["verifies"]), (&item.into(), &verifies.into()));
+        assert!(mac["key"].is_null() && mac["copy_of"] == copy);
+    }
+    let total = objects.last().unwrap();
+    assert_eq!((&total["verified"], &total["two_texts"]), (&Value::from(2), &Value::from(0)));
+
+    let refused = place.otr(&["inspect", "--keys=nothing"]).write_stdin(capture).output().unwrap();
+    assert_eq!(code(&refused), 1);
+    fs::write(place.path("nothing"), "no key").unwrap();
+    let refused = place.otr(&["inspect", "--keys=nothing", "answer"]).output().unwrap();
+    assert_eq!(code(&refused), 4);
+}
+
+#[test]
+fn raw_streams_files_and_directories_are_read_as_well() {
     let place = Place::new();
     recorded(&place);
     let raw = place.run(&["-s", "bob", "send", "--raw"], b"raw");
-    fs::write(place.path("a"), &raw).unwrap();
-    fs::write(place.path("b"), place.run(&["-s", "bob", "send"], b"text")).unwrap();
-    let told = text(&place.run(&["inspect", "a", "b", "-"], &raw));
+    fs::create_dir_all(place.path("captures/below")).unwrap();
+    fs::write(place.path("captures/b"), &raw).unwrap();
+    fs::write(place.path("captures/.hidden"), &raw).unwrap();
+    let sent = place.run(&["-s", "bob", "send"], b"text");
+    fs::write(place.path("captures/a"), sent).unwrap();
+    let told = text(&place.run(&["inspect", "captures", "-"], &raw));
     let lines: Vec<_> = told.lines().collect();
-    assert!(lines[0].starts_with("a: packet, 4096 bytes"), "{told}");
-    assert!(lines[1].starts_with("b: packet, "), "{told}");
-    assert!(lines[2].starts_with("packet, "), "{told}");
-    assert!(lines[3].starts_with("total: 12288 bytes; packets 3,"), "{told}");
-    for missing in ["missing", "dir"] {
-        let output = place.otr(&["inspect", missing]).output().unwrap();
-        assert_eq!(code(&output), 1);
-        assert!(text(&output.stderr).contains(missing));
+    assert_eq!((lines[1], lines[3]), ("captures/a", "captures/b"), "{told}");
+    assert!(lines[2].starts_with("    1  packet       4096  "), "{told}");
+    assert!(lines[4].starts_with("    2  packet       4096  "), "{told}");
+    assert!(lines[5].starts_with("    3  packet       4096  "), "{told}");
+    assert!(lines[7].starts_with("total: 12288 bytes; invites 0, replies 0, packets 3,"), "{told}");
+    for (name, expected) in [("missing", 1), ("captures/below", 8)] {
+        let output = place.otr(&["inspect", name]).output().unwrap();
+        assert_eq!(code(&output), expected);
     }
 }
 
@@ -117,7 +177,7 @@ fn what_an_invite_says_cannot_reach_the_terminal() {
     let mut line = Vec::new();
     encode::invite(&mut line, inviting.invite(), None);
     let told = text(&place.run(&["inspect"], &line));
-    assert!(told.contains("postbox https://x/^[[2J^J<U+202E>, "), "{told}");
+    assert!(told.contains("postbox https://x/^[[2J^J<U+202E>\n"), "{told}");
     assert!(told.contains("expired "), "{told}");
     assert_eq!(objects(&place, &line)[0]["postbox"], url);
 
@@ -147,5 +207,5 @@ fn what_is_not_ours_is_refused() {
         assert_eq!(code(&output), expected, "{input:?}: {}", text(&output.stderr));
     }
     let told = text(&place.otr(&["inspect"]).write_stdin("otr1p:AAAA\n").output().unwrap().stdout);
-    assert!(told.starts_with("damaged: packet: wrong length\ntotal: "), "{told}");
+    assert!(told.contains("    1  damaged: packet: wrong length\n\ntotal: "), "{told}");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use otr::protocol::packet::K_MIN;
+use otr::protocol::randomness::Randomness;
 use otr::protocol::reveal::PUBLISHED_KEY;
 use otr::protocol::session::{Session, close_frames};
 use otr::protocol::stored::Stage;
@@ -92,16 +93,21 @@ fn last_packets(stage: Stage, args: &Args) -> Result<Last, Failure> {
     // Whether they go to the postbox or, with --stdout, elsewhere.
     let mut packets = session.unposted().to_vec();
     let spent = if client.is_some() { session.collected() } else { Vec::new() };
-    if !session.peer_closed() {
-        packets.push(farewell(&mut session)?);
-    }
+    packets.extend(farewell(&mut session, &mut System)?);
     Ok(Last { keys, packets, client, spent })
 }
 
-fn farewell(session: &mut Session) -> Result<Vec<u8>, Failure> {
+/// The packet that tells the other side, unless that one has closed.
+pub(super) fn farewell(
+    session: &mut Session,
+    randomness: &mut dyn Randomness,
+) -> Result<Option<Vec<u8>>, Failure> {
+    if session.peer_closed() {
+        return Ok(None);
+    }
     let frames = close_frames(session.sent());
-    let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
-    reservation.seal_frames(K_MIN, &frames, &mut System).map_err(not_sealed)
+    let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
+    reservation.seal_frames(K_MIN, &frames, randomness).map_err(not_sealed).map(Some)
 }
 
 fn told_nobody(failure: &Failure) -> Failure {

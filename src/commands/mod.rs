@@ -2,6 +2,7 @@
 
 mod blocks;
 mod calling;
+mod capture;
 pub(crate) mod close;
 pub(crate) mod complete_sessions;
 pub(crate) mod completions;
@@ -9,6 +10,7 @@ pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;
 pub(crate) mod export;
+pub(crate) mod forge;
 mod held;
 pub(crate) mod import;
 pub(crate) mod init;
@@ -19,6 +21,7 @@ pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
 pub(crate) mod send;
+pub(crate) mod simulate;
 mod source;
 pub(crate) mod status;
 mod window;
@@ -100,8 +103,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Forge(args) => forge::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),
         Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Simulate(args) => simulate::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
         Command::Completions(args) => completions::run(&args).map(|()| 0),
         Command::Man(args) => man::run(&args).map(|()| 0),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::PUBLISHED_KEY;
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
@@ -78,7 +79,7 @@ pub(crate) struct Args {
     file: Option<OsString>,
 }
 
-fn size_class(text: &str) -> Result<u8, String> {
+pub(super) fn size_class(text: &str) -> Result<u8, String> {
     let bytes = units::size(text)?;
     (K_MIN..=K_MAX)
         .find(|&k| size(k) as u64 >= bytes)
@@ -199,16 +200,9 @@ impl Sender<'_> {
         self.post_waiting(store)?;
         let mut held = self.take(store)?;
         let session = self.ready(&mut held)?;
-        let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
-        let Some(k) = reservation.fit(text.len(), self.args.size).filter(|&k| k <= K_SHORT) else {
+        let Some(packet) = seal_short(session, text, self.args.size, &mut System)? else {
             return Ok(false);
         };
-        let mut packet = vec![0; size(k)];
-        let start = reservation.text_start();
-        packet[start..start + text.len()].copy_from_slice(text);
-        let message = session.begin_message();
-        let part = Part { message, offset: 0, end: true, length: text.len() };
-        reservation.seal_part(&mut packet, part, &mut System).map_err(not_sealed)?;
         let keys = self.keys(session);
         // With --stdout, what waits to be posted goes out before it: the state keeps one message.
         let mut packets = session.unposted().to_vec();
@@ -352,6 +346,27 @@ impl Sender<'_> {
             None => self.emitter.packets(&[], &outbox.packets),
         }
     }
+}
+
+/// `text` as the one packet of a new message, of at least the size class `least`; none where it
+/// takes more than a short message has.
+pub(super) fn seal_short(
+    session: &mut Session,
+    text: &[u8],
+    least: u8,
+    randomness: &mut dyn Randomness,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
+    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= K_SHORT) else {
+        return Ok(None);
+    };
+    let mut packet = vec![0; size(k)];
+    let start = reservation.text_start();
+    packet[start..start + text.len()].copy_from_slice(text);
+    let message = session.begin_message();
+    let part = Part { message, offset: 0, end: true, length: text.len() };
+    reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
+    Ok(Some(packet))
 }
 
 /// An input up to the end of its current line.

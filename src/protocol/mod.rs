@@ -6,14 +6,16 @@
 //! packet ⊃ frame ⊃ message          bytes: sealed packet ⊃ frames ⊃ parts of a message
 //! pake → words, verify, nameplate   who the other side is: a secret, four words, a code
 //! authentication                    what of that was found out
-//! reveal                            MAC keys on their way to the public
+//! reveal → forge                    MAC keys on their way to the public, and what it does with them
 //! session, stored                   the state machine that the rest serves, and how it sleeps
 //! ```
 
 pub mod authentication;
 pub mod chain;
+pub mod forge;
 pub mod frame;
 pub mod handshake;
+mod identity;
 pub mod invite;
 pub mod labels;
 pub mod lookahead;
@@ -45,6 +47,8 @@ mod edges;
 mod forgetting;
 #[cfg(test)]
 mod primitives_vectors;
+#[cfg(test)]
+mod publication;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]

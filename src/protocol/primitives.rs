@@ -10,6 +10,8 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use hmac::{Hmac, KeyInit, Mac};
 use libcrux_ml_kem::mlkem768::{self, MlKem768Ciphertext, MlKem768PublicKey};
+use poly1305::Poly1305;
+use poly1305::universal_hash::UniversalHash;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -127,6 +129,19 @@ pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
     let mut block = [0; 32];
     ChaCha20::new(&(*key).into(), &[0; 12].into()).apply_keystream(&mut block);
     block
+}
+
+/// The tag that the AEAD puts behind `ciphertext` (RFC 8439, section 2.8), from its one-time Poly1305
+/// key alone: what holders of a published key can compute.
+pub fn poly1305_tag(key: &[u8; 32], ad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {
+    let mut lengths = [0; 16];
+    lengths[..8].copy_from_slice(&(ad.len() as u64).to_le_bytes());
+    lengths[8..].copy_from_slice(&(ciphertext.len() as u64).to_le_bytes());
+    let mut mac = Poly1305::new(&(*key).into());
+    mac.update_padded(ad);
+    mac.update_padded(ciphertext);
+    mac.update(&[lengths.into()]);
+    mac.finalize().into()
 }
 
 /// The X25519 public key, 32 bytes, of a private one.

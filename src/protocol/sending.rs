@@ -72,12 +72,12 @@ impl Reservation {
 
     /// Bytes of frames that one of these packets holds before the caller's.
     fn front(&self) -> usize {
-        if self.opening.is_some() { OPENING_FRAME } else { 0 }
+        front(self.opening.is_some())
     }
 
     /// Where in a packet the text of a message begins: the caller puts it there before sealing.
     pub fn text_start(&self) -> usize {
-        BODY_START + self.front() + DATA_HEAD
+        text_start(self.opening.is_some())
     }
 
     /// How many bytes of text a packet of size class `k` (12 to 20) holds.
@@ -157,6 +157,16 @@ impl Reservation {
         packet::seal(&keys, &self.header, packet, randomness)?;
         Ok(())
     }
+}
+
+/// Bytes of frames before the caller's.
+fn front(opening: bool) -> usize {
+    if opening { OPENING_FRAME } else { 0 }
+}
+
+/// Where in a packet the text of a message begins; `opening`: in one of I's first chain.
+pub(super) fn text_start(opening: bool) -> usize {
+    BODY_START + front(opening) + DATA_HEAD
 }
 
 /// The frames of a CLOSE packet: how many messages this side sent in all.

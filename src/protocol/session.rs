@@ -9,8 +9,8 @@
 use super::authentication::Authentication;
 use super::chain::LAST_NUMBER;
 use super::frame::{self, FrameError, Frames, Step};
+pub use super::identity::Identity;
 use super::invite;
-use super::labels;
 use super::lookahead::Lookahead;
 use super::message::{Inbox, Verdict};
 use super::packet::{self, ADDRESS};
@@ -61,26 +61,6 @@ pub enum OutboxKind {
     Message,
     /// Packets that wait to be posted to the postbox.
     Unposted,
-}
-
-/// Which end of which conversation a state is, however far it went on. Not secret.
-#[derive(Clone, Copy)]
-pub struct Identity([u8; 32]);
-
-impl Identity {
-    /// Whether both are of one end of one conversation.
-    pub fn is(&self, other: &Self) -> bool {
-        primitives::equal(&self.0, &other.0)
-    }
-
-    /// A name, 8 bytes, for a message that came to this end: of no other message, and it tells
-    /// nothing.
-    pub fn tag(&self, message: u64) -> [u8; 8] {
-        let hash = primitives::sha256(&[labels::MESSAGE, &self.0, &message.to_be_bytes()]);
-        let mut tag = [0; 8];
-        tag.copy_from_slice(&hash[..8]);
-        tag
-    }
 }
 
 /// One end of a conversation.
@@ -231,11 +211,24 @@ impl Session {
         packet: &mut [u8],
         writing: Option<u64>,
     ) -> Result<Outcome, Refusal> {
+        self.open_hashed(lookahead, packet, None, writing)
+    }
+
+    /// [`Session::open`] of a packet whose SHA-256 the caller may know already, which is half the
+    /// work where packets lie in a postbox.
+    pub fn open_hashed(
+        &self,
+        lookahead: &mut Lookahead,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        writing: Option<u64>,
+    ) -> Result<Outcome, Refusal> {
         packet::size_class(packet.len()).ok_or(Refusal::Size)?;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&packet[..ADDRESS]);
         let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
-        let packet_hash = self.collects.then(|| primitives::sha256(&[packet]));
+        let packet_hash =
+            self.collects.then(|| hash.unwrap_or_else(|| primitives::sha256(&[packet])));
         let opened = self.ratchet.open(at, packet)?;
         let verdict = self.judge(at, packet, writing);
         let (frames, verdict) = match verdict {
@@ -450,12 +443,6 @@ impl Session {
 
 /// What a person or a script may ask about a session. Nothing here is secret, but it is private.
 impl Session {
-    /// What tells its states from those of any other session, of the same name for one.
-    pub fn identity(&self) -> Identity {
-        let role = [u8::from(self.role == Role::Inviter)];
-        Identity(primitives::sha256(&[labels::IDENTITY, &role, self.words.bytes()]))
-    }
-
     /// Which side this is.
     pub fn role(&self) -> Role {
         self.role

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::forge;
 use super::handshake::{Inviting, ReplyError, RespondError, respond};
 use super::invite::Invite;
 use super::lookahead::{LOOK_AHEAD, Lookahead};
@@ -388,6 +389,25 @@ fn conversation_asleep_between_all_events() {
     }
     check_final(&ends.both[0], &vector["final"]["I"]);
     check_final(&ends.both[1], &vector["final"]["R"]);
+}
+
+#[test]
+fn forgeries_by_a_published_key_alone() {
+    let vector = load(include_str!("../../tests/vectors/forge.json"));
+    for case in vector["cases"].as_array().unwrap() {
+        let published = unhex(&case["published_key"]).try_into().unwrap();
+        let (packet, new) = (unhex(&case["packet"]), unhex(&case["new_packet"]));
+        let [was, says] = ["old_text", "new_text"].map(|name| case[name].as_str().unwrap());
+        let at = usize::try_from(number(&case["offset_in_packet"])).unwrap();
+        assert!([false, true].map(forge::text_start).contains(&at));
+        assert!(forge::verifies(&published, &packet) && forge::verifies(&published, &new));
+        let forged = forge::rewrite(&published, &packet, at, was.as_bytes(), says.as_bytes());
+        assert_eq!(forged.as_ref(), Ok(&new));
+        assert_eq!(packet[packet.len() - 16..], unhex(&case["old_tag"]));
+        assert_eq!(new[new.len() - 16..], unhex(&case["new_tag"]));
+        let back = forge::rewrite(&published, &new, at, says.as_bytes(), was.as_bytes());
+        assert_eq!(back, Ok(packet));
+    }
 }
 
 #[test]

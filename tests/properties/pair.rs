@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chacha20poly1305::KeyInit;
+use otr::protocol::forge;
 use otr::protocol::lookahead::Lookahead;
 use otr::protocol::packet::{self, BODY_START};
 use otr::protocol::session::{
@@ -413,14 +414,18 @@ impl Pair {
     }
 
     fn publish(&mut self, side: usize) {
-        for key in self.ends[side].session.take_published() {
+        for published in self.ends[side].session.take_published() {
             let (address, key): ([u8; 32], [u8; 32]) =
-                (key[..32].try_into().unwrap(), key[32..].try_into().unwrap());
+                (published[..32].try_into().unwrap(), published[32..].try_into().unwrap());
             let end = &mut self.ends[side];
             let packet = end.accepted.get(&address).expect("only keys of packets received").clone();
             assert!(end.published.insert(address), "published once");
             assert_eq!(poly1305_tag(&key, &packet), packet[packet.len() - 16..]);
             self.refused(side, packet.to_vec(), Some(Refusal::NotOurs));
+            let bit = self.random.bytes(1)[0] | 1;
+            let forged = forge::rewrite(&published, &packet, BODY_START, &[0], &[bit]).unwrap();
+            assert!(forge::verifies(&published, &forged) && forged != *packet);
+            self.refused(side, forged, Some(Refusal::NotOurs));
         }
     }
 

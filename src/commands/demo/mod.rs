@@ -3,6 +3,7 @@
 
 mod line;
 mod place;
+mod rewrite;
 mod tour;
 
 use std::fs::File;
@@ -23,7 +24,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let mut screen = Screen(stdio::output()?);
     let directory = place.path().display();
     screen.print(&format!("$ cd {directory} && export OTR_DIR=$PWD\n"))?;
-    for step in tour(context)? {
+    for step in tour(context)?.into_iter().chain(rewrite::steps(context)) {
         screen.print(&format!("\n# {}\n$ {}\n", step.story, step.line))?;
         let ran = step.line.run(place.path()).map_err(|error| not_started(&error))?;
         screen.indent(&ran.stdout)?;
@@ -63,6 +64,7 @@ fn judge(step: &Step, ran: &Ran, directory: &Path) -> Result<(), Failure> {
     let came_out = match &step.outcome {
         Outcome::Done | Outcome::Ends(_) => Ok(true),
         Outcome::Writes(text) => Ok(ran.stdout == text.as_bytes()),
+        Outcome::Shows(text) => Ok(String::from_utf8_lossy(&ran.stdout).contains(text)),
         Outcome::Copies { original, copy } => same(original, &directory.join(copy)),
     };
     let came_out = came_out.map_err(|error| {
@@ -121,6 +123,8 @@ mod tests {
         assert!(!verdict(Outcome::Done, &ran(1, "", true), here));
         assert!(verdict(Outcome::Writes("a\n"), &ran(0, "a\n", true), here));
         assert!(!verdict(Outcome::Writes("a\n"), &ran(0, "a", true), here));
+        assert!(verdict(Outcome::Shows("b"), &ran(0, "a b c\n", true), here));
+        assert!(!verdict(Outcome::Shows("d"), &ran(0, "a b c\n", true), here));
         assert!(verdict(Outcome::Ends(Code::Closed), &ran(7, "", true), here));
         assert!(!verdict(Outcome::Ends(Code::Closed), &ran(0, "", true), here));
 

@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Done,
     /// The last command writes this.
     Writes(&'static str),
+    /// The last command writes this among other things.
+    Shows(&'static str),
     /// These are the same, byte for byte.
     Copies {
         original: PathBuf,
@@ -32,7 +34,7 @@ impl Outcome {
     /// What is worth saying when it came so.
     pub(super) fn praise(&self) -> String {
         match self {
-            Self::Done | Self::Writes(_) => String::new(),
+            Self::Done | Self::Writes(_) | Self::Shows(_) => String::new(),
             Self::Copies { copy, .. } => format!("  ({copy} is the same, byte for byte)\n"),
             Self::Ends(code) => format!("  (exit code {}, {})\n", *code as u8, code.name()),
         }

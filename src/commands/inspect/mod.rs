@@ -1,65 +1,104 @@
 //! `otr inspect`: what a stranger sees of packets, replies and invites that he records: how many
-//! bytes they have, their address, and that the rest looks like any random bytes.
+//! bytes they have, their address, and that the rest looks like any random bytes. With `--keys`,
+//! also what published MAC keys verify.
 
+mod evidence;
 mod randomness;
 mod show;
 
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use otr::armor::Item;
+use otr::protocol::packet::ADDRESS;
 
+use super::capture::{self, Input};
 use super::source::Source;
 use super::{Context, now};
 use crate::failure::{Code, Failure};
-use crate::ui::printable;
 use crate::ui::stdio;
-use randomness::Histogram;
-use show::Seen;
+use evidence::{Evidence, KeyName};
+use randomness::{Histogram, Measure};
+use show::{Seen, TABLE_HEAD};
+
+/// Addresses that are remembered to count a packet and its forgery once: a few MiB, however long the
+/// capture is; copies of later packets count again, which little matters among so many.
+const COUNTED_MAX: usize = 1 << 16;
 
 /// `otr inspect`
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// What was recorded; without a name, or for '-', stdin
-    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// What was recorded: files, directories of files; without a name, or for '-', stdin
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
+
+    /// Tell which packets the published MAC keys verify, those of the capture or also of KEYS
+    #[arg(
+        long,
+        value_name = "KEYS",
+        num_args = 0..=1,
+        require_equals = true,
+        value_hint = clap::ValueHint::FilePath
+    )]
+    #[expect(clippy::option_option, reason = "absent, bare, with a file")]
+    keys: Option<Option<PathBuf>>,
 }
 
 const HELP: &str = "\
-Of an address the first four of its 32 bytes are shown.
+Of a packet a stranger sees its size and its address, and nothing else. Of an address the first four
+of its 32 bytes are shown.
+
 chi-square compares how often each of the 256 byte values occurs with how often it should: about 255
 for random bytes. p is how often truly random bytes deviate at least as much: any value between 0
 and 1 is as likely as any other, so one packet in a hundred has a p below 0.01. Many small ones, and
 a small one over all packets together, are no chance. A high p is no proof: bytes can be evenly
-spread and predictable. Below 1,280 bytes the test says nothing, and no p is given.
+spread and predictable. Below 1,280 bytes the test says nothing, and no p is given; what the bytes
+of the whole capture suffice to notice is said at its end.
+Of packets with one address only the first counts there: a copy or a forgery has the others' bytes.
 A reply that is not text looks like any packet of 8,192 bytes.
 
+--keys tries each published key on the packets of its address. Where two packets of one address
+verify, at least one is a forgery, and nothing tells which. That some key verifies a packet proves
+nothing about who made it: whoever holds a published key writes any text under it, and for any
+packet at all a key can be made up that verifies it. Packets are kept for this, at most 256 MiB.
+
 --json writes one object a line:
+  item    its number in the capture, from 1
   file    null for stdin
-  kind    packet | reply | invite | key (a published MAC key) | damaged | total
-  of each but damaged and total: bytes, address (first bytes, hexadecimal), chi_square, p (or null)
+  kind    packet | reply | invite | key (a published MAC key) | damaged | mac | total
+  of each but damaged, mac and total: bytes, address (first bytes, hexadecimal), chi_square, p (or
+            null)
   packet, reply:  k: bytes = 2^k
   invite:   version, secret (whether one is asked for), expires (Unix seconds, or null), postbox
             (URL, or null); all null in an invite of a version that this otr does not know
   damaged:  reason
+  mac:      with --keys, one for each packet and key of the same address: address, item, key (its
+            item, or null for one of KEYS), verifies, copy_of (the item with the very same bytes, or
+            null)
   total:    packets, replies, invites, keys, damaged, bytes, and chi_square and p over all packets
-            and replies together";
+            and replies together, notices (a value that comes so many times too often would be
+            noticed); with --keys verified (packets that some key verifies), two_texts (addresses
+            under which different packets verify)";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let stdin = [PathBuf::from("-")];
-    let files = if args.files.is_empty() { &stdin[..] } else { &args.files };
-    let mut inspection = Inspection { json: context.json, ..Inspection::default() };
     let mut out = stdio::output()?;
+    let mut inspection = Inspection { json: context.json, ..Inspection::default() };
+    if let Some(keys) = &args.keys {
+        inspection.evidence = Some(Evidence::default());
+        keys.iter().try_for_each(|path| inspection.read_keys(path.clone()))?;
+    }
     let mut empty = true;
-    for path in files {
-        let (mut source, name) = open(path)?;
+    for path in capture::expand(&args.files)? {
+        let Input { mut source, name } = capture::open(&path)?;
+        inspection.file = name;
+        inspection.heading_due = true;
         while let Some(items) = source.next_items()? {
-            let told: String = items
-                .into_iter()
-                .map(|item| inspection.line(item, name.as_deref(), &mut source))
-                .collect();
+            let mut told = String::new();
+            for item in items {
+                told.push_str(&inspection.line(item, &mut source)?);
+            }
             out.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
         }
         inspection.foreign += source.foreign_lines();
@@ -72,8 +111,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             "give it what was recorded",
         ));
     }
-    let total = inspection.total();
-    out.write_all(total.as_bytes()).map_err(|error| Failure::output(&error))?;
+    let end = inspection.end();
+    out.write_all(end.as_bytes()).map_err(|error| Failure::output(&error))?;
     if inspection.foreign > 0 {
         context
             .voice
@@ -82,21 +121,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     inspection.code()
 }
 
-/// The input, and its name if it is a file.
-fn open(path: &Path) -> Result<(Source, Option<String>), Failure> {
-    if path.as_os_str() == "-" {
-        return Ok((Source::stdin()?, None));
-    }
-    let name = printable::line(&path.to_string_lossy());
-    let file = File::open(path)
-        .map_err(|error| Failure::new(Code::Failed, format!("cannot read {name}: {error}"), ""))?;
-    Ok((Source::file(file, name.clone()), Some(name)))
-}
-
 /// What was seen so far.
 #[derive(Default)]
 struct Inspection {
     json: bool,
+    /// The input that is being read, unless it is stdin.
+    file: Option<String>,
+    /// Whether the table's head, and the file's name, are still to be shown.
+    heading_due: bool,
+    headed: bool,
+    items: u64,
     packets: u64,
     replies: u64,
     invites: u64,
@@ -104,18 +138,64 @@ struct Inspection {
     damaged: u64,
     foreign: u64,
     bytes: u64,
-    /// Of all packets and replies.
+    /// Of all packets and replies, of each address the first.
     sealed: Histogram,
+    /// Their addresses.
+    counted: BTreeSet<[u8; ADDRESS]>,
+    evidence: Option<Evidence>,
 }
 
 impl Inspection {
-    /// Counts an item; the line about it.
-    fn line(&mut self, item: Item, file: Option<&str>, source: &mut Source) -> String {
-        let seen = self.count(&item);
-        if let Item::Packet(buffer) = item {
-            source.recycle(buffer);
+    /// Published keys from a file of their own; whatever else is in it does not matter.
+    fn read_keys(&mut self, path: PathBuf) -> Result<(), Failure> {
+        let Some(evidence) = &mut self.evidence else { return Ok(()) };
+        let mut count = 0;
+        for path in capture::expand(&[path])? {
+            let Input { mut source, .. } = capture::open(&path)?;
+            while let Some(items) = source.next_items()? {
+                for item in items {
+                    if let Item::Key(key) = item {
+                        count += 1;
+                        evidence.key(KeyName::OfFile(count), key);
+                    }
+                }
+            }
         }
-        if self.json { seen.json(file) } else { seen.text(file, now()) }
+        if count > 0 {
+            return Ok(());
+        }
+        let hint = "a published key is a line that begins with otr1k:";
+        Err(Failure::new(Code::Refused, "there is no key in the file of keys", hint))
+    }
+
+    /// Counts an item; the line about it.
+    fn line(&mut self, item: Item, source: &mut Source) -> Result<String, Failure> {
+        self.items += 1;
+        let seen = self.count(&item);
+        match (item, &mut self.evidence) {
+            (Item::Packet(packet), Some(evidence)) => evidence.packet(self.items, packet)?,
+            (Item::Packet(packet), None) => source.recycle(packet),
+            (Item::Key(key), Some(evidence)) => evidence.key(KeyName::OfItem(self.items), key),
+            _ => {}
+        }
+        if self.json {
+            return Ok(seen.json(self.items, self.file.as_deref()));
+        }
+        Ok(self.heading() + &seen.text(self.items, now()))
+    }
+
+    fn heading(&mut self) -> String {
+        let mut heading = String::new();
+        if !std::mem::replace(&mut self.headed, true) {
+            heading.push_str(TABLE_HEAD);
+        }
+        if std::mem::replace(&mut self.heading_due, false)
+            && let Some(name) = &self.file
+        {
+            heading.push_str(name);
+            heading.push('\n');
+        }
+        heading
     }
 
     fn count(&mut self, item: &Item) -> Seen {
@@ -143,26 +223,56 @@ impl Inspection {
         *(if kind == "reply" { &mut self.replies } else { &mut self.packets }) += 1;
         self.bytes += bytes.len() as u64;
         let histogram = Histogram::of(bytes);
-        self.sealed.add(&histogram);
+        // A copy or a forgery has nearly all bytes of its original: counted again they would make
+        // chance look like a flaw.
+        let address = capture::address(bytes);
+        let known = self.counted.contains(&address);
+        if !known {
+            self.sealed.add(&histogram);
+            if self.counted.len() < COUNTED_MAX {
+                self.counted.insert(address);
+            }
+        }
         Seen::sealed(kind, bytes, &histogram)
     }
 
-    fn total(&self) -> String {
-        let Self { packets, replies, invites, keys, damaged, bytes, .. } = self;
-        let randomness = self.sealed.measure();
+    /// What is to be said when all was seen.
+    fn end(&self) -> String {
+        let measure = self.sealed.measure();
+        let verdict = self.evidence.as_ref().map(Evidence::verdict);
         if self.json {
-            let total = serde_json::json!({
-                "kind": "total", "file": null,
-                "packets": packets, "replies": replies, "invites": invites, "keys": keys,
-                "damaged": damaged, "bytes": bytes,
-                "chi_square": randomness.chi_square(), "p": randomness.p(),
-            });
-            return format!("{total}\n");
+            let macs = verdict.as_ref().map(evidence::Verdict::json).unwrap_or_default();
+            return macs + &self.total_json(&measure, verdict.as_ref());
         }
-        format!(
-            "total: {bytes} bytes; packets {packets}, replies {replies}, invites {invites}, \
-             keys {keys}, damaged {damaged}; packets and replies together: {randomness}\n"
-        )
+        let Self { packets, replies, invites, keys, damaged, bytes, .. } = self;
+        let mut end = format!(
+            "\ntotal: {bytes} bytes; invites {invites}, replies {replies}, packets {packets}, \
+             keys {keys}, damaged {damaged}\n"
+        );
+        if packets + replies > 0 {
+            end.push_str(
+                "Visible of packets and replies: their size, their address, nothing else.\n",
+            );
+            end.push_str(&measure.report());
+        }
+        if let Some(verdict) = verdict {
+            end.push_str(&verdict.text());
+        }
+        end
+    }
+
+    fn total_json(&self, measure: &Measure, verdict: Option<&evidence::Verdict>) -> String {
+        let mut total = serde_json::json!({
+            "kind": "total", "file": null,
+            "packets": self.packets, "replies": self.replies, "invites": self.invites,
+            "keys": self.keys, "damaged": self.damaged, "bytes": self.bytes,
+            "chi_square": measure.chi_square(), "p": measure.p(), "notices": measure.notices(),
+        });
+        if let Some(verdict) = verdict {
+            total["verified"] = verdict.verified().into();
+            total["two_texts"] = verdict.two_texts().into();
+        }
+        format!("{total}\n")
     }
 
     fn code(&self) -> Result<(), Failure> {

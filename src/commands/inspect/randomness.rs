@@ -1,8 +1,6 @@
 //! Whether bytes look random: Pearson's chi-square over the 256 byte values (NIST handbook,
 //! section 1.3.5.15). The p-value is a library's: own numerics go wrong in the tails.
 
-use std::fmt;
-
 use statrs::function::gamma::checked_gamma_ur;
 
 /// Values that a byte can have.
@@ -10,6 +8,12 @@ const VALUES: usize = 256;
 
 /// Fewer expected occurrences of a value than this make the p-value wrong (Cochran's rule).
 const EXPECTED_MIN: u64 = 5;
+
+/// A p below this is called not random: once in ten thousand captures wrongly.
+const NOT_RANDOM: f64 = 0.0001;
+
+/// Below this many bytes a value has to come one and a half times as often to be noticed.
+const FEW: u64 = 96 << 10;
 
 /// How often each byte value occurred.
 pub(super) struct Histogram([u64; VALUES]);
@@ -45,7 +49,7 @@ impl Histogram {
         }
         let expected = total as f64 / VALUES as f64;
         let chi_square = self.0.iter().map(|&n| (n as f64 - expected).powi(2) / expected).sum();
-        Measure(Some(ChiSquare { chi_square, p: p_value(chi_square) }))
+        Measure(Some(ChiSquare { bytes: total, statistic: chi_square, p: p_value(chi_square) }))
     }
 }
 
@@ -61,30 +65,67 @@ fn p_value(chi_square: f64) -> f64 {
 pub(super) struct Measure(Option<ChiSquare>);
 
 struct ChiSquare {
-    chi_square: f64,
+    bytes: u64,
+    statistic: f64,
     p: f64,
 }
 
 impl Measure {
     pub(super) fn chi_square(&self) -> Option<f64> {
-        self.0.as_ref().map(|measured| measured.chi_square)
+        self.0.as_ref().map(|measured| measured.statistic)
     }
 
     pub(super) fn p(&self) -> Option<f64> {
         self.0.as_ref().map(|measured| measured.p)
     }
-}
 
-impl fmt::Display for Measure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// How many times as often as it should one value has to come for p to fall below
+    /// [`NOT_RANDOM`] more often than not. To shift chi-square by d, a value has to come
+    /// 1 + sqrt(d · 256 / bytes) times as often (the non-centrality is bytes · excess² / 256).
+    #[expect(clippy::cast_precision_loss, reason = "a count above 2^53 bytes is out of reach")]
+    pub(super) fn notices(&self) -> Option<f64> {
+        // The quantile of 0.0001 with 255 degrees of freedom, 347.7, less their mean.
+        const SHIFT: f64 = 92.7;
+        let measured = self.0.as_ref()?;
+        Some(1.0 + (SHIFT * VALUES as f64 / measured.bytes as f64).sqrt())
+    }
+
+    /// Two cells of the table.
+    pub(super) fn cells(&self) -> String {
         match &self.0 {
-            None => f.write_str("too short to test for randomness"),
-            Some(ChiSquare { chi_square, p }) if *p < 0.0001 => {
-                write!(f, "chi-square {chi_square:.1}, p < 0.0001: not random")
+            None => "  too short".to_owned(),
+            Some(measured) => {
+                let note = if measured.p < NOT_RANDOM { "  not random" } else { "" };
+                format!("{:>11.1}  {:>7}{note}", measured.statistic, p_text(measured.p))
             }
-            Some(ChiSquare { chi_square, p }) => write!(f, "chi-square {chi_square:.1}, p {p:.4}"),
         }
     }
+
+    /// What it says of a whole capture, and what it cannot say.
+    pub(super) fn report(&self) -> String {
+        let (Some(measured), Some(notices)) = (&self.0, self.notices()) else {
+            return "Too few bytes to test whether they look random.\n".to_owned();
+        };
+        let (bytes, chi_square, p) = (measured.bytes, measured.statistic, p_text(measured.p));
+        let verdict = if measured.p < NOT_RANDOM {
+            "These are NOT random bytes."
+        } else {
+            "No sign that these are not random bytes."
+        };
+        let mut report = format!(
+            "chi-square over their {bytes} bytes: {chi_square:.1}, p {p}.\n{verdict}\n\
+             This counts byte values. One that comes {notices:.2} times as often as it should\n\
+             would be noticed here; a smaller flaw, or a pattern of even bytes, would not.\n"
+        );
+        if bytes < FEW {
+            report.push_str("That is a small capture: only gross flaws would show in it.\n");
+        }
+        report
+    }
+}
+
+fn p_text(p: f64) -> String {
+    if p < NOT_RANDOM { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
 #[cfg(test)]
@@ -111,9 +152,39 @@ mod tests {
         let measure = Histogram::of(&even).measure();
         assert_eq!(measure.chi_square(), Some(0.0));
         let zeros = Histogram::of(&vec![0; 1 << 20]).measure();
-        assert!(zeros.to_string().ends_with("not random"), "{zeros}");
+        assert!(zeros.cells().ends_with("<0.0001  not random"), "{}", zeros.cells());
+        assert!(zeros.report().contains("These are NOT random bytes"), "{}", zeros.report());
+        assert!(Histogram::of(b"few").measure().report().starts_with("Too few"));
         assert!(Histogram::of(&even[..1279]).measure().p().is_none());
         assert!(Histogram::of(&even[..1280]).measure().p().is_some());
+    }
+
+    /// A value that is too frequent by the factor that is claimed is noticed about half the times.
+    #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "small")]
+    #[expect(clippy::cast_sign_loss, reason = "a length")]
+    fn what_is_said_to_be_noticed_is_noticed() {
+        let mut chance = 1_u64;
+        let mut random = move || {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (chance >> 56) as u8
+        };
+        let (bytes, runs) = (1_u32 << 16, 60);
+        let mut noticed = [0; 3];
+        for _ in 0..runs {
+            let even: Vec<u8> = (0..bytes).map(|_| random()).collect();
+            let factor = Histogram::of(&even).measure().notices().unwrap();
+            for (count, share) in noticed.iter_mut().zip([0.0, 1.0, 1.6]) {
+                let more = (f64::from(bytes) / 256.0 * (factor - 1.0) * share) as usize;
+                let flawed = [&even[more..], &vec![7; more]].concat();
+                let p = Histogram::of(&flawed).measure().p().unwrap();
+                *count += u32::from(p < NOT_RANDOM);
+            }
+        }
+        assert!(noticed[0] == 0 && (15..=45).contains(&noticed[1]), "{noticed:?}");
+        assert!(noticed[2] > 54, "{noticed:?}");
+        let few = Histogram::of(&vec![1; 4096]).measure();
+        assert!(few.report().contains("small capture"), "{}", few.report());
     }
 
     #[test]

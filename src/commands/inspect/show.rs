@@ -13,6 +13,9 @@ use crate::ui::units;
 /// Bytes of an address that are shown: enough to tell two apart by eye.
 const SHOWN: usize = 4;
 
+/// Above the rows that [`Seen::text`] gives.
+pub(super) const TABLE_HEAD: &str = "    #  kind        bytes  address     chi-square        p\n";
+
 /// What is seen of one item.
 pub(super) enum Seen {
     /// A packet, a reply or a published key.
@@ -58,28 +61,29 @@ impl Seen {
         Self::Invite { bytes: bytes.len(), measure: Histogram::of(bytes).measure(), fields }
     }
 
-    /// A line; with the file's name in front, if there is one.
-    pub(super) fn text(&self, file: Option<&str>, now: u64) -> String {
-        let mut text = file.map(|name| format!("{name}: ")).unwrap_or_default();
-        // A String takes whatever there is memory for.
-        let _ = match self {
+    /// A row of the table, and below it what else there is to say; at most 80 columns, unless a
+    /// postbox has a long name.
+    pub(super) fn text(&self, item: u64, now: u64) -> String {
+        match self {
             Self::Sealed { kind, bytes, address, measure } => {
-                writeln!(text, "{kind}, {}, address {address}…, {measure}", size(*bytes))
+                row(item, kind, *bytes, address, &measure.cells())
             }
-            Self::Invite { bytes, measure, fields: Ok(fields) } => {
-                writeln!(text, "invite, {bytes} bytes, {}, {measure}", fields.text(now))
+            // Its randomness is shown to programs only: it is to be read, and its key's encoding is
+            // not uniform (FIPS 203: numbers below 3,329 in 12 bits).
+            Self::Invite { bytes, fields: Ok(fields), .. } => {
+                let row = row(item, "invite", *bytes, &fields.address, "   in clear");
+                format!("{row}{}", fields.text(now))
             }
             Self::Invite { bytes, fields: Err(error), .. } => {
-                writeln!(text, "invite, {bytes} bytes, {}", unreadable(*error))
+                row(item, "invite", *bytes, "", unreadable(*error).as_str())
             }
-            Self::Damaged(reason) => writeln!(text, "damaged: {reason}"),
-        };
-        text
+            Self::Damaged(reason) => format!("{item:>5}  damaged: {reason}\n"),
+        }
     }
 
     /// As the long help has it, and a newline.
-    pub(super) fn json(&self, file: Option<&str>) -> String {
-        let object = match self {
+    pub(super) fn json(&self, item: u64, file: Option<&str>) -> String {
+        let mut object = match self {
             Self::Sealed { kind, bytes, address, measure } => {
                 let mut object = measured(kind, file, *bytes, measure);
                 object["address"] = json!(address);
@@ -101,6 +105,7 @@ impl Seen {
             }
             Self::Damaged(reason) => json!({ "kind": "damaged", "file": file, "reason": reason }),
         };
+        object["item"] = json!(item);
         format!("{object}\n")
     }
 }
@@ -123,8 +128,7 @@ impl Fields {
         // Somebody else's text.
         let postbox = line(&self.postbox);
         let postbox = if postbox.is_empty() { "none" } else { &postbox };
-        let address = &self.address;
-        format!("version 1, {secret}, {expires}, postbox {postbox}, reply address {address}…")
+        format!("       version 1, {secret}, {expires}\n       postbox {postbox}\n")
     }
 }
 
@@ -138,15 +142,14 @@ fn unreadable(error: InviteError) -> String {
     }
 }
 
-fn size(bytes: usize) -> String {
-    match size_class(bytes) {
-        Some(k) => format!("{bytes} bytes (2^{k})"),
-        None => format!("{bytes} bytes"),
-    }
+fn row(item: u64, kind: &str, bytes: usize, address: &str, cells: &str) -> String {
+    let address = if address.is_empty() { String::new() } else { format!("{address}…") };
+    let row = format!("{item:>5}  {kind:<6}  {bytes:>9}  {address:<9}  {cells}");
+    format!("{}\n", row.trim_end())
 }
 
 /// The beginning of an address, hexadecimal.
-fn prefix(bytes: &[u8]) -> String {
+pub(super) fn prefix(bytes: &[u8]) -> String {
     bytes.iter().take(SHOWN).fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -2,8 +2,9 @@
 //! a circuit of its own, all at the same time.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use otr::protocol::session::Session;
@@ -16,6 +17,9 @@ use crate::postbox::client::{Client, Found};
 const AHEAD: u32 = 16;
 /// The first wait; each next one in vain is twice as long, up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
+/// So many bytes in one answer are a part of a long message, and what follows is asked for while
+/// they are opened.
+const LONG: usize = 1 << 20;
 /// Skipped numbers that are asked for through Tor in one round: each takes a circuit.
 const SKIPPED_BY_TOR: usize = 4;
 
@@ -48,6 +52,22 @@ pub(super) fn patience(round: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << round.min(4)).min(MAX_WAIT)
 }
 
+/// The tokens of what may follow `found`.
+fn following(
+    session: &Session,
+    found: &[Found],
+    parked: &BTreeSet<Token>,
+    look_ahead: u32,
+) -> Vec<Token> {
+    let numbers = AHEAD.saturating_add(u32::try_from(found.len()).unwrap_or(AHEAD));
+    // As above.
+    let numbers = numbers.min(look_ahead);
+    let mut tokens = session.awaited_tokens(&(0..numbers).collect::<Vec<u32>>());
+    let here: BTreeSet<&Token> = found.iter().map(|one| &one.token).collect();
+    tokens.retain(|token| !here.contains(token) && !parked.contains(token));
+    tokens
+}
+
 type Answer = (Token, Result<Vec<Found>, Failure>);
 
 /// Asks the postbox.
@@ -58,12 +78,14 @@ pub(super) struct Collector {
     asked: BTreeSet<Token>,
     tell: Sender<Answer>,
     answers: Receiver<Answer>,
+    /// A call for what follows the last answer.
+    ahead: Option<JoinHandle<Result<Vec<Found>, Failure>>>,
 }
 
 impl Collector {
     pub(super) fn new(client: Client) -> Self {
         let (tell, answers) = channel();
-        Self { client, asked: BTreeSet::new(), tell, answers }
+        Self { client, asked: BTreeSet::new(), tell, answers, ahead: None }
     }
 
     /// What lies under these tokens, as soon as there is something, or nothing after `wait`.
@@ -72,6 +94,13 @@ impl Collector {
         tokens: &[Token],
         wait: Duration,
     ) -> Result<Vec<Found>, Failure> {
+        if let Some(ahead) = self.ahead.take()
+            // What went wrong with it goes wrong again below.
+            && let Ok(Ok(found)) = ahead.join()
+            && !found.is_empty()
+        {
+            return Ok(found);
+        }
         if !self.client.isolates() {
             return self.client.collect(tokens, wait);
         }
@@ -98,6 +127,24 @@ impl Collector {
         Ok(Vec::new())
     }
 
+    /// Asks for what is there beyond `found` already, if that is much; the next question gets it.
+    pub(super) fn ask_ahead(
+        &mut self,
+        session: &Session,
+        found: &[Found],
+        parked: &BTreeSet<Token>,
+        look_ahead: u32,
+    ) -> Result<(), Failure> {
+        let bytes: usize = found.iter().map(|one| one.packet.len()).sum();
+        if bytes < LONG || self.client.isolates() {
+            return Ok(());
+        }
+        let (client, tokens) = (self.client.clone(), following(session, found, parked, look_ahead));
+        let call = move || client.collect(&tokens, Duration::ZERO);
+        self.ahead = Some(thread::Builder::new().spawn(call).map_err(|error| no_thread(&error))?);
+        Ok(())
+    }
+
     fn ask(&mut self, token: Token, wait: Duration) -> Result<(), Failure> {
         if !self.asked.insert(token) {
             return Ok(());
@@ -107,8 +154,10 @@ impl Collector {
             // Nobody listens any more when the command is about to end.
             drop(tell.send((token, client.collect(&[token], wait))));
         };
-        thread::Builder::new().spawn(call).map(drop).map_err(|error| {
-            Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
-        })
+        thread::Builder::new().spawn(call).map(drop).map_err(|error| no_thread(&error))
     }
+}
+
+fn no_thread(error: &io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
 }

@@ -223,10 +223,12 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Takes a packet: its text, if it is due, goes into `delivery`.
+    /// Takes a packet: its text, if it is due, goes into `delivery`. `hash` is its SHA-256, where
+    /// that is known.
     pub(super) fn packet(
         &mut self,
         packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
@@ -241,7 +243,7 @@ impl<'a> Intake<'a> {
             outcome.left += 1;
             return Ok(());
         }
-        if self.try_packet(packet, delivery, outcome)? {
+        if self.try_packet(packet, hash, delivery, outcome)? {
             self.try_held(delivery, outcome)?;
             self.give_up_hopeless(delivery, outcome)?;
         }
@@ -252,10 +254,11 @@ impl<'a> Intake<'a> {
     fn try_packet(
         &mut self,
         mut packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<bool, Failure> {
-        match self.open_packet(&mut packet, delivery)? {
+        match self.open_packet(&mut packet, hash, delivery)? {
             Ok(Opened::Accepted(accepted)) => {
                 if delivery.will_keep_back(&accepted) {
                     // What came before is out, and must not wait for this message's end.
@@ -314,19 +317,25 @@ impl<'a> Intake<'a> {
     fn open_packet(
         &mut self,
         packet: &mut [u8],
+        hash: Option<[u8; 32]>,
         delivery: &Delivery,
     ) -> Result<Result<Opened, Refusal>, Failure> {
-        let opened = self.open_here(packet, delivery);
+        let opened = self.open_here(packet, hash, delivery);
         if matches!(opened, Err(Refusal::NotOurs)) && self.refresh()? {
-            return Ok(self.open_here(packet, delivery));
+            return Ok(self.open_here(packet, hash, delivery));
         }
         Ok(opened)
     }
 
-    fn open_here(&mut self, packet: &mut [u8], delivery: &Delivery) -> Result<Opened, Refusal> {
+    fn open_here(
+        &mut self,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        delivery: &Delivery,
+    ) -> Result<Opened, Refusal> {
         match &self.stage {
             Stage::Session(session) => {
-                session.open(&mut self.lookahead, packet, delivery.writing())
+                session.open_hashed(&mut self.lookahead, packet, hash, delivery.writing())
             }
             Stage::Inviting(_) => Err(Refusal::NotOurs),
         }
@@ -388,7 +397,7 @@ impl<'a> Intake<'a> {
         while let Some(part) = self.due(delivery.writing()) {
             let Some(held) = self.held.remove(&part) else { break };
             self.held_bytes -= held.packet.len();
-            self.try_packet(held.packet, delivery, outcome)?;
+            self.try_packet(held.packet, None, delivery, outcome)?;
         }
         Ok(())
     }

@@ -211,7 +211,7 @@ fn take(
     match item {
         Item::Packet(packet) => {
             let length = packet.len();
-            intake.packet(packet, delivery, outcome)?;
+            intake.packet(packet, None, delivery, outcome)?;
             return Ok(length);
         }
         Item::Reply(reply) => intake.reply(&reply, outcome)?,

@@ -8,7 +8,6 @@ use otr::protocol::lookahead::LOOK_AHEAD;
 use otr::protocol::reply::REPLY;
 use otr::protocol::session::Session;
 use otr::protocol::stored::Stage;
-use sha2::{Digest, Sha256};
 
 use super::Args;
 use super::collector::{self, Collector};
@@ -51,6 +50,7 @@ struct Receiving<'a> {
     delivery: Delivery,
     outcome: Outcome,
     client: Client,
+    collector: Collector,
     until: Until,
     look_ahead: u32,
     /// Packets that were put under our tokens by somebody else.
@@ -79,6 +79,7 @@ pub(super) fn run(
         intake,
         delivery,
         outcome: Outcome::of_postbox(),
+        collector: Collector::new(client.clone()),
         client,
         until,
         look_ahead: args.look_ahead,
@@ -120,7 +121,6 @@ impl Receiving<'_> {
     }
 
     fn receive(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
-        let mut collector = Collector::new(self.client.clone());
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
             self.intake.refresh()?;
@@ -130,7 +130,7 @@ impl Receiving<'_> {
                 _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
             };
             let asked = Instant::now();
-            let found = collector.collect(&self.tokens(round), patience)?;
+            let found = self.collector.collect(&self.tokens(round), patience)?;
             if !found.is_empty() {
                 self.take(found)?;
                 (round, since) = (0, Instant::now());
@@ -184,6 +184,9 @@ impl Receiving<'_> {
         }
         // A `send` beside may have made possible what came.
         self.intake.refresh()?;
+        if let Some(session) = self.intake.session() {
+            self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
+        }
         for (nth, one) in found.into_iter().enumerate() {
             if self.is_done() {
                 break;
@@ -201,7 +204,12 @@ impl Receiving<'_> {
         let (refused, unexpected) = (self.outcome.refused(), self.outcome.unexpected);
         let address = crate::postbox::api::address_of(&found.token);
         let record = discard_unopened(&found);
-        self.intake.packet(found.packet, &mut self.delivery, &mut self.outcome)?;
+        self.intake.packet(
+            found.packet,
+            Some(found.hash),
+            &mut self.delivery,
+            &mut self.outcome,
+        )?;
         let unexpected = self.outcome.unexpected > unexpected;
         if self.intake.holds(&address) || (unexpected && self.is_awaited(&found.token)) {
             self.parked.insert(found.token);
@@ -220,7 +228,8 @@ impl Receiving<'_> {
     }
 
     fn store(&mut self) -> Result<(), Failure> {
-        self.intake.store(&mut self.delivery, &mut drop)?;
+        let client = &self.client;
+        self.intake.store(&mut self.delivery, &mut |buffer| client.recycle(buffer))?;
         self.discard()
     }
 
@@ -245,7 +254,7 @@ impl Receiving<'_> {
 fn discard_unopened(found: &Found) -> [u8; Discard::SIZE] {
     let mut record = [0; Discard::SIZE];
     record[..32].copy_from_slice(&found.token);
-    record[32..64].copy_from_slice(&Sha256::digest(&found.packet));
+    record[32..64].copy_from_slice(&found.hash);
     record
 }
 

@@ -1,20 +1,27 @@
 //! What the postbox answers, taken apart. Whole answers only: half a packet is none.
 
+use std::io::{self, Read};
+
+use super::trouble::Trouble;
 use crate::postbox::api::{Address, Fate, Key, MAX_PACKET, MIN_PACKET, RAW_BASE, RAW_KEY};
 
-/// Packets, each behind its byte.
-pub(super) fn packets(mut answer: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut packets = Vec::new();
-    while let Some((first, rest)) = answer.split_first() {
-        let size = 1_usize.checked_shl(u32::from(first.checked_sub(RAW_BASE)?))?;
-        if !(MIN_PACKET..=MAX_PACKET).contains(&size) {
-            return None;
-        }
-        let (packet, rest) = rest.split_at_checked(size)?;
-        packets.push(packet.to_vec());
-        answer = rest;
-    }
-    Some(packets)
+/// The next packet behind its byte, in a buffer of its size; `None` at the end of the answer.
+pub(super) fn next_packet(
+    answer: &mut impl Read,
+    buffer: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Option<Vec<u8>>, Trouble> {
+    let mut first = Vec::with_capacity(1);
+    answer.by_ref().take(1).read_to_end(&mut first).map_err(Trouble::of_reading)?;
+    let [first] = first[..] else { return Ok(None) };
+    let size = first.checked_sub(RAW_BASE).and_then(|k| 1_usize.checked_shl(u32::from(k)));
+    let size = size.filter(|size| (MIN_PACKET..=MAX_PACKET).contains(size));
+    let mut packet = buffer(size.ok_or(Trouble::Nonsense)?);
+    answer.read_exact(&mut packet).map_err(|error| match error.kind() {
+        // The answer's length was right: it holds half a packet.
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => Trouble::Nonsense,
+        _ => Trouble::of_reading(error),
+    })?;
+    Ok(Some(packet))
 }
 
 /// Fates, a byte each.
@@ -42,10 +49,15 @@ mod tests {
     #[test]
     fn an_answer_is_whole_or_none() {
         let one = [&[0xF5][..], &[7; 4096]].concat();
-        assert_eq!(packets(&one.repeat(2)), Some(vec![vec![7; 4096]; 2]));
-        assert_eq!(packets(b""), Some(Vec::new()));
+        let buffer = |size| vec![0; size];
+        let two = one.repeat(2);
+        let mut answer = &two[..];
+        for _ in 0..2 {
+            assert_eq!(next_packet(&mut answer, buffer).unwrap(), Some(vec![7; 4096]));
+        }
+        assert_eq!(next_packet(&mut answer, buffer).unwrap(), None);
         for wrong in [&one[..4096], &[0xF4][..], &[0xFE], &[0xC0], b"<html>", &[0xFF; 9000]] {
-            assert_eq!(packets(wrong), None);
+            assert!(next_packet(&mut &wrong[..], buffer).is_err());
         }
         assert_eq!(fates(b"hcu"), Some(vec![Fate::Held, Fate::Collected, Fate::Unknown]));
         assert_eq!(fates(b"h\n"), None);

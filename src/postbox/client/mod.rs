@@ -8,17 +8,18 @@ mod reach;
 mod trouble;
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use sha2::{Digest as _, Sha256};
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, BodyReader};
 
 use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
-    POST, RAW, RAW_BASE, REVEALED, Token, address_of,
+    POST, PacketHash, RAW, RAW_BASE, REVEALED, Token, address_of,
 };
 use crate::failure::Failure;
 use reach::Connector;
@@ -41,6 +42,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 const ATTEMPTS: u32 = 5;
 /// The pause after an answer of nothing that came well before the time that was asked for.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Buffers of the largest packets that are kept for the next ones: two answers full.
+const BUFFERS: usize = 2 * (COLLECT_MAX / MAX_PACKET + 1);
 /// Agents that are kept where each address has its own; the oldest circuit is of no more use then.
 const AGENTS: usize = 4_096;
 
@@ -55,6 +58,8 @@ struct Inner {
     shared: Agent,
     /// By address: what is said about one packet goes by the circuit it came by.
     own: Mutex<BTreeMap<Address, Agent>>,
+    /// Of the largest packets, so that a long stream does not ask the system for new pages.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 /// What lay under one of the tokens.
@@ -63,6 +68,8 @@ pub(crate) struct Found {
     pub(crate) token: Token,
     /// The packet; whoever can name the token's address may have put it there.
     pub(crate) packet: Vec<u8>,
+    /// What a discard names it by.
+    pub(crate) hash: PacketHash,
 }
 
 impl Client {
@@ -70,8 +77,8 @@ impl Client {
     pub(crate) fn new(url: Url, reach: &Reach) -> Result<Self, Failure> {
         let connector = Connector::new(&url, reach)?;
         let shared = connector.agent()?;
-        let own = Mutex::default();
-        Ok(Self(Arc::new(Inner { url, connector, shared, own })))
+        let (own, buffers) = Default::default();
+        Ok(Self(Arc::new(Inner { url, connector, shared, own, buffers })))
     }
 
     /// Whether each call names one address only, by a circuit of its own.
@@ -116,17 +123,11 @@ impl Client {
         let agent = self.agent(&address_of(first))?;
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
         let asked = Instant::now();
+        let body = tokens.concat();
         let found =
-            self.call(&agent, &path, &tokens.concat(), wait, |status, answer| match status {
+            self.call_reading(&agent, &path, &body, wait, |status, answer| match status {
                 204 => Ok(Vec::new()),
-                200 => answer::packets(answer)
-                    .ok_or(Trouble::Nonsense)?
-                    .into_iter()
-                    .map(|packet| {
-                        let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
-                        Ok(Found { token, packet })
-                    })
-                    .collect(),
+                200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
                 _ => Err(Trouble::answered(status)),
             })?;
         if found.is_empty() {
@@ -135,10 +136,38 @@ impl Client {
         Ok(found)
     }
 
+    /// Takes an answer apart as it comes in.
+    fn found(
+        &self,
+        by_address: &BTreeMap<Address, Token>,
+        answer: &mut impl Read,
+    ) -> Result<Vec<Found>, Trouble> {
+        let mut found = Vec::new();
+        while let Some(packet) = answer::next_packet(answer, |size| self.buffer(size))? {
+            let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
+            let hash = Sha256::digest(&packet).into();
+            found.push(Found { token, packet, hash });
+        }
+        Ok(found)
+    }
+
+    /// A buffer of that size, of any content.
+    fn buffer(&self, size: usize) -> Vec<u8> {
+        let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
+    }
+
+    /// Takes the buffer of a packet back for a later one.
+    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+        let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.len() == MAX_PACKET && buffers.len() < BUFFERS {
+            buffers.push(buffer);
+        }
+    }
+
     /// Throws packets away, and publishes the keys of those that were there.
     pub(crate) fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Failure> {
-        let at_once = if self.isolates() { 1 } else { MAX_RECORDS };
-        for some in records.chunks(at_once) {
+        for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
             let agent = self.agent(&address)?;
@@ -169,16 +198,23 @@ impl Client {
     }
 
     /// The published keys of packets, of those that were published.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what send --confirm will ask"))]
     pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
-        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
-        let agent = self.agent(first)?;
-        self.call(&agent, REVEALED, &addresses.concat(), Duration::ZERO, |status, answer| {
-            if status != 200 {
-                return Err(Trouble::answered(status));
-            }
-            answer::keys(answer).ok_or(Trouble::Nonsense)
-        })
+        let mut keys = Vec::new();
+        for some in addresses.chunks(self.at_once()) {
+            let Some(first) = some.first() else { continue };
+            let agent = self.agent(first)?;
+            let call = |status, answer: &[u8]| match status {
+                200 => answer::keys(answer).ok_or(Trouble::Nonsense),
+                _ => Err(Trouble::answered(status)),
+            };
+            keys.extend(self.call(&agent, REVEALED, &some.concat(), Duration::ZERO, call)?);
+        }
+        Ok(keys)
+    }
+
+    /// How many addresses one call may name.
+    pub(crate) fn at_once(&self) -> usize {
+        if self.isolates() { 1 } else { MAX_RECORDS }
     }
 
     fn agent(&self, address: &Address) -> Result<Agent, Failure> {
@@ -202,7 +238,7 @@ impl Client {
         self.0.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
 
-    /// Makes a call until `read` can make something of its answer, or there is no hope of that.
+    /// [`Client::call_reading`] for a short answer.
     fn call<T>(
         &self,
         agent: &Agent,
@@ -211,11 +247,30 @@ impl Client {
         wait: Duration,
         read: impl Fn(u16, &[u8]) -> Result<T, Trouble>,
     ) -> Result<T, Failure> {
+        self.call_reading(agent, path, body, wait, |status, answer| {
+            let mut bytes = Vec::new();
+            let mut answer = answer.take(SMALL_ANSWER as u64 + 1);
+            answer.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
+            if bytes.len() > SMALL_ANSWER { Err(Trouble::Nonsense) } else { read(status, &bytes) }
+        })
+    }
+
+    /// Makes a call until `read` can make something of its answer, or there is no hope of that.
+    fn call_reading<T>(
+        &self,
+        agent: &Agent,
+        path: &str,
+        body: &[u8],
+        wait: Duration,
+        read: impl Fn(u16, &mut BodyReader<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let done = self.once(agent, path, body, wait).and_then(|(status, after, answer)| {
-                read(status, &answer).map_err(|trouble| trouble.or_after(after))
+            let done = self.once(agent, path, body, wait).and_then(|mut answer| {
+                let (status, after) = (answer.status().as_u16(), retry_after(&answer));
+                let done = read(status, &mut answer.body_mut().as_reader());
+                done.map_err(|trouble| trouble.or_after(after))
             });
             match done {
                 Ok(read) => return Ok(read),
@@ -227,31 +282,21 @@ impl Client {
         }
     }
 
-    /// Status, seconds of Retry-After, body.
+    /// The answer, its body still to be read.
     fn once(
         &self,
         agent: &Agent,
         path: &str,
         body: &[u8],
         wait: Duration,
-    ) -> Result<(u16, Option<u64>, Vec<u8>), Trouble> {
+    ) -> Result<Response<Body>, Trouble> {
         let request = agent
             .post(self.0.url.call(path))
             .content_type(RAW)
             .config()
             .timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME))
             .build();
-        let mut answer = request.send(body).map_err(Trouble::of)?;
-        let status = answer.status().as_u16();
-        let after = retry_after(&answer);
-        let limit = if path.starts_with(COLLECT) { COLLECT_ANSWER } else { SMALL_ANSWER };
-        let mut bytes = Vec::new();
-        let mut reader = answer.body_mut().as_reader().take(limit as u64 + 1);
-        reader.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
-        if bytes.len() > limit {
-            return Err(Trouble::Nonsense);
-        }
-        Ok((status, after, bytes))
+        request.send(body).map_err(Trouble::of)
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Reach {
 
     /// Call a postbox on another machine by http://, where all on the way see what it sees
     #[arg(long)]
-    plain_http: bool,
+    pub(crate) plain_http: bool,
 }
 
 /// A postbox's URL, taken apart.
@@ -142,7 +142,8 @@ impl Connector {
             Some(path) => certificates(path)?,
             None => RootCerts::WebPki,
         };
-        Ok(Self { proxy, isolates: reach.tor, roots })
+        // What takes a call to an onion is Tor, also where it was only called a proxy.
+        Ok(Self { proxy, isolates: reach.tor || url.is_onion(), roots })
     }
 
     /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
@@ -269,6 +270,13 @@ mod tests {
             assert!(connector(onion, &reach(false, true)).is_err(), "{onion}");
             assert!(connector(onion, &reach(true, false)).is_ok(), "{onion}");
         }
+    }
+
+    #[test]
+    fn a_proxy_that_takes_calls_to_an_onion_is_tor() {
+        let reach = Reach { proxy: proxy("socks5h://127.0.0.1:1").ok(), ..reach(false, false) };
+        assert!(connector("http://abc.onion", &reach).unwrap().isolates);
+        assert!(!connector("https://box.example", &reach).unwrap().isolates);
     }
 
     #[test]

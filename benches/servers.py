@@ -1,0 +1,106 @@
+"""The servers that the postbox's benchmarks need: the postbox itself, nginx and redis beside it, each
+on a port of its own choice, in a directory in memory, ended on leaving."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_for(port):
+    """Until somebody listens there."""
+    for _ in range(200):
+        with socket.socket() as caller:
+            if caller.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    sys.exit(f"nobody listens on port {port}")
+
+
+class Postbox:
+    """`otr postbox` on loopback."""
+
+    def __init__(self, otr, *options):
+        self.command = [otr, "postbox", "--listen", "127.0.0.1:0", *options]
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if line.startswith("OTR_POSTBOX="):
+                self.url = line.strip().removeprefix("OTR_POSTBOX=")
+                self.port = int(self.url.rsplit(":", 1)[1])
+                self.pid = self.process.pid
+                return self
+        sys.exit("the postbox did not start")
+
+    def __exit__(self, *_):
+        # What it holds need not be wiped for a benchmark.
+        self.process.kill()
+        self.process.wait()
+
+
+class Server:
+    """A server in the foreground, in a directory of its own."""
+
+    def __enter__(self):
+        self.port, self.folder = free_port(), tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
+        self.process = subprocess.Popen(self.prepare(), stdout=subprocess.DEVNULL)
+        wait_for(self.port)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Nginx(Server):
+    """nginx with this in its `server { }`."""
+
+    def __init__(self, location):
+        self.location = location
+
+    def prepare(self):
+        # Its workers may be another user.
+        os.chmod(self.folder, 0o755)
+        os.mkdir(os.path.join(self.folder, "files"))
+        os.chmod(os.path.join(self.folder, "files"), 0o777)
+        path = os.path.join(self.folder, "nginx.conf")
+        with open(path, "w") as conf:
+            conf.write(f"""
+                daemon off;
+                worker_processes auto;
+                pid {self.folder}/pid;
+                error_log stderr crit;
+                events {{ worker_connections 1024; }}
+                http {{
+                    access_log off;
+                    client_body_temp_path {self.folder}/bodies;
+                    client_body_buffer_size 64k;
+                    client_max_body_size 0;
+                    keepalive_requests 1000000000;
+                    sendfile on;
+                    server {{
+                        listen 127.0.0.1:{self.port};
+                        root {self.folder}/files;
+                        location / {{ {self.location} }}
+                    }}
+                }}""")
+        return ["nginx", "-c", path, "-p", self.folder]
+
+
+class Redis(Server):
+    """redis-server that keeps nothing on a disk."""
+
+    def prepare(self):
+        options = ["--save", "", "--appendonly", "no", "--dir", self.folder]
+        return ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), *options]

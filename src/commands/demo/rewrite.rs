@@ -1,0 +1,75 @@
+//! The end of the tour: a stranger who recorded a conversation rewrites it, and what he made verifies
+//! beside what was said.
+
+use super::line::Line;
+use super::tour::{Outcome, Step};
+use crate::commands::Context;
+use crate::failure::Code;
+
+const SAID: &str = "I owe you 10";
+const FORGED: &str = "I owe you 99";
+
+/// From a conversation of its own; no session is left by then.
+pub(super) fn steps(context: &Context) -> Vec<Step> {
+    let otr = |arguments: &[&'static str]| -> Vec<&'static str> {
+        let disk = context.options.allow_disk.then_some("--allow-disk");
+        ["otr"].into_iter().chain(disk).chain(arguments.iter().copied()).collect()
+    };
+    let record = || ["tee", "-a", "tape"];
+    let step = |story, line, outcome| Step { story, line, outcome };
+    vec![
+        step(
+            "now Mallory listens, and keeps all that goes over the line",
+            Line::new(otr(&["-s", "alice", "init"]))
+                .pipe(record())
+                .pipe(otr(&["-s", "bob", "respond"]))
+                .pipe(record())
+                .pipe(otr(&["-s", "alice", "recv"])),
+            Outcome::Done,
+        ),
+        step(
+            "and a thief copies Bob's keys before he reads: for a judge, later",
+            Line::new(["cp", "bob.state", "judge.state"]),
+            Outcome::Done,
+        ),
+        step(
+            "Alice writes to Bob",
+            Line::new(["echo", SAID])
+                .pipe(otr(&["-s", "alice", "send"]))
+                .pipe(record())
+                .pipe(otr(&["-s", "bob", "recv"])),
+            Outcome::Writes("I owe you 10\n"),
+        ),
+        step(
+            "Bob closes, and publishes the MAC key of what he has read",
+            Line::new(otr(&["-s", "bob", "close"]))
+                .pipe(record())
+                .pipe(otr(&["-s", "alice", "recv"])),
+            Outcome::Ends(Code::Closed),
+        ),
+        step(
+            "with that key Mallory, who has no other, rewrites the line",
+            Line::new(otr(&["forge", "--was", SAID, "--says", FORGED, "tape"])).to("forged"),
+            Outcome::Done,
+        ),
+        step(
+            "both versions verify; nothing tells which is Alice's",
+            Line::new(["cat", "tape", "forged"]).pipe(otr(&["inspect", "--keys"])).pipe([
+                "sed",
+                "-n",
+                "/Which/,$p",
+            ]),
+            Outcome::Shows("at least one is forged, and nothing tells which"),
+        ),
+        step(
+            "not even Bob's own keys of before, which read the forgery as hers",
+            Line::new(otr(&["-s", "judge", "recv"])).from("forged"),
+            Outcome::Writes("I owe you 99\n"),
+        ),
+        step(
+            "so a tape proves nothing; Alice closes, too",
+            Line::new(otr(&["-s", "alice", "close", "--silent"])),
+            Outcome::Done,
+        ),
+    ]
+}
