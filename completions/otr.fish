@@ -39,6 +39,8 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invi
 complete -c otr -n "__fish_otr_needs_command" -f -a "send" -d 'Send stdin as one message: write packets'
 complete -c otr -n "__fish_otr_needs_command" -f -a "recv" -d 'Take packets, or the reply, from stdin: write what they say'
 complete -c otr -n "__fish_otr_needs_command" -f -a "close" -d 'End a session: tell the other side, publish the MAC keys, wipe everything'
+complete -c otr -n "__fish_otr_needs_command" -f -a "words" -d 'Show the four words to compare by voice, and record what you found'
+complete -c otr -n "__fish_otr_needs_command" -f -a "verify" -d 'Compare a secret inside the session: ask, or answer'
 complete -c otr -n "__fish_otr_needs_command" -f -a "postbox" -d 'Serve a blind postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the tokens under which the next packets can be collected from a postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "export" -d 'Move a session away: write it as one line, and freeze it here'
@@ -52,19 +54,30 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man page
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address' -r -f
+complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Let the postbox be called by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand init" -l code -d 'Put the invite into the postbox, and write a short code for it, which works once'
 complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more; until it is answered'
+complete -c otr -n "__fish_otr_using_subcommand init" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
+complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names' -r -f
+complete -c otr -n "__fish_otr_using_subcommand respond" -l code -d 'Fetch the invite by its code, and post the reply there; without CODE ask for it, with \'-\' read it from stdin' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
@@ -73,8 +86,10 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of
 complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to whatever postbox the invite names, without a question'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -84,7 +99,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say
 complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
-complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'How long to wait for the reply to the invite, where it lies in a postbox' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
@@ -93,9 +108,10 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of th
 complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
-complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the packets of the last short message once more, the same bytes'
+complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last packets once more, the same bytes: of a short message, or of \'verify\''
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
 complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a postbox: end only when the other side has opened the message, which it shows with the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over'
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -146,6 +162,43 @@ complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say onl
 complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand words" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand words" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l same -d 'Record that the other person has the same words'
+complete -c otr -n "__fish_otr_using_subcommand words" -l differ -d 'The other person has other words: end the session, tell the other side, wipe everything'
+complete -c otr -n "__fish_otr_using_subcommand words" -l stdout -d 'Write the last packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand words" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand words" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand words" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand words" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand words" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand words" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand words" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is no secret' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l stdout -d 'Write the packet to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l raw -d 'Write packets as bytes instead of lines of text'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand verify" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or what systemd hands over]' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
@@ -250,10 +303,15 @@ complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Say 
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Ask the postbox of each session, too, whether the other side still collects: what becomes of the packets that were posted last'
+complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Say more of what is done, never a secret'

@@ -13,7 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
-    postbox, recv, respond, send, simulate, status,
+    postbox, recv, respond, send, simulate, status, verify, words,
 };
 use crate::failure::Code;
 use crate::state::{Name, Numbers};
@@ -27,6 +27,7 @@ A conversation over any channel:
   alice$ otr init > invite               bob$ otr respond < invite > reply
   alice$ otr recv < reply
   alice$ echo hello | otr send > packet  bob$ otr recv < packet
+  alice$ otr words                       bob$ otr words       (compare by voice)
   alice$ otr close > last                bob$ otr recv < last
 Both ends on one machine: -s alice, -s bob. The whole tour: otr demo"
     };
@@ -193,6 +194,10 @@ pub(crate) enum Command {
     Recv(recv::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
+    /// Show the four words to compare by voice, and record what you found
+    Words(words::Args),
+    /// Compare a secret inside the session: ask, or answer
+    Verify(verify::Args),
     /// Serve a blind postbox
     Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox

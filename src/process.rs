@@ -86,6 +86,12 @@ pub(crate) fn end_by_broken_pipe() {
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
 }
 
+/// Ends the process as Ctrl-C does, where an editor has taken that for a key. Returns only if the
+/// system does not let it.
+pub(crate) fn end_by_interrupt() {
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;

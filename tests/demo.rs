@@ -6,7 +6,9 @@ mod place;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use place::{Place, code, text};
@@ -24,10 +26,15 @@ fn the_tour_is_whole_and_leaves_nothing_behind() {
     let shown = text(&output.stdout);
     assert_eq!((code(&output), text(&output.stderr)), (0, String::new()), "{shown}");
     for expected in [
-        "$ otr -s alice init | otr -s bob respond | otr -s alice recv\n",
-        "$ echo 'hello, bob' | otr -s alice send | otr -s bob recv\n  hello, bob\n",
-        "  hello, alice\n",
-        "otr -s bob recv > copy\n  (copy is the same, byte for byte)\n",
+        "$ otr postbox --listen 127.0.0.1:",
+        "$ otr -s alice init --postbox http://127.0.0.1:",
+        "$ echo 'hello, bob' | otr -s alice send\n",
+        "$ otr -s bob recv\n  hello, bob\n",
+        "$ otr -s alice recv\n  hello, alice\n",
+        "$ otr -s bob recv > copy &\n$ otr -s alice send --confirm < ",
+        "$ wait %2\n  (copy is the same, byte for byte)\n",
+        "$ otr -s carol init | otr -s dave respond | otr -s carol recv\n",
+        "$ kill %1\n  otr: the postbox ends; 0 packets are lost with it\n",
         "$ otr -s bob status\n",
         "(exit code 7, closed)\n",
         "packet 3 verifies under key 4\n",
@@ -62,13 +69,27 @@ fn what_is_shown_can_be_typed() {
     assert!(typed.len() > 5, "{shown}");
     let binary = env!("CARGO_BIN_EXE_otr");
     let typed = typed[1..].join("\n");
-    let script =
-        format!("otr() {{ '{binary}' \"$@\"; }}\n{typed}\ncmp '{binary}' copy && echo done");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
+    let script = format!("trap 'kill $(jobs -p)' EXIT\n{typed}\ncmp '{binary}' copy && echo done");
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let own = Path::new(binary).parent().unwrap().to_owned();
+    let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&old))).unwrap();
+    // Ends, with all that it started, whatever goes wrong.
+    let mut shell = Command::new("timeout");
+    shell.args(["60", "bash", "-c", &script]).env("PATH", path);
+    shell.current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));
     let output = shell.output().unwrap();
     let out = text(&output.stdout);
-    assert!(out.starts_with("hello, bob\nhello, alice\n") && out.ends_with("done\n"), "{output:?}");
+    assert!(
+        out.starts_with("hello, bob\nhello, alice\n")
+            && out.contains("hello, dave\n")
+            && out.ends_with("done\n"),
+        "{output:?}"
+    );
+}
+
+/// Whether anything listens at the postbox's address.
+fn serves(address: &str) -> bool {
+    TcpStream::connect(address).is_ok()
 }
 
 #[test]
@@ -77,13 +98,14 @@ fn a_signal_leaves_nothing_behind() {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_otr"));
     demo.arg("demo").env("OTR_DIR", place.path("dir")).stdout(Stdio::piped());
     let mut demo = demo.spawn().unwrap();
-    let mut first = String::new();
-    let mut shown = BufReader::new(demo.stdout.take().unwrap());
-    shown.read_line(&mut first).unwrap();
-    assert!(!is_empty(&place));
+    let mut shown = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address =
+        shown.find_map(|line| Some(line.trim().split_once("OTR_POSTBOX=http://")?.1.to_owned()));
+    let address = address.unwrap();
+    assert!(!is_empty(&place) && serves(&address));
     kill_process(Pid::from_child(&demo), Signal::TERM).unwrap();
     assert_eq!(demo.wait().unwrap().signal(), Some(15));
-    assert!(is_empty(&place));
+    assert!(is_empty(&place) && !serves(&address));
 }
 
 #[test]

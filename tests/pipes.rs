@@ -158,7 +158,7 @@ fn json_is_one_object_a_message() {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), 3);
     let expected = serde_json::json!({"session": "default", "message": 0, "bytes": 11,
-        "text": "café \"1\"\n\u{1b}", "authenticated": null, "missing": []});
+        "text": "café \"1\"\n\u{1b}", "authenticated": [], "missing": []});
     assert_eq!(objects[0], expected);
     assert_eq!(objects[1]["base64"], "/wA=");
     assert!(objects[1].get("text").is_none());
@@ -420,7 +420,7 @@ struct Stream {
 impl Stream {
     fn new(pair: &Pair) -> Self {
         let mut send = start(&mut pair.end("alice", "send --raw"));
-        let mut command = pair.end("bob", "recv");
+        let mut command = pair.end("bob", "recv -q");
         command.stdin(send.stdout.take().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut recv = command.spawn().unwrap();
         let mut out = recv.stdout.take().unwrap();

@@ -44,7 +44,7 @@ fn a_conversation_goes_through_its_stages() {
     assert_eq!(session(&place, "bob")["role"], "responder");
     place.run(&["-s", "alice", "recv"], &reply);
     assert_eq!(session(&place, "alice")["stage"], "open");
-    assert_eq!(session(&place, "alice")["authenticated"], "not_checked");
+    assert_eq!(session(&place, "alice")["authenticated"], serde_json::json!([]));
 
     let first = place.run(&["-s", "alice", "send"], b"one");
     let second = place.run(&["-s", "alice", "send"], b"two");

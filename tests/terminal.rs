@@ -1,11 +1,20 @@
 //! A person at a terminal, played by tmux: pastes, types, reads.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
 
+#[path = "postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod postbox;
 mod support;
 
 use std::process::Command;
 
+use otr::protocol::words::beginning_with;
 use support::{Pair, tool, until};
 
 /// A shell in a terminal of 80 columns, in which `alice` and `bob` are the two.
@@ -124,7 +133,7 @@ fn what_somebody_else_wrote_cannot_touch_the_terminal() {
     let evil = "\x1b[2J\x1b]0;title\x07\x08red\u{202e}".as_bytes();
     std::fs::write(pair.path("packet"), pair.sealed("", evil)).unwrap();
     let screen = Screen::new(&pair);
-    screen.enter("echo before; bob recv < packet; echo ended: $?");
+    screen.enter("echo before; bob recv -q < packet; echo ended: $?");
     let shown = screen.wait_for("ended: 0");
     assert!(shown.contains("before\n^[[2J^[]0;title^G^Hred<U+202E>\nended: 0"), "{shown}");
 }
@@ -139,4 +148,66 @@ fn a_message_is_typed() {
     screen.run(&["send-keys", "C-d"]);
     let shown = screen.wait_for("ended: 0");
     assert_eq!(shown.matches("what I typed\n").count(), 2, "{shown}");
+}
+
+#[test]
+fn a_secret_is_typed_twice_and_is_not_seen() {
+    let pair = Pair::strangers();
+    let screen = Screen::new(&pair);
+    screen.enter("alice init --ask-secret > invite; echo ended: $?");
+    screen.wait_for("the secret that you both know:");
+    screen.type_line("apple pie");
+    screen.wait_for("the same again:");
+    screen.type_line("apple pie");
+    screen.wait_for("ended: 0");
+    screen.enter("bob respond --ask-secret < invite > reply; alice recv < reply; echo ended: $?");
+    screen.wait_for("the secret that you both know:");
+    screen.type_line("apple pie");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("the other side knows the secret"), "{shown}");
+    assert!(!shown.contains("apple"), "{shown}");
+
+    screen.enter("alice verify --question 'and the dog?' > packet; echo ended: $?");
+    for question in ["the secret to compare:", "the same again:"] {
+        screen.wait_for(question);
+        screen.type_line("rex");
+    }
+    screen.wait_for("ended: 0");
+    screen.enter("bob recv < packet; bob verify > packet; alice recv < packet; echo ended: $?");
+    screen.wait_for("asks \"and the dog?\"; your answer:");
+    screen.type_line("rex");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("the secrets are equal"), "{shown}");
+    assert!(!shown.contains("rex"), "{shown}");
+}
+
+#[test]
+fn a_code_is_typed_with_completion_and_asked_for_again() {
+    let pair = Pair::strangers();
+    let postbox = postbox::Postbox::start(&[]);
+    let code = pair.alice(&format!("init --postbox {} --code", postbox.url), b"").text();
+    let (code, _) = code.split_once('@').unwrap();
+    let [number, first, second] = code.split('-').collect::<Vec<_>>()[..] else {
+        panic!("{code} is no code");
+    };
+    let screen = Screen::new(&pair);
+    screen.enter(&format!("bob respond --code --postbox {}; echo ended: $?", postbox.url));
+    screen.wait_for("the code (TAB completes words):");
+    screen.type_line(&format!("{number}-{first}-xyz"));
+    screen.wait_for("the second word is none of those that codes are made of; try again");
+    screen.run(&["send-keys", "-l", &format!("{number}-")]);
+    for (word, after) in [(first, "-"), (second, "")] {
+        let start = &word[..word.len().min(4)];
+        if beginning_with(start).count() == 1 {
+            screen.run(&["send-keys", "-l", start]);
+            screen.run(&["send-keys", "Tab"]);
+        } else {
+            // A word that others begin with as well.
+            screen.run(&["send-keys", "-l", &format!("{word}{after}")]);
+        }
+        let whole = if word == first { format!("{number}-{first}-") } else { code.to_owned() };
+        screen.wait_for(&whole);
+    }
+    screen.run(&["send-keys", "Enter"]);
+    screen.wait_for("ended: 0");
 }

@@ -8,9 +8,9 @@ use otr::protocol::packet::K_MIN;
 use otr::protocol::session::{Identity, Session, nothing_frames};
 use otr::protocol::stored::Stage;
 
-use super::Context;
-use super::held::Held;
+use super::held::{Held, no_reply_yet};
 use super::send::{no_number, not_sealed};
+use super::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
@@ -48,15 +48,15 @@ pub(super) fn post_waiting(
     client: &Client,
     of: Option<Identity>,
 ) -> Result<(), Failure> {
-    let mut held = Held::take(store, context.lock_wait)?;
-    let session = held.session()?;
-    // The postbox is that of the session in which the command began.
-    if of.is_some_and(|of| !of.is(&session.identity())) {
-        let what = "the session was ended meanwhile, and another one begun under its name";
-        return Err(Failure::new(Code::NoSession, what, "nothing was posted in the other one"));
-    }
-    let packets = session.unposted().to_vec();
-    drop(held);
+    let packets = match Held::take(store, context.lock_wait)?.stage {
+        // The postbox is that of the session in which the command began.
+        Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
+            let what = "the session was ended meanwhile, and another one begun under its name";
+            return Err(Failure::new(Code::NoSession, what, "nothing was posted in the other one"));
+        }
+        Stage::Session(session) => session.unposted().to_vec(),
+        Stage::Inviting(_) => return Err(no_reply_yet()),
+    };
     if packets.is_empty() {
         return Ok(());
     }
@@ -65,9 +65,10 @@ pub(super) fn post_waiting(
         ..failure
     })?;
     let mut held = Held::take(store, context.lock_wait)?;
-    let session = held.session()?;
+    let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     if session.unposted() == packets {
         session.keep_nothing();
+        session.note_posted(&packets, now());
         held.keep()?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::Context;
 use super::calling;
 use super::emit::Emitter;
 use super::held::parse_even_frozen;
+use super::owed;
 use super::send::{no_number, not_sealed};
 use crate::cli::Form;
 use crate::failure::Failure;
@@ -24,15 +25,22 @@ use crate::ui::speak::warn;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Tell nobody and publish nothing: only wipe
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stdout")]
     silent: bool,
 
     /// Wipe every session at once, telling nobody
     #[arg(long, conflicts_with_all = ["silent", "raw", "wrap", "state_fd"])]
     all: bool,
 
+    #[command(flatten)]
+    ways: Ways,
+}
+
+/// How the last packets leave.
+#[derive(clap::Args)]
+pub(crate) struct Ways {
     /// Write the last packets to stdout even if the session has a postbox; nobody is called
-    #[arg(long, conflicts_with = "silent")]
+    #[arg(long)]
     stdout: bool,
 
     #[command(flatten)]
@@ -46,12 +54,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.all {
         return wipe_all(context);
     }
+    end(context, &args.ways, args.silent)
+}
+
+/// Ends the session, whatever happens; tells the other side unless it is to be `silent`.
+pub(super) fn end(context: &Context, ways: &Ways, silent: bool) -> Result<(), Failure> {
     let mut store = context.open()?;
     // A terminal that cannot take the last packets does not keep the session alive.
-    let emitter = Emitter::new(&args.form);
+    let emitter = Emitter::new(&ways.form);
     let lock = store.lock_state(context.lock_wait)?;
     let last = match store.load(&lock).and_then(|bytes| parse_even_frozen(&bytes)) {
-        Ok(stored) if !args.silent && !stored.frozen => last_packets(stored.stage, args),
+        Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
         Ok(_) => Ok(Last::default()),
         Err(failure) => Err(failure),
     };
@@ -83,16 +96,17 @@ struct Last {
     spent: Vec<[u8; 96]>,
 }
 
-fn last_packets(stage: Stage, args: &Args) -> Result<Last, Failure> {
+fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
     if matches!(stage, Stage::Inviting(_)) {
         return Ok(Last::default());
     }
-    let client = if args.stdout { None } else { calling::client(&stage, &args.reach)? };
+    let client = if ways.stdout { None } else { calling::client(&stage, &ways.reach)? };
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
     // Whether they go to the postbox or, with --stdout, elsewhere.
     let mut packets = session.unposted().to_vec();
     let spent = if client.is_some() { session.collected() } else { Vec::new() };
+    packets.extend(session.seal_owed(&mut System).map_err(owed::explain)?);
     packets.extend(farewell(&mut session, &mut System)?);
     Ok(Last { keys, packets, client, spent })
 }
@@ -119,6 +133,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
     let mut wiped = 0;
     let mut failed = None;
     for directory in Search::new(&context.options).all()? {
+        directory.forget_guesses();
         let directory = Arc::new(directory);
         for name in directory.sessions()? {
             let mut store = Store::in_directory(Arc::clone(&directory), &name);

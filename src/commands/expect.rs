@@ -36,6 +36,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
+    if matches!(held.stage, Stage::Session(_)) {
+        held.session()?;
+    }
     let records: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(match &mut held.stage {
         Stage::Inviting(_) if args.spent => Vec::new(),
         Stage::Inviting(inviting) => vec![inviting.reply_token().to_vec()],

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use otr::protocol::session::Session;
 use otr::protocol::stored::{Stage, Stored, StoredError};
+use otr::protocol::verify::Ending;
 use zeroize::Zeroizing;
 
+use super::owed;
 use crate::failure::{Code, Failure};
 use crate::state::{StateLock, Store};
 
@@ -50,11 +52,18 @@ pub(crate) fn parse_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Fa
 }
 
 impl<'a> Held<'a> {
-    /// Locks and loads.
+    /// Locks and loads. A session that failed checks of a secret have ended is wiped: code 5.
     pub(crate) fn take(store: &'a mut Store, wait: Duration) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
         let stage = parse(&store.load(&lock)?)?;
-        Ok(Self { store, lock, stage })
+        let held = Self { store, lock, stage };
+        match &held.stage {
+            Stage::Session(session) if owed::is_over(session) => {
+                held.wipe()?;
+                Err(owed::over())
+            }
+            _ => Ok(held),
+        }
     }
 
     /// As [`take`](Self::take), with what this command loaded before, if nobody stored since.
@@ -68,9 +77,12 @@ impl<'a> Held<'a> {
         Ok(Self { store, lock, stage })
     }
 
-    /// The session, whose handshake must be done.
+    /// The session, whose handshake must be done, and which failed checks have not ended.
     pub(crate) fn session(&mut self) -> Result<&mut Session, Failure> {
         match &mut self.stage {
+            Stage::Session(session) if session.ending() != Ending::GoesOn => {
+                Err(owed::nearly_over())
+            }
             Stage::Session(session) => Ok(session),
             Stage::Inviting(_) => Err(no_reply_yet()),
         }
@@ -79,6 +91,17 @@ impl<'a> Held<'a> {
     /// Stores what was changed, and lets the lock go.
     pub(crate) fn keep(self) -> Result<(), Failure> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))
+    }
+
+    /// Whether a check of a secret owes the other side anything.
+    pub(crate) fn owes(&self) -> bool {
+        matches!(&self.stage, Stage::Session(session) if session.owes())
+    }
+
+    /// Stores what was changed, and lets the lock go; the store it was taken from.
+    pub(crate) fn keep_open(self) -> Result<&'a mut Store, Failure> {
+        self.store.replace(&self.lock, &self.stage.to_bytes(false))?;
+        Ok(self.store)
     }
 
     /// Stores what was changed; the lock stays.
@@ -104,12 +127,20 @@ pub(crate) fn no_reply_yet() -> Failure {
     Failure::new(
         Code::NotReady,
         "no reply to the invite yet",
-        "feed it to 'otr recv', or show the invite again with 'otr init --again'",
+        "take it with 'otr recv', or show the invite again with 'otr init --again'",
     )
 }
 
-/// Stores a new session.
-pub(crate) fn create(store: &mut Store, wait: Duration, stage: &Stage) -> Result<(), Failure> {
+/// Stores a new session; where `anew`, in place of the one that is there, which is wiped.
+pub(crate) fn create(
+    store: &mut Store,
+    wait: Duration,
+    stage: &Stage,
+    anew: bool,
+) -> Result<(), Failure> {
     let lock = store.lock_state(wait)?;
+    if anew {
+        store.wipe(&lock)?;
+    }
     store.create(&lock, &stage.to_bytes(false))
 }

@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::NotReady, what, "use the line that 'otr export' wrote"));
     }
     let mut store = context.prepare()?;
-    create(&mut store, context.lock_wait, &stored.stage)?;
+    create(&mut store, context.lock_wait, &stored.stage, false)?;
     warn_of_logout(&store);
     context.voice.say("the session goes on here; end it where it came from: otr export --forget");
     Ok(())

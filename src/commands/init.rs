@@ -1,23 +1,30 @@
 //! `otr init`: a new session as the inviting side.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use otr::protocol::handshake::{Inviting, InvitingError};
+use otr::protocol::pake::Prs;
 use otr::protocol::stored::Stage;
+use zeroize::Zeroizing;
 
+use super::calling::connect;
+use super::code;
 use super::emit::Emitter;
 use super::held::{Held, create};
+use super::secret::Secret;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Url, check_open};
+use crate::postbox::client::{Reach, Url, check_open};
 use crate::randomness::System;
 use crate::state::{Store, advice};
 use crate::ui::speak::warn;
-use crate::ui::units;
+use crate::ui::{stdio, units};
 
 /// `otr init`
 #[derive(clap::Args)]
+#[command(after_long_help = HELP)]
 pub(crate) struct Args {
     /// Refuse replies to an invite that the other side read later than this
     #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "again")]
@@ -27,18 +34,37 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", env = "OTR_POSTBOX", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
-    /// Let the postbox be called by http://, where all on the way see what it sees
-    #[arg(long)]
-    plain_http: bool,
+    /// Put the invite into the postbox, and write a short code for it, which works once
+    #[arg(long, conflicts_with_all = ["ask_secret", "secret_file", "secret_fd", "again", "wrap"])]
+    code: bool,
 
     /// Write the same invite once more; until it is answered
     #[arg(long)]
     again: bool,
 
+    #[command(flatten)]
+    secret: Secret,
+
+    #[command(flatten)]
+    reach: Reach,
+
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
+
     /// Break lines after so many columns, at least 32 (for mail: 76)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
 }
+
+const HELP: &str = "\
+  otr init --postbox https://box.example --code       prints 417-guitar-vanish@box.example
+
+A code is a number under which the invite waits in the postbox, and two words, which are a secret:
+whoever guesses them has one try, and you are told if it was wrong. --tor, --proxy and --ca-file are
+for --code; otherwise nobody is called.
+With --secret-file, --secret-fd or --ask-secret the other side must give the same text: case and
+blanks count, a newline at its end does not.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;
@@ -46,19 +72,52 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return emitter.invite(&waiting_invite(context)?);
     }
     let postbox = postbox(args)?;
-    let mut store = context.prepare()?;
-    let expires = args.expires.map_or(0, |time| now().saturating_add(time.as_secs()));
-    let inviting =
-        Inviting::new(postbox, expires, None, now(), &mut System).map_err(|error| match error {
-            InvitingError::PostboxTooLong => {
-                Failure::new(Code::Usage, "the postbox's address is too long", "")
-            }
-            InvitingError::NoRandomness => Failure::no_randomness(),
-        })?;
+    let mut store = context.prepare_anew(args.anew)?;
+    if args.code {
+        return by_code(context, args, postbox, &mut store);
+    }
+    let secret = args.secret.get(true)?;
+    let inviting = inviting(postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
-    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)))?;
+    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(&store);
     emitter.invite(&invite)
+}
+
+/// The invite goes into the postbox, and a code to the person.
+fn by_code(
+    context: &Context,
+    args: &Args,
+    postbox: &str,
+    store: &mut Store,
+) -> Result<(), Failure> {
+    let Some(client) = connect(postbox, &args.reach)? else {
+        let hint = "name one with --postbox URL or OTR_POSTBOX";
+        return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
+    };
+    let make = |secret: &Prs| inviting(postbox, args.expires, Some(secret));
+    let (code, inviting) = code::place(&client, make)?;
+    create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
+    warn_of_logout(store);
+    let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
+    stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
+    context.voice.say("tell the other person this code, and nobody else; it works once");
+    Ok(())
+}
+
+fn inviting(
+    postbox: &str,
+    expires: Option<Duration>,
+    secret: Option<&Prs>,
+) -> Result<Inviting, Failure> {
+    let expires = expires.map_or(0, |time| now().saturating_add(time.as_secs()));
+    let made = Inviting::new(postbox, expires, secret, now(), &mut System);
+    made.map_err(|error| match error {
+        InvitingError::PostboxTooLong => {
+            Failure::new(Code::Usage, "the postbox's address is too long", "")
+        }
+        InvitingError::NoRandomness => Failure::no_randomness(),
+    })
 }
 
 /// The postbox's address, as it will be in the invite; empty = none.
@@ -67,13 +126,18 @@ fn postbox(args: &Args) -> Result<&str, Failure> {
         return Ok("");
     };
     let url = Url::parse(text).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-    check_open(&url, args.plain_http)?;
+    check_open(&url, args.reach.plain_http())?;
     Ok(text)
 }
 
 fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
     let mut store = context.open()?;
     match Held::take(&mut store, context.lock_wait)?.stage {
+        Stage::Inviting(inviting) if inviting.is_by_code() => Err(Failure::new(
+            Code::Refused,
+            "the invite lies in the postbox, and its code is not kept",
+            "begin again with 'otr close' and 'otr init --code'",
+        )),
         Stage::Inviting(inviting) => Ok(inviting.invite().to_vec()),
         Stage::Session(_) => Err(Failure::new(
             Code::Refused,

@@ -1,9 +1,11 @@
 //! The subcommands: one file each, a short story in the user's order of events.
 
+mod authenticated;
 mod blocks;
 mod calling;
 mod capture;
 pub(crate) mod close;
+mod code;
 pub(crate) mod complete_sessions;
 pub(crate) mod completions;
 pub(crate) mod demo;
@@ -12,24 +14,29 @@ pub(crate) mod expect;
 pub(crate) mod export;
 pub(crate) mod forge;
 mod held;
+mod hidden;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod owed;
 mod passphrase;
 pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
+mod secret;
 pub(crate) mod send;
 pub(crate) mod simulate;
 mod source;
 pub(crate) mod status;
+pub(crate) mod verify;
 mod window;
+pub(crate) mod words;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Command, Common};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::state::{Name, Numbers, Options, Store};
 use crate::ui::speak::{Voice, warn};
 
@@ -76,6 +83,14 @@ impl Context {
         }
     }
 
+    /// As [`Self::prepare`]; where `anew`, the store of a session that is there will do.
+    fn prepare_anew(&self, anew: bool) -> Result<Store, Failure> {
+        match self.prepare() {
+            Err(failure) if anew && failure.code == Code::Exists => self.open(),
+            other => other,
+        }
+    }
+
     fn tell_where(&self, store: &Store) {
         if let Some(path) = store.on_disk() {
             let path = path.display();
@@ -102,6 +117,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Words(args) => words::run(context, &args).map(|()| 0),
+        Command::Verify(args) => verify::run(context, &args).map(|()| 0),
         Command::Export(args) => export::run(context, &args).map(|()| 0),
         Command::Forge(args) => forge::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),

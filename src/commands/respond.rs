@@ -8,23 +8,33 @@ use otr::protocol::invite::InviteError;
 use otr::protocol::stored::Stage;
 
 use super::calling::{connect, postbox_of};
+use super::code;
 use super::emit::Emitter;
 use super::held::{Held, create};
 use super::init::warn_of_logout;
+use super::secret::Secret;
 use super::source::Source;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
+use crate::state::Store;
 use crate::ui::prompt;
+use crate::ui::speak::warn;
 
 /// `otr respond`
 #[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Write the same reply once more; until the other side's first packet has come
     #[arg(long)]
     again: bool,
+
+    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    #[arg(long, conflicts_with = "again")]
+    anew: bool,
 
     /// Post the reply to this postbox, which must be the one that the invite names
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
@@ -38,12 +48,34 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["postbox", "yes"])]
     stdout: bool,
 
+    /// Fetch the invite by its code, and post the reply there; without CODE ask for it, with '-'
+    /// read it from stdin
+    #[arg(
+        long,
+        value_name = "CODE",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with_all = ["ask_secret", "secret_file", "secret_fd", "again", "stdout"]
+    )]
+    code: Option<String>,
+
+    #[command(flatten)]
+    secret: Secret,
+
     #[command(flatten)]
     reach: Reach,
 
     #[command(flatten)]
     form: Form,
 }
+
+const HELP: &str = "\
+A code, 417-guitar-vanish@box.example, names its postbox behind the @: a host at https://, or a whole
+URL (417-guitar-vanish@http://127.0.0.1:7363). Without one it is looked for at --postbox or
+OTR_POSTBOX. A code dies with its first use, right or wrong; a word that no code has is told, and
+uses nothing up.
+With a secret or a code, text can be sent only when the other side has shown that it knows it too:
+take its first packet with 'otr recv'.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?;
@@ -52,21 +84,28 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let client = consented(args, &postbox)?;
         return hand_over(&reply, client.as_ref(), &mut emitter);
     }
+    if let Some(text) = &args.code {
+        return by_code(context, args, text);
+    }
     let invite = read_invite()?;
-    let mut store = match context.prepare() {
-        Err(failure) if failure.code == Code::Exists && is_own(context, &invite) => {
-            return Err(Failure::new(
-                Code::Exists,
-                format!("this is the invite of your own session '{}'", context.name),
-                "give it to the other person, or play the other end with -s NAME",
-            ));
-        }
-        prepared => prepared?,
-    };
+    // A state from a descriptor can be read once only.
+    if context.state_fd.is_none() && is_own(context, &invite) {
+        return Err(Failure::new(
+            Code::Exists,
+            format!("this is the invite of your own session '{}'", context.name),
+            "give it to the other person, or play the other end with -s NAME",
+        ));
+    }
+    let mut store = context.prepare_anew(args.anew)?;
     let client = consented(args, &postbox_of(&invite))?;
-    let (session, reply) = respond(&invite, None, now(), &mut System).map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)))?;
+    let secret = args.secret.get(false)?;
+    let answered = respond(&invite, secret.as_ref(), now(), &mut System);
+    let (session, reply) = answered.map_err(explain)?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(&store);
+    if secret.is_some() {
+        warn_of_guesses(&store);
+    }
     hand_over(&reply, client.as_ref(), &mut emitter)
 }
 
@@ -86,9 +125,8 @@ fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
             )),
         };
     };
-    let same = |url: &String| url.trim_end_matches('/') == postbox.trim_end_matches('/');
     let agreed = match &args.postbox {
-        Some(wanted) if same(wanted) => true,
+        Some(wanted) if same(wanted, postbox) => true,
         Some(_) => {
             let what = format!("the invite names another postbox, {postbox}");
             return Err(Failure::new(Code::Refused, what, "nobody was called"));
@@ -103,6 +141,52 @@ fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
     Err(Failure::new(Code::Failed, "nobody was called", hint))
 }
 
+/// Whether two URLs name one postbox.
+fn same(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
+/// Answers the invite that lies under the code's number, which is consent to call that postbox.
+fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
+    let mut store = context.prepare_anew(args.anew)?;
+    let spoken = code::given(text)?;
+    let postbox = postbox_of_code(args, spoken.postbox)?;
+    let Some(client) = connect(&postbox, &args.reach)? else {
+        let hint = "name it with --postbox URL, OTR_POSTBOX, or behind an @ in the code";
+        return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
+    };
+    let fetched = code::fetch(&client, &spoken.code)?;
+    if !same(&postbox_of(&fetched.invite), &postbox) {
+        let what = "the invite under this number wants another postbox";
+        return Err(Failure::new(
+            Code::Refused,
+            what,
+            "nobody there was called: ask for another code",
+        ));
+    }
+    let secret = code::secret(&spoken.code)?;
+    let answered = respond(&fetched.invite, Some(&secret), now(), &mut System);
+    let (session, reply) = answered.map_err(explain)?;
+    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
+    warn_of_logout(&store);
+    post(&reply, &client)?;
+    code::take_away(&client, &fetched);
+    Ok(())
+}
+
+/// The code's own postbox, which --postbox may only confirm; else that, or the usual one.
+fn postbox_of_code(args: &Args, own: Option<String>) -> Result<String, Failure> {
+    match (own, &args.postbox) {
+        (Some(own), Some(wanted)) if !same(&own, wanted) => {
+            let what = format!("the code names another postbox, {own}");
+            Err(Failure::new(Code::Refused, what, "nobody was called"))
+        }
+        (Some(own), _) => Ok(own),
+        (None, Some(wanted)) => Ok(wanted.clone()),
+        (None, None) => Ok(std::env::var("OTR_POSTBOX").unwrap_or_default()),
+    }
+}
+
 fn asked(postbox: &str) -> Result<bool, Failure> {
     const OTHERWISE: &str = "agree to its postbox with --postbox URL or --yes, or use --stdout";
     if !std::io::stderr().is_terminal() {
@@ -112,8 +196,27 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
     prompt::yes(&format!("post the reply to {postbox}?"), OTHERWISE)
 }
 
+/// Each answer with a secret lets whoever made the invite try one secret.
+fn warn_of_guesses(store: &Store) {
+    let counted = store.directory().map(|directory| directory.count_guess(now()));
+    match counted {
+        Some(Ok(count @ 2..)) => warn(format_args!(
+            "this is invite {count} answered with a secret within a day; each gave whoever made \
+             it one guess at the secret, so take another one if you did not expect that many"
+        )),
+        Some(Err(error)) => warn(format_args!("cannot count answered invites: {error}")),
+        Some(Ok(_)) | None => {}
+    }
+}
+
 fn hand_over(reply: &[u8], client: Option<&Client>, emitter: &mut Emitter) -> Result<(), Failure> {
-    let Some(client) = client else { return emitter.reply(reply) };
+    match client {
+        Some(client) => post(reply, client),
+        None => emitter.reply(reply),
+    }
+}
+
+fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
     client.post(&[reply]).map_err(|failure| Failure {
         hint: "the session is there: post the reply with 'otr respond --again'".into(),
         ..failure
@@ -189,8 +292,8 @@ fn explain(error: RespondError) -> Failure {
             Failure::new(Code::Expired, "the invite is too old", "ask for another one")
         }
         RespondError::SecretAsked => refused(
-            "the invite asks for a secret, which this otr cannot answer",
-            "ask for an invite without one",
+            "the invite asks for a secret, and none was given",
+            "give it with --ask-secret, --secret-file or --secret-fd",
         ),
         RespondError::SecretTakenOff => Failure::new(
             Code::NotAuthentic,

@@ -9,10 +9,10 @@ use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::StepError;
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
 use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
@@ -21,10 +21,11 @@ use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
 use super::held::Held;
+use super::owed::{self, Way};
 use super::recv::take_reply;
 use super::source::plain_stdin;
 use super::window::Window;
-use super::{Context, source};
+use super::{Context, now, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach};
@@ -36,6 +37,8 @@ use crate::ui::{speak, units};
 
 /// The largest packet of a short message, whose packets are kept in the state.
 const K_SHORT: u8 = 16;
+/// How long the reply to the invite is waited for, unless `--wait` says otherwise.
+const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.
 const BATCH: u32 = 256;
@@ -48,7 +51,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "last")]
     lines: bool,
 
-    /// Write the packets of the last short message once more, the same bytes
+    /// Write the last packets once more, the same bytes: of a short message, or of 'verify'
     #[arg(long)]
     last: bool,
 
@@ -64,9 +67,15 @@ pub(crate) struct Args {
     #[arg(long)]
     stdout: bool,
 
-    /// How long to wait for the reply to the invite, where it lies in a postbox
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
-    wait: Duration,
+    /// With a postbox: end only when the other side has opened the message, which it shows with
+    /// the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over
+    #[arg(long, conflicts_with_all = ["last", "stdout"])]
+    confirm: bool,
+
+    /// With a postbox: how long to wait for the reply to the invite [default: 30s], and with
+    /// --confirm for the other side [default: as long as the postbox keeps the message]
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    wait: Option<Duration>,
 
     #[command(flatten)]
     reach: Reach,
@@ -132,8 +141,14 @@ impl Sender<'_> {
             self.client = calling::client(&stage, &self.args.reach)?;
         }
         match &self.client {
+            None if self.args.confirm => Err(Failure::new(
+                Code::Usage,
+                "--confirm is for a session with a postbox, which learns that the message was opened",
+                "nothing was sent: leave --confirm out",
+            )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
-                take_reply(self.context, store, client, self.args.wait)
+                let wait = self.args.wait.unwrap_or(REPLY_WAIT);
+                take_reply(self.context, store, client, wait)
             }
             _ => {
                 self.loaded = Some(stage);
@@ -149,10 +164,30 @@ impl Sender<'_> {
         }
     }
 
+    /// Waits until what was posted is opened, where that was asked for. The session is free.
+    fn confirm(&self, mut window: Window) -> Result<(), Failure> {
+        if !self.args.confirm {
+            return Ok(());
+        }
+        window.confirm(self.args.wait).map_err(|failure| match failure.code {
+            Code::Postbox => {
+                let what = format!("the message is posted, not yet confirmed: {}", failure.what);
+                Failure { what: what.into(), ..failure }
+            }
+            _ => failure,
+        })
+    }
+
     /// Posts what an earlier command has left.
     fn post_waiting(&self, store: &mut Store) -> Result<(), Failure> {
         let Some(client) = &self.client else { return Ok(()) };
         calling::post_waiting(self.context, store, client, self.begun)
+    }
+
+    /// Hands out what a check of a secret owes the other side: before any text.
+    fn pay(&mut self, store: &mut Store) -> Result<(), Failure> {
+        let way = Way::of(self.client.as_ref(), &mut self.emitter);
+        owed::settle(self.context, store, way)
     }
 
     /// One message: all of `input`.
@@ -196,22 +231,33 @@ impl Sender<'_> {
 
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
-        let _sender = store.lock_sender(self.context.lock_wait)?;
+        let sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
-        let mut held = self.take(store)?;
+        let mut held = self.take(&mut *store)?;
+        if held.owes() {
+            drop(held);
+            self.pay(store)?;
+            held = Held::take(&mut *store, self.context.lock_wait)?;
+        }
         let session = self.ready(&mut held)?;
-        let Some(packet) = seal_short(session, text, self.args.size, &mut System)? else {
+        let Some((packet, receipt)) = seal_short(session, text, self.args.size, &mut System)?
+        else {
             return Ok(false);
         };
         let keys = self.keys(session);
-        // With --stdout, what waits to be posted goes out before it: the state keeps one message.
+        // With --stdout, what waits to be posted goes out first: the state keeps one message.
         let mut packets = session.unposted().to_vec();
-        packets.push(packet);
-        if self.client.is_some() {
+        if let Some(client) = self.client.clone() {
+            let mut window = Window::new(client);
+            window.posted(&packet, Some(receipt));
+            packets.push(packet);
             session.keep_unposted(packets);
             held.keep()?;
-            return self.post_waiting(store).map(|()| true);
+            self.post_waiting(store)?;
+            drop(sender);
+            return self.confirm(window).map(|()| true);
         }
+        packets.push(packet);
         session.keep(packets.clone());
         held.keep()?;
         self.emitter.packets(&keys, &packets)?;
@@ -229,8 +275,9 @@ impl Sender<'_> {
         store: &mut Store,
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
-        let _sender = store.lock_sender(self.context.lock_wait)?;
+        let sender = store.lock_sender(self.context.lock_wait)?;
         self.post_waiting(store)?;
+        self.pay(store)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
@@ -248,18 +295,21 @@ impl Sender<'_> {
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);
         let mut progress = Progress::new(self.context.voice, None);
-        let client = self.client.clone();
-        let mut window = client.as_ref().map(Window::new);
-        let mut offset = 0;
+        let mut window = self.client.clone().map(Window::new);
+        let (mut offset, mut last) = (0, [0; ADDRESS]);
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
             if reservation.left() == 0 {
                 reservation = self.more(store)?;
             }
             let part = Part { message, offset, end: block.last, length: block.length };
-            let framed = self.seal(&mut block, layout, &mut reservation, part)?;
+            let (framed, receipt) = self.seal(&mut block, layout, &mut reservation, part)?;
             match &mut window {
-                Some(window) => window.post(&framed[1..]).map_err(|failure| cut_short(&failure))?,
+                Some(window) => {
+                    let receipt = self.args.confirm.then_some(receipt);
+                    window.post(&framed[1..], receipt).map_err(|failure| cut_short(&failure))?;
+                    last.copy_from_slice(&framed[1..=ADDRESS]);
+                }
                 None => self.emitter.framed(framed)?,
             }
             offset += block.length as u64;
@@ -270,8 +320,14 @@ impl Sender<'_> {
             blocks.recycle(block.framed);
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
-        self.same(held.session()?)?.give_back(reservation);
-        held.keep()
+        let session = self.same(held.session()?)?;
+        session.give_back(reservation);
+        if window.is_some() {
+            session.note_posted(&[last], now());
+        }
+        held.keep()?;
+        drop(sender);
+        window.map_or(Ok(()), |window| self.confirm(window))
     }
 
     /// The next batch of numbers for a message that is on its way.
@@ -283,14 +339,14 @@ impl Sender<'_> {
         Ok(reservation)
     }
 
-    /// Seals one block; the packet with a byte of room before it.
+    /// Seals one block: the packet with a byte of room before it, and its receipt.
     fn seal<'a>(
         &self,
         block: &'a mut Block,
         layout: Layout,
         reservation: &mut Reservation,
         part: Part,
-    ) -> Result<&'a mut [u8], Failure> {
+    ) -> Result<(&'a mut [u8], Receipt), Failure> {
         let least = if part.end { self.args.size } else { K_MAX };
         // Fits: the room of a later chain is never smaller than that of the first.
         let k = reservation.fit(part.length, least).unwrap_or(K_MAX);
@@ -300,8 +356,7 @@ impl Sender<'_> {
             framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
         }
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
-        sealed.map_err(not_sealed)?;
-        Ok(framed)
+        Ok((framed, sealed.map_err(not_sealed)?))
     }
 
     /// The session, if it may send.
@@ -348,14 +403,15 @@ impl Sender<'_> {
     }
 }
 
-/// `text` as the one packet of a new message, of at least the size class `least`; none where it
+/// `text` as the one packet of a new message, of at least the size class `least`, with its receipt;
+/// none where it
 /// takes more than a short message has.
 pub(super) fn seal_short(
     session: &mut Session,
     text: &[u8],
     least: u8,
     randomness: &mut dyn Randomness,
-) -> Result<Option<Vec<u8>>, Failure> {
+) -> Result<Option<(Vec<u8>, Receipt)>, Failure> {
     let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
     let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= K_SHORT) else {
         return Ok(None);
@@ -365,8 +421,8 @@ pub(super) fn seal_short(
     packet[start..start + text.len()].copy_from_slice(text);
     let message = session.begin_message();
     let part = Part { message, offset: 0, end: true, length: text.len() };
-    reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
-    Ok(Some(packet))
+    let receipt = reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
+    Ok(Some((packet, receipt)))
 }
 
 /// An input up to the end of its current line.

@@ -1,10 +1,14 @@
-//! Flow control of a long message: so much of it lies in the postbox uncollected, and no more, so
-//! that any length goes through a postbox of any size.
+//! What was posted and is not collected yet. Flow control of a long message: so much of it lies in
+//! the postbox, and no more, so that any length goes through a postbox of any size. And
+//! `send --confirm`, which waits until all of it was opened.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use otr::protocol::reveal::Receipt;
 
 use crate::failure::{Code, Failure};
-use crate::postbox::api::{Address, Fate, MAX_RECORDS, MAX_WAIT};
+use crate::postbox::api::{Address, Fate, MAX_WAIT};
 use crate::postbox::client::Client;
 
 /// Bytes of packets that wait to be collected at most: enough for a receiver far away to be kept
@@ -12,20 +16,27 @@ use crate::postbox::client::Client;
 const WINDOW: usize = 32 << 20;
 
 /// What was posted of a message and, as far as is known, not collected yet.
-pub(super) struct Window<'a> {
-    client: &'a Client,
-    /// Address and size, in order.
-    uncollected: VecDeque<(Address, usize)>,
+pub(super) struct Window {
+    client: Client,
+    /// In order.
+    uncollected: VecDeque<Posted>,
     bytes: usize,
 }
 
-impl<'a> Window<'a> {
-    pub(super) fn new(client: &'a Client) -> Self {
+struct Posted {
+    address: Address,
+    size: usize,
+    /// Where it has to be shown that the packet was opened.
+    receipt: Option<Receipt>,
+}
+
+impl Window {
+    pub(super) fn new(client: Client) -> Self {
         Self { client, uncollected: VecDeque::new(), bytes: 0 }
     }
 
     /// Posts a packet, as soon as there is room for it.
-    pub(super) fn post(&mut self, packet: &[u8]) -> Result<(), Failure> {
+    pub(super) fn post(&mut self, packet: &[u8], receipt: Option<Receipt>) -> Result<(), Failure> {
         while self.bytes + packet.len() > WINDOW {
             self.make_room()?;
         }
@@ -38,38 +49,90 @@ impl<'a> Window<'a> {
                 other => break other?,
             }
         }
+        self.posted(packet, receipt);
+        Ok(())
+    }
+
+    /// This packet lies in the postbox from now on.
+    pub(super) fn posted(&mut self, packet: &[u8], receipt: Option<Receipt>) {
         let address = std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default());
-        self.uncollected.push_back((address, packet.len()));
         self.bytes += packet.len();
+        self.uncollected.push_back(Posted { address, size: packet.len(), receipt });
+    }
+
+    /// Waits until all of it was collected, for `limit` at most.
+    ///
+    /// # Errors
+    /// 8 after that time, 6 where a packet is lost or nothing shows that it was opened.
+    pub(super) fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
+        let since = Instant::now();
+        while let Some(oldest) = self.uncollected.front() {
+            let left = limit.map_or(MAX_WAIT, |limit| limit.saturating_sub(since.elapsed()));
+            if !self.is_held(oldest.address, left)? {
+                self.take_out_collected()?;
+            } else if limit.is_some_and(|limit| since.elapsed() >= limit) {
+                return Err(Failure::new(
+                    Code::NothingYet,
+                    "the other side has not collected the message in the time given",
+                    "it lies in the postbox still, and need not be sent again",
+                ));
+            }
+        }
         Ok(())
     }
 
     /// Waits until the oldest packet is collected.
     fn make_room(&mut self) -> Result<(), Failure> {
-        let Some((oldest, _)) = self.uncollected.front() else { return Ok(()) };
-        let oldest = *oldest;
-        while self.client.gone(&[oldest], MAX_WAIT)?.first() == Some(&Fate::Held) {}
+        let Some(oldest) = self.uncollected.front() else { return Ok(()) };
+        while self.is_held(oldest.address, MAX_WAIT)? {}
+        self.take_out_collected()
+    }
+
+    fn is_held(&self, address: Address, wait: Duration) -> Result<bool, Failure> {
+        Ok(self.client.gone(&[address], wait)?.first() == Some(&Fate::Held))
+    }
+
+    /// Forgets what was collected, from the oldest on.
+    fn take_out_collected(&mut self) -> Result<(), Failure> {
         // Whoever collects takes several: one call tells of all, where one may name several.
-        let ask = if self.client.isolates() { 1 } else { MAX_RECORDS };
-        let asked: Vec<Address> =
-            self.uncollected.iter().take(ask).map(|(address, _)| *address).collect();
-        for fate in self.client.gone(&asked, std::time::Duration::ZERO)? {
-            match fate {
-                Fate::Held => break,
-                Fate::Collected => {
-                    let (address, size) = self.uncollected.pop_front().unwrap_or_default();
-                    self.client.forget(&address);
-                    self.bytes -= size;
-                }
-                Fate::Unknown => {
-                    return Err(Failure::new(
-                        Code::CutShort,
-                        "the postbox has lost a part of the message, or nobody collected it in time",
-                        "send it again",
-                    ));
-                }
-            }
+        let some = self.uncollected.iter().take(self.client.at_once());
+        let asked: Vec<Address> = some.map(|posted| posted.address).collect();
+        let fates = self.client.gone(&asked, Duration::ZERO)?;
+        let collected = fates.iter().take_while(|fate| **fate == Fate::Collected).count();
+        self.check_opened(collected)?;
+        for posted in self.uncollected.drain(..collected) {
+            self.client.forget(&posted.address);
+            self.bytes -= posted.size;
+        }
+        if fates.get(collected) == Some(&Fate::Unknown) {
+            return Err(Failure::new(
+                Code::CutShort,
+                "the postbox has lost a part of the message, or nobody collected it in time",
+                "send it again",
+            ));
         }
         Ok(())
+    }
+
+    /// Whether the keys that were published for the oldest `count` packets are those that we
+    /// sealed them with. Whoever runs the postbox can say "collected", but cannot make these up.
+    fn check_opened(&self, count: usize) -> Result<(), Failure> {
+        let waiting = self.uncollected.iter().take(count);
+        let waiting: Vec<(&Address, &Receipt)> = waiting
+            .filter_map(|posted| Some((&posted.address, posted.receipt.as_ref()?)))
+            .collect();
+        let addresses: Vec<Address> = waiting.iter().map(|(address, _)| **address).collect();
+        let keys = self.client.revealed(&addresses)?;
+        let shown = |(address, receipt): &(&Address, &Receipt)| {
+            keys.iter().any(|(of, key)| of == *address && receipt.fits(key))
+        };
+        if waiting.iter().all(shown) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Code::CutShort,
+            "the message was taken out of the postbox, but nothing shows that it was opened",
+            "ask the other side, in another way",
+        ))
     }
 }

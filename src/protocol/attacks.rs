@@ -300,7 +300,7 @@ fn the_answering_side_sends_no_text_before_it_is_confirmed() {
         let text = |responder: &mut Session, random: &mut Counted| {
             let mut reservation = responder.reserve(1, random).unwrap();
             let part = Part { message: 0, offset: 0, end: true, length: 2 };
-            reservation.seal_part(&mut [0; 4096], part, random)
+            reservation.seal_part(&mut [0; 4096], part, random).map(drop)
         };
         let expected = if secret.is_some() { Err(SealError::Unconfirmed) } else { Ok(()) };
         assert_eq!(text(&mut responder, random), expected);

@@ -72,6 +72,16 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the person has still to be told that nobody has checked who the other side is.
+    pub fn is_unchecked_untold(&self) -> bool {
+        !self.unchecked_told && !self.authentication().any()
+    }
+
+    /// Remembers that the person was told.
+    pub fn record_unchecked_told(&mut self) {
+        self.unchecked_told = true;
+    }
+
     pub(crate) fn is_inviter(&self) -> bool {
         self.role == Role::Inviter
     }

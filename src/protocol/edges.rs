@@ -84,3 +84,31 @@ fn a_stored_message_that_cannot_be_is_damage() {
         assert_eq!(read_again(inviter).is_ok(), accepted);
     }
 }
+
+/// The clock of a machine may be years ahead at one command and years behind at the next: only the
+/// age of a skipped packet follows it.
+#[test]
+fn a_clock_that_jumps_is_no_matter() {
+    use super::lookahead::{LOOK_AHEAD, Lookahead};
+    use super::testing::{Counted, handshake, open, seal};
+    const YEAR: u64 = 31_556_952;
+    let random = &mut Counted::new(41);
+    let (mut inviter, mut responder) = handshake(None, random);
+    let clocks = [0, 20 * YEAR, 5, u64::MAX, YEAR / 52, 1, u64::MAX / 2];
+    for (round, now) in clocks.into_iter().cycle().take(50).enumerate() {
+        let (from, to) = if round % 3 == 0 {
+            (&mut responder, &mut inviter)
+        } else {
+            (&mut inviter, &mut responder)
+        };
+        if round % 5 == 0 {
+            // Lost on its way.
+            seal(from, &nothing_frames(), random);
+        }
+        to.expire(now);
+        let packet = seal(from, &nothing_frames(), random);
+        let accepted = open(to, &packet);
+        to.accept(&mut Lookahead::new(LOOK_AHEAD), &accepted, now).unwrap();
+    }
+    assert!(inviter.skipped() + responder.skipped() <= 10);
+}

@@ -40,6 +40,8 @@ pub(crate) struct Guess {
     pub(crate) scalar: Scalar,
     /// SHA-256 of the reply that it was spent on.
     pub(crate) spent: Option<[u8; 32]>,
+    /// Whether the secret is a code, which anybody may have tried to guess.
+    pub(crate) code: bool,
 }
 
 /// A reply whose outer layer opened: whoever made it holds the invite.
@@ -191,7 +193,7 @@ impl Inviting {
             let scalar = Scalar::draw(randomness)?;
             let generator = Generator::new(secret, labels::CPACE, &commitment);
             cpace_share = Some(scalar.share(&generator)?);
-            guess = Some(Guess { scalar, spent: None });
+            guess = Some(Guess { scalar, spent: None, code: false });
         }
         let invite = Invite {
             key: public,
@@ -224,6 +226,18 @@ impl Inviting {
     /// Whether the invite asks for a secret, so that a reply may be tried once.
     pub fn asks_for_secret(&self) -> bool {
         self.guess.is_some()
+    }
+
+    /// Remembers that the secret is a code, for what is said when a guess at it was wrong.
+    pub fn mark_code(&mut self) {
+        if let Some(guess) = &mut self.guess {
+            guess.code = true;
+        }
+    }
+
+    /// Whether the secret is a code.
+    pub fn is_by_code(&self) -> bool {
+        self.guess.as_ref().is_some_and(|guess| guess.code)
     }
 
     /// Whether the one guess was spent.

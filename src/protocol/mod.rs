@@ -12,6 +12,7 @@
 
 pub mod authentication;
 pub mod chain;
+mod facts;
 pub mod forge;
 pub mod frame;
 pub mod handshake;

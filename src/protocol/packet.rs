@@ -11,6 +11,7 @@ use super::invite::address;
 use super::labels;
 use super::primitives::{self, KEM_CIPHERTEXT, TAG};
 use super::randomness::{Draw, NoRandomness, Randomness};
+use super::reveal::Receipt;
 use super::root::{RATCHET_PUBLIC, RatchetPublic};
 use super::secret::{HeaderKey, PacketKey, Secret, bleach};
 
@@ -110,13 +111,14 @@ pub(crate) fn body_mut(packet: &mut [u8]) -> &mut [u8] {
     packet.get_mut(BODY_START..end).unwrap_or_default()
 }
 
-/// Seals `packet`, whose body is plain and in place, under the keys of one number.
+/// Seals `packet`, whose body is plain and in place, under the keys of one number; what tells that
+/// the other side has opened it.
 pub(crate) fn seal(
     keys: &NumberKeys,
     header: &Header,
     packet: &mut [u8],
     randomness: &mut dyn Randomness,
-) -> Result<(), NoRandomness> {
+) -> Result<Receipt, NoRandomness> {
     let mut fresh = Secret::<32>::zeroed();
     randomness.fill(Draw::PacketFresh, fresh.bytes_mut())?;
     let salt = if packet.len() <= size(K_SALTED_BY_TEXT) {
@@ -135,9 +137,11 @@ pub(crate) fn seal(
     primitives::seal(header_key(&keys.header, &salt).bytes(), front, field);
 
     let (front, body) = packet.split_at_mut(BODY_START);
-    primitives::seal(body_key(&keys.packet, &salt).bytes(), front, body);
+    let key = body_key(&keys.packet, &salt);
+    primitives::seal(key.bytes(), front, body);
+    let receipt = Receipt::new(&mut primitives::poly1305_key(key.bytes()));
     bleach();
-    Ok(())
+    Ok(receipt)
 }
 
 /// The AEAD key of the header.

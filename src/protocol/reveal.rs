@@ -7,13 +7,34 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use zeroize::Zeroize;
+
 use super::packet::ADDRESS;
-use super::secret::Token;
+use super::primitives;
+use super::secret::{Secret, Token};
 
 /// How many keys wait at most; keys that fall out are never published.
 pub const REVEALS_MAX: usize = 1024;
 /// Bytes of a published key: address ‖ Poly1305 key.
 pub const PUBLISHED_KEY: usize = ADDRESS + 32;
+
+/// The one-time Poly1305 key of a packet that was sent, while its sender waits to hear that it was
+/// opened: only who could open the packet can publish this very key.
+pub struct Receipt(Secret<32>);
+
+impl Receipt {
+    /// Takes the key over, and wipes where it lay.
+    pub(crate) fn new(key: &mut [u8; 32]) -> Self {
+        let receipt = Self(Secret::copy_of(key));
+        key.zeroize();
+        receipt
+    }
+
+    /// Whether a published key is the packet's.
+    pub fn fits(&self, published: &[u8; 32]) -> bool {
+        primitives::equal(self.0.bytes(), published)
+    }
+}
 
 /// What it takes to discard a packet from a postbox.
 pub(crate) struct Collected {

@@ -6,6 +6,7 @@ use super::frame::{self, DATA_HEAD, FRAME_HEAD, OPENING_FRAME};
 use super::packet::{self, BODY_START, Header, K_MAX, K_MIN};
 use super::primitives::TAG;
 use super::randomness::{NoRandomness, Randomness};
+use super::reveal::Receipt;
 use super::secret::Secret;
 use super::skipped::Position;
 
@@ -91,7 +92,8 @@ impl Reservation {
     }
 
     /// Seals a part of a message in place. `packet` has the size of its class, and the text at
-    /// [`Reservation::text_start`]; all else of it is overwritten.
+    /// [`Reservation::text_start`]; all else of it is overwritten. The receipt may be dropped: it
+    /// serves a sender who waits to hear that the packet was opened.
     ///
     /// # Errors
     /// [`SealError`].
@@ -100,7 +102,7 @@ impl Reservation {
         packet: &mut [u8],
         part: Part,
         randomness: &mut dyn Randomness,
-    ) -> Result<(), SealError> {
+    ) -> Result<Receipt, SealError> {
         if !self.text {
             return Err(SealError::Unconfirmed);
         }
@@ -138,7 +140,7 @@ impl Reservation {
         frames: &[u8],
         text: usize,
         randomness: &mut dyn Randomness,
-    ) -> Result<(), SealError> {
+    ) -> Result<Receipt, SealError> {
         packet::size_class(packet.len()).ok_or(SealError::Size)?;
         if self.left() == 0 {
             return Err(SealError::UsedUp);
@@ -154,8 +156,7 @@ impl Reservation {
         }
         body[front..front + frames.len()].copy_from_slice(frames);
         let keys = self.chain.advance().map_err(|_| SealError::UsedUp)?;
-        packet::seal(&keys, &self.header, packet, randomness)?;
-        Ok(())
+        Ok(packet::seal(&keys, &self.header, packet, randomness)?)
     }
 }
 

@@ -6,6 +6,8 @@
 //! true. Sending is in two halves, because the state that spends a key must be stored before the
 //! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
 
+use std::collections::VecDeque;
+
 use super::authentication::Authentication;
 use super::chain::LAST_NUMBER;
 use super::frame::{self, FrameError, Frames, Step};
@@ -63,6 +65,19 @@ pub enum OutboxKind {
     Unposted,
 }
 
+/// How many packets are remembered as posted: enough to tell whether the other side still collects,
+/// and few, since a stolen state names them.
+pub const POSTED_MAX: usize = 8;
+
+/// A packet that was put into the postbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its address.
+    pub address: [u8; ADDRESS],
+    /// When, in Unix seconds.
+    pub at: u64,
+}
+
 /// One end of a conversation.
 pub struct Session {
     pub(crate) role: Role,
@@ -72,6 +87,8 @@ pub struct Session {
     pub(crate) inbox: Inbox,
     pub(crate) reveals: Reveals,
     pub(crate) outbox: Outbox,
+    /// The packets that were posted last, the oldest first; at most [`POSTED_MAX`].
+    pub(crate) posted: VecDeque<Posted>,
     /// R's reply, until I's first packet has shown that it arrived.
     pub(crate) reply: Option<Vec<u8>>,
     /// Number of the next message that goes out.
@@ -89,6 +106,8 @@ pub struct Session {
     pub(crate) lost: u64,
     /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
     pub(crate) authentication: Authentication,
+    /// Whether the person was told that nobody has checked who the other side is.
+    pub(crate) unchecked_told: bool,
     pub(crate) verify: Verification,
 }
 
@@ -184,6 +203,7 @@ impl Session {
             inbox: Inbox::default(),
             reveals: Reveals::default(),
             outbox: Outbox::default(),
+            posted: VecDeque::new(),
             reply: None,
             next_message: 0,
             postbox: postbox.to_owned(),
@@ -192,6 +212,7 @@ impl Session {
             collects: !postbox.is_empty(),
             lost: 0,
             authentication: Authentication { secret, ..Authentication::default() },
+            unchecked_told: false,
             verify: Verification::default(),
         }
     }
@@ -441,78 +462,8 @@ impl Session {
     }
 }
 
-/// What a person or a script may ask about a session. Nothing here is secret, but it is private.
+/// What is kept to be sent again, published or waited for.
 impl Session {
-    /// Which side this is.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The postbox's URL; empty = none.
-    pub fn postbox(&self) -> &str {
-        &self.postbox
-    }
-
-    /// Unix seconds at which the handshake was done here.
-    pub fn created(&self) -> u64 {
-        self.created
-    }
-
-    /// Whether the peer has shown that it has the keys.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
-    }
-
-    /// Whether the peer has closed.
-    pub fn peer_closed(&self) -> bool {
-        self.inbox.announced.is_some()
-    }
-
-    /// How many messages went out.
-    pub fn sent(&self) -> u64 {
-        self.next_message
-    }
-
-    /// How many messages came whole.
-    pub fn received(&self) -> u64 {
-        self.inbox.received
-    }
-
-    /// How many messages did not come whole and are too old to be listed by number.
-    pub fn missed(&self) -> u64 {
-        self.inbox.missed
-    }
-
-    /// Runs of message numbers, first and last, that were expected and are not here.
-    pub fn missing(&self) -> Vec<(u64, u64)> {
-        self.inbox.missing()
-    }
-
-    /// How many skipped packets are still expected.
-    pub fn skipped(&self) -> usize {
-        self.ratchet.skipped.numbers.len()
-    }
-
-    /// How many packets can no longer be accepted.
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
-
-    /// Keys that wait to be published, and how many fell out of the queue.
-    pub fn unpublished(&self) -> (usize, u64) {
-        (self.reveals.waiting.len(), self.reveals.fell_out)
-    }
-
-    /// The packets that went out last.
-    pub fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    /// The reply to the invite, 8,192 bytes, until the other side has shown that it has it.
-    pub fn reply(&self) -> Option<&[u8]> {
-        self.reply.as_deref()
-    }
-
     /// Keeps the packets of a short message, in place of what was kept.
     pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
@@ -526,6 +477,23 @@ impl Session {
     /// The packets that wait to be posted to the postbox.
     pub fn unposted(&self) -> &[Vec<u8>] {
         if self.outbox.kind == OutboxKind::Unposted { &self.outbox.packets } else { &[] }
+    }
+
+    /// Remembers that these packets are in the postbox, as far as so many are remembered. `now` is
+    /// in Unix seconds.
+    pub fn note_posted<P: AsRef<[u8]>>(&mut self, packets: &[P], now: u64) {
+        for packet in packets {
+            let Some(address) = packet.as_ref().first_chunk() else { continue };
+            if self.posted.len() == POSTED_MAX {
+                self.posted.pop_front();
+            }
+            self.posted.push_back(Posted { address: *address, at: now });
+        }
+    }
+
+    /// The packets that were posted last, the oldest first.
+    pub fn posted(&self) -> Vec<Posted> {
+        self.posted.iter().copied().collect()
     }
 
     /// Keeps none: the last message is too long, or its packets have arrived.

@@ -5,6 +5,8 @@
 //! "otr state" 9 | version 1 | frozen 1 | stage 1 | fields | SHA-256("otr/1 state" ‖ all before) 32
 //! ```
 
+use std::collections::VecDeque;
+
 use rangemap::RangeInclusiveSet;
 use zeroize::Zeroizing;
 
@@ -24,7 +26,7 @@ use super::root::{RatchetPrivate, RatchetPublic};
 use super::secret::{
     ChainKey, HeaderChainKey, HeaderKey, PacketKey, RootKey, Secret, Token, WordsKey,
 };
-use super::session::{Opening, Outbox, OutboxKind, Role, Session};
+use super::session::{Opening, Outbox, OutboxKind, POSTED_MAX, Posted, Role, Session};
 use super::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
 use super::verify::Verification;
 use super::wire::{Count, Malformed, Reader, Sink};
@@ -178,6 +180,7 @@ impl Inviting {
         put_option(out, self.guess.as_ref(), |guess, out| {
             out.put(guess.scalar.0.bytes());
             put_option(out, guess.spent.as_ref(), |hash, out| out.put(hash));
+            out.flag(guess.code);
         });
     }
 
@@ -192,6 +195,7 @@ impl Inviting {
                 Ok(Guess {
                     scalar: Scalar(take_secret(reader)?),
                     spent: take_option(reader, |reader| reader.array().copied())?,
+                    code: reader.flag()?,
                 })
             })?,
         })
@@ -228,6 +232,11 @@ impl Session {
         self.inbox.write(out);
         self.reveals.write(out);
         self.outbox.write(out);
+        put_count(out, self.posted.len());
+        for posted in &self.posted {
+            out.put(&posted.address);
+            out.u64(posted.at);
+        }
         put_option(out, self.reply.as_ref(), |reply, out| put_run(out, reply));
         out.u64(self.next_message);
         put_run(out, self.postbox.as_bytes());
@@ -237,6 +246,7 @@ impl Session {
         out.u64(self.lost);
         out.flag(self.authentication.secret);
         out.flag(self.authentication.words);
+        out.flag(self.unchecked_told);
         self.verify.write(out);
     }
 
@@ -254,6 +264,7 @@ impl Session {
             inbox: Inbox::read(reader)?,
             reveals: Reveals::read(reader)?,
             outbox: Outbox::read(reader)?,
+            posted: read_posted(reader)?,
             reply: take_option(reader, |reader| Ok(take_run(reader, REPLY)?.to_vec()))?,
             next_message: reader.u64()?,
             postbox: core::str::from_utf8(take_run(reader, POSTBOX_MAX)?)
@@ -268,6 +279,7 @@ impl Session {
                 words: reader.flag()?,
                 verified: false,
             },
+            unchecked_told: reader.flag()?,
             verify: Verification::read(reader)?,
         })
     }
@@ -513,6 +525,14 @@ impl Reveals {
         }
         Ok(reveals)
     }
+}
+
+fn read_posted(reader: &mut Reader<'_>) -> Result<VecDeque<Posted>, Malformed> {
+    let count = reader.u32()?;
+    if usize::try_from(count).map_or(true, |count| count > POSTED_MAX) {
+        return Err(Malformed);
+    }
+    (0..count).map(|_| Ok(Posted { address: *reader.array()?, at: reader.u64()? })).collect()
 }
 
 impl Outbox {

@@ -532,6 +532,11 @@ impl Session {
         matches!(self.verify.run, Run::Started(_))
     }
 
+    /// Whether this end has answered, and the peer's last step has not come.
+    pub fn awaits_last_step(&self) -> bool {
+        matches!(self.verify.run, Run::Answered(_))
+    }
+
     /// How many failures count against the session, of [`FAILURES_MAX`]. One may still be taken
     /// back while this end waits for a step 3.
     pub fn verify_failures(&self) -> u8 {

@@ -7,6 +7,7 @@
 pub(crate) mod advice;
 mod descriptors;
 mod file;
+mod guesses;
 pub(crate) mod line;
 mod lock;
 mod name;

@@ -1,6 +1,7 @@
 //! Everything that is said to a person or asked of one: on stderr and the terminal, never on
 //! stdout, which carries data only (and text for a person's eyes through [`printable`]).
 
+pub(crate) mod complete;
 pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod prompt;

@@ -58,11 +58,16 @@ impl Line {
 
     /// Runs it to its end in `directory`; the program `otr` is this very one.
     pub(super) fn run(&self, directory: &Path) -> io::Result<Ran> {
+        self.start(directory)?.wait()
+    }
+
+    /// Starts it, as a shell does with `… &`.
+    pub(super) fn start(&self, directory: &Path) -> io::Result<Running> {
         let mut input = match &self.input {
             Some(file) => Stdio::from(File::open(directory.join(file))?),
             None => Stdio::null(),
         };
-        let mut children = Vec::new();
+        let mut running = Running(Vec::new());
         for (number, words) in self.commands.iter().enumerate() {
             let mut command = prepare(words, directory)?;
             command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -77,23 +82,43 @@ impl Line {
                     Stdio::null()
                 }
             };
-            children.push(child);
+            running.0.push(child);
         }
-        wait(children)
+        Ok(running)
     }
 }
 
-/// The last one first: what it writes has to be read before the others can end.
-fn wait(mut children: Vec<Child>) -> io::Result<Ran> {
-    let last = children.pop().map(Child::wait_with_output).transpose()?;
-    let feeders: Result<Vec<Output>, _> =
-        children.into_iter().map(Child::wait_with_output).collect();
-    let feeders = feeders?;
-    let fed = feeders.iter().all(|one| one.status.success());
-    let code = last.as_ref().and_then(|one| one.status.code());
-    let stderr = feeders.iter().chain(&last).flat_map(|one| one.stderr.clone()).collect();
-    let stdout = last.map(|one| one.stdout).unwrap_or_default();
-    Ok(Ran { code, stdout, stderr, fed })
+/// The processes of a line; killed unless they were waited for.
+pub(super) struct Running(Vec<Child>);
+
+impl Running {
+    /// The last one first: what it writes has to be read before the others can end.
+    pub(super) fn wait(mut self) -> io::Result<Ran> {
+        let last = self.0.pop().map(Child::wait_with_output).transpose()?;
+        let feeders: Result<Vec<Output>, _> =
+            self.0.drain(..).map(Child::wait_with_output).collect();
+        let feeders = feeders?;
+        let fed = feeders.iter().all(|one| one.status.success());
+        let code = last.as_ref().and_then(|one| one.status.code());
+        let stderr = feeders.iter().chain(&last).flat_map(|one| one.stderr.clone()).collect();
+        let stdout = last.map(|one| one.stdout).unwrap_or_default();
+        Ok(Ran { code, stdout, stderr, fed })
+    }
+
+    /// The process of the last command.
+    pub(super) fn last(mut self) -> Option<Child> {
+        self.0.pop()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 fn prepare(words: &[OsString], directory: &Path) -> io::Result<Command> {

@@ -1,8 +1,10 @@
-//! `otr demo`: the whole tour in one command. Both ends are processes of this very program, in a
-//! directory that is gone afterwards; each line that is shown is the line that is run.
+//! `otr demo`: the whole tour in one command. Both ends and the postbox between them are processes
+//! of this very program, in a directory that is gone afterwards; each line that is shown is the line
+//! that is run.
 
 mod line;
 mod place;
+mod relay;
 mod rewrite;
 mod tour;
 
@@ -16,6 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::ui::stdio;
 use line::Ran;
 use place::Place;
+use relay::Relay;
 use tour::{Outcome, Step, tour};
 
 pub(crate) fn run(context: &Context) -> Result<(), Failure> {
@@ -24,16 +27,45 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let mut screen = Screen(stdio::output()?);
     let directory = place.path().display();
     screen.print(&format!("$ cd {directory} && export OTR_DIR=$PWD\n"))?;
-    for step in tour(context)?.into_iter().chain(rewrite::steps(context)) {
-        screen.print(&format!("\n# {}\n$ {}\n", step.story, step.line))?;
-        let ran = step.line.run(place.path()).map_err(|error| not_started(&error))?;
-        screen.indent(&ran.stdout)?;
-        screen.indent(&ran.stderr)?;
-        judge(&step, &ran, place.path())?;
-        screen.print(&step.outcome.praise())?;
+    let line = relay::line()?;
+    screen.print(&format!("\n# a postbox of our own, on this machine\n$ {line} &\n"))?;
+    let relay = Relay::start(&line, &place)?;
+    screen.indent(relay.said.as_bytes())?;
+    for step in tour(context, &relay.url)?.into_iter().chain(rewrite::steps(context)) {
+        show(&step, place.path(), &mut screen)?;
+    }
+    screen.print("\n# the postbox ends, and with it whatever lies in it\n$ kill %1\n")?;
+    match relay.end(&place) {
+        Ok(Some(said)) => screen.indent(said.as_bytes())?,
+        _ => return Err(fault()),
     }
     let spent = begin.elapsed().as_secs_f32();
     screen.print(&format!("\nAll of it held, in {spent:.2} s; the directory is wiped.\n"))
+}
+
+/// Runs a step, and shows it while it goes.
+fn show(step: &Step, directory: &Path, screen: &mut Screen) -> Result<(), Failure> {
+    screen.print(&format!("\n# {}\n", step.story))?;
+    let beside = match &step.beside {
+        None => None,
+        Some(line) => {
+            screen.print(&format!("$ {line} &\n"))?;
+            Some(line.start(directory).map_err(|error| not_started(&error))?)
+        }
+    };
+    screen.print(&format!("$ {}\n", step.line))?;
+    let mut ran = step.line.run(directory).map_err(|error| not_started(&error))?;
+    screen.indent(&ran.stdout)?;
+    screen.indent(&ran.stderr)?;
+    if let Some(beside) = beside {
+        // The postbox is the first job.
+        screen.print("$ wait %2\n")?;
+        let beside = beside.wait().map_err(|error| not_started(&error))?;
+        screen.indent(&beside.stderr)?;
+        ran.fed &= beside.fed && beside.code == Some(0);
+    }
+    judge(step, &ran, directory)?;
+    screen.print(&step.outcome.praise())
 }
 
 fn not_started(error: &std::io::Error) -> Failure {
@@ -73,8 +105,12 @@ fn judge(step: &Step, ran: &Ran, directory: &Path) -> Result<(), Failure> {
     if ran.fed && ran.code == code && came_out {
         return Ok(());
     }
+    Err(fault())
+}
+
+fn fault() -> Failure {
     let what = "this line did not do what it has to";
-    Err(Failure::new(Code::Failed, what, "this is a fault of otr: report it with what is above"))
+    Failure::new(Code::Failed, what, "this is a fault of otr: report it with what is above")
 }
 
 /// Whether two files are the same, byte for byte.
@@ -104,7 +140,7 @@ mod tests {
     use line::Line;
 
     fn verdict(outcome: Outcome, ran: &Ran, directory: &Path) -> bool {
-        let step = Step { story: "", line: Line::new(["true"]), outcome };
+        let step = Step { story: "", beside: None, line: Line::new(["true"]), outcome };
         judge(&step, ran, directory).is_ok()
     }
 

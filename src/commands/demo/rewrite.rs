@@ -2,7 +2,7 @@
 //! beside what was said.
 
 use super::line::Line;
-use super::tour::{Outcome, Step};
+use super::tour::{Outcome, Step, step};
 use crate::commands::Context;
 use crate::failure::Code;
 
@@ -16,7 +16,6 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
         ["otr"].into_iter().chain(disk).chain(arguments.iter().copied()).collect()
     };
     let record = || ["tee", "-a", "tape"];
-    let step = |story, line, outcome| Step { story, line, outcome };
     vec![
         step(
             "now Mallory listens, and keeps all that goes over the line",

@@ -10,6 +10,8 @@ use crate::failure::{Code, Failure};
 /// One line, and what has to come of it.
 pub(super) struct Step {
     pub(super) story: &'static str,
+    /// What runs in the background meanwhile, and has to end well.
+    pub(super) beside: Option<Line>,
     pub(super) line: Line,
     pub(super) outcome: Outcome,
 }
@@ -41,49 +43,88 @@ impl Outcome {
     }
 }
 
-/// All of it. A new command of `otr` gets its step here.
-pub(super) fn tour(context: &Context) -> Result<Vec<Step>, Failure> {
+/// All of it, over the postbox at `url`. A new command of `otr` gets its step here.
+pub(super) fn tour(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
+    let mut steps = through_the_postbox(context, url)?;
+    steps.extend(without_a_server(context));
+    Ok(steps)
+}
+
+pub(super) fn step(story: &'static str, line: Line, outcome: Outcome) -> Step {
+    Step { story, beside: None, line, outcome }
+}
+
+fn through_the_postbox(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
     let program = env::current_exe().map_err(|error| {
         Failure::new(Code::Failed, format!("cannot find this program's file: {error}"), "")
     })?;
     let alice = Person { name: "alice", context };
     let bob = Person { name: "bob", context };
-    let step = |story, line, outcome| Step { story, line, outcome };
     Ok(vec![
         step(
-            "Alice's invite, Bob's reply, and back: the handshake as one pipeline",
-            Line::new(alice.otr(&["init"])).pipe(bob.otr(&["respond"])).pipe(alice.otr(&["recv"])),
+            "Alice's invite names it; she gets the invite to Bob by any channel",
+            Line::new(alice.otr(&["init", "--postbox", url])).to("invite"),
             Outcome::Done,
         ),
         step(
-            "a line from Alice to Bob",
-            Line::new(["echo", "hello, bob"]).pipe(alice.otr(&["send"])).pipe(bob.otr(&["recv"])),
-            Outcome::Writes("hello, bob\n"),
+            "Bob agrees to its postbox, and his reply lies there",
+            Line::new(bob.otr(&["respond", "--postbox", url])).from("invite"),
+            Outcome::Done,
         ),
+        step(
+            "a line from Alice: her end finds the reply, and posts",
+            Line::new(["echo", "hello, bob"]).pipe(alice.otr(&["send"])),
+            Outcome::Done,
+        ),
+        step("for Bob", Line::new(bob.otr(&["recv"])), Outcome::Writes("hello, bob\n")),
         step(
             "and one back; from here on every turn brings fresh keys",
-            Line::new(["echo", "hello, alice"]).pipe(bob.otr(&["send"])).pipe(alice.otr(&["recv"])),
-            Outcome::Writes("hello, alice\n"),
+            Line::new(["echo", "hello, alice"]).pipe(bob.otr(&["send"])),
+            Outcome::Done,
         ),
-        step(
-            "a real file, as bytes instead of lines: this program's own",
-            Line::new(alice.otr(&["send", "--raw"]))
-                .from(&program)
-                .pipe(bob.otr(&["recv"]))
-                .to("copy"),
-            Outcome::Copies { original: program, copy: "copy" },
-        ),
+        step("for Alice", Line::new(alice.otr(&["recv"])), Outcome::Writes("hello, alice\n")),
+        Step {
+            beside: Some(Line::new(bob.otr(&["recv"])).to("copy")),
+            ..step(
+                "a real file, this program's own; Alice's end waits until Bob's has opened it",
+                Line::new(alice.otr(&["send", "--confirm"])).from(&program),
+                Outcome::Copies { original: program, copy: "copy" },
+            )
+        },
         step("what Bob's end knows now", Line::new(bob.otr(&["status"])), Outcome::Done),
         step(
-            "Alice closes: Bob is told, and her keys are gone",
-            Line::new(alice.otr(&["close"])).pipe(bob.otr(&["recv"])),
-            Outcome::Ends(Code::Closed),
+            "Alice closes: her keys are gone, the packet that says so is posted",
+            Line::new(alice.otr(&["close"])),
+            Outcome::Done,
         ),
-        step("so does Bob", Line::new(bob.otr(&["close"])).to("last"), Outcome::Done),
+        step("Bob is told", Line::new(bob.otr(&["recv"])), Outcome::Ends(Code::Closed)),
+        step("so he closes, too", Line::new(bob.otr(&["close"])), Outcome::Done),
     ])
 }
 
-/// One of the two ends.
+fn without_a_server(context: &Context) -> Vec<Step> {
+    let carol = Person { name: "carol", context };
+    let dave = Person { name: "dave", context };
+    vec![
+        step(
+            "without any server: the handshake as one pipeline, ssh in between if need be",
+            Line::new(carol.otr(&["init"])).pipe(dave.otr(&["respond"])).pipe(carol.otr(&["recv"])),
+            Outcome::Done,
+        ),
+        step(
+            "and a line the same way",
+            Line::new(["echo", "hello, dave"]).pipe(carol.otr(&["send"])).pipe(dave.otr(&["recv"])),
+            Outcome::Writes("hello, dave\n"),
+        ),
+        step(
+            "the emergency exit: every session is wiped, nobody is told",
+            Line::new(carol.program().into_iter().chain(["close", "--all"])),
+            Outcome::Done,
+        ),
+    ]
+}
+
+/// One of the ends.
 struct Person<'a> {
     name: &'static str,
     context: &'a Context,
@@ -91,9 +132,14 @@ struct Person<'a> {
 
 impl Person<'_> {
     /// A command of this person's.
-    fn otr(&self, arguments: &[&'static str]) -> Vec<&'static str> {
+    fn otr<'w>(&self, arguments: &[&'w str]) -> Vec<&'w str> {
+        let named = self.program().into_iter().chain(["-s", self.name]);
+        named.chain(arguments.iter().copied()).collect()
+    }
+
+    /// `otr`, with what it takes to run where the tour does.
+    fn program(&self) -> Vec<&'static str> {
         let disk = self.context.options.allow_disk.then_some("--allow-disk");
-        let begin = ["otr"].into_iter().chain(disk).chain(["-s", self.name]);
-        begin.chain(arguments.iter().copied()).collect()
+        ["otr"].into_iter().chain(disk).collect()
     }
 }

@@ -11,16 +11,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use otr::protocol::frame::Data;
 use otr::protocol::session::{Accepted, Identity, Session, body};
+use otr::protocol::verify::Event;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Args;
-use crate::commands::Context;
+use super::{Args, checks};
+use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
 use crate::ui::printable::Printable;
-use crate::ui::speak::warn;
+use crate::ui::speak::{Voice, warn};
 use crate::ui::stdio;
 
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
@@ -195,6 +196,26 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Tells what a check of a secret has come to.
+    pub(super) fn check_of_secret(
+        &mut self,
+        voice: Voice,
+        event: &Event,
+        session: Option<&Session>,
+    ) -> Result<(), Failure> {
+        let Form::Json { out, .. } = &mut self.form else {
+            checks::tell(voice, event);
+            return Ok(());
+        };
+        let mut object = checks::object(event);
+        object["session"] = self.session.as_str().into();
+        object["authenticated"] = session.map(authenticated).unwrap_or_default().into();
+        let line = Zeroizing::new(format!("{object}\n"));
+        out.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))
+    }
+}
+
 fn show(shown: &mut Option<Printable<File>>, text: &[u8], end: bool) -> io::Result<()> {
     let mut printable = if let Some(printable) = shown.take() {
         printable
@@ -245,7 +266,7 @@ fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Z
         "session": name,
         "message": message,
         "bytes": text.len(),
-        "authenticated": null,
+        "authenticated": session.map(authenticated).unwrap_or_default(),
         "missing": missing,
     });
     let (key, value) = match std::str::from_utf8(text) {
@@ -254,6 +275,10 @@ fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Z
     };
     object[key] = value.into();
     Zeroizing::new(format!("{object}\n"))
+}
+
+fn authenticated(session: &Session) -> Vec<&'static str> {
+    authenticated::names(session.authentication())
 }
 
 /// A file that appears when its message is complete. Until then its bytes are beside it, and a run

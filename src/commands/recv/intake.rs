@@ -1,6 +1,8 @@
 //! The session's side of `recv`: packets are opened on a working copy, their text goes out, and
 //! only then the stored state follows, even if a `send` has moved it on meanwhile.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,19 +17,20 @@ use otr::protocol::reply::REPLY;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
 use otr::protocol::skipped::Position;
 use otr::protocol::stored::Stage;
+use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
+use super::reply;
+use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
 use crate::commands::held::{Held, no_reply_yet, parse};
+use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
 use crate::ui::speak::warn;
-
-/// Bytes of later parts that are held while the part before them has not come.
-const HELD_MAX: usize = 64 << 20;
 
 /// What happened to the working copy since it was stored, to be done again on a state that a
 /// `send` has moved on.
@@ -60,6 +63,12 @@ pub(super) struct Intake<'a> {
     /// Whether parts are held that [`settle`](Self::settle) has not seen.
     held_more: bool,
     reveal: Option<PathBuf>,
+    /// What became of checks of a secret, by the acceptances that are going to be stored.
+    checks: Vec<Event>,
+    /// Whether the person was told in this run that nobody has checked who the other side is.
+    unchecked_told: bool,
+    /// Where what is owed to the other side can be posted.
+    client: Option<Client>,
 }
 
 impl<'a> Intake<'a> {
@@ -76,7 +85,7 @@ impl<'a> Intake<'a> {
             Some(stage) => Held::retake(&mut store, stage, context.lock_wait)?,
             None => Held::take(&mut store, context.lock_wait)?,
         };
-        if let Ok(session) = held.session() {
+        if let Stage::Session(session) = &mut held.stage {
             // Not stored by itself: with the first packet.
             session.expire(now());
         }
@@ -94,7 +103,15 @@ impl<'a> Intake<'a> {
             held_bytes: 0,
             held_more: false,
             reveal,
+            checks: Vec::new(),
+            unchecked_told: false,
+            client: None,
         })
+    }
+
+    /// What is owed to the other side is posted there from now on.
+    pub(super) fn answer_by(&mut self, client: &Client) {
+        self.client = Some(client.clone());
     }
 
     /// The session as it is by now, if the handshake is done.
@@ -130,7 +147,7 @@ impl<'a> Intake<'a> {
                 {
                     Stage::Inviting(same)
                 }
-                (Stage::Inviting(_), _) => return Err(another_invite()),
+                (Stage::Inviting(_), _) => return Err(reply::another_invite()),
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
         } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
@@ -196,7 +213,7 @@ impl<'a> Intake<'a> {
             }
         };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
-        match accept_reply(&mut held, invite, reply)? {
+        match reply::accept(&mut held, invite, reply)? {
             Ok(mut session) => {
                 if !session.postbox().is_empty() {
                     // In the same step: it is posted even if this command ends here.
@@ -214,10 +231,10 @@ impl<'a> Intake<'a> {
                 outcome.refuse("a second reply to this invite: somebody else has it too");
             }
             Err(ReplyError::NotAuthentic) => {
+                let code =
+                    matches!(&held.stage, Stage::Inviting(inviting) if inviting.is_by_code());
                 held.wipe()?;
-                let hint = "the session has been ended; begin a new one, and agree on the secret";
-                let what = "the other side does not know the secret, or somebody is in between";
-                return Err(Failure::new(Code::NotAuthentic, what, hint));
+                return Err(reply::wrong_guess(code));
             }
         }
         Ok(())
@@ -270,6 +287,7 @@ impl<'a> Intake<'a> {
                 let effects = session
                     .accept(&mut self.lookahead, &accepted, at)
                     .map_err(|_| changed_meanwhile())?;
+                self.checks.extend(effects.verify);
                 outcome.packets += 1;
                 outcome.lost += effects.lost.fell_out + effects.lost.given_up;
                 for message in effects.cut {
@@ -282,6 +300,11 @@ impl<'a> Intake<'a> {
                         outcome.rest(data.message);
                     }
                     outcome.whole += u64::from(data.end);
+                    if session.is_unchecked_untold() && !self.context.voice.is_quiet() {
+                        self.context.voice.say(UNCHECKED);
+                        session.record_unchecked_told();
+                        self.unchecked_told = true;
+                    }
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
                 self.opened.push(packet);
@@ -294,11 +317,11 @@ impl<'a> Intake<'a> {
             }
             Err(Refusal::CommitmentBroken) => {
                 let ours = self.session().map(Session::identity);
-                let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
+                let held = Held::take(&mut self.store, self.context.lock_wait)?;
                 // Not another one that got the name meanwhile.
-                let theirs = held.session()?.identity();
-                if !ours.is_some_and(|ours| ours.is(&theirs)) {
-                    return Err(changed_meanwhile());
+                match (ours, &held.stage) {
+                    (Some(ours), Stage::Session(session)) if ours.is(&session.identity()) => {}
+                    _ => return Err(changed_meanwhile()),
                 }
                 held.wipe()?;
                 let hint = "the session has been ended; begin a new one over another channel";
@@ -341,128 +364,6 @@ impl<'a> Intake<'a> {
         }
     }
 
-    /// Gives up what is waited for in vain, now that later parts are held.
-    pub(super) fn settle(
-        &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        if std::mem::take(&mut self.held_more) && !delivery.is_done() {
-            self.give_up_hopeless(delivery, outcome)?;
-        }
-        Ok(())
-    }
-
-    /// Gives up the message that is being written out, if others are held for it.
-    pub(super) fn give_up_waiting(
-        &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        let Some(message) = delivery.writing() else { return Ok(()) };
-        if self.held.keys().all(|(held, _)| *held == message) {
-            return Ok(());
-        }
-        warn(format_args!("message {message} is given up: later ones came, and its rest did not"));
-        self.give_up(message, delivery, outcome);
-        self.try_held(delivery, outcome)
-    }
-
-    fn hold(
-        &mut self,
-        part: (u64, u64),
-        held: HeldPacket,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        if self.held.contains_key(&part) {
-            outcome.refuse("a packet that came twice");
-            return Ok(());
-        }
-        self.held_bytes += held.packet.len();
-        self.held.insert(part, held);
-        self.held_more = true;
-        while self.held_bytes > HELD_MAX {
-            // What everything waits for will not be waited for any longer.
-            let first = self.held.keys().next().map(|(message, _)| *message);
-            let Some(message) = delivery.writing().or(first) else { break };
-            self.give_up(message, delivery, outcome);
-            self.try_held(delivery, outcome)?;
-        }
-        Ok(())
-    }
-
-    /// Tries the held parts that are due, until none is.
-    fn try_held(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Result<(), Failure> {
-        while let Some(part) = self.due(delivery.writing()) {
-            let Some(held) = self.held.remove(&part) else { break };
-            self.held_bytes -= held.packet.len();
-            self.try_packet(held.packet, None, delivery, outcome)?;
-        }
-        Ok(())
-    }
-
-    /// The first held part that is no longer ahead of its message, of the message that is being
-    /// written out if there is one.
-    fn due(&self, writing: Option<u64>) -> Option<(u64, u64)> {
-        let session = self.session()?;
-        let of = writing.map_or((0, 0)..=(u64::MAX, u64::MAX), |one| (one, 0)..=(one, u64::MAX));
-        let mut parts = self.held.range(of).map(|(part, _)| *part);
-        parts.find(|(message, offset)| session.is_due(*message, *offset))
-    }
-
-    fn give_up_hopeless(
-        &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        loop {
-            let held: Vec<_> =
-                self.held.iter().map(|((message, _), held)| (*message, held.at)).collect();
-            let Some(session) = self.session() else { return Ok(()) };
-            let hopeless = session.hopeless(&held);
-            if hopeless.is_empty() {
-                return Ok(());
-            }
-            for message in hopeless {
-                self.give_up(message, delivery, outcome);
-            }
-            self.try_held(delivery, outcome)?;
-        }
-    }
-
-    fn give_up(&mut self, message: u64, delivery: &mut Delivery, outcome: &mut Outcome) {
-        if let Stage::Session(session) = &mut self.stage {
-            session.give_up(message);
-            self.changes.push(Change::GivenUp(message));
-            delivery.cut(message);
-            outcome.cut.push(message);
-        }
-    }
-
-    /// The input has ended: what is unfinished now stays so.
-    pub(super) fn finish(
-        &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        loop {
-            if delivery.is_done() {
-                outcome.left += self.held.len() as u64;
-                return Ok(());
-            }
-            self.try_held(delivery, outcome)?;
-            let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
-            let only_held = self.held.keys().map(|(message, _)| *message);
-            let Some(message) =
-                delivery.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
-            else {
-                return Ok(());
-            };
-            self.give_up(message, delivery, outcome);
-        }
-    }
-
     /// Writes what was opened.
     pub(super) fn write(
         &mut self,
@@ -487,10 +388,55 @@ impl<'a> Intake<'a> {
         let wait = self.context.lock_wait;
         let revealed = self.store_changes(wait)?;
         self.changes.clear();
+        for event in std::mem::take(&mut self.checks) {
+            delivery.check_of_secret(self.context.voice, &event, self.session())?;
+        }
         if let (Some(path), false) = (&self.reveal, revealed.is_empty()) {
             append(path, &revealed)?;
         }
-        Ok(())
+        self.end_if_over()
+    }
+
+    /// Refuses to take anything more in a session that failed checks have ended.
+    pub(super) fn refuse_if_over(&self) -> Result<(), Failure> {
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed | Ending::Now) => Err(owed::nearly_over()),
+        }
+    }
+
+    /// Posts what is owed to the other side, if it can be, and ends the session where failed
+    /// checks do: code 5.
+    fn end_if_over(&mut self) -> Result<(), Failure> {
+        self.pay()?;
+        match self.session().map(Session::ending) {
+            None | Some(Ending::GoesOn) => Ok(()),
+            Some(Ending::AfterOwed) => Err(owed::nearly_over()),
+            // It is wiped by this, unless the other side could not be told.
+            Some(Ending::Now) => {
+                drop(Held::take(&mut self.store, self.context.lock_wait)?);
+                Err(owed::nearly_over())
+            }
+        }
+    }
+
+    /// Posts what is owed to the other side, unless a `send` is at it: then that does, or the next
+    /// call. Nothing may wait to be stored here.
+    pub(super) fn pay(&mut self) -> Result<(), Failure> {
+        let Some(client) = self.client.clone() else { return Ok(()) };
+        if !self.session().is_some_and(Session::owes) {
+            return Ok(());
+        }
+        let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
+        let of = self.session().map(Session::identity);
+        let paid = calling::post_waiting(self.context, &mut self.store, &client, of)
+            .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
+        match paid {
+            Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+            Err(failure) => warn(format_args!("a packet waits to be posted: {}", failure.what)),
+            Ok(()) => {}
+        }
+        self.reload()
     }
 
     /// Stores the working copy, or its changes on top of what a `send` has stored meanwhile; the
@@ -520,12 +466,17 @@ impl<'a> Intake<'a> {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
+        self.checks.clear();
+        if self.unchecked_told {
+            session.record_unchecked_told();
+        }
         for change in &self.changes {
             match change {
                 Change::Accepted(accepted, at) => {
-                    session
+                    let effects = session
                         .accept(&mut self.lookahead, accepted, *at)
                         .map_err(|_| changed_meanwhile())?;
+                    self.checks.extend(effects.verify);
                 }
                 Change::GivenUp(message) => session.give_up(*message),
             }
@@ -534,34 +485,6 @@ impl<'a> Intake<'a> {
         session.expire(now());
         Ok(Stage::Session(session))
     }
-}
-
-/// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
-fn accept_reply(
-    held: &mut Held<'_>,
-    invite: &[u8],
-    reply: &[u8],
-) -> Result<Result<Session, ReplyError>, Failure> {
-    let inviting = match &mut held.stage {
-        Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
-        _ => return Err(another_invite()),
-    };
-    let opened = match inviting.open(reply) {
-        Ok(opened) => opened,
-        Err(error) => return Ok(Err(error)),
-    };
-    if inviting.asks_for_secret() {
-        held.keep_on()?;
-    }
-    match &held.stage {
-        Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
-        Stage::Session(_) => Ok(Err(ReplyError::Bad)),
-    }
-}
-
-fn another_invite() -> Failure {
-    let hint = "look at it with 'otr status'";
-    Failure::new(Code::Busy, "the session changed meanwhile", hint)
 }
 
 fn changed_meanwhile() -> Failure {

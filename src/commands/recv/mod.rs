@@ -5,11 +5,13 @@
 //! postbox → the same → discarded there
 //! ```
 
+mod checks;
 mod collector;
 mod delivery;
 mod intake;
 mod outcome;
 mod postbox;
+mod reply;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,6 +34,7 @@ pub(crate) use postbox::take_reply;
 
 /// `otr recv`
 #[derive(clap::Args)]
+#[command(after_long_help = SCHEMA)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Put the message into FILE, which appears only when the message is complete
@@ -92,6 +95,31 @@ pub(crate) struct Args {
     look_ahead: u32,
 }
 
+/// The promise to programs; a new field is no break.
+const SCHEMA: &str = "\
+--json writes one object a line, for each message:
+  session        its name
+  message        its number, from 0
+  bytes          its length
+  text | base64  the message, if it is UTF-8; else in base64
+  authenticated  [how, …]: how the other side was checked so far, as in 'otr status';
+                 empty if nobody has checked who it is
+  missing        [number, …]: messages that should be here and are not; at most 1,000
+and for each step of 'otr verify':
+  session, authenticated
+  verify         asked         the other side asks; answer with 'otr verify'
+                 equal         the secrets are equal
+                 different     they are not
+                 unfinished    a check that was answered never got its end, which counts
+                 crossed       both sides asked at once, and the question of this one goes on
+                 gave_way      both did, and the other side's goes on
+                 stopped       the other side has stopped before anything was compared
+                 bad_share     the other side asked with a value that cannot be used
+                 dropped       a step of a check that is over
+  question       with asked: the other side's text, maybe empty
+  failures       with different and unfinished: how many count, of three
+Three failures end the session: code 5.";
+
 /// At least so many bytes of packets are opened before the state is stored, if they come without
 /// a pause: storing after each small packet would cost more than opening it, and after each large
 /// one a seventh of it.
@@ -150,6 +178,7 @@ fn read(
     let receiver = store.lock_receiver(context.lock_wait)?;
     let mut intake =
         Intake::open(context, store, loaded, receiver, args.look_ahead, args.reveal.clone())?;
+    intake.refuse_if_over()?;
     let mut outcome = Outcome::default();
     let mut taken = 0;
     loop {

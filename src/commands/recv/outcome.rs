@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use otr::protocol::session::Session;
 
+use crate::commands::authenticated;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
 
@@ -89,17 +90,19 @@ impl Outcome {
         if self.lost > 0 {
             warn(format_args!("{} can no longer be accepted", packets(self.lost)));
         }
-        if self.replied && !self.waited {
-            voice.say("the session is open; nobody's identity was checked yet");
+        if let (Some(session), true, false) = (session, self.replied, self.waited) {
+            voice.say(authenticated::opened(session));
         }
         let missing = session.map(Session::missing).unwrap_or_default();
         if !missing.is_empty() && (self.packets > 0 || self.closed) {
             voice.say(format_args!("not here (yet): {}", messages(&missing)));
         }
-        self.code(&missing)
+        let unconfirmed =
+            session.is_some_and(|session| session.used_secret() && !session.is_confirmed());
+        self.code(&missing, unconfirmed)
     }
 
-    fn code(self, missing: &[(u64, u64)]) -> Result<u8, Failure> {
+    fn code(self, missing: &[(u64, u64)], unconfirmed: bool) -> Result<u8, Failure> {
         if !self.cut.is_empty() {
             let what = format!("{} ended before the end", messages(&each(&self.cut)));
             return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
@@ -129,11 +132,15 @@ impl Outcome {
             return Ok(0);
         }
         if self.waited {
-            let hint = "look again later";
+            let hint = if unconfirmed { UNCONFIRMED } else { "look again later" };
             return Err(Failure::new(Code::NothingYet, "nothing came in the time given", hint));
         }
         if self.refused > 0 || self.foreign > 0 {
-            let hint = "it is damaged, was here before, or is meant for another session";
+            let hint = if unconfirmed {
+                UNCONFIRMED
+            } else {
+                "it is damaged, was here before, or is meant for another session"
+            };
             return Err(Failure::new(Code::Refused, "nothing in this was accepted", hint));
         }
         if self.keys > 0 {
@@ -147,6 +154,11 @@ impl Outcome {
 fn each(messages: &[u64]) -> Vec<(u64, u64)> {
     messages.iter().map(|number| (*number, *number)).collect()
 }
+
+/// Why nothing may ever come to the answering side: with another secret the two have no keys in
+/// common, and nothing that the other side says can be told from anybody's words.
+const UNCONFIRMED: &str = "the other side has not shown yet that it knows the secret: if it says that yours was wrong, \
+     end this with 'otr close'";
 
 fn lines(count: u64) -> String {
     if count == 1 { "1 line that is".to_owned() } else { format!("{count} lines that are") }

@@ -14,8 +14,8 @@ use super::collector::{self, Collector};
 use super::delivery::{Delivery, JSON_MAX_POSTBOX};
 use super::intake::Intake;
 use super::outcome::Outcome;
-use crate::commands::Context;
 use crate::commands::held::Held;
+use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{Discard, Token};
 use crate::postbox::client::{Client, Found};
@@ -67,8 +67,9 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let delivery = Delivery::new(context, args, JSON_MAX_POSTBOX)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
-    let intake =
+    let mut intake =
         Intake::open(context, store, None, receiver, args.look_ahead, args.reveal.clone())?;
+    intake.answer_by(&client);
     let until = match args.count {
         _ if args.all => Until::Empty,
         _ if args.follow => Until::Closed,
@@ -124,6 +125,7 @@ impl Receiving<'_> {
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
             self.intake.refresh()?;
+            self.intake.pay()?;
             let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
             let patience = match self.until {
                 Until::Empty => Duration::ZERO,
@@ -178,7 +180,8 @@ impl Receiving<'_> {
         if matches!(self.intake.stage(), Stage::Inviting(_)) {
             let opened = take_replies(&mut self.intake, &self.client, &found, &mut self.outcome)?;
             if opened {
-                self.context.voice.say("the session is open; nobody's identity was checked yet");
+                let opened = self.intake.session().map(authenticated::opened);
+                self.context.voice.say(opened.unwrap_or_default());
             }
             return Ok(());
         }

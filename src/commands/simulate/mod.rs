@@ -145,7 +145,7 @@ impl<'a> Stage<'a> {
             Line::Says { .. } if end.session.peer_closed() => return Err(after_the_end(line)),
             Line::Says { text, .. } => {
                 let sealed = seal_short(&mut end.session, text.as_bytes(), least, self.random)?;
-                Some(sealed.ok_or_else(|| too_long(line))?)
+                Some(sealed.ok_or_else(|| too_long(line))?.0)
             }
             Line::Closes { .. } => None,
         };

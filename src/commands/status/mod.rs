@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Context, now};
 use crate::failure::{Code, Failure};
+use crate::postbox::client::Reach;
 use crate::process;
 use crate::state::{Name, Search, Store};
 use crate::ui::stdio;
@@ -19,7 +20,15 @@ use report::Report;
 /// `otr status`
 #[derive(clap::Args)]
 #[command(after_long_help = SCHEMA)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Ask the postbox of each session, too, whether the other side still collects: what becomes
+    /// of the packets that were posted last
+    #[arg(long)]
+    ask: bool,
+
+    #[command(flatten)]
+    reach: Reach,
+}
 
 /// The promise to programs; a new field is no break, a field that is gone or means something else
 /// is, and raises `version`.
@@ -36,17 +45,29 @@ that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is 
                    open
                    unconfirmed    answering side: no packet of the other side has come yet
                    closed         by the other side
+                   ended          by three failed checks of a secret; 'otr close' tells and wipes
                    frozen         by 'otr export'; the other fields say what it was
                    damaged        the state cannot be read, see problem
                    foreign        the state is of a version that this otr does not know
                    busy           another otr holds it, for longer than --lock-wait
     problem        null, or why the state could not be read; then what follows it here is null
     role           inviter | responder
-    authenticated  not_checked
+    authenticated  [how, …]: empty if nobody has checked who the other side is
+                   secret         by a secret or a code that both sides had at the beginning
+                   words          by words that were compared ('otr words --same')
+                   verify         by a secret that was compared later
+    verify         {\"asked\": the other side's question that waits for 'otr verify' (maybe
+                   empty), or null, \"waits\": whether the other side's step is awaited,
+                   \"failures\": how many count, of three}
     created, age   Unix seconds, seconds
     expires        Unix seconds after which the invite serves no more; null without an end, and
                    once it was answered
     postbox        URL or null
+    unposted       packets that wait to be posted
+    posted         null without --ask, without a postbox, or if it could not be asked; else what
+                   became of the reply, until it was answered, and of the last 8 packets that were
+                   posted: {\"collected\": …, \"held\": not collected yet, \"unknown\": lost, or nobody
+                   came in time, \"since\": Unix seconds of the oldest that is held, or null}
     sent           messages that went out
     received       messages that came whole
     missing        [[first, last], …]: runs of numbers of messages that should be here and are not
@@ -61,12 +82,21 @@ that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is 
   machine
     lock_limit_too_small  null, or the limit in bytes (ulimit -l): keys may be written to swap";
 
-pub(crate) fn run(context: &Context, _: &Args) -> Result<(), Failure> {
-    let (reports, none) = match gather(context) {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let (mut reports, mut problem) = match gather(context) {
         Ok(reports) => (reports, None),
         Err(failure) if failure.code == Code::NoSession => (Vec::new(), Some(failure)),
         Err(failure) => return Err(failure),
     };
+    if args.ask {
+        for report in &mut reports {
+            if let Err(failure) = report.ask(&args.reach) {
+                let name = report.name.as_deref().unwrap_or("--state-fd");
+                problem =
+                    Some(Failure { what: format!("{name}: {}", failure.what).into(), ..failure });
+            }
+        }
+    }
     let lock_limit = process::lock_limit_too_small();
     let told = if context.json {
         let sessions: Vec<_> = reports.iter().map(Report::json).collect();
@@ -77,7 +107,7 @@ pub(crate) fn run(context: &Context, _: &Args) -> Result<(), Failure> {
     };
     let written = stdio::output()?.write_all(told.as_bytes());
     written.map_err(|error| Failure::output(&error))?;
-    none.map_or(Ok(()), Err)
+    problem.map_or(Ok(()), Err)
 }
 
 /// The sessions that were asked for; code 3 if there is none.

@@ -5,11 +5,16 @@ use std::time::Duration;
 
 use otr::protocol::handshake::Inviting;
 use otr::protocol::invite::Invite;
-use otr::protocol::session::{Role, Session};
+use otr::protocol::session::{Posted, Role, Session};
 use otr::protocol::stored::{Stage, Stored, StoredError};
+use otr::protocol::verify::Ending;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use crate::commands::{authenticated, calling};
 use crate::failure::{Code, Failure};
+use crate::postbox::api::Fate;
+use crate::postbox::client::Reach;
 use crate::state::{Directory, Name, Store, advice};
 
 /// One session.
@@ -38,12 +43,36 @@ pub(super) enum Condition {
 pub(super) struct Facts {
     pub(super) stage: &'static str,
     pub(super) role: &'static str,
-    pub(super) authenticated: &'static str,
+    pub(super) authenticated: Vec<&'static str>,
+    pub(super) check: Check,
     pub(super) created: u64,
     pub(super) age: u64,
     pub(super) expires: Option<u64>,
     pub(super) postbox: Option<String>,
     pub(super) counts: Counts,
+    /// What may lie in the postbox: address, and when it was posted.
+    pub(super) posts: Vec<Posted>,
+    /// What became of that, if the postbox was asked.
+    pub(super) fates: Option<Fates>,
+}
+
+/// What became of packets.
+#[derive(Default)]
+pub(super) struct Fates {
+    pub(super) collected: usize,
+    pub(super) held: usize,
+    pub(super) unknown: usize,
+    /// When the oldest that is held was posted.
+    pub(super) since: Option<u64>,
+}
+
+/// How far a check of a secret is.
+#[derive(Default)]
+pub(super) struct Check {
+    /// The other side's question; may be empty.
+    pub(super) asked: Option<Zeroizing<String>>,
+    pub(super) waits: bool,
+    pub(super) failures: u8,
 }
 
 /// What went and came; all zero before the handshake.
@@ -56,6 +85,7 @@ pub(super) struct Counts {
     pub(super) lost: u64,
     pub(super) waiting: usize,
     pub(super) fell_out: u64,
+    pub(super) unposted: usize,
 }
 
 impl Report {
@@ -83,6 +113,29 @@ impl Report {
         };
         let place = store.directory().map(Place::of);
         Ok(Self { name: name.map(|name| name.as_str().to_owned()), place, condition })
+    }
+
+    /// Asks the session's postbox what became of our packets.
+    pub(super) fn ask(&mut self, reach: &Reach) -> Result<(), Failure> {
+        let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
+        let url = facts.postbox.as_deref().unwrap_or_default();
+        let Some(client) = calling::connect(url, reach)? else { return Ok(()) };
+        let mut fates = Fates::default();
+        for posts in facts.posts.chunks(client.at_once()) {
+            let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
+            for (posted, fate) in posts.iter().zip(client.gone(&addresses, Duration::ZERO)?) {
+                match fate {
+                    Fate::Collected => fates.collected += 1,
+                    Fate::Unknown => fates.unknown += 1,
+                    Fate::Held => {
+                        fates.held += 1;
+                        fates.since.get_or_insert(posted.at);
+                    }
+                }
+            }
+        }
+        facts.fates = Some(fates);
+        Ok(())
     }
 
     /// As the long help has it.
@@ -139,12 +192,15 @@ impl Facts {
         Self {
             stage: "inviting",
             role: "inviter",
-            authenticated: NOT_CHECKED,
+            authenticated: Vec::new(),
+            check: Check::default(),
             created: inviting.created(),
             age: now.saturating_sub(inviting.created()),
             expires: invite.as_ref().map(|invite| invite.expires).filter(|&time| time != 0),
             postbox: invite.map(|invite| invite.postbox).filter(|postbox| !postbox.is_empty()),
             counts: Counts::default(),
+            posts: Vec::new(),
+            fates: None,
         }
     }
 
@@ -156,12 +212,19 @@ impl Facts {
                 Role::Inviter => "inviter",
                 Role::Responder => "responder",
             },
-            authenticated: authenticated(session),
+            authenticated: authenticated::names(session.authentication()),
+            check: Check {
+                asked: session.question().map(|question| Zeroizing::new(question.to_owned())),
+                waits: session.awaits_answer() || session.awaits_last_step(),
+                failures: session.verify_failures(),
+            },
             created: session.created(),
             age: now.saturating_sub(session.created()),
             expires: None,
             postbox: (!postbox.is_empty()).then(|| postbox.to_owned()),
             counts: Counts::of(session),
+            posts: posts(session),
+            fates: None,
         }
     }
 
@@ -172,10 +235,22 @@ impl Facts {
             "problem": null,
             "role": self.role,
             "authenticated": self.authenticated,
+            "verify": {
+                "asked": self.check.asked.as_ref().map(|question| question.as_str()),
+                "waits": self.check.waits,
+                "failures": self.check.failures,
+            },
             "created": self.created,
             "age": self.age,
             "expires": self.expires,
             "postbox": self.postbox,
+            "unposted": counts.unposted,
+            "posted": self.fates.as_ref().map(|fates| json!({
+                "collected": fates.collected,
+                "held": fates.held,
+                "unknown": fates.unknown,
+                "since": fates.since,
+            })),
             "sent": counts.sent,
             "received": counts.received,
             "missing": counts.missing,
@@ -193,10 +268,13 @@ fn unreadable(stage: &str, problem: &str) -> Value {
         "problem": problem,
         "role": null,
         "authenticated": null,
+        "verify": null,
         "created": null,
         "age": null,
         "expires": null,
         "postbox": null,
+        "unposted": null,
+        "posted": null,
         "sent": null,
         "received": null,
         "missing": null,
@@ -217,24 +295,26 @@ impl Counts {
             lost: session.lost(),
             waiting,
             fell_out,
+            unposted: session.unposted().len(),
         }
     }
 }
 
+/// The reply, for as long as nothing has answered it, and the packets after it.
+fn posts(session: &Session) -> Vec<Posted> {
+    let reply = session.reply().and_then(|reply| reply.first_chunk());
+    let reply = reply.map(|address| Posted { address: *address, at: session.created() });
+    reply.into_iter().chain(session.posted()).collect()
+}
+
 fn stage(session: &Session) -> &'static str {
-    if session.peer_closed() {
+    if session.ending() != Ending::GoesOn {
+        "ended"
+    } else if session.peer_closed() {
         "closed"
     } else if session.is_confirmed() {
         "open"
     } else {
         "unconfirmed"
     }
-}
-
-/// Nobody has compared anything.
-const NOT_CHECKED: &str = "not_checked";
-
-/// How the two people made sure of each other: this otr has no way to do that.
-fn authenticated(_: &Session) -> &'static str {
-    NOT_CHECKED
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::report::{Condition, Counts, Facts, Place, Report};
+use otr::protocol::verify::FAILURES_MAX;
+
+use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
+use crate::commands::authenticated;
 use crate::state::advice;
 use crate::ui::printable::line;
 use crate::ui::units;
@@ -46,6 +49,7 @@ fn headline(facts: &Facts) -> &'static str {
         "inviting" => "waits for the reply to its invite",
         "unconfirmed" => "waits for the other side's first packet",
         "closed" => "closed by the other side; end it here too with 'otr close'",
+        "ended" => "ended by three failed checks of a secret; 'otr close' tells and wipes",
         "frozen" => "frozen by export; then 'otr export --forget', or '--undo'",
         _ => "open",
     }
@@ -54,7 +58,9 @@ fn headline(facts: &Facts) -> &'static str {
 fn conversation(page: &mut String, facts: &Facts) {
     let role = if facts.role == "inviter" { "inviting" } else { "answering" };
     let age = units::age(facts.age);
-    put(page, format_args!("  role      {role} side, for {age}; who the other is: not checked"));
+    let checked = authenticated::phrase(&facts.authenticated);
+    put(page, format_args!("  role      {role} side, for {age}; who the other is: {checked}"));
+    check(page, &facts.check);
     if let Some(expires) = facts.expires {
         let left = expires.saturating_sub(facts.created + facts.age);
         let when = if left == 0 {
@@ -73,6 +79,37 @@ fn conversation(page: &mut String, facts: &Facts) {
     packets(page, counts);
     let postbox = facts.postbox.as_deref().unwrap_or("none");
     put(page, format_args!("  postbox   {postbox}"));
+    posted(page, facts);
+}
+
+/// Whether the other side still collects, where the postbox was asked.
+fn posted(page: &mut String, facts: &Facts) {
+    let unposted = facts.counts.unposted;
+    if unposted > 0 {
+        put(page, format_args!("  posts     {unposted} to be posted, by the next send or recv"));
+    }
+    let Some(fates) = &facts.fates else { return };
+    let since = fates.since.map(|since| (facts.created + facts.age).saturating_sub(since));
+    let since = since.map_or(String::new(), |age| format!(", the oldest for {}", units::age(age)));
+    let Fates { collected, held, unknown, .. } = fates;
+    let last = "of the last packets there";
+    put(page, format_args!("  posts     {last} {collected} collected, {held} not yet{since}"));
+    if *unknown > 0 {
+        let words = "lost with a restart, or not collected in time";
+        put(page, format_args!("  warning   {unknown} of them {words}"));
+    }
+}
+
+fn check(page: &mut String, check: &Check) {
+    if let Some(question) = &check.asked {
+        let asks = if question.is_empty() { "a secret" } else { question.as_str() };
+        put(page, format_args!("  verify    the other side asks for {asks}; answer: otr verify"));
+    } else if check.waits {
+        put(page, "  verify    waits for the other side's packet");
+    }
+    if check.failures > 0 {
+        put(page, format_args!("  verify    {} of {FAILURES_MAX} failures", check.failures));
+    }
 }
 
 /// Said only where there is something to say.

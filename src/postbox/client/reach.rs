@@ -50,6 +50,13 @@ pub(crate) struct Reach {
     pub(crate) plain_http: bool,
 }
 
+impl Reach {
+    /// Whether a postbox on another machine may be called by `http://`.
+    pub(crate) fn plain_http(&self) -> bool {
+        self.plain_http
+    }
+}
+
 /// A postbox's URL, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url {

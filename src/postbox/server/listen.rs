@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 
 /// What stands before the path of a Unix socket.
 const UNIX: &str = "unix:";
+/// Connections that may wait to be taken in. With the 128 of the standard library a crowd makes
+/// the kernel drop a caller's first packet, and the caller try again a second later.
+const BACKLOG: i32 = 4096;
 
 /// An open listener.
 pub(crate) enum Listener {
@@ -33,7 +36,7 @@ impl Door {
     pub(crate) fn open(address: &str, side: Side) -> Result<Self, Failure> {
         let opened = match address.strip_prefix(UNIX) {
             Some(path) => bind_unix(Path::new(path)).map(Listener::Unix),
-            None => TcpListener::bind(address).map(Listener::Tcp),
+            None => bind_tcp(address).map(Listener::Tcp),
         };
         let listener = opened.map_err(|why| {
             Failure::new(
@@ -83,6 +86,13 @@ impl Door {
             }
         }
     }
+}
+
+fn bind_tcp(address: &str) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    // Again, on one that listens already: that changes how many may wait.
+    rustix::net::listen(&listener, BACKLOG)?;
+    Ok(listener)
 }
 
 /// Binds a Unix socket. One that nobody listens on any more is replaced: a postbox that has shut

@@ -1,51 +1,10 @@
-//! Both ends at home on a postbox: real processes, the real server, nothing in between.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests, outside of #[test]"
-)]
-
-mod place;
-#[path = "postbox/support.rs"]
-#[allow(dead_code, reason = "each test file uses its part of it")]
-mod support;
+//! A conversation through a postbox, as the two people have it.
 
 use std::io::Read;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
-use place::{Place, code, text};
-use support::{Form, Place as Spot, Postbox};
-
-/// Runs `otr` as one of the two; no call of a test takes longer.
-fn otr(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut command = place.otr(&[&["-s", who], arguments].concat());
-    command.env_remove("OTR_POSTBOX").env_remove("OTR_PROXY");
-    command.timeout(Duration::from_mins(1)).write_stdin(input).output().unwrap()
-}
-
-fn ok(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let output = otr(place, who, arguments, input);
-    assert!(output.status.success(), "{who} {arguments:?}: {}", text(&output.stderr));
-    output.stdout
-}
-
-fn spawn(place: &Place, who: &str, arguments: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_otr"));
-    command.args(["-s", who]).args(arguments).env("OTR_DIR", place.path("dir"));
-    command.env_remove("OTR_POSTBOX").env_remove("OTR_PROXY").stdin(Stdio::null());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// alice and bob, open on both sides.
-fn pair(place: &Place, postbox: &Postbox) {
-    let invite = ok(place, "alice", &["init", "--postbox", &postbox.url], b"");
-    assert_eq!(ok(place, "bob", &["respond", "--yes"], &invite), b"");
-    ok(place, "alice", &["send"], b"one");
-    assert_eq!(ok(place, "bob", &["recv"], b""), b"one");
-}
+use crate::people::{ok, otr, pair, restart, spawn};
+use crate::place::{Place, code, text};
+use crate::postbox::{self, Form, Place as Spot, Postbox};
 
 #[test]
 fn a_conversation_goes_both_ways_and_ends() {
@@ -75,7 +34,7 @@ fn a_conversation_goes_both_ways_and_ends() {
 fn one_who_follows_gets_what_comes_while_he_sends() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
-    let mut follower = spawn(&place, "bob", &["recv", "--follow"]);
+    let mut follower = spawn(&place, "bob", &["recv", "--follow"], b"");
     for turn in 0..4 {
         // Each changes the turn while the other waits.
         ok(&place, "bob", &["send"], b"from bob");
@@ -115,7 +74,7 @@ fn what_could_not_be_posted_is_posted_by_the_next_command() {
     let failed = otr(&place, "bob", &["send"], b"first\n");
     assert_eq!(code(&failed), 9, "{}", text(&failed.stderr));
     assert_eq!(code(&otr(&place, "alice", &["recv", "--all"], b"")), 9);
-    let _again = Postbox::run(support::otr().args(["postbox", "--listen", &listen]));
+    let _again = Postbox::run(postbox::otr().args(["postbox", "--listen", &listen]));
     ok(&place, "bob", &["send"], b"second\n");
     assert_eq!(ok(&place, "alice", &["recv", "--all"], b""), b"first\nsecond\n");
 }
@@ -125,9 +84,7 @@ fn a_restarted_postbox_has_lost_its_packets_and_the_receiver_says_so() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
     ok(&place, "bob", &["send"], b"lost");
-    let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
-    drop(postbox);
-    let _again = Postbox::run(support::otr().args(["postbox", "--listen", &listen]));
+    let _again = restart(postbox);
     ok(&place, "bob", &["send"], b"here");
     let output = otr(&place, "alice", &["recv"], b"");
     assert_eq!(text(&output.stdout), "here");
@@ -142,7 +99,7 @@ fn junk_under_a_token_is_thrown_away() {
     let spot = Spot { token: token[..32].try_into().unwrap() };
     for fill in 1..=3 {
         assert_eq!(
-            postbox.call("/v1/post", Form::Raw, &support::raw(&spot.packet(12, fill))).status,
+            postbox.call("/v1/post", Form::Raw, &postbox::raw(&spot.packet(12, fill))).status,
             201
         );
     }
@@ -158,7 +115,7 @@ fn a_stream_larger_than_the_postbox_flows_through_it() {
     pair(&place, &postbox);
     let sent: Vec<u8> =
         (0..64_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let mut receiver = spawn(&place, "bob", &["recv"]);
+    let mut receiver = spawn(&place, "bob", &["recv"], b"");
     let mut out = receiver.stdout.take().unwrap();
     let reading = std::thread::spawn(move || {
         let mut all = Vec::new();
@@ -176,10 +133,37 @@ fn nothing_but_curl_in_between() {
     pair(&place, &postbox);
     let script = r#"
         set -e; export OTR_DIR=dir
-        echo by curl | "$0" -s alice send --stdout | curl -sSf --data-binary @- $BOX/v1/post
-        "$0" -s bob expect | curl -sSf --data-binary @- "$BOX/v1/collect?wait=60" | "$0" -s bob recv --stdin
-        "$0" -s bob expect --spent | curl -sSf --data-binary @- $BOX/v1/discard
+        alice() { "$0" -s alice "$@"; }
+        bob() { "$0" -s bob "$@"; }
+        call() { curl -sSf --max-time 30 --data-binary @- "$BOX/v1/$1"; }
+
+        echo by curl | alice send --stdout | call post
+        bob expect > tokens
+        call "collect?wait=60" < tokens | bob recv --stdin
+        # It lies there until it is discarded, and not a moment longer.
+        call collect < tokens | wc -l
+        bob expect --spent | call discard
+        call collect < tokens | wc -l
+        bob expect --spent | wc -l
+
+        # A stream, which curl must not collect in memory first.
+        tar cf - tree > tree.tar
+        alice send --stdout < tree.tar | curl -sSf -X POST -T - $BOX/v1/post
+        bob expect --count 16 | call "collect?max=33554432" | bob recv --stdin > copy.tar
+        cmp tree.tar copy.tar
+        bob expect --spent | call discard
+
+        # And back; what curl discards is published, so that the sender knows.
+        echo and back | bob send --confirm --wait 30s & sender=$!
+        alice expect | call "collect?wait=60" | alice recv --stdin
+        alice expect --spent | call discard
+        wait $sender
     "#;
+    std::fs::create_dir(place.path("tree")).unwrap();
+    let random: Vec<u8> =
+        (0..5_u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    std::fs::write(place.path("tree/file"), random).unwrap();
     let output = place.shell(&script.replace("$BOX", &postbox.url));
-    assert_eq!(text(&output.stdout), "1\nby curl\n", "{}", text(&output.stderr));
+    let shown = "1\nby curl\n1\n0\n0\n6\nand back\n";
+    assert_eq!(text(&output.stdout), shown, "{}", text(&output.stderr));
 }

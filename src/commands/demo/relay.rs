@@ -1,0 +1,64 @@
+//! The tour's own postbox: a process of this program on a free port of this machine.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ChildStderr;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::line::Line;
+use super::place::Place;
+use crate::failure::{Code, Failure};
+
+/// A postbox that serves.
+pub(super) struct Relay {
+    stderr: BufReader<ChildStderr>,
+    /// Its address, as the two people write it.
+    pub(super) url: String,
+    /// What it said until it served.
+    pub(super) said: String,
+}
+
+/// The line that starts one. Whoever takes the port before it does makes it fail.
+pub(super) fn line() -> Result<Line, Failure> {
+    let port = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr();
+    let address = port().map_err(|error| {
+        Failure::new(Code::Failed, format!("no port is free on this machine: {error}"), "")
+    })?;
+    Ok(Line::new(["otr", "postbox", "--listen", &address.to_string()]))
+}
+
+impl Relay {
+    /// Starts it, and waits until it serves.
+    pub(super) fn start(line: &Line, place: &Place) -> Result<Self, Failure> {
+        let failed = |error: &io::Error| {
+            Failure::new(Code::Failed, format!("the postbox does not start: {error}"), "try again")
+        };
+        let child = line.start(place.path()).map_err(|error| failed(&error))?.last();
+        let mut child = child.ok_or_else(|| failed(&io::ErrorKind::NotFound.into()))?;
+        let stderr = child.stderr.take();
+        place.take_in(child);
+        let stderr = stderr.ok_or_else(|| failed(&io::ErrorKind::BrokenPipe.into()))?;
+        let mut relay =
+            Self { stderr: BufReader::new(stderr), url: String::new(), said: String::new() };
+        while relay.url.is_empty() {
+            let begin = relay.said.len();
+            let read = relay.stderr.read_line(&mut relay.said).map_err(|error| failed(&error))?;
+            let line = relay.said[begin..].trim_end();
+            if read == 0 {
+                return Err(failed(&io::Error::other(relay.said.trim_end().to_owned())));
+            }
+            relay.url = line.strip_prefix("OTR_POSTBOX=").unwrap_or_default().to_owned();
+        }
+        Ok(relay)
+    }
+
+    /// Asks it to end; what it says then, if it ended as it should.
+    pub(super) fn end(mut self, place: &Place) -> io::Result<Option<String>> {
+        let Some(mut child) = place.let_go() else { return Ok(None) };
+        kill_process(Pid::from_child(&child), Signal::TERM)?;
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said)?;
+        Ok(child.wait()?.success().then_some(said))
+    }
+}

@@ -1,0 +1,67 @@
+//! A text that nobody else may see, such as a secret or a passphrase: from a file, a descriptor or
+//! the terminal, never from the arguments or the environment, where other processes could read it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::failure::{Code, Failure};
+use crate::inherited::{self, Use};
+use crate::ui::printable;
+use crate::ui::prompt;
+
+/// Bytes that are read at most: four times the longest text that is used, since normalising may
+/// shorten one; less than a file named by mistake has.
+const MOST: usize = 4096;
+
+/// What the file or the descriptor holds, as it is; `None` where neither was named. `noun` is what
+/// it is called: `secret`.
+pub(super) fn read(
+    noun: &str,
+    path: Option<&Path>,
+    descriptor: Option<u32>,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    let (file, name) = match (path, descriptor) {
+        (Some(path), _) => (File::open(path), printable::line(&path.to_string_lossy())),
+        (None, Some(number)) => {
+            (inherited::duplicate(number, Use::Read), format!("descriptor {number}"))
+        }
+        (None, None) => return Ok(None),
+    };
+    let bytes = file.and_then(|mut file| read_all(&mut file)).map_err(|error| {
+        let what = format!("cannot read the {noun} from {name}: {error}");
+        Failure::new(Code::Usage, what, "")
+    })?;
+    if bytes.len() > MOST { Err(too_long(noun)) } else { Ok(Some(bytes)) }
+}
+
+/// One byte more than is used, so that a longer text is seen.
+fn read_all(file: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
+    file.take(MOST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Asks twice, since nobody sees what he types.
+pub(super) fn ask_twice(
+    noun: &str,
+    question: &str,
+    otherwise: &'static str,
+) -> Result<Zeroizing<String>, Failure> {
+    let once = prompt::secret(question, otherwise)?;
+    if *once != *prompt::secret("the same again", otherwise)? {
+        return Err(Failure::new(Code::Usage, format!("the two {noun}s differ"), "try again"));
+    }
+    Ok(once)
+}
+
+pub(super) fn empty(noun: &str) -> Failure {
+    Failure::new(Code::Usage, format!("the {noun} is empty"), "give it at least a word")
+}
+
+pub(super) fn too_long(noun: &str) -> Failure {
+    let what = format!("the {noun} is longer than 1,024 bytes");
+    Failure::new(Code::Usage, what, "is it the right file?")
+}

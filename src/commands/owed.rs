@@ -1,0 +1,107 @@
+//! What a check of a secret owes the other side, and the end that failed checks bring.
+
+use otr::protocol::session::{SealError, Session};
+use otr::protocol::stored::Stage;
+use otr::protocol::verify::{Ending, FAILURES_MAX, VerifyError};
+
+use super::Context;
+use super::calling;
+use super::emit::Emitter;
+use super::held::Held;
+use super::send::{no_number, not_sealed};
+use crate::failure::{Code, Failure};
+use crate::postbox::client::Client;
+use crate::randomness::System;
+use crate::state::Store;
+
+/// Where packets go.
+pub(super) enum Way<'a> {
+    Print(&'a mut Emitter),
+    Post(&'a Client),
+}
+
+impl<'a> Way<'a> {
+    /// To the postbox, if there is one to be called.
+    pub(super) fn of(client: Option<&'a Client>, emitter: &'a mut Emitter) -> Self {
+        client.map_or(Self::Print(emitter), Self::Post)
+    }
+}
+
+/// Hands out what is owed, before anything else goes; stored first. Where failed checks end the
+/// session, it is wiped then: code 5. The caller is the session's one sender.
+pub(super) fn settle(context: &Context, store: &mut Store, way: Way<'_>) -> Result<(), Failure> {
+    let mut held = Held::take(store, context.lock_wait)?;
+    let Stage::Session(session) = &mut held.stage else { return Ok(()) };
+    let Some(packet) = session.seal_owed(&mut System).map_err(explain)? else {
+        return Ok(());
+    };
+    hand_over(context, held, packet, way)?;
+    // Wipes it where that was its last packet.
+    Held::take(store, context.lock_wait).map(drop)
+}
+
+/// Stores the session with a packet that it has sealed, and then hands that out.
+pub(super) fn hand_over(
+    context: &Context,
+    mut held: Held<'_>,
+    packet: Vec<u8>,
+    way: Way<'_>,
+) -> Result<(), Failure> {
+    let Stage::Session(session) = &mut held.stage else { return Ok(()) };
+    match way {
+        Way::Print(emitter) => {
+            // With --stdout, after what waits to be posted: the state keeps one message.
+            let packets = [session.unposted(), &[packet]].concat();
+            session.keep(packets.clone());
+            held.keep()?;
+            emitter.packets(&[], &packets)
+        }
+        Way::Post(client) => {
+            let packets = [session.unposted(), &[packet]].concat();
+            session.keep_unposted(packets);
+            let of = Some(session.identity());
+            calling::post_waiting(context, held.keep_open()?, client, of)
+        }
+    }
+}
+
+/// Whether failed checks have ended the session, and nothing of it is still to be handed out.
+pub(super) fn is_over(session: &Session) -> bool {
+    session.ending() == Ending::Now && session.unposted().is_empty()
+}
+
+/// The session was ended by failed checks, and wiped.
+pub(super) fn over() -> Failure {
+    let what = format!("{FAILURES_MAX} checks of a secret have failed: the session has been ended");
+    Failure::new(Code::NotAuthentic, what, "whoever is there does not know the secret")
+}
+
+/// As [`over`], while the other side has still to be told.
+pub(super) fn nearly_over() -> Failure {
+    let hint = "'otr send' or 'otr close' tells the other side and wipes it";
+    Failure { hint: hint.into(), ..over() }
+}
+
+pub(super) fn explain(error: VerifyError) -> Failure {
+    let not_ready =
+        |what: &'static str, hint: &'static str| Failure::new(Code::NotReady, what, hint);
+    match error {
+        VerifyError::QuestionTooLong => {
+            Failure::new(Code::Usage, "the question is longer than 1,024 bytes", "")
+        }
+        VerifyError::PeerAsked => {
+            not_ready("the other side has asked already", "answer that first, without --question")
+        }
+        VerifyError::Waiting => not_ready(
+            "the other side's last step has not come yet",
+            "take its next packet with 'otr recv'",
+        ),
+        VerifyError::NothingAsked => {
+            not_ready("the other side has taken its question back", "ask it yourself")
+        }
+        VerifyError::Ended => over(),
+        VerifyError::Step(error) => no_number(error),
+        VerifyError::Seal(error) => not_sealed(error),
+        VerifyError::NoRandomness => not_sealed(SealError::NoRandomness),
+    }
+}

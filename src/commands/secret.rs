@@ -1,0 +1,89 @@
+//! The secret that two people share, for the handshake and for `verify`.
+
+use std::path::PathBuf;
+
+use otr::protocol::pake::{Prs, PrsError};
+use zeroize::Zeroizing;
+
+use super::hidden;
+use crate::failure::{Code, Failure};
+use crate::ui::prompt;
+
+const NOUN: &str = "secret";
+const OTHERWISE: &str = "give it with --secret-file or --secret-fd";
+
+/// Where a secret comes from.
+#[derive(clap::Args)]
+pub(crate) struct Given {
+    /// Secret in FILE, without the newline at its end
+    #[arg(
+        long = "secret-file",
+        value_name = "FILE",
+        value_hint = clap::ValueHint::FilePath,
+        conflicts_with = "secret_fd"
+    )]
+    secret_file: Option<PathBuf>,
+
+    /// Secret on descriptor N, to its end, without the newline there
+    #[arg(long = "secret-fd", value_name = "N", value_parser = clap::value_parser!(u32).range(3..))]
+    secret_fd: Option<u32>,
+}
+
+/// A secret for the handshake: only where one of these is used, since without it there is none.
+#[derive(clap::Args)]
+pub(crate) struct Secret {
+    #[command(flatten)]
+    given: Given,
+
+    /// Ask on the terminal for a secret that both people know
+    #[arg(long = "ask-secret", conflicts_with_all = ["secret_file", "secret_fd"])]
+    ask_secret: bool,
+}
+
+impl Given {
+    /// What was named, if anything was.
+    fn read(&self) -> Result<Option<Prs>, Failure> {
+        let bytes = hidden::read(NOUN, self.secret_file.as_deref(), self.secret_fd)?;
+        bytes.map(|bytes| text(&bytes)).transpose()
+    }
+
+    /// What was named; if nothing was, the person is asked, twice where it is `new`.
+    pub(super) fn or_asked(&self, question: &str, new: bool) -> Result<Prs, Failure> {
+        match self.read()? {
+            Some(secret) => Ok(secret),
+            None => prs(&asked(question, new)?),
+        }
+    }
+}
+
+impl Secret {
+    /// The secret to use, if one is; asked for twice where it is `new`, so that it is not spent on
+    /// a typing error.
+    pub(super) fn get(&self, new: bool) -> Result<Option<Prs>, Failure> {
+        if !self.ask_secret {
+            return self.given.read();
+        }
+        prs(&asked("the secret that you both know", new)?).map(Some)
+    }
+}
+
+fn asked(question: &str, new: bool) -> Result<Zeroizing<String>, Failure> {
+    if new {
+        hidden::ask_twice(NOUN, question, OTHERWISE)
+    } else {
+        prompt::secret(question, OTHERWISE)
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<Prs, Failure> {
+    let hint = "both sides must give the same text: write it in UTF-8";
+    let unfit = |_| Failure::new(Code::Usage, "the secret is not UTF-8", hint);
+    prs(str::from_utf8(bytes).map_err(unfit)?)
+}
+
+fn prs(text: &str) -> Result<Prs, Failure> {
+    Prs::from_text(text).map_err(|error| match error {
+        PrsError::Empty => hidden::empty(NOUN),
+        PrsError::TooLong => hidden::too_long(NOUN),
+    })
+}

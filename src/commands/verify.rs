@@ -1,0 +1,143 @@
+//! `otr verify`: compares a secret inside the session. Both sides learn whether they hold the same
+//! one, and nothing else.
+
+use otr::protocol::pake::Prs;
+use otr::protocol::session::Session;
+use otr::protocol::stored::Stage;
+use otr::protocol::verify::{Ending, VerifyError};
+use zeroize::Zeroizing;
+
+use super::Context;
+use super::calling;
+use super::emit::Emitter;
+use super::held::{Held, no_reply_yet};
+use super::owed::{self, Way, explain};
+use super::secret::Given;
+use crate::cli::Form;
+use crate::failure::{Code, Failure};
+use crate::postbox::client::{Client, Reach};
+use crate::randomness::System;
+use crate::state::Store;
+use crate::ui::printable::line;
+
+/// `otr verify`
+#[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Show the other side this question, such as 'what did we eat in Rome'; it is no secret
+    #[arg(long, value_name = "TEXT")]
+    question: Option<String>,
+
+    #[command(flatten)]
+    secret: Given,
+
+    /// Write the packet to stdout even if the session has a postbox; nobody is called
+    #[arg(long)]
+    stdout: bool,
+
+    #[command(flatten)]
+    reach: Reach,
+
+    #[command(flatten)]
+    form: Form,
+}
+
+const HELP: &str = "\
+  alice$ otr verify --question 'what did we eat in Rome' > packet   bob$ otr recv < packet
+                                                                    bob$ otr verify > packet
+  alice$ otr recv < packet            says whether the two are equal
+  alice$ otr send < letter > packets  bob's recv says it, too, with the next packet that he gets
+
+Where the other side has asked, this answers; else it asks. Without an option the secret is asked
+for on the terminal. It is compared as it is typed: case and blanks count. Neither side learns more
+than whether the two are equal; each try is one guess, and the third that fails, on either side,
+ends the session (code 5).
+What is owed to the other side after that waits for the next 'send' or 'verify'; in a session with a
+postbox 'recv' posts it by itself.";
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    let mut emitter = Emitter::new(&args.form)?;
+    let mut store = context.open()?;
+    let client = {
+        let stage = Held::take(&mut store, context.lock_wait)?.stage;
+        if args.stdout { None } else { calling::client(&stage, &args.reach)? }
+    };
+    prepare(context, &mut store, client.as_ref(), &mut emitter)?;
+    let asked = question_of(context, &mut store)?;
+    if asked.is_some() && args.question.is_some() {
+        return Err(explain(VerifyError::PeerAsked));
+    }
+    // A person takes long to type: nothing is locked meanwhile.
+    let secret = args.secret.or_asked(&prompt(asked.as_deref()), asked.is_none())?;
+    let _sender = store.lock_sender(context.lock_wait)?;
+    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let session = held.session()?;
+    if session.question() != asked.as_deref().map(String::as_str) {
+        let what = "the other side's question has changed meanwhile";
+        return Err(Failure::new(Code::Busy, what, "nothing was compared: try again"));
+    }
+    let packet = seal(session, &secret, args.question.as_deref())?;
+    owed::hand_over(context, held, packet, Way::of(client.as_ref(), &mut emitter))?;
+    context.voice.say(if asked.is_some() {
+        "answered; the other side's next packet tells whether the two are equal"
+    } else {
+        "asked; the other side answers with 'otr verify'"
+    });
+    Ok(())
+}
+
+/// Posts what an earlier command has left; a session that failed checks have ended is ended here.
+fn prepare(
+    context: &Context,
+    store: &mut Store,
+    client: Option<&Client>,
+    emitter: &mut Emitter,
+) -> Result<(), Failure> {
+    let _sender = store.lock_sender(context.lock_wait)?;
+    let mut held = Held::take(store, context.lock_wait)?;
+    let Stage::Session(session) = &mut held.stage else { return Err(no_reply_yet()) };
+    let (ending, of) = (session.ending(), session.identity());
+    drop(held);
+    if let Some(client) = client {
+        calling::post_waiting(context, store, client, Some(of))?;
+    }
+    // Otherwise it goes with the next step, in one packet.
+    if ending == Ending::AfterOwed {
+        owed::settle(context, store, Way::of(client, emitter))
+    } else {
+        Ok(())
+    }
+}
+
+/// The other side's question, if it has asked.
+fn question_of(context: &Context, store: &mut Store) -> Result<Option<Zeroizing<String>>, Failure> {
+    let mut held = Held::take(store, context.lock_wait)?;
+    let session = held.session()?;
+    if session.peer_closed() {
+        let hint = "end it here too with 'otr close'";
+        return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+    }
+    if session.awaits_last_step() {
+        return Err(explain(VerifyError::Waiting));
+    }
+    Ok(session.question().map(|question| Zeroizing::new(question.to_owned())))
+}
+
+fn prompt(asked: Option<&String>) -> String {
+    match asked {
+        Some(question) if !question.is_empty() => {
+            format!("the other side asks \"{}\"; your answer", line(question))
+        }
+        Some(_) => "the other side asks for the secret that you both know".to_owned(),
+        None => "the secret to compare".to_owned(),
+    }
+}
+
+fn seal(session: &mut Session, secret: &Prs, question: Option<&str>) -> Result<Vec<u8>, Failure> {
+    let sealed = if session.question().is_some() {
+        session.answer_verify(secret, &mut System)
+    } else {
+        session.start_verify(secret, question.unwrap_or_default(), &mut System)
+    };
+    sealed.map_err(explain)
+}

@@ -1,0 +1,90 @@
+//! `otr words`: the four words that two people compare by voice, and what they found.
+
+use std::io::Write as _;
+
+use otr::protocol::stored::Stage;
+use serde_json::json;
+
+use super::Context;
+use super::calling::postbox_of;
+use super::close::{self, Ways};
+use super::held::{Held, no_reply_yet};
+use crate::failure::{Code, Failure};
+use crate::ui::speak::warn;
+use crate::ui::stdio;
+
+/// `otr words`
+#[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Record that the other person has the same words
+    #[arg(long)]
+    same: bool,
+
+    /// The other person has other words: end the session, tell the other side, wipe everything
+    #[arg(long, conflicts_with = "same")]
+    differ: bool,
+
+    #[command(flatten)]
+    ways: Ways,
+}
+
+const HELP: &str = "\
+Read them to each other where you know the voice. The same on both ends: nobody is in between
+('otr words --same'). Others: somebody is ('otr words --differ'); whoever it is had one try, of one in
+17,592,186,044,416, to have them agree.
+
+The answering side has words only when the other side's first packet has come; until then it ends
+with 14. --json: {\"session\": NAME, \"words\": [four of them]}. --differ ends with 5, and
+takes the options of 'close' for the packets that it ends with.";
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    if args.differ {
+        return differ(context, &args.ways);
+    }
+    let mut store = context.open()?;
+    let mut held = Held::take(&mut store, context.lock_wait)?;
+    if let Stage::Inviting(inviting) = &held.stage {
+        let collects = !postbox_of(inviting.invite()).is_empty();
+        return Err(if collects {
+            Failure { hint: LOOK.into(), ..no_reply_yet() }
+        } else {
+            no_reply_yet()
+        });
+    }
+    let session = held.session()?;
+    let words = session.words().map_err(|_| {
+        let what = "no words yet: they come with the first packet of the other side";
+        let by_hand = "take one with 'otr recv'; the other side may send any";
+        let hint = if session.postbox().is_empty() { by_hand } else { LOOK };
+        Failure::new(Code::NotReady, what, hint)
+    })?;
+    if args.same {
+        session.record_same_words().map_err(|_| no_reply_yet())?;
+        held.keep()?;
+        context.voice.say("recorded: nobody is in between");
+        return Ok(());
+    }
+    let told = if context.json {
+        format!("{}\n", json!({ "session": context.name.as_str(), "words": words }))
+    } else {
+        format!("{}\n", words.join(" "))
+    };
+    stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))
+}
+
+/// Where there is a postbox, the other side's command has put it there, or will.
+const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
+
+/// Ends the session as `close` does, whatever is in the way.
+fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
+    if let Err(failure) = close::end(context, ways, false) {
+        if matches!(failure.code, Code::NoSession | Code::Busy) {
+            return Err(failure);
+        }
+        warn(failure.what);
+    }
+    let hint = "begin a new one over another channel";
+    let what = "the words differ: somebody is in between; the session has been ended";
+    Err(Failure::new(Code::NotAuthentic, what, hint))
+}

@@ -1,0 +1,21 @@
+//! Who is it: a secret at the start, words, a code, a secret that is compared later; and whoever
+//! sits in between. Real processes, over pipes and through a real postbox.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
+
+mod attacks;
+mod code;
+#[path = "../postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod postbox;
+mod secret;
+#[path = "../support/mod.rs"]
+mod support;
+mod verify;
+mod words;
+mod world;

@@ -1,0 +1,128 @@
+//! A way to the postbox that breaks when it is told to.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use crate::postbox::{Postbox, connect};
+
+/// What goes wrong.
+#[derive(Clone)]
+pub(crate) enum Fault {
+    /// All is well.
+    None,
+    /// Each call of this path is answered so, and the connection ends.
+    Answer(&'static str, Vec<u8>),
+    /// Each call of this path gets an answer that never ends.
+    Endless(&'static str),
+    /// No call is ever answered.
+    Silent,
+    /// The next call of this path ends after so many parts of 8 of its request.
+    CutRequest(&'static str, usize),
+    /// The next call of this path ends after so many parts of 8 of its answer.
+    CutAnswer(&'static str, usize),
+}
+
+/// Stands before a postbox, and passes on what it is sent, whole requests and whole answers.
+pub(crate) struct Faulty {
+    /// The address that the two ends know.
+    pub(crate) url: String,
+    fault: Arc<Mutex<Fault>>,
+}
+
+impl Faulty {
+    pub(crate) fn before(postbox: &Postbox) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let fault = Arc::new(Mutex::new(Fault::None));
+        let (behind, of) = (postbox.url.clone(), Arc::clone(&fault));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (behind, of) = (behind.clone(), Arc::clone(&of));
+                // Whatever breaks here breaks for the caller.
+                thread::spawn(move || pass_on(stream.unwrap(), &behind, &of));
+            }
+        });
+        Self { url, fault }
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    /// Whether the call that was to be cut was made, and cut.
+    pub(crate) fn is_well(&self) -> bool {
+        matches!(*self.fault.lock().unwrap(), Fault::None)
+    }
+}
+
+fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<()> {
+    let mut postbox = connect(behind.strip_prefix("http://").unwrap());
+    loop {
+        let request = message(&mut caller)?;
+        let now = {
+            let mut fault = fault.lock().unwrap();
+            let now = fault.clone();
+            if let Fault::CutRequest(path, _) | Fault::CutAnswer(path, _) = now
+                && is_of(&request, path)
+            {
+                *fault = Fault::None;
+            }
+            now
+        };
+        match now {
+            Fault::Answer(path, answer) if is_of(&request, path) => {
+                caller.write_all(&answer).ok()?;
+                // What is left unread would make a reset of the end.
+                caller.shutdown(Shutdown::Write).ok()?;
+                let _ = caller.read_to_end(&mut Vec::new());
+                return None;
+            }
+            Fault::Endless(path) if is_of(&request, path) => {
+                caller.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
+                while caller.write_all(&[0xF5; 8192]).is_ok() {}
+                return None;
+            }
+            Fault::Silent => {
+                let _ = caller.read_to_end(&mut Vec::new());
+                return None;
+            }
+            Fault::CutRequest(path, parts) if is_of(&request, path) => {
+                postbox.write_all(&request[..request.len() * parts / 8]).ok()?;
+                return None;
+            }
+            Fault::CutAnswer(path, parts) if is_of(&request, path) => {
+                postbox.write_all(&request).ok()?;
+                let answer = message(&mut postbox)?;
+                caller.write_all(&answer[..answer.len() * parts / 8]).ok()?;
+                return None;
+            }
+            _ => {
+                postbox.write_all(&request).ok()?;
+                caller.write_all(&message(&mut postbox)?).ok()?;
+            }
+        }
+    }
+}
+
+fn is_of(request: &[u8], path: &str) -> bool {
+    request.starts_with(format!("POST /v1/{path}").as_bytes())
+}
+
+/// A request or an answer, with its body.
+fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    stream.set_read_timeout(None).unwrap();
+    let mut message = Vec::new();
+    let mut byte = [0];
+    while !message.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        message.push(byte[0]);
+    }
+    let head = String::from_utf8(message.clone()).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    stream.read_exact(&mut body).ok()?;
+    message.extend(body);
+    Some(message)
+}

@@ -1,0 +1,24 @@
+//! Both ends at home on a postbox: real processes, the real server, and servers that are none.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
+
+mod confirm;
+mod conversation;
+mod faults;
+mod faulty;
+mod killed;
+mod lost_state;
+mod people;
+#[path = "../place/mod.rs"]
+mod place;
+#[path = "../postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod postbox;
+#[path = "../support/mod.rs"]
+mod support;
+mod surroundings;
