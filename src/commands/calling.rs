@@ -5,7 +5,7 @@
 
 use otr::protocol::invite::Invite;
 use otr::protocol::packet::K_MIN;
-use otr::protocol::session::nothing_frames;
+use otr::protocol::session::{Identity, Session, nothing_frames};
 use otr::protocol::stored::Stage;
 
 use super::held::{Held, no_reply_yet};
@@ -41,13 +41,19 @@ pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failur
     Client::new(url, reach).map(Some)
 }
 
-/// Posts what waits for it. The caller is the session's one sender.
+/// Posts what waits for it in the session `of`. The caller is the session's one sender.
 pub(super) fn post_waiting(
     context: &Context,
     store: &mut Store,
     client: &Client,
+    of: Option<Identity>,
 ) -> Result<(), Failure> {
     let packets = match Held::take(store, context.lock_wait)?.stage {
+        // The postbox is that of the session in which the command began.
+        Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
+            let what = "the session was ended meanwhile, and another one begun under its name";
+            return Err(Failure::new(Code::NoSession, what, "nothing was posted in the other one"));
+        }
         Stage::Session(session) => session.unposted().to_vec(),
         Stage::Inviting(_) => return Err(no_reply_yet()),
     };
@@ -68,17 +74,11 @@ pub(super) fn post_waiting(
     Ok(())
 }
 
-/// Posts a packet that says nothing, so that the answering side learns that its reply came, and
-/// gets the words to compare, without anybody having to write first.
-pub(super) fn greet(context: &Context, store: &mut Store, client: &Client) -> Result<(), Failure> {
-    let _sender = store.lock_sender(context.lock_wait)?;
-    let mut held = Held::take(store, context.lock_wait)?;
-    let session = held.session()?;
+/// Puts a packet that says nothing in line to be posted, so that the answering side learns that its
+/// reply came, and gets the words to compare, without anybody having to write first.
+pub(super) fn greet(session: &mut Session) -> Result<(), Failure> {
     let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
     let sealed = reservation.seal_frames(K_MIN, &nothing_frames(), &mut System);
-    let mut packets = session.unposted().to_vec();
-    packets.push(sealed.map_err(not_sealed)?);
-    session.keep_unposted(packets);
-    held.keep()?;
-    post_waiting(context, store, client)
+    session.keep_unposted(vec![sealed.map_err(not_sealed)?]);
+    Ok(())
 }

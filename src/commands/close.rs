@@ -103,11 +103,9 @@ fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
     let client = if ways.stdout { None } else { calling::client(&stage, &ways.reach)? };
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
-    let (mut packets, mut spent) = (Vec::new(), Vec::new());
-    if client.is_some() {
-        packets = session.unposted().to_vec();
-        spent = session.collected();
-    }
+    // Whether they go to the postbox or, with --stdout, elsewhere.
+    let mut packets = session.unposted().to_vec();
+    let spent = if client.is_some() { session.collected() } else { Vec::new() };
     packets.extend(session.seal_owed(&mut System).map_err(owed::explain)?);
     packets.extend(farewell(&mut session, &mut System)?);
     Ok(Last { keys, packets, client, spent })

@@ -50,14 +50,17 @@ pub(super) fn hand_over(
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     match way {
         Way::Print(emitter) => {
-            session.keep(vec![packet.clone()]);
+            // With --stdout, after what waits to be posted: the state keeps one message.
+            let packets = [session.unposted(), &[packet]].concat();
+            session.keep(packets.clone());
             held.keep()?;
-            emitter.packets(&[], &[packet])
+            emitter.packets(&[], &packets)
         }
         Way::Post(client) => {
             let packets = [session.unposted(), &[packet]].concat();
             session.keep_unposted(packets);
-            calling::post_waiting(context, held.keep_open()?, client)
+            let of = Some(session.identity());
+            calling::post_waiting(context, held.keep_open()?, client, of)
         }
     }
 }

@@ -134,6 +134,9 @@ impl Sender<'_> {
             return Ok(store);
         }
         let stage = Held::take(&mut store, self.context.lock_wait)?.stage;
+        if let Stage::Session(session) = &stage {
+            self.begun.get_or_insert(session.identity());
+        }
         if self.client.is_none() {
             self.client = calling::client(&stage, &self.args.reach)?;
         }
@@ -178,7 +181,7 @@ impl Sender<'_> {
     /// Posts what an earlier command has left.
     fn post_waiting(&self, store: &mut Store) -> Result<(), Failure> {
         let Some(client) = &self.client else { return Ok(()) };
-        calling::post_waiting(self.context, store, client)
+        calling::post_waiting(self.context, store, client, self.begun)
     }
 
     /// Hands out what a check of a secret owes the other side: before any text.
@@ -242,16 +245,19 @@ impl Sender<'_> {
             return Ok(false);
         };
         let keys = self.keys(session);
-        let packets = vec![packet];
+        // With --stdout, what waits to be posted goes out first: the state keeps one message.
+        let mut packets = session.unposted().to_vec();
         if let Some(client) = self.client.clone() {
             let mut window = Window::new(client);
-            window.posted(&packets[0], Some(receipt));
+            window.posted(&packet, Some(receipt));
+            packets.push(packet);
             session.keep_unposted(packets);
             held.keep()?;
             self.post_waiting(store)?;
             drop(sender);
             return self.confirm(window).map(|()| true);
         }
+        packets.push(packet);
         session.keep(packets.clone());
         held.keep()?;
         self.emitter.packets(&keys, &packets)?;
@@ -281,9 +287,10 @@ impl Sender<'_> {
         let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
         let message = session.begin_message();
         let keys = self.keys(session);
+        let waiting = session.unposted().to_vec();
         session.keep_nothing();
         held.keep()?;
-        self.emitter.packets(&keys, &[])?;
+        self.emitter.packets(&keys, &waiting)?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);

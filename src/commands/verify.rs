@@ -96,10 +96,10 @@ fn prepare(
     let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Err(no_reply_yet()) };
-    let ending = session.ending();
+    let (ending, of) = (session.ending(), session.identity());
     drop(held);
     if let Some(client) = client {
-        calling::post_waiting(context, store, client)?;
+        calling::post_waiting(context, store, client, Some(of))?;
     }
     // Otherwise it goes with the next step, in one packet.
     if ending == Ending::AfterOwed {

@@ -160,6 +160,12 @@ fn psk(
 }
 
 impl Inviting {
+    /// Whether `session` is what this invite's reply has opened.
+    pub fn became(&self, session: &Session) -> bool {
+        matches!(&session.opening, Opening::Own(nonce)
+            if primitives::equal(nonce.bytes(), self.nonce.bytes()))
+    }
+
     /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none. With a
     /// `secret`, the invite asks for it; it is not kept.
     ///

@@ -53,3 +53,5 @@ pub const EXPORT: &[u8] = b"otr/1 export";
 pub const STATE: &[u8] = b"otr/1 state";
 /// Hashes what tells a session from any other; stays on this machine.
 pub const IDENTITY: &[u8] = b"otr/1 identity";
+/// Names a message of a session in files beside what it becomes; stays on this machine.
+pub const MESSAGE: &[u8] = b"otr/1 message";

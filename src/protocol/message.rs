@@ -59,6 +59,18 @@ pub(crate) enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartRefused;
 
+/// The first number from `next` on in its chain that is not among `positions`.
+fn first_gap(next: Position, positions: &BTreeSet<Position>) -> Option<Position> {
+    let mut number = next.number;
+    for at in positions.range(next..).take_while(|at| at.chain == next.chain) {
+        if at.number != number {
+            break;
+        }
+        number = number.checked_add(1)?;
+    }
+    Some(Position { number, ..next })
+}
+
 impl Inbox {
     pub(crate) fn judge(&self, data: &Data) -> Result<Verdict, PartRefused> {
         let length = data.text.len() as u64;
@@ -104,7 +116,7 @@ impl Inbox {
             self.whole.insert(data.message..=data.message);
             self.received = self.received.saturating_add(1);
         } else if let Some(message) = self.unfinished.get_mut(&data.message) {
-            message.came += data.text.len() as u64;
+            message.came = message.came.saturating_add(data.text.len() as u64);
         }
         self.bound()
     }
@@ -137,6 +149,18 @@ impl Inbox {
         given_up
     }
 
+    /// Whether each message from the floor on, and none before it, is in one place at most: only
+    /// an import can bring anything else.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let first = |runs: &RangeInclusiveSet<u64>| runs.iter().next().map(|run| *run.start());
+        let lowest = first(&self.whole).into_iter().chain(first(&self.cut));
+        let lowest = lowest.chain(self.unfinished.keys().next().copied()).min();
+        let mut unfinished = self.unfinished.keys();
+        lowest.is_none_or(|lowest| lowest >= self.floor)
+            && self.cut.iter().all(|run| !self.whole.overlaps(run))
+            && unfinished.all(|number| !self.whole.contains(number) && !self.cut.contains(number))
+    }
+
     /// Settles everything below `floor`.
     fn raise_floor(&mut self, floor: u64, given_up: &mut Vec<u64>) {
         let Some(last) = floor.checked_sub(1).filter(|last| *last >= self.floor) else { return };
@@ -146,7 +170,8 @@ impl Inbox {
             .take_while(|run| *run.start() <= last)
             .map(|run| (*run.end()).min(last) - run.start() + 1)
             .sum();
-        self.missed = self.missed.saturating_add(floor - self.floor - whole);
+        let missed = (floor - self.floor).saturating_sub(whole);
+        self.missed = self.missed.saturating_add(missed);
         while let Some(entry) = self.unfinished.first_entry().filter(|entry| *entry.key() < floor) {
             given_up.push(*entry.key());
             entry.remove();
@@ -166,24 +191,45 @@ impl Inbox {
     }
 
     /// The messages that began, or of which only parts at the positions `held` came, and that can
-    /// no longer be finished: a later one began, and every number before that is accounted for.
-    /// To be asked after every held part was tried again.
-    pub(crate) fn hopeless(&self, skipped: &Skipped, held: &[(u64, Position)]) -> Vec<u64> {
+    /// no longer be finished: something of a later one came, held or not, and every number before
+    /// that is accounted for. `next` is the first number of the peer's current chain that was not
+    /// passed. To be asked after every held part was tried again.
+    pub(crate) fn hopeless(
+        &self,
+        skipped: &Skipped,
+        next: Position,
+        held: &[(u64, Position)],
+    ) -> Vec<u64> {
         if self.unfinished.is_empty() && held.is_empty() {
             return Vec::new();
         }
         let positions: BTreeSet<Position> = held.iter().map(|(_, at)| *at).collect();
-        let first_expected = skipped.numbers.keys().find(|at| !positions.contains(at));
-        let accounted = |at: Position| first_expected.is_none_or(|first| *first >= at);
-        let begun = self.unfinished.iter().filter_map(|(number, message)| {
-            message.overtaken.is_some_and(accounted).then_some(*number)
-        });
-        let only_held = held.iter().map(|(number, _)| *number).filter(|number| {
-            !self.unfinished.contains_key(number)
-                && !self.is_settled(*number)
-                && self.newest.is_some_and(|(newest, at)| newest > *number && accounted(at))
-        });
-        let hopeless: BTreeSet<u64> = begun.chain(only_held).collect();
+        let skipped = skipped.numbers.keys().find(|at| !positions.contains(at)).copied();
+        let first_expected = skipped.or_else(|| first_gap(next, &positions));
+        let accounted = |at: Position| first_expected.is_none_or(|first| first >= at);
+        // The first held part of each message: later ones' bound the ones before.
+        let mut first_held = BTreeMap::new();
+        for (number, at) in held {
+            first_held
+                .entry(*number)
+                .and_modify(|first: &mut Position| *first = (*first).min(*at))
+                .or_insert(*at);
+        }
+        let mut hopeless = BTreeSet::new();
+        let mut overtaken: Option<Position> = None;
+        let numbers: BTreeSet<u64> =
+            self.unfinished.keys().chain(first_held.keys()).copied().collect();
+        for number in numbers.into_iter().rev() {
+            let begun = match self.unfinished.get(&number) {
+                Some(message) => message.overtaken,
+                None => self.newest.filter(|(newest, _)| *newest > number).map(|(_, at)| at),
+            };
+            let is_over = [begun, overtaken].into_iter().flatten().any(accounted);
+            if is_over && !self.is_settled(number) {
+                hopeless.insert(number);
+            }
+            overtaken = first_held.get(&number).copied().into_iter().chain(overtaken).min();
+        }
         hopeless.into_iter().collect()
     }
 

@@ -12,9 +12,11 @@
 
 pub mod authentication;
 pub mod chain;
+mod facts;
 pub mod forge;
 pub mod frame;
 pub mod handshake;
+mod identity;
 pub mod invite;
 pub mod labels;
 pub mod lookahead;

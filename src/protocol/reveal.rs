@@ -76,12 +76,12 @@ impl Reveals {
     /// has no way out.
     pub(crate) fn push(&mut self, reveal: Reveal, collects: bool) {
         if collects && reveal.collected.is_none() {
-            self.fell_out += 1;
+            self.fell_out = self.fell_out.saturating_add(1);
             return;
         }
         if self.waiting.len() == REVEALS_MAX {
             self.waiting.pop_front();
-            self.fell_out += 1;
+            self.fell_out = self.fell_out.saturating_add(1);
         }
         self.waiting.push_back(reveal);
     }
@@ -90,7 +90,8 @@ impl Reveals {
     pub(crate) fn drop_uncollected(&mut self) {
         let before = self.waiting.len();
         self.waiting.retain(|reveal| reveal.collected.is_some());
-        self.fell_out += (before - self.waiting.len()) as u64;
+        let dropped = (before - self.waiting.len()) as u64;
+        self.fell_out = self.fell_out.saturating_add(dropped);
     }
 
     /// Takes out all that leave as `address ‖ key`.

@@ -125,6 +125,9 @@ impl Reservation {
         frames: &[u8],
         randomness: &mut dyn Randomness,
     ) -> Result<Vec<u8>, SealError> {
+        if !self.text && frame::parse(frames).is_ok_and(|frames| frames.data.is_some()) {
+            return Err(SealError::Unconfirmed);
+        }
         let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
         self.seal_around(&mut packet, frames, 0, randomness)?;
         Ok(packet)

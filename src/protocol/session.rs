@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use super::authentication::Authentication;
 use super::chain::LAST_NUMBER;
 use super::frame::{self, FrameError, Frames, Step};
+pub use super::identity::Identity;
 use super::invite;
-use super::labels;
 use super::lookahead::Lookahead;
 use super::message::{Inbox, Verdict};
 use super::packet::{self, ADDRESS};
@@ -76,17 +76,6 @@ pub struct Posted {
     pub address: [u8; ADDRESS],
     /// When, in Unix seconds.
     pub at: u64,
-}
-
-/// Which end of which conversation a state is, however far it went on. Not secret.
-#[derive(Clone, Copy)]
-pub struct Identity([u8; 32]);
-
-impl Identity {
-    /// Whether both are of one end of one conversation.
-    pub fn is(&self, other: &Self) -> bool {
-        primitives::equal(&self.0, &other.0)
-    }
 }
 
 /// One end of a conversation.
@@ -346,7 +335,8 @@ impl Session {
         let dropped = self.judge_again(accepted)?;
         let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
         let mut effects = Effects { lost, ..Effects::default() };
-        self.lost += effects.lost.fell_out + effects.lost.given_up;
+        let lost = effects.lost.fell_out.saturating_add(effects.lost.given_up);
+        self.lost = self.lost.saturating_add(lost);
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
         lookahead.accepted(&address);
@@ -386,7 +376,13 @@ impl Session {
     /// The messages that can no longer be finished, given the parts that are `held` (message and
     /// position). To be asked after every held part was tried again.
     pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
-        self.inbox.hopeless(&self.ratchet.skipped, held)
+        let first = Position { chain: INVITERS_FIRST, number: 0 };
+        let next = self
+            .ratchet
+            .receiving
+            .as_ref()
+            .map_or(first, |current| Position { chain: current.index, number: current.chain.next });
+        self.inbox.hopeless(&self.ratchet.skipped, next, held)
     }
 
     /// Whether a held part is no longer ahead of its message, and is to be tried again.
@@ -407,7 +403,7 @@ impl Session {
     /// Drops skipped numbers that are too old; gives how many.
     pub fn expire(&mut self, now: u64) -> u64 {
         let expired = self.ratchet.skipped.expire(now);
-        self.lost += expired;
+        self.lost = self.lost.saturating_add(expired);
         expired
     }
 
@@ -466,84 +462,8 @@ impl Session {
     }
 }
 
-/// What a person or a script may ask about a session. Nothing here is secret, but it is private.
+/// What is kept to be sent again, published or waited for.
 impl Session {
-    /// What tells its states from those of any other session, of the same name for one.
-    pub fn identity(&self) -> Identity {
-        let role = [u8::from(self.role == Role::Inviter)];
-        Identity(primitives::sha256(&[labels::IDENTITY, &role, self.words.bytes()]))
-    }
-
-    /// Which side this is.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The postbox's URL; empty = none.
-    pub fn postbox(&self) -> &str {
-        &self.postbox
-    }
-
-    /// Unix seconds at which the handshake was done here.
-    pub fn created(&self) -> u64 {
-        self.created
-    }
-
-    /// Whether the peer has shown that it has the keys.
-    pub fn is_confirmed(&self) -> bool {
-        self.confirmed
-    }
-
-    /// Whether the peer has closed.
-    pub fn peer_closed(&self) -> bool {
-        self.inbox.announced.is_some()
-    }
-
-    /// How many messages went out.
-    pub fn sent(&self) -> u64 {
-        self.next_message
-    }
-
-    /// How many messages came whole.
-    pub fn received(&self) -> u64 {
-        self.inbox.received
-    }
-
-    /// How many messages did not come whole and are too old to be listed by number.
-    pub fn missed(&self) -> u64 {
-        self.inbox.missed
-    }
-
-    /// Runs of message numbers, first and last, that were expected and are not here.
-    pub fn missing(&self) -> Vec<(u64, u64)> {
-        self.inbox.missing()
-    }
-
-    /// How many skipped packets are still expected.
-    pub fn skipped(&self) -> usize {
-        self.ratchet.skipped.numbers.len()
-    }
-
-    /// How many packets can no longer be accepted.
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
-
-    /// Keys that wait to be published, and how many fell out of the queue.
-    pub fn unpublished(&self) -> (usize, u64) {
-        (self.reveals.waiting.len(), self.reveals.fell_out)
-    }
-
-    /// The packets that went out last.
-    pub fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    /// The reply to the invite, 8,192 bytes, until the other side has shown that it has it.
-    pub fn reply(&self) -> Option<&[u8]> {
-        self.reply.as_deref()
-    }
-
     /// Keeps the packets of a short message, in place of what was kept.
     pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };

@@ -15,7 +15,7 @@ use super::chain::{Chain, NumberKeys};
 use super::handshake::{Guess, Inviting};
 use super::invite::{INVITE_MAX, POSTBOX_MAX};
 use super::labels;
-use super::message::{Inbox, RUNS_MAX, Unfinished};
+use super::message::{Inbox, RUNS_MAX, UNFINISHED_MAX, Unfinished};
 use super::packet::{HEADER, Header, K_MAX, size};
 use super::pake::Scalar;
 use super::primitives;
@@ -447,7 +447,11 @@ impl Inbox {
             cut: take_runs(reader)?,
             ..Self::default()
         };
-        for _ in 0..reader.u32()? {
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > UNFINISHED_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
             let number = take_message(reader)?;
             let came = reader.u64()?;
             let overtaken = take_option(reader, take_position)?;
@@ -458,7 +462,7 @@ impl Inbox {
         if reader.flag()? {
             inbox.announced = Some(reader.u64()?);
         }
-        Ok(inbox)
+        if inbox.is_consistent() { Ok(inbox) } else { Err(Malformed) }
     }
 }
 
@@ -468,7 +472,7 @@ fn take_message(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
 }
 
 fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malformed> {
-    let mut runs = RangeInclusiveSet::new();
+    let mut runs: RangeInclusiveSet<u64> = RangeInclusiveSet::new();
     let count = reader.u32()?;
     if usize::try_from(count).map_or(true, |count| count > RUNS_MAX) {
         return Err(Malformed);
@@ -476,7 +480,7 @@ fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malforme
     for _ in 0..count {
         let (start, end) = (reader.u64()?, reader.u64()?);
         // A range that ends before it starts would be a panic in the set.
-        if start > end || end == u64::MAX {
+        if start > end || end == u64::MAX || runs.overlaps(&(start..=end)) {
             return Err(Malformed);
         }
         runs.insert(start..=end);

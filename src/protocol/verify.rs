@@ -322,15 +322,23 @@ impl Verification {
         }
     }
 
-    /// Step 4, of a run that this end started or not.
-    fn on_stop(&mut self, own_run: bool, attempt: u32) -> Event {
+    /// Step 4, of a run that this end started or not. It tells nothing where the peer's question,
+    /// which crossed this end's, gave way; that question may also come later, or never.
+    fn on_stop(&mut self, own_run: bool, attempt: u32) -> Option<Event> {
         match (core::mem::take(&mut self.run), own_run) {
-            (Run::Started(_), true) if attempt == self.own_attempt => Event::Stopped,
-            (Run::Asked(_), false) if attempt == self.peer_attempt => Event::Stopped,
-            (Run::Answered(_), false) if attempt == self.peer_attempt => self.fail(),
+            (Run::Started(_), true) if attempt == self.own_attempt => Some(Event::Stopped),
+            (Run::Asked(_), false) if attempt == self.peer_attempt => Some(Event::Stopped),
+            (Run::Answered(_), false) if attempt == self.peer_attempt => Some(self.fail()),
+            (Run::Started(run), false) if attempt > 0 && attempt == self.peer_attempt => {
+                self.run = Run::Started(run);
+                None
+            }
             (other, _) => {
                 self.run = other;
-                Event::Dropped
+                if !own_run {
+                    self.peer_attempt = self.peer_attempt.max(attempt);
+                }
+                Some(Event::Dropped)
             }
         }
     }
@@ -346,7 +354,12 @@ impl Verification {
                 self.run = Run::Started(run);
                 return events.push(Event::Crossed);
             }
-            Run::Started(_) => events.push(Event::GaveWay),
+            Run::Started(_) => {
+                events.push(Event::GaveWay);
+                // Or it could be answered, and counted, if it comes after this run.
+                let step = Step::Stop;
+                self.owed_by_starter = Some(encode(own.inviter, self.own_attempt, step));
+            }
             Run::Answered(_) => {
                 events.push(Event::Unfinished { failures: self.failures });
                 self.over |= self.failures >= FAILURES_MAX;
@@ -411,7 +424,7 @@ impl Session {
             }
             Step::Answer { share, mac } if own_run => state.on_answer(own, attempt, share, mac),
             Step::Confirm { mac } if !own_run => state.on_confirm(attempt, mac),
-            Step::Stop => state.on_stop(own_run, attempt),
+            Step::Stop => return events.extend(state.on_stop(own_run, attempt)),
             // A step by the side that cannot make it, such as one's own sent back.
             Step::Ask { .. } | Step::Answer { .. } | Step::Confirm { .. } => Event::Dropped,
         };

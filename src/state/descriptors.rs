@@ -47,10 +47,16 @@ impl FromStr for Numbers {
 }
 
 /// State that comes from one descriptor and goes to another.
-#[derive(Debug)]
 pub(super) struct Descriptors {
     output: File,
     current: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Never the state.
+impl std::fmt::Debug for Descriptors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Descriptors").field("output", &self.output).finish_non_exhaustive()
+    }
 }
 
 impl Descriptors {

@@ -26,7 +26,8 @@ const SKIPPED_BY_TOR: usize = 4;
 /// The tokens for round `round` of a wait (0: before anything was waited for in vain).
 pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
     let several = if isolates { 1 } else { AHEAD };
-    let mut ahead: BTreeSet<u32> = (0..several).collect();
+    // Never one that opening would not look for: what lies there would pass for junk.
+    let mut ahead: BTreeSet<u32> = (0..several.min(look_ahead)).collect();
     if round > 0 {
         // Of numbers beyond a gap, one is met sooner or later: each in turn, and far ones at once.
         let near = several.saturating_add(round - 1);
@@ -52,8 +53,15 @@ pub(super) fn patience(round: u32) -> Duration {
 }
 
 /// The tokens of what may follow `found`.
-fn following(session: &Session, found: &[Found], parked: &BTreeSet<Token>) -> Vec<Token> {
+fn following(
+    session: &Session,
+    found: &[Found],
+    parked: &BTreeSet<Token>,
+    look_ahead: u32,
+) -> Vec<Token> {
     let numbers = AHEAD.saturating_add(u32::try_from(found.len()).unwrap_or(AHEAD));
+    // As above.
+    let numbers = numbers.min(look_ahead);
     let mut tokens = session.awaited_tokens(&(0..numbers).collect::<Vec<u32>>());
     let here: BTreeSet<&Token> = found.iter().map(|one| &one.token).collect();
     tokens.retain(|token| !here.contains(token) && !parked.contains(token));
@@ -125,12 +133,13 @@ impl Collector {
         session: &Session,
         found: &[Found],
         parked: &BTreeSet<Token>,
+        look_ahead: u32,
     ) -> Result<(), Failure> {
         let bytes: usize = found.iter().map(|one| one.packet.len()).sum();
         if bytes < LONG || self.client.isolates() {
             return Ok(());
         }
-        let (client, tokens) = (self.client.clone(), following(session, found, parked));
+        let (client, tokens) = (self.client.clone(), following(session, found, parked, look_ahead));
         let call = move || client.collect(&tokens, Duration::ZERO);
         self.ahead = Some(thread::Builder::new().spawn(call).map_err(|error| no_thread(&error))?);
         Ok(())

@@ -1,17 +1,19 @@
 //! Text on its way out of `recv`: to a pipe byte for byte, to a terminal made visible, as JSON, or
 //! into a file that appears when it is complete.
 
-use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use otr::protocol::frame::Data;
-use otr::protocol::session::{Accepted, Session, body};
+use otr::protocol::session::{Accepted, Identity, Session, body};
 use otr::protocol::verify::Event;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -22,8 +24,14 @@ use crate::ui::printable::Printable;
 use crate::ui::speak::{Voice, warn};
 use crate::ui::stdio;
 
-/// The largest message that becomes one JSON object.
-const JSON_MAX: usize = 64 << 20;
+/// The largest message that becomes one JSON object: it is in memory until it is whole, and the
+/// state keeps its keys as long.
+pub(super) const JSON_MAX: usize = 64 << 20;
+/// The same where it comes by a postbox: it lies there as long, and a sender waits when 32 MiB do.
+pub(super) const JSON_MAX_POSTBOX: usize = 16 << 20;
+/// Packets from which such a message is put together at most: their changes wait, too, and of more
+/// keys than this the queue of those to be published would lose some.
+const JSON_PACKETS: usize = 1024;
 
 /// A part of a message in one of the opened packets.
 pub(super) struct Piece {
@@ -45,17 +53,20 @@ enum Form {
     Pipe { out: File, null: bool },
     /// For a person's eyes.
     Terminal { shown: Option<Printable<File>> },
-    /// An object a message.
-    Json { out: File, messages: BTreeMap<u64, Zeroizing<Vec<u8>>> },
+    /// An object a message; what came of the one that is being put together.
+    Json { out: File, text: Zeroizing<Vec<u8>>, most: usize },
     /// One message into one file.
     File(Output),
 }
 
 impl Delivery {
-    pub(super) fn new(context: &Context, args: &Args) -> Result<Self, Failure> {
+    /// `json_max` is the size of the largest message that may become one JSON object.
+    pub(super) fn new(context: &Context, args: &Args, json_max: usize) -> Result<Self, Failure> {
         let form = match &args.output {
             Some(path) => Form::File(Output::new(path, args.force)?),
-            None if context.json => Form::Json { out: stdio::output()?, messages: BTreeMap::new() },
+            None if context.json => {
+                Form::Json { out: stdio::output()?, text: Zeroizing::default(), most: json_max }
+            }
             None if io::stdout().is_terminal() && !args.null => Form::Terminal { shown: None },
             None => Form::Pipe { out: stdio::output()?, null: args.null },
         };
@@ -63,13 +74,29 @@ impl Delivery {
         Ok(Self { session, pieces: Vec::new(), writing: None, form })
     }
 
-    /// The message that must be finished before a part of another can go out. JSON puts each
-    /// message together by itself.
+    /// The message that must be finished before a part of another can go out.
     pub(super) fn writing(&self) -> Option<u64> {
-        match &self.form {
-            Form::Json { .. } => None,
-            _ => self.writing,
-        }
+        self.writing
+    }
+
+    /// Whether text is in memory alone, so that its keys must not be forgotten yet.
+    pub(super) fn keeps_back(&self) -> bool {
+        self.writing.is_some() && matches!(self.form, Form::Json { .. })
+    }
+
+    /// Whether with this packet a message begins of which text is kept back.
+    pub(super) fn will_keep_back(&self, accepted: &Accepted) -> bool {
+        let begins = accepted.frames.data.as_ref().is_some_and(|data| !data.end);
+        begins
+            && !accepted.dropped
+            && self.writing.is_none()
+            && matches!(self.form, Form::Json { .. })
+    }
+
+    /// Whether this is the rest of a message whose beginning an earlier run has written.
+    pub(super) fn is_rest(&self, data: &Data) -> bool {
+        let elsewhere = data.offset > 0 && self.writing != Some(data.message);
+        elsewhere && !matches!(self.form, Form::File(_))
     }
 
     /// Whether nothing more can be taken: a file is for one message, what follows keeps its keys
@@ -78,20 +105,27 @@ impl Delivery {
         matches!(&self.form, Form::File(output) if output.done)
     }
 
-    /// Refuses what could not be delivered, before its key is spent.
-    pub(super) fn check(&self, accepted: &Accepted) -> Result<(), Failure> {
+    /// Refuses what could not be delivered, before its key is spent, in a session of which
+    /// `waiting` changes are not stored.
+    pub(super) fn check(
+        &self,
+        accepted: &Accepted,
+        identity: &Identity,
+        waiting: usize,
+    ) -> Result<(), Failure> {
+        if let (true, Some(message)) = (self.keeps_back() && waiting >= JSON_PACKETS, self.writing)
+        {
+            return Err(too_large(message));
+        }
         let Some(data) = accepted.frames.data.as_ref().filter(|_| !accepted.dropped) else {
             return Ok(());
         };
         let after = data.offset.saturating_add(data.text.len() as u64);
         match &self.form {
-            Form::Json { .. } if after > JSON_MAX as u64 => Err(Failure::new(
-                Code::Full,
-                format!("message {} is too large for one JSON object", data.message),
-                "receive it without --json",
-            )),
+            Form::Json { .. } if self.is_rest(data) => Err(elsewhere(data, "--json")),
+            Form::Json { most, .. } if after > *most as u64 => Err(too_large(data.message)),
             // The part before it may be in line with it, and not in the file yet.
-            Form::File(output) if !self.is_in_line(data.message) => output.check(data),
+            Form::File(output) if !self.is_in_line(data.message) => output.check(data, identity),
             _ => Ok(()),
         }
     }
@@ -115,7 +149,7 @@ impl Delivery {
             self.writing = None;
         }
         match &mut self.form {
-            Form::Json { messages, .. } => drop(messages.remove(&message)),
+            Form::Json { text, .. } => *text = Zeroizing::default(),
             Form::File(output) => output.cut(),
             Form::Pipe { .. } | Form::Terminal { .. } => {}
         }
@@ -140,11 +174,10 @@ impl Delivery {
                     }
                 }
                 Form::Terminal { shown } => show(shown, text, piece.data.end),
-                Form::Json { out, messages } => {
-                    let message = messages.entry(piece.data.message).or_default();
-                    message.extend_from_slice(text);
+                Form::Json { out, text: so_far, .. } => {
+                    append(so_far, text);
                     if piece.data.end {
-                        let whole = messages.remove(&piece.data.message).unwrap_or_default();
+                        let whole = std::mem::take(so_far);
                         let line = object(&self.session, piece.data.message, &whole, session);
                         out.write_all(line.as_bytes())
                     } else {
@@ -152,7 +185,8 @@ impl Delivery {
                     }
                 }
                 Form::File(output) => {
-                    output.write(text, &piece.data)?;
+                    let Some(session) = session else { continue };
+                    output.write(text, &piece.data, &session.identity())?;
                     Ok(())
                 }
             };
@@ -199,6 +233,27 @@ fn show(shown: &mut Option<Printable<File>>, text: &[u8], end: bool) -> io::Resu
     Ok(())
 }
 
+/// Appends without leaving a copy behind where the text was before it had to move.
+fn append(so_far: &mut Zeroizing<Vec<u8>>, text: &[u8]) {
+    let length = so_far.len() + text.len();
+    if length > so_far.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(length.max(2 * so_far.capacity())));
+        larger.extend_from_slice(so_far);
+        *so_far = larger;
+    }
+    so_far.extend_from_slice(text);
+}
+
+fn too_large(message: u64) -> Failure {
+    let what = format!("message {message} is too large for one JSON object");
+    Failure::new(Code::Full, what, "receive it without --json")
+}
+
+fn elsewhere(data: &Data, option: &str) -> Failure {
+    let what = format!("the beginning of message {} was written elsewhere", data.message);
+    Failure::new(Code::Refused, what, format!("receive its rest without {option}"))
+}
+
 fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Zeroizing<String> {
     let missing: Vec<u64> = session
         .map(Session::missing)
@@ -230,44 +285,47 @@ fn authenticated(session: &Session) -> Vec<&'static str> {
 /// that was killed is continued by the next one.
 struct Output {
     path: PathBuf,
-    part: PathBuf,
     force: bool,
-    file: Option<File>,
+    /// What came so far, and where.
+    file: Option<(File, PathBuf)>,
     /// Whether the message is whole.
     done: bool,
 }
 
 impl Output {
     fn new(path: &Path, force: bool) -> Result<Self, Failure> {
-        let Some(name) = path.file_name() else {
+        if path.file_name().is_none() {
             let what = format!("{} names no file", path.display());
             return Err(Failure::new(Code::Usage, what, ""));
-        };
+        }
         if !force && path.symlink_metadata().is_ok() {
             return Err(exists(path));
         }
-        let mut part = std::ffi::OsString::from(".");
-        part.push(name);
-        part.push(".otr-part");
-        let part = path.with_file_name(part);
-        Ok(Self { path: path.to_owned(), part, force, file: None, done: false })
+        Ok(Self { path: path.to_owned(), force, file: None, done: false })
+    }
+
+    /// Beside the file, by a name that no other message of this or another session has.
+    fn part(&self, message: u64, identity: &Identity) -> PathBuf {
+        let mut part = OsString::from(".");
+        part.push(self.path.file_name().unwrap_or_default());
+        let tag = u64::from_be_bytes(identity.tag(message));
+        part.push(format!(".{tag:016x}.otr-part"));
+        self.path.with_file_name(part)
     }
 
     /// A message that began in a run before can go on only if its beginning is still here.
-    fn check(&self, data: &Data) -> Result<(), Failure> {
+    fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
         if data.offset == 0 || self.file.is_some() {
             return Ok(());
         }
-        let here = self.part.symlink_metadata().map_or(0, |part| part.len());
-        if here >= data.offset {
-            return Ok(());
+        match go_on(&self.part(data.message, identity), data.offset) {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(elsewhere(data, "--output")),
         }
-        let what = format!("the beginning of message {} was written elsewhere", data.message);
-        Err(Failure::new(Code::Refused, what, "receive its rest without --output"))
     }
 
-    fn write(&mut self, text: &[u8], data: &Data) -> Result<(), Failure> {
-        self.write_part(text, data).map_err(|error| {
+    fn write(&mut self, text: &[u8], data: &Data, identity: &Identity) -> Result<(), Failure> {
+        self.write_part(text, data, identity).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
                 return exists(&self.path);
             }
@@ -276,42 +334,75 @@ impl Output {
         })
     }
 
-    fn write_part(&mut self, text: &[u8], data: &Data) -> io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = File::from(rustix::fs::open(&self.part, flags, Mode::from(0o600))?);
-                // What a killed run wrote and did not store comes once more.
-                file.set_len(data.offset)?;
-                none.insert(file)
-            }
+    fn write_part(&mut self, text: &[u8], data: &Data, identity: &Identity) -> io::Result<()> {
+        let (mut file, part) = match self.file.take() {
+            Some(open) => open,
+            None => self.open(data, identity)?,
         };
-        rustix::fs::seek(&*file, rustix::fs::SeekFrom::Start(data.offset))?;
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(data.offset))?;
         file.write_all(text)?;
         if data.end {
             file.sync_all()?;
-            self.appear()?;
+            return self.appear(&part);
         }
+        self.file = Some((file, part));
         Ok(())
     }
 
-    fn appear(&mut self) -> io::Result<()> {
-        self.file = None;
+    fn open(&self, data: &Data, identity: &Identity) -> io::Result<(File, PathBuf)> {
+        let part = self.part(data.message, identity);
+        let file = if data.offset == 0 {
+            begin(&part)?
+        } else {
+            let file = go_on(&part, data.offset)?.ok_or(io::ErrorKind::NotFound)?;
+            // What a killed run wrote and did not store comes once more.
+            file.set_len(data.offset)?;
+            file
+        };
+        Ok((file, part))
+    }
+
+    fn appear(&self, part: &Path) -> io::Result<()> {
         if self.force {
-            return std::fs::rename(&self.part, &self.path);
+            return std::fs::rename(part, &self.path);
         }
         // A link, unlike a rename, never replaces what is there.
-        std::fs::hard_link(&self.part, &self.path)?;
-        std::fs::remove_file(&self.part)
+        std::fs::hard_link(part, &self.path)?;
+        std::fs::remove_file(part)
     }
 
     fn cut(&mut self) {
-        if self.file.take().is_some() {
-            let part = self.part.display();
+        if let Some((_, part)) = self.file.take() {
+            let part = part.display();
             warn(format_args!("what came of the message is in {part}"));
         }
     }
+}
+
+/// A new part file; what has its name is left by a run that was killed before it stored.
+fn begin(part: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    match rustix::fs::open(part, flags, mode) {
+        Err(Errno::EXIST) => {
+            std::fs::remove_file(part)?;
+            Ok(rustix::fs::open(part, flags, mode)?.into())
+        }
+        opened => Ok(opened?.into()),
+    }
+}
+
+/// The part file of a message of which `came` bytes came, if it is there, is ours alone, and
+/// holds them.
+fn go_on(part: &Path, came: u64) -> io::Result<Option<File>> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    let ours = found.is_file()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.mode() & 0o777 == 0o600
+        && found.nlink() == 1;
+    Ok((ours && found.len() >= came).then_some(file))
 }
 
 fn exists(path: &Path) -> Failure {

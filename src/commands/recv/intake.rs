@@ -1,6 +1,8 @@
 //! The session's side of `recv`: packets are opened on a working copy, their text goes out, and
 //! only then the stored state follows, even if a `send` has moved it on meanwhile.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -30,13 +32,11 @@ use crate::postbox::client::Client;
 use crate::state::{RoleLock, Store};
 use crate::ui::speak::warn;
 
-/// Bytes of later parts that are held while the part before them has not come.
-const HELD_MAX: usize = 64 << 20;
-
 /// What happened to the working copy since it was stored, to be done again on a state that a
 /// `send` has moved on.
 enum Change {
-    Accepted(Box<Accepted>),
+    /// And when, in Unix seconds.
+    Accepted(Box<Accepted>, u64),
     GivenUp(u64),
 }
 
@@ -60,6 +60,8 @@ pub(super) struct Intake<'a> {
     /// By message and offset.
     held: BTreeMap<(u64, u64), HeldPacket>,
     held_bytes: usize,
+    /// Whether parts are held that [`settle`](Self::settle) has not seen.
+    held_more: bool,
     reveal: Option<PathBuf>,
     /// What became of checks of a secret, by the acceptances that are going to be stored.
     checks: Vec<Event>,
@@ -99,6 +101,7 @@ impl<'a> Intake<'a> {
             opened: Vec::new(),
             held: BTreeMap::new(),
             held_bytes: 0,
+            held_more: false,
             reveal,
             checks: Vec::new(),
             unchecked_told: false,
@@ -129,17 +132,34 @@ impl<'a> Intake<'a> {
         self.store
     }
 
-    /// Takes over what a `send` has stored meanwhile. Nothing may wait to be stored here.
-    pub(super) fn refresh(&mut self) -> Result<(), Failure> {
+    /// Takes over what a `send` has stored meanwhile, if it has.
+    pub(super) fn refresh(&mut self) -> Result<bool, Failure> {
         let lock = self.store.lock_state(self.context.lock_wait)?;
-        if !self.store.is_current(&lock)? {
+        let changed = !self.store.is_current(&lock)?;
+        if changed {
             let stage = parse(&self.store.load(&lock)?)?;
             self.stage = match (&self.stage, stage) {
-                (Stage::Inviting(_), stage) => stage,
+                (Stage::Inviting(ours), Stage::Session(opened)) if ours.became(&opened) => {
+                    Stage::Session(opened)
+                }
+                (Stage::Inviting(ours), Stage::Inviting(same))
+                    if same.invite() == ours.invite() =>
+                {
+                    Stage::Inviting(same)
+                }
+                (Stage::Inviting(_), _) => return Err(reply::another_invite()),
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
+        } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
+            // A receiver that runs for weeks.
+            session.expire(now());
         }
-        Ok(())
+        Ok(changed)
+    }
+
+    /// Whether what was taken is not stored yet.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// Whether a later part with this address is held.
@@ -150,15 +170,9 @@ impl<'a> Intake<'a> {
     /// Posts what waits for it, unless a `send` is at it.
     pub(super) fn post_waiting(&mut self, client: &Client) -> Result<(), Failure> {
         let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
-        calling::post_waiting(self.context, &mut self.store, client)?;
+        let of = self.session().map(Session::identity);
+        calling::post_waiting(self.context, &mut self.store, client, of)?;
         self.reload()
-    }
-
-    /// Answers the other side's reply.
-    pub(super) fn greet(&mut self, client: &Client) -> Result<(), Failure> {
-        let greeted = calling::greet(self.context, &mut self.store, client);
-        self.reload()?;
-        greeted
     }
 
     /// The postbox has these keys.
@@ -200,7 +214,11 @@ impl<'a> Intake<'a> {
         };
         let mut held = Held::take(&mut self.store, self.context.lock_wait)?;
         match reply::accept(&mut held, invite, reply)? {
-            Ok(session) => {
+            Ok(mut session) => {
+                if !session.postbox().is_empty() {
+                    // In the same step: it is posted even if this command ends here.
+                    calling::greet(&mut session)?;
+                }
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 self.stage = held.stage;
                 outcome.replied = true;
@@ -257,14 +275,17 @@ impl<'a> Intake<'a> {
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<bool, Failure> {
-        let Stage::Session(session) = &mut self.stage else { return Ok(false) };
-        let writing = delivery.writing();
-        let opened = session.open_hashed(&mut self.lookahead, &mut packet, hash, writing);
-        match opened {
+        match self.open_packet(&mut packet, hash, delivery)? {
             Ok(Opened::Accepted(accepted)) => {
-                delivery.check(&accepted)?;
+                if delivery.will_keep_back(&accepted) {
+                    // What came before is out, and must not wait for this message's end.
+                    self.store(delivery, &mut drop)?;
+                }
+                let Stage::Session(session) = &mut self.stage else { return Ok(false) };
+                delivery.check(&accepted, &session.identity(), self.changes.len())?;
+                let at = now();
                 let effects = session
-                    .accept(&mut self.lookahead, &accepted, now())
+                    .accept(&mut self.lookahead, &accepted, at)
                     .map_err(|_| changed_meanwhile())?;
                 self.checks.extend(effects.verify);
                 outcome.packets += 1;
@@ -275,6 +296,9 @@ impl<'a> Intake<'a> {
                 }
                 outcome.closed |= accepted.frames.close.is_some();
                 if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+                    if delivery.is_rest(data) {
+                        outcome.rest(data.message);
+                    }
                     outcome.whole += u64::from(data.end);
                     if session.is_unchecked_untold() && !self.context.voice.is_quiet() {
                         self.context.voice.say(UNCHECKED);
@@ -284,7 +308,7 @@ impl<'a> Intake<'a> {
                     delivery.add(Piece { packet: self.opened.len(), data: data.clone() });
                 }
                 self.opened.push(packet);
-                self.changes.push(Change::Accepted(accepted));
+                self.changes.push(Change::Accepted(accepted, at));
                 Ok(true)
             }
             Ok(Opened::Held { message, offset, at }) => {
@@ -292,108 +316,51 @@ impl<'a> Intake<'a> {
                 Ok(false)
             }
             Err(Refusal::CommitmentBroken) => {
-                Held::take(&mut self.store, self.context.lock_wait)?.wipe()?;
+                let ours = self.session().map(Session::identity);
+                let held = Held::take(&mut self.store, self.context.lock_wait)?;
+                // Not another one that got the name meanwhile.
+                match (ours, &held.stage) {
+                    (Some(ours), Stage::Session(session)) if ours.is(&session.identity()) => {}
+                    _ => return Err(changed_meanwhile()),
+                }
+                held.wipe()?;
                 let hint = "the session has been ended; begin a new one over another channel";
                 Err(Failure::new(Code::NotAuthentic, "somebody is in between", hint))
             }
             Err(refusal) => {
+                outcome.unexpected += u64::from(refusal == Refusal::NotOurs);
                 outcome.refuse(reason(refusal));
                 Ok(false)
             }
         }
     }
 
-    fn hold(
+    /// Opens a packet. One that nothing is expected under may answer what a `send` beside this
+    /// command has sent: then, once, it is tried on what that one has stored.
+    fn open_packet(
         &mut self,
-        part: (u64, u64),
-        held: HeldPacket,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        if self.held.contains_key(&part) {
-            outcome.refuse("a packet that came twice");
-            return Ok(());
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        delivery: &Delivery,
+    ) -> Result<Result<Opened, Refusal>, Failure> {
+        let opened = self.open_here(packet, hash, delivery);
+        if matches!(opened, Err(Refusal::NotOurs)) && self.refresh()? {
+            return Ok(self.open_here(packet, hash, delivery));
         }
-        self.held_bytes += held.packet.len();
-        self.held.insert(part, held);
-        while self.held_bytes > HELD_MAX {
-            // What everything waits for will not be waited for any longer.
-            let first = self.held.keys().next().map(|(message, _)| *message);
-            let Some(message) = delivery.writing().or(first) else { break };
-            self.give_up(message, delivery, outcome);
-            self.try_held(delivery, outcome)?;
-        }
-        Ok(())
+        Ok(opened)
     }
 
-    /// Tries the held parts that are due, until none is.
-    fn try_held(&mut self, delivery: &mut Delivery, outcome: &mut Outcome) -> Result<(), Failure> {
-        while let Some(part) = self.due(delivery.writing()) {
-            let Some(held) = self.held.remove(&part) else { break };
-            self.held_bytes -= held.packet.len();
-            self.try_packet(held.packet, None, delivery, outcome)?;
-        }
-        Ok(())
-    }
-
-    /// The first held part that is no longer ahead of its message, of the message that is being
-    /// written out if there is one.
-    fn due(&self, writing: Option<u64>) -> Option<(u64, u64)> {
-        let session = self.session()?;
-        let of = writing.map_or((0, 0)..=(u64::MAX, u64::MAX), |one| (one, 0)..=(one, u64::MAX));
-        let mut parts = self.held.range(of).map(|(part, _)| *part);
-        parts.find(|(message, offset)| session.is_due(*message, *offset))
-    }
-
-    fn give_up_hopeless(
+    fn open_here(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        loop {
-            let held: Vec<_> =
-                self.held.iter().map(|((message, _), held)| (*message, held.at)).collect();
-            let Some(session) = self.session() else { return Ok(()) };
-            let hopeless = session.hopeless(&held);
-            if hopeless.is_empty() {
-                return Ok(());
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        delivery: &Delivery,
+    ) -> Result<Opened, Refusal> {
+        match &self.stage {
+            Stage::Session(session) => {
+                session.open_hashed(&mut self.lookahead, packet, hash, delivery.writing())
             }
-            for message in hopeless {
-                self.give_up(message, delivery, outcome);
-            }
-            self.try_held(delivery, outcome)?;
-        }
-    }
-
-    fn give_up(&mut self, message: u64, delivery: &mut Delivery, outcome: &mut Outcome) {
-        if let Stage::Session(session) = &mut self.stage {
-            session.give_up(message);
-            self.changes.push(Change::GivenUp(message));
-            delivery.cut(message);
-            outcome.cut.push(message);
-        }
-    }
-
-    /// The input has ended: what is unfinished now stays so.
-    pub(super) fn finish(
-        &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        loop {
-            if delivery.is_done() {
-                outcome.left += self.held.len() as u64;
-                return Ok(());
-            }
-            self.try_held(delivery, outcome)?;
-            let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
-            let only_held = self.held.keys().map(|(message, _)| *message);
-            let Some(message) =
-                delivery.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
-            else {
-                return Ok(());
-            };
-            self.give_up(message, delivery, outcome);
+            Stage::Inviting(_) => Err(Refusal::NotOurs),
         }
     }
 
@@ -415,7 +382,7 @@ impl<'a> Intake<'a> {
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> Result<(), Failure> {
         self.write(delivery, recycle)?;
-        if self.changes.is_empty() {
+        if self.changes.is_empty() || delivery.keeps_back() {
             return Ok(());
         }
         let wait = self.context.lock_wait;
@@ -461,7 +428,8 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
-        let paid = calling::post_waiting(self.context, &mut self.store, &client)
+        let of = self.session().map(Session::identity);
+        let paid = calling::post_waiting(self.context, &mut self.store, &client, of)
             .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
         match paid {
             Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
@@ -498,22 +466,23 @@ impl<'a> Intake<'a> {
             return Err(changed_meanwhile());
         }
         self.lookahead = Lookahead::new(self.look_ahead);
-        session.expire(now());
         self.checks.clear();
         if self.unchecked_told {
             session.record_unchecked_told();
         }
         for change in &self.changes {
             match change {
-                Change::Accepted(accepted) => {
+                Change::Accepted(accepted, at) => {
                     let effects = session
-                        .accept(&mut self.lookahead, accepted, now())
+                        .accept(&mut self.lookahead, accepted, *at)
                         .map_err(|_| changed_meanwhile())?;
                     self.checks.extend(effects.verify);
                 }
                 Change::GivenUp(message) => session.give_up(*message),
             }
         }
+        // Not before: a number may have been used in its last second.
+        session.expire(now());
         Ok(Stage::Session(session))
     }
 }

@@ -27,7 +27,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::state::Store;
 use crate::ui::units;
-use delivery::Delivery;
+use delivery::{Delivery, JSON_MAX};
 use intake::Intake;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
@@ -128,24 +128,17 @@ const BATCH: usize = 4 << 20;
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let (mut store, mut loaded) = (None, None);
     if !args.stdin {
-        // Whether there is a postbox has to be known before stdin is touched. What is wrong with
-        // the session is told later: a pipeline's other members may still be making it.
+        // Whether there is a postbox has to be known before stdin is touched. That there is no
+        // session is told later: a pipeline's other members may still be making it.
         store = context.open().ok();
-        if let Some(found) = &mut store {
-            match Held::take(found, context.lock_wait).map(|held| held.stage) {
-                Ok(stage) => {
-                    match (calling::client(&stage, &args.reach)?, store) {
-                        (Some(client), Some(store)) => {
-                            return postbox::run(context, args, store, client);
-                        }
-                        (_, opened) => store = opened,
-                    }
-                    loaded = Some(stage);
-                }
-                // Failed checks had ended it, and it was wiped just now.
-                Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
-                Err(_) => {}
+        if let Some(found) = &mut store
+            && let Some(stage) = if_there(Held::take(found, context.lock_wait))?
+        {
+            match (calling::client(&stage, &args.reach)?, store) {
+                (Some(client), Some(store)) => return postbox::run(context, args, store, client),
+                (_, opened) => store = opened,
             }
+            loaded = Some(stage);
         }
     }
     if args.wait.is_some() || args.all || args.follow || args.count.is_some() {
@@ -153,6 +146,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
     }
     read(context, args, store, loaded)
+}
+
+/// The stage of a session that is there and may be used.
+fn if_there(taken: Result<Held<'_>, Failure>) -> Result<Option<Stage>, Failure> {
+    match taken {
+        Ok(held) => Ok(Some(held.stage)),
+        Err(failure) if failure.code == Code::NoSession => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Takes what stdin holds.
@@ -163,7 +165,7 @@ fn read(
     loaded: Option<Stage>,
 ) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
-    let mut delivery = Delivery::new(context, args)?;
+    let mut delivery = Delivery::new(context, args, JSON_MAX)?;
     let Some(mut items) = first_items(&mut source)? else {
         return Err(Failure::new(
             Code::NothingYet,
@@ -185,6 +187,7 @@ fn read(
         for item in items {
             taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
         }
+        intake.settle(&mut delivery, &mut outcome)?;
         // Out at once; stored with what comes right behind it.
         intake.write(&mut delivery, &mut |buffer| source.recycle(buffer))?;
         let more = if taken < BATCH { source.items_soon()? } else { None };
@@ -194,7 +197,11 @@ fn read(
             intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
             taken = 0;
             match source.next_items()? {
-                Some(more) => more,
+                Some(more) => {
+                    // Whatever happened to the session during the pause, such as its end.
+                    intake.refresh()?;
+                    more
+                }
                 None => break,
             }
         };

@@ -22,6 +22,8 @@ pub(super) struct Outcome {
     pub(super) packets: u64,
     /// Messages that were given up.
     pub(super) cut: Vec<u64>,
+    /// Messages of which only the rest came out, since an earlier run was ended in the middle.
+    rests: Vec<u64>,
     /// Packets that can no longer be accepted.
     pub(super) lost: u64,
     /// Whether the reply to the invite was accepted.
@@ -36,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) waited: bool,
     /// Packets that were not looked at, since the one message is whole.
     pub(super) left: u64,
+    /// Packets under addresses where nothing is expected; among those refused.
+    pub(super) unexpected: u64,
     refused: u64,
     reasons: BTreeMap<Cow<'static, str>, u64>,
 }
@@ -48,6 +52,12 @@ impl Outcome {
         if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
             *self.reasons.entry(reason).or_default() += 1;
         }
+    }
+
+    /// A message goes on whose beginning an earlier run has written.
+    pub(super) fn rest(&mut self, message: u64) {
+        warn(format_args!("message {message} goes on where an earlier recv was ended"));
+        self.rests.push(message);
     }
 
     /// Nothing yet, of what is waited for at a postbox.
@@ -94,9 +104,14 @@ impl Outcome {
 
     fn code(self, missing: &[(u64, u64)], unconfirmed: bool) -> Result<u8, Failure> {
         if !self.cut.is_empty() {
-            let cut: Vec<(u64, u64)> = self.cut.iter().map(|number| (*number, *number)).collect();
-            let what = format!("{} ended before the end", messages(&cut));
+            let what = format!("{} ended before the end", messages(&each(&self.cut)));
             return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
+        }
+        if !self.rests.is_empty() {
+            let what =
+                format!("only the rest of {} is in this output", messages(&each(&self.rests)));
+            let hint = "its beginning is where an earlier recv wrote it";
+            return Err(Failure::new(Code::CutShort, what, hint));
         }
         if self.closed && !missing.is_empty() {
             let what = format!("the other side has closed, and {} did not come", messages(missing));
@@ -133,6 +148,11 @@ impl Outcome {
         }
         Err(Failure::new(Code::NothingYet, "stdin is empty", "give it packets or the reply"))
     }
+}
+
+/// As runs.
+fn each(messages: &[u64]) -> Vec<(u64, u64)> {
+    messages.iter().map(|number| (*number, *number)).collect()
 }
 
 /// Why nothing may ever come to the answering side: with another secret the two have no keys in

@@ -11,7 +11,7 @@ use otr::protocol::stored::Stage;
 
 use super::Args;
 use super::collector::{self, Collector};
-use super::delivery::Delivery;
+use super::delivery::{Delivery, JSON_MAX_POSTBOX};
 use super::intake::Intake;
 use super::outcome::Outcome;
 use crate::commands::held::Held;
@@ -26,6 +26,10 @@ use crate::ui::speak::warn;
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.
 const BATCH: usize = 256;
+/// So many rounds in vain, the last of ten seconds, a message is waited for while later ones are here.
+const PATIENT: u32 = 2;
+/// The same through Tor, where each round asks for few numbers.
+const PATIENT_BY_TOR: u32 = 6;
 /// How long a `send` that waits for the reply looks whether a `recv` beside it has taken it.
 const GLANCE: Duration = Duration::from_millis(300);
 
@@ -61,7 +65,7 @@ pub(super) fn run(
     store: Store,
     client: Client,
 ) -> Result<u8, Failure> {
-    let delivery = Delivery::new(context, args)?;
+    let delivery = Delivery::new(context, args, JSON_MAX_POSTBOX)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
     let mut intake =
         Intake::open(context, store, None, receiver, args.look_ahead, args.reveal.clone())?;
@@ -106,6 +110,17 @@ impl Receiving<'_> {
         self.discard()
     }
 
+    /// Whether to go on waiting for the rest of a message, after rounds in vain, while parts of later
+    /// ones are here: a message goes out after the other, so its sender has ended before its end.
+    fn give_up_waiting(&mut self, round: u32) -> Result<(), Failure> {
+        let patient = if self.client.isolates() { PATIENT_BY_TOR } else { PATIENT };
+        if round >= patient {
+            self.intake.give_up_waiting(&mut self.delivery, &mut self.outcome)?;
+            self.store()?;
+        }
+        Ok(())
+    }
+
     fn receive(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
@@ -116,6 +131,7 @@ impl Receiving<'_> {
                 Until::Empty => Duration::ZERO,
                 _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
             };
+            let asked = Instant::now();
             let found = self.collector.collect(&self.tokens(round), patience)?;
             if !found.is_empty() {
                 self.take(found)?;
@@ -124,8 +140,9 @@ impl Receiving<'_> {
                 || wait.is_some_and(|wait| since.elapsed() >= wait)
             {
                 return self.end();
-            } else {
+            } else if asked.elapsed() >= patience / 2 {
                 round += 1;
+                self.give_up_waiting(round)?;
             }
         }
         Ok(())
@@ -171,7 +188,7 @@ impl Receiving<'_> {
         // A `send` beside may have made possible what came.
         self.intake.refresh()?;
         if let Some(session) = self.intake.session() {
-            self.collector.ask_ahead(session, &found, &self.parked)?;
+            self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
         }
         for (nth, one) in found.into_iter().enumerate() {
             if self.is_done() {
@@ -182,11 +199,12 @@ impl Receiving<'_> {
             }
             self.packet(one)?;
         }
+        self.intake.settle(&mut self.delivery, &mut self.outcome)?;
         self.store()
     }
 
     fn packet(&mut self, found: Found) -> Result<(), Failure> {
-        let refused = self.outcome.refused();
+        let (refused, unexpected) = (self.outcome.refused(), self.outcome.unexpected);
         let address = crate::postbox::api::address_of(&found.token);
         let record = discard_unopened(&found);
         self.intake.packet(
@@ -195,12 +213,21 @@ impl Receiving<'_> {
             &mut self.delivery,
             &mut self.outcome,
         )?;
-        if self.intake.holds(&address) {
+        let unexpected = self.outcome.unexpected > unexpected;
+        if self.intake.holds(&address) || (unexpected && self.is_awaited(&found.token)) {
             self.parked.insert(found.token);
         } else if self.outcome.refused() > refused {
             self.junk.push(record);
         }
         Ok(())
+    }
+
+    /// Whether a packet that is not expected lies where one will be: it is not ours to throw away.
+    fn is_awaited(&self, token: &Token) -> bool {
+        let session = self.intake.session();
+        session.is_some_and(|session| {
+            collector::tokens(session, 0, self.look_ahead, false).contains(token)
+        })
     }
 
     fn store(&mut self) -> Result<(), Failure> {
@@ -212,6 +239,9 @@ impl Receiving<'_> {
     /// Throws away what was opened and stored, and what will never open. The keys stay in the
     /// state until the postbox has them.
     fn discard(&mut self) -> Result<(), Failure> {
+        if self.intake.is_ahead() {
+            return Ok(());
+        }
         let spent = self.intake.session().map(Session::collected).unwrap_or_default();
         let all = [&spent[..], &self.junk[..]].concat();
         if all.is_empty() {
@@ -247,13 +277,15 @@ fn take_replies(
         }
     }
     let records: Vec<_> = found.iter().map(discard_unopened).collect();
-    client.discard(&records)?;
     if intake.session().is_none() {
-        return Ok(false);
+        return client.discard(&records).map(|()| false);
     }
-    if let Err(failure) = intake.greet(client) {
+    if let Err(failure) = intake.post_waiting(client) {
         let what = failure.what;
         warn(format_args!("the other side was not told yet that the session is open: {what}"));
+    }
+    if let Err(failure) = client.discard(&records) {
+        warn(format_args!("the reply stays in the postbox until its time is up: {}", failure.what));
     }
     Ok(true)
 }

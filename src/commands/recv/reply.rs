@@ -16,10 +16,7 @@ pub(super) fn accept(
 ) -> Result<Result<Session, ReplyError>, Failure> {
     let inviting = match &mut held.stage {
         Stage::Inviting(inviting) if inviting.invite() == invite => inviting,
-        _ => {
-            let hint = "look at it with 'otr status'";
-            return Err(Failure::new(Code::Busy, "the session changed meanwhile", hint));
-        }
+        _ => return Err(another_invite()),
     };
     let opened = match inviting.open(reply) {
         Ok(opened) => opened,
@@ -32,6 +29,12 @@ pub(super) fn accept(
         Stage::Inviting(inviting) => Ok(inviting.accept(opened, now())),
         Stage::Session(_) => Ok(Err(ReplyError::Bad)),
     }
+}
+
+/// The invite was given up, and another one made.
+pub(super) fn another_invite() -> Failure {
+    let hint = "look at it with 'otr status'";
+    Failure::new(Code::Busy, "the session changed meanwhile", hint)
 }
 
 /// The one guess at the secret was wrong.

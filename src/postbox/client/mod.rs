@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use ureq::http::Response;
@@ -40,6 +40,8 @@ const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// How often a call is made before it counts as failed: with the pauses between, for some seconds.
 const ATTEMPTS: u32 = 5;
+/// The pause after an answer of nothing that came well before the time that was asked for.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Buffers of the largest packets that are kept for the next ones: two answers full.
 const BUFFERS: usize = 2 * (COLLECT_MAX / MAX_PACKET + 1);
 /// Agents that are kept where each address has its own; the oldest circuit is of no more use then.
@@ -120,11 +122,18 @@ impl Client {
             tokens.iter().map(|token| (address_of(token), *token)).collect();
         let agent = self.agent(&address_of(first))?;
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
-        self.call_reading(&agent, &path, &tokens.concat(), wait, |status, answer| match status {
-            204 => Ok(Vec::new()),
-            200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
-            _ => Err(Trouble::answered(status)),
-        })
+        let asked = Instant::now();
+        let body = tokens.concat();
+        let found =
+            self.call_reading(&agent, &path, &body, wait, |status, answer| match status {
+                204 => Ok(Vec::new()),
+                200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
+                _ => Err(Trouble::answered(status)),
+            })?;
+        if found.is_empty() {
+            wait_instead(asked, wait);
+        }
+        Ok(found)
     }
 
     /// Takes an answer apart as it comes in.
@@ -175,12 +184,17 @@ impl Client {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
         let path = format!("{GONE}?wait={}", seconds(wait));
-        self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
+        let asked = Instant::now();
+        let fates = self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
             if status != 200 || answer.len() != addresses.len() {
                 return Err(Trouble::answered(status));
             }
             answer::fates(answer).ok_or(Trouble::Nonsense)
-        })
+        })?;
+        if fates.contains(&Fate::Held) {
+            wait_instead(asked, wait);
+        }
+        Ok(fates)
     }
 
     /// The published keys of packets, of those that were published.
@@ -283,6 +297,14 @@ impl Client {
             .timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME))
             .build();
         request.send(body).map_err(Trouble::of)
+    }
+}
+
+/// Pauses for a postbox, or a proxy before it, that did not: it is asked again at once.
+fn wait_instead(asked: Instant, wait: Duration) {
+    let (wait, spent) = (wait.min(MAX_WAIT), asked.elapsed());
+    if spent < wait / 2 {
+        thread::sleep(PAUSE.min(wait.saturating_sub(spent)));
     }
 }
 
