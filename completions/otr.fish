@@ -88,7 +88,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How lo
 complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to whatever postbox the invite names, without a question'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox, which is not called yet'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
@@ -291,7 +291,7 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Say onl
 complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Say more of what is done, never a secret'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows TEXT can see that it was so' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows or guesses TEXT can see it' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 64K' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"

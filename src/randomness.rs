@@ -21,8 +21,9 @@ pub(crate) struct Seeded {
 }
 
 impl Seeded {
-    pub(crate) fn new(seed: &str) -> Self {
-        let key = sha256(&[b"otr/1 simulate", seed.as_bytes()]);
+    /// Of `what` is made up, too: two of them from one seed have nothing in common.
+    pub(crate) fn new(seed: &str, what: &str) -> Self {
+        let key = sha256(&[b"otr/1 simulate", &sha256(&[seed.as_bytes()]), what.as_bytes()]);
         Self { key: Zeroizing::new(key), draws: 0 }
     }
 }

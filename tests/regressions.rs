@@ -1,5 +1,4 @@
-//! What a review found in the commands, each as the sentence that holds since. Every one of these
-//! failed once.
+//! What a review found in the commands, each as the sentence that holds since.
 
 #![allow(
     clippy::unwrap_used,

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long)]
     yes: bool,
 
-    /// Write the reply to stdout even if the invite names a postbox; nobody is called
+    /// Write the reply to stdout even if the invite names a postbox, which is not called yet
     #[arg(long, conflicts_with_all = ["postbox", "yes"])]
     stdout: bool,
 
@@ -169,6 +169,8 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let (session, reply) = answered.map_err(explain)?;
     create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(&store);
+    // Before anything is out: who has put an invite there may drop the answer, and put another.
+    warn_of_guesses(&store);
     post(&reply, &client)?;
     code::take_away(&client, &fetched);
     Ok(())

@@ -85,6 +85,20 @@ pub(crate) fn line(text: &str) -> String {
     shown.replace('\n', "^J").replace('\t', "^I")
 }
 
+/// JSON whose strings hold somebody else's words: the same JSON, what a terminal would obey escaped.
+pub(crate) fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        // Outside of strings there is none of these but the newline at the end.
+        if is_dangerous(character) {
+            write_code(&mut shown, format_args!("\\u{:04x}", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 fn push_text(shown: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find(is_dangerous) {
@@ -172,6 +186,16 @@ mod tests {
         for size in 1..text.len() {
             assert_eq!(shown(&text.chunks(size).collect::<Vec<_>>()), whole);
         }
+    }
+
+    #[test]
+    fn json_says_the_same_to_a_program_and_nothing_to_a_terminal() {
+        let words = "grüße\n\u{9b}31m\u{202e}\u{7f}👩";
+        let told = serde_json::json!({ "question": words }).to_string();
+        let shown = json(&told);
+        assert_eq!(shown, r#"{"question":"grüße\n\u009b31m\u202e\u007f👩"}"#);
+        let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read["question"], words);
     }
 
     #[test]

@@ -273,3 +273,16 @@ fn request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     client.read_exact(&mut body).unwrap();
     Some((head, body))
 }
+
+/// Whoever has put an invite under a number may drop the answer, and put another: each answer with
+/// the same code is one more guess for him.
+#[test]
+fn answering_with_codes_again_and_again_is_warned_of() {
+    let world = World::of_postbox();
+    world.said("bob", &format!("respond --code {}", code(&world)), b"").ok();
+    for who in ["alice", "bob"] {
+        world.otr(who, "close --silent", b"").ok();
+    }
+    let second = world.said("bob", &format!("respond --code {}", code(&world)), b"");
+    assert!(second.err.contains("one guess at the secret"), "{}", second.err);
+}

@@ -167,3 +167,16 @@ fn nothing_but_curl_in_between() {
     let shown = "1\nby curl\n1\n0\n0\n6\nand back\n";
     assert_eq!(text(&output.stdout), shown, "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_send_that_takes_the_reply_says_that_there_was_another() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let invite = ok(&place, "alice", &["init", "--postbox", &postbox.url], b"");
+    for who in ["bob", "carol"] {
+        ok(&place, who, &["respond", "--yes"], &invite);
+    }
+    let sent = otr(&place, "alice", &["send"], b"hello");
+    let said = text(&sent.stderr);
+    assert!(sent.status.success() && said.contains("refused a"), "{said}");
+    assert!(said.contains("the session is open"), "{said}");
+}

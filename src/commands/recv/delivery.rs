@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::{Args, checks};
 use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
-use crate::ui::printable::Printable;
+use crate::ui::printable::{self, Printable};
 use crate::ui::speak::{Voice, warn};
 use crate::ui::stdio;
 
@@ -211,7 +211,7 @@ impl Delivery {
         let mut object = checks::object(event);
         object["session"] = self.session.as_str().into();
         object["authenticated"] = session.map(authenticated).unwrap_or_default().into();
-        let line = Zeroizing::new(format!("{object}\n"));
+        let line = Zeroizing::new(printable::json(&format!("{object}\n")));
         out.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))
     }
 }
@@ -274,7 +274,8 @@ fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Z
         Err(_) => ("base64", STANDARD.encode(text)),
     };
     object[key] = value.into();
-    Zeroizing::new(format!("{object}\n"))
+    let told = Zeroizing::new(format!("{object}\n"));
+    Zeroizing::new(printable::json(&told))
 }
 
 fn authenticated(session: &Session) -> Vec<&'static str> {

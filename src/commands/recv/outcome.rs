@@ -70,14 +70,19 @@ impl Outcome {
         self.refused
     }
 
-    /// Says what there is to say; the exit code.
-    pub(super) fn tell(self, voice: Voice, session: Option<&Session>) -> Result<u8, Failure> {
+    /// Says what was not accepted, and why.
+    pub(super) fn tell_refused(&self, voice: Voice) {
         for (reason, count) in &self.reasons {
             match count {
                 1 => voice.say(format_args!("refused {reason}")),
                 _ => voice.say(format_args!("refused {reason} ({count} times)")),
             }
         }
+    }
+
+    /// Says what there is to say; the exit code.
+    pub(super) fn tell(self, voice: Voice, session: Option<&Session>) -> Result<u8, Failure> {
+        self.tell_refused(voice);
         if self.foreign > 0 {
             voice.say(format_args!("passed over {} not ours", lines(self.foreign)));
         }

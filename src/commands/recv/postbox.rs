@@ -315,11 +315,19 @@ pub(crate) fn take_reply(
     let mut intake = Intake::open(context, store, None, receiver, LOOK_AHEAD, None)?;
     let mut outcome = Outcome::default();
     loop {
-        let Stage::Inviting(inviting) = intake.stage() else { return Ok(intake.into_store()) };
+        let inviting = match intake.stage() {
+            Stage::Inviting(inviting) => inviting,
+            Stage::Session(session) => {
+                outcome.tell_refused(context.voice);
+                context.voice.say(authenticated::opened(session));
+                return Ok(intake.into_store());
+            }
+        };
         let token = *inviting.reply_token();
         let left = deadline.saturating_duration_since(Instant::now());
         let found = client.collect(&[token], left)?;
         if found.is_empty() && Instant::now() >= deadline {
+            outcome.tell_refused(context.voice);
             return Err(not_answered());
         }
         take_replies(&mut intake, client, &found, &mut outcome)?;

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(value_name = "SCRIPT", value_hint = clap::ValueHint::FilePath)]
     script: Option<PathBuf>,
 
-    /// Make the same bytes for the same script each time; who knows TEXT can see that it was so
+    /// Make the same bytes for the same script each time; who knows or guesses TEXT can see it
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
 
@@ -58,9 +58,10 @@ the same code. No session is touched, no secret of anybody is used.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;
-    let script = parse(&read(args.script.as_ref())?)?;
+    let text = read(args.script.as_ref())?;
+    let script = parse(&text)?;
     let mut random: Box<dyn Randomness> = match &args.seed {
-        Some(seed) => Box::new(Seeded::new(seed)),
+        Some(seed) => Box::new(Seeded::new(seed, &text)),
         None => Box::new(System),
     };
     let mut stage = Stage::open(emitter, random.as_mut())?;

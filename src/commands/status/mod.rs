@@ -14,7 +14,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::process;
 use crate::state::{Name, Search, Store};
-use crate::ui::stdio;
+use crate::ui::{printable, stdio};
 use report::Report;
 
 /// `otr status`
@@ -101,7 +101,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let told = if context.json {
         let sessions: Vec<_> = reports.iter().map(Report::json).collect();
         let machine = json!({ "lock_limit_too_small": lock_limit });
-        format!("{}\n", json!({ "version": 1, "sessions": sessions, "machine": machine }))
+        let told = json!({ "version": 1, "sessions": sessions, "machine": machine });
+        format!("{}\n", printable::json(&told.to_string()))
     } else {
         text::page(&reports, lock_limit)
     };
