@@ -1,8 +1,12 @@
 //! A session that failed checks have ended gives nothing more, waits for nothing, and is wiped, in
 //! whatever way telling the other side fails.
 
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::process::Stdio;
+
 use crate::faulty::{Fault, Faulty};
-use crate::support::lines;
+use crate::support::{lines, shell_code, until};
 use crate::world::World;
 
 /// Two of whose checks two have failed.
@@ -134,4 +138,43 @@ fn fail_third(world: &World) {
     let answer = third_answer(world, "");
     world.otr("alice", "recv", &answer).fails(5);
     assert!(!world.is_wiped("alice"));
+}
+
+/// A long `send` seals nothing more when the session has ended beside it.
+#[test]
+fn a_long_send_stops_when_the_session_ends_beside_it() {
+    for (end, code) in [("verify", 5), ("their close", 7), ("our close", 3)] {
+        let world = World::of_pipes();
+        nearly(&world);
+        let answer = if end == "verify" { third_answer(&world, "") } else { Vec::new() };
+        let out = world.pair.path("packets");
+        let mut command = world.pair.end("alice", "send");
+        command.stdin(Stdio::piped()).stdout(File::create(&out).unwrap()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&vec![7; 2 << 20]).unwrap();
+        until("a packet is out", || fs::metadata(&out).unwrap().len() > 1 << 20);
+        match end {
+            "verify" => drop(world.otr("alice", "recv", &answer).fails(5)),
+            "our close" => drop(world.otr("alice", "close", b"").ok()),
+            _ => {
+                let last = world.otr("bob", "close", b"").ok();
+                world.otr("alice", "recv", &last).fails(7);
+            }
+        }
+        // It may have stopped reading.
+        let _ = stdin.write_all(&vec![7; 8 << 20]);
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(shell_code(output.status), code, "{end}: {said}");
+        let sent = lines(&fs::read(&out).unwrap());
+        let large = sent.iter().filter(|line| line.len() > 1 << 20).count();
+        assert!(large <= 2, "{end}: {large} large packets");
+        assert_eq!(world.is_wiped("alice"), end != "their close", "{said}");
+        if end == "verify" {
+            let told = world.otr("bob", "recv", sent.last().unwrap()).fails(5);
+            assert!(told.contains("3 of 3"), "{told}");
+        }
+    }
 }
