@@ -9,6 +9,7 @@ use otr::protocol::session::{Identity, Session, nothing_frames};
 use otr::protocol::stored::Stage;
 
 use super::held::{Held, no_reply_yet};
+use super::owed;
 use super::send::{no_number, not_sealed};
 use super::{Context, now};
 use crate::failure::{Code, Failure};
@@ -41,7 +42,8 @@ pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failur
     Client::new(url, reach).map(Some)
 }
 
-/// Posts what waits for it in the session `of`. The caller is the session's one sender.
+/// Posts what waits for it in the session `of`. The caller is the session's one sender. One that
+/// failed checks have ended is wiped where that fails, which is not tried twice: code 5.
 pub(super) fn post_waiting(
     context: &Context,
     store: &mut Store,
@@ -60,10 +62,11 @@ pub(super) fn post_waiting(
     if packets.is_empty() {
         return Ok(());
     }
-    client.post(&packets).map_err(|failure| Failure {
-        hint: "nothing is lost: the next command posts it".into(),
-        ..failure
-    })?;
+    if let Err(failure) = client.post(&packets) {
+        owed::wipe_untold(context, store, of, &failure.what)?;
+        let hint = "nothing is lost: the next command posts it".into();
+        return Err(Failure { hint, ..failure });
+    }
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     if session.unposted() == packets {

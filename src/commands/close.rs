@@ -54,11 +54,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.all {
         return wipe_all(context);
     }
-    end(context, &args.ways, args.silent)
+    end(context, &args.ways, args.silent)?
 }
 
-/// Ends the session, whatever happens; tells the other side unless it is to be `silent`.
-pub(super) fn end(context: &Context, ways: &Ways, silent: bool) -> Result<(), Failure> {
+/// Ends the session, whatever happens; tells the other side unless it is to be `silent`. The outer
+/// failure: it is not wiped. The inner one: it is, but not all of the rest was done.
+pub(super) fn end(
+    context: &Context,
+    ways: &Ways,
+    silent: bool,
+) -> Result<Result<(), Failure>, Failure> {
     let mut store = context.open()?;
     // A terminal that cannot take the last packets does not keep the session alive.
     let emitter = Emitter::new(&ways.form);
@@ -71,8 +76,12 @@ pub(super) fn end(context: &Context, ways: &Ways, silent: bool) -> Result<(), Fa
     // The state that holds the keys is gone before the packet that uses them is out.
     store.wipe(&lock)?;
     drop(lock);
-    let last = last.map_err(|failure| told_nobody(&failure))?;
-    match last.client {
+    Ok(last.map_err(|failure| told_nobody(&failure)).and_then(|last| hand_over(&last, emitter)))
+}
+
+/// The session is wiped by now.
+fn hand_over(last: &Last, emitter: Result<Emitter, Failure>) -> Result<(), Failure> {
+    match &last.client {
         None => emitter?.packets(&last.keys, &last.packets),
         Some(client) => {
             client.post(&last.packets).map_err(|failure| told_nobody(&failure))?;

@@ -56,14 +56,7 @@ impl<'a> Held<'a> {
     pub(crate) fn take(store: &'a mut Store, wait: Duration) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
         let stage = parse(&store.load(&lock)?)?;
-        let held = Self { store, lock, stage };
-        match &held.stage {
-            Stage::Session(session) if owed::is_over(session) => {
-                held.wipe()?;
-                Err(owed::over())
-            }
-            _ => Ok(held),
-        }
+        Self { store, lock, stage }.unless_over()
     }
 
     /// As [`take`](Self::take), with what this command loaded before, if nobody stored since.
@@ -74,7 +67,17 @@ impl<'a> Held<'a> {
     ) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
         let stage = if store.is_current(&lock)? { stage } else { parse(&store.load(&lock)?)? };
-        Ok(Self { store, lock, stage })
+        Self { store, lock, stage }.unless_over()
+    }
+
+    fn unless_over(self) -> Result<Self, Failure> {
+        match &self.stage {
+            Stage::Session(session) if owed::is_over(session) => {
+                self.wipe()?;
+                Err(owed::over())
+            }
+            _ => Ok(self),
+        }
     }
 
     /// The session, whose handshake must be done, and which failed checks have not ended.

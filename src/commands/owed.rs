@@ -1,6 +1,6 @@
 //! What a check of a secret owes the other side, and the end that failed checks bring.
 
-use otr::protocol::session::{SealError, Session};
+use otr::protocol::session::{Identity, SealError, Session};
 use otr::protocol::stored::Stage;
 use otr::protocol::verify::{Ending, FAILURES_MAX, VerifyError};
 
@@ -35,9 +35,18 @@ pub(super) fn settle(context: &Context, store: &mut Store, way: Way<'_>) -> Resu
     let Some(packet) = session.seal_owed(&mut System).map_err(explain)? else {
         return Ok(());
     };
-    hand_over(context, held, packet, way)?;
-    // Wipes it where that was its last packet.
-    Held::take(store, context.lock_wait).map(drop)
+    let given = hand_over(context, held, packet, way);
+    // Wipes it where that was its last packet, even if it could not be given out.
+    let on = Held::take(store, context.lock_wait).map(drop);
+    match (given, on) {
+        (Ok(()), on) => on,
+        (Err(failure), Err(over))
+            if over.code == Code::NotAuthentic && failure.code != Code::NotAuthentic =>
+        {
+            Err(Failure { code: failure.code, ..untold(&failure.what) })
+        }
+        (given, _) => given,
+    }
 }
 
 /// Stores the session with a packet that it has sealed, and then hands that out.
@@ -74,6 +83,40 @@ pub(super) fn is_over(session: &Session) -> bool {
 pub(super) fn over() -> Failure {
     let what = format!("{FAILURES_MAX} checks of a secret have failed: the session has been ended");
     Failure::new(Code::NotAuthentic, what, "whoever is there does not know the secret")
+}
+
+/// As [`over`], where the other side could not be told, and why.
+fn untold(why: &str) -> Failure {
+    let over = over();
+    let what = format!("{}, but the other side was not told: {why}", over.what);
+    Failure { what: what.into(), ..over }
+}
+
+/// Wipes the session `of` if failed checks have ended it, with what it owes the other side still in
+/// it, since that could not be handed out: code 5. Whether whoever is there learns of the end is not
+/// worth the keys.
+pub(super) fn wipe_untold(
+    context: &Context,
+    store: &mut Store,
+    of: Option<Identity>,
+    why: &str,
+) -> Result<(), Failure> {
+    let held = match Held::take(store, context.lock_wait) {
+        Ok(held) => held,
+        Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+        // What the caller has to say is more.
+        Err(_) => return Ok(()),
+    };
+    match &held.stage {
+        Stage::Session(session)
+            if session.ending() != Ending::GoesOn
+                && of.is_none_or(|of| of.is(&session.identity())) =>
+        {
+            held.wipe()?;
+            Err(untold(why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// As [`over`], while the other side has still to be told.

@@ -299,6 +299,7 @@ impl Sender<'_> {
         let (mut offset, mut last) = (0, [0; ADDRESS]);
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
+            self.goes_on(store).map_err(|failure| cut_short(&failure))?;
             if reservation.left() == 0 {
                 reservation = self.more(store)?;
             }
@@ -328,6 +329,23 @@ impl Sender<'_> {
         held.keep()?;
         drop(sender);
         window.map_or(Ok(()), |window| self.confirm(window))
+    }
+
+    /// Looks whether the session has ended since this long message began, if anything was stored
+    /// beside it. What is owed to the other side then goes out.
+    fn goes_on(&mut self, store: &mut Store) -> Result<(), Failure> {
+        if store.is_current(&store.lock_state(self.context.lock_wait)?)? {
+            return Ok(());
+        }
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        match self.ready(&mut held) {
+            Err(failure) if failure.code == Code::NotAuthentic => {
+                drop(held);
+                self.pay(store)?;
+                Err(failure)
+            }
+            other => other.map(drop),
+        }
     }
 
     /// The next batch of numbers for a message that is on its way.
@@ -463,10 +481,14 @@ fn cut(error: &io::Error) -> Failure {
     Failure::new(Code::Failed, what, "send it again")
 }
 
-/// A call failed while a long message was on its way.
+/// A call failed, or the session ended, while a long message was on its way.
 fn cut_short(failure: &Failure) -> Failure {
     let what = format!("the message is cut: {}", failure.what);
-    Failure::new(failure.code, what, "send it again")
+    let hint = match failure.code {
+        Code::NotAuthentic | Code::Closed | Code::NoSession => failure.hint.clone(),
+        _ => "send it again".into(),
+    };
+    Failure::new(failure.code, what, hint)
 }
 
 pub(super) fn no_number(error: StepError) -> Failure {

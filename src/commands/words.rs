@@ -78,10 +78,14 @@ const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
 
 /// Ends the session as `close` does, whatever is in the way.
 fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
-    if let Err(failure) = close::end(context, ways, false) {
-        if matches!(failure.code, Code::NoSession | Code::Busy) {
-            return Err(failure);
+    let told = close::end(context, ways, false).map_err(|failure| match failure.code {
+        Code::NoSession => failure,
+        _ => {
+            let what = format!("the words differ, and the session is NOT ended: {}", failure.what);
+            Failure { what: what.into(), ..failure }
         }
+    })?;
+    if let Err(failure) = told {
         warn(failure.what);
     }
     let hint = "begin a new one over another channel";

@@ -10,6 +10,10 @@
 
 mod attacks;
 mod code;
+mod endings;
+#[path = "../ends/faulty.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod faulty;
 #[path = "../postbox/support.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;

@@ -1,5 +1,8 @@
 //! Four words that two people compare by voice.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -53,4 +56,21 @@ fn there_is_nothing_to_compare_without_a_session() {
         world.otr("alice", args, b"").fails(3);
     }
     assert_eq!(world.otr("alice", "words --same --differ", b"").code, 2);
+}
+
+/// What `words --differ` may not open is still there, and it says so.
+#[test]
+fn words_that_differ_do_not_claim_an_end_that_did_not_come() {
+    let world = World::of_pipes();
+    let private = Permissions::from_mode(0o700);
+    let disk =
+        tempfile::Builder::new().permissions(private).tempdir_in(env!("CARGO_TARGET_TMPDIR"));
+    let disk = disk.unwrap();
+    let at = format!("--dir {}", disk.path().display());
+    world.otr("alice", &format!("{at} --allow-disk init"), b"").ok();
+    let said = world.otr("alice", &format!("{at} words --differ"), b"").fails(11);
+    assert!(said.contains("NOT ended") && !said.contains("has been ended"), "{said}");
+    assert!(disk.path().join("default.state").exists());
+    world.otr("alice", &format!("{at} --allow-disk words --differ"), b"").fails(5);
+    assert!(!disk.path().join("default.state").exists());
 }

@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use super::family::Family;
+
 /// Lines longer than this are broken after a `|`, so that they fit 80 columns with the prompt.
 const WIDTH: usize = 78;
 
@@ -57,12 +59,14 @@ impl Line {
     }
 
     /// Runs it to its end in `directory`; the program `otr` is this very one.
-    pub(super) fn run(&self, directory: &Path) -> io::Result<Ran> {
-        self.start(directory)?.wait()
+    pub(super) fn run(&self, directory: &Path, family: &Family) -> io::Result<Ran> {
+        self.start(directory, family)?.wait()
     }
 
     /// Starts it, as a shell does with `… &`.
-    pub(super) fn start(&self, directory: &Path) -> io::Result<Running> {
+    pub(super) fn start(&self, directory: &Path, family: &Family) -> io::Result<Running> {
+        // Until all of it is there: files are made as well.
+        let mut members = family.hold();
         let mut input = match &self.input {
             Some(file) => Stdio::from(File::open(directory.join(file))?),
             None => Stdio::null(),
@@ -74,7 +78,7 @@ impl Line {
             if let (Some(file), true) = (&self.output, number + 1 == self.commands.len()) {
                 command.stdout(File::create(directory.join(file))?);
             }
-            let mut child = command.spawn()?;
+            let mut child = members.start(&mut command)?;
             input = match child.stdout.take() {
                 Some(stdout) if number + 1 < self.commands.len() => stdout.into(),
                 stdout => {
@@ -177,6 +181,10 @@ fn quoted(word: &OsStr) -> String {
 mod tests {
     use super::*;
 
+    fn run(line: &Line, directory: &tempfile::TempDir) -> io::Result<Ran> {
+        line.run(directory.path(), &Family::default())
+    }
+
     #[test]
     fn what_is_shown_is_what_a_shell_would_run() {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -187,7 +195,7 @@ mod tests {
             Line::new(["printf", "%s|", "*", "~", "#", "a;b", "ü", "&", "(", "a\nb"]),
         ];
         for line in lines {
-            let ran = line.run(directory.path()).unwrap();
+            let ran = run(&line, &directory).unwrap();
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(line.to_string()).current_dir(directory.path());
             let expected = shell.output().unwrap();
@@ -202,15 +210,15 @@ mod tests {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let line = Line::new(["echo", "hi"]).to("out");
         assert_eq!(line.to_string(), "echo hi > out");
-        let ran = line.run(directory.path()).unwrap();
+        let ran = run(&line, &directory).unwrap();
         assert!(ran.stdout.is_empty());
         assert_eq!(std::fs::read(directory.path().join("out")).unwrap(), b"hi\n");
 
-        let ran = Line::new(["false"]).pipe(["cat"]).run(directory.path()).unwrap();
+        let ran = run(&Line::new(["false"]).pipe(["cat"]), &directory).unwrap();
         assert_eq!((ran.code, ran.fed), (Some(0), false));
-        let ran = Line::new(["false"]).run(directory.path()).unwrap();
+        let ran = run(&Line::new(["false"]), &directory).unwrap();
         assert_eq!((ran.code, ran.fed), (Some(1), true));
-        assert!(Line::new(["/no/such/program"]).run(directory.path()).is_err());
+        assert!(run(&Line::new(["/no/such/program"]), &directory).is_err());
     }
 
     #[test]

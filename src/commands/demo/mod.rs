@@ -2,6 +2,7 @@
 //! of this very program, in a directory that is gone afterwards; each line that is shown is the line
 //! that is run.
 
+mod family;
 mod line;
 mod place;
 mod relay;
@@ -32,7 +33,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     let relay = Relay::start(&line, &place)?;
     screen.indent(relay.said.as_bytes())?;
     for step in tour(context, &relay.url)?.into_iter().chain(rewrite::steps(context)) {
-        show(&step, place.path(), &mut screen)?;
+        show(&step, &place, &mut screen)?;
     }
     screen.print("\n# the postbox ends, and with it whatever lies in it\n$ kill %1\n")?;
     match relay.end(&place) {
@@ -44,17 +45,18 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
 }
 
 /// Runs a step, and shows it while it goes.
-fn show(step: &Step, directory: &Path, screen: &mut Screen) -> Result<(), Failure> {
+fn show(step: &Step, place: &Place, screen: &mut Screen) -> Result<(), Failure> {
+    let (directory, family) = (place.path(), place.family());
     screen.print(&format!("\n# {}\n", step.story))?;
     let beside = match &step.beside {
         None => None,
         Some(line) => {
             screen.print(&format!("$ {line} &\n"))?;
-            Some(line.start(directory).map_err(|error| not_started(&error))?)
+            Some(line.start(directory, family).map_err(|error| not_started(&error))?)
         }
     };
     screen.print(&format!("$ {}\n", step.line))?;
-    let mut ran = step.line.run(directory).map_err(|error| not_started(&error))?;
+    let mut ran = step.line.run(directory, family).map_err(|error| not_started(&error))?;
     screen.indent(&ran.stdout)?;
     screen.indent(&ran.stderr)?;
     if let Some(beside) = beside {

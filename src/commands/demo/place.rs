@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -13,22 +13,19 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
+use super::family::Family;
 use crate::commands::Context;
 use crate::failure::{Code, Failure};
 use crate::state::Search;
-
-/// How often the directory is removed when a signal came: a process of the tour may be about to
-/// write its last file there.
-const REMOVALS: usize = 3;
 
 /// Removed when it is dropped, and before a signal ends the process.
 pub(super) struct Place {
     directory: TempDir,
     /// The process that serves the tour, to be ended with it.
-    servant: Servant,
+    servant: Mutex<Option<Child>>,
+    /// All of the tour's processes, to be ended at a signal.
+    family: Family,
 }
-
-type Servant = Arc<Mutex<Option<Child>>>;
 
 impl Place {
     /// Makes it beside the sessions of this user.
@@ -43,13 +40,17 @@ impl Place {
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(home.path());
         let directory = directory.map_err(failed)?;
-        let servant = Servant::default();
-        remove_at_signal(directory.path().to_owned(), Arc::clone(&servant)).map_err(failed)?;
-        Ok(Self { directory, servant })
+        let family = Family::default();
+        remove_at_signal(directory.path().to_owned(), family.clone()).map_err(failed)?;
+        Ok(Self { directory, servant: Mutex::default(), family })
     }
 
     pub(super) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    pub(super) fn family(&self) -> &Family {
+        &self.family
     }
 
     /// From now on this process ends with the tour.
@@ -65,26 +66,24 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        end(&self.servant);
+        // A signal that came first ends this process, and not what its steps have come to.
+        let _members = self.family.hold();
+        if let Some(mut child) = self.let_go() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
-fn end(servant: &Servant) {
-    if let Some(mut child) = servant.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        // It may have ended by itself.
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-}
-
-fn remove_at_signal(path: PathBuf, servant: Servant) -> std::io::Result<()> {
+fn remove_at_signal(path: PathBuf, family: Family) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let watch = move || {
         for signal in signals.forever() {
-            end(&servant);
-            for _ in 0..REMOVALS {
-                let _ = fs::remove_dir_all(&path);
-            }
+            // Held to the end: nothing is started any more.
+            let mut members = family.hold();
+            members.end();
+            let _ = fs::remove_dir_all(&path);
             let _ = emulate_default_handler(signal);
         }
     };

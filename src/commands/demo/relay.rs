@@ -34,7 +34,8 @@ impl Relay {
         let failed = |error: &io::Error| {
             Failure::new(Code::Failed, format!("the postbox does not start: {error}"), "try again")
         };
-        let child = line.start(place.path()).map_err(|error| failed(&error))?.last();
+        let child =
+            line.start(place.path(), place.family()).map_err(|error| failed(&error))?.last();
         let mut child = child.ok_or_else(|| failed(&io::ErrorKind::NotFound.into()))?;
         let stderr = child.stderr.take();
         place.take_in(child);

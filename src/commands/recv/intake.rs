@@ -249,6 +249,7 @@ impl<'a> Intake<'a> {
         delivery: &mut Delivery,
         outcome: &mut Outcome,
     ) -> Result<(), Failure> {
+        self.refuse_if_over()?;
         if matches!(self.stage, Stage::Inviting(_)) {
             // A raw reply looks like any packet of its size.
             if packet.len() == REPLY {
@@ -287,6 +288,7 @@ impl<'a> Intake<'a> {
                 let effects = session
                     .accept(&mut self.lookahead, &accepted, at)
                     .map_err(|_| changed_meanwhile())?;
+                let over = session.ending() != Ending::GoesOn;
                 self.checks.extend(effects.verify);
                 outcome.packets += 1;
                 outcome.lost += effects.lost.fell_out + effects.lost.given_up;
@@ -295,7 +297,7 @@ impl<'a> Intake<'a> {
                     delivery.cut(message);
                 }
                 outcome.closed |= accepted.frames.close.is_some();
-                if let (Some(data), false) = (&accepted.frames.data, accepted.dropped) {
+                if let (Some(data), false) = (&accepted.frames.data, accepted.dropped || over) {
                     if delivery.is_rest(data) {
                         outcome.rest(data.message);
                     }
@@ -309,6 +311,10 @@ impl<'a> Intake<'a> {
                 }
                 self.opened.push(packet);
                 self.changes.push(Change::Accepted(accepted, at));
+                if over {
+                    // Nothing that lies behind it is looked at.
+                    self.store(delivery, &mut drop)?;
+                }
                 Ok(true)
             }
             Ok(Opened::Held { message, offset, at }) => {
@@ -382,7 +388,8 @@ impl<'a> Intake<'a> {
         recycle: &mut dyn FnMut(Vec<u8>),
     ) -> Result<(), Failure> {
         self.write(delivery, recycle)?;
-        if self.changes.is_empty() || delivery.keeps_back() {
+        // At the session's end nobody will have the rest of what is kept back.
+        if self.changes.is_empty() || (delivery.keeps_back() && !self.is_over()) {
             return Ok(());
         }
         let wait = self.context.lock_wait;
@@ -399,40 +406,54 @@ impl<'a> Intake<'a> {
 
     /// Refuses to take anything more in a session that failed checks have ended.
     pub(super) fn refuse_if_over(&self) -> Result<(), Failure> {
-        match self.session().map(Session::ending) {
-            None | Some(Ending::GoesOn) => Ok(()),
-            Some(Ending::AfterOwed | Ending::Now) => Err(owed::nearly_over()),
-        }
+        if self.is_over() { Err(owed::nearly_over()) } else { Ok(()) }
+    }
+
+    /// Whether failed checks have ended the session.
+    fn is_over(&self) -> bool {
+        self.session().is_some_and(|session| session.ending() != Ending::GoesOn)
     }
 
     /// Posts what is owed to the other side, if it can be, and ends the session where failed
-    /// checks do: code 5.
-    fn end_if_over(&mut self) -> Result<(), Failure> {
-        self.pay()?;
-        match self.session().map(Session::ending) {
-            None | Some(Ending::GoesOn) => Ok(()),
-            Some(Ending::AfterOwed) => Err(owed::nearly_over()),
-            // It is wiped by this, unless the other side could not be told.
-            Some(Ending::Now) => {
-                drop(Held::take(&mut self.store, self.context.lock_wait)?);
-                Err(owed::nearly_over())
-            }
+    /// checks do: code 5. Where there is a postbox, nothing is left of it then, even if the other
+    /// side could not be told. Nothing may wait to be stored here.
+    pub(super) fn end_if_over(&mut self) -> Result<(), Failure> {
+        let was_over = self.is_over();
+        match self.pay() {
+            // A `send` that was at it has ended it.
+            Err(failure) if was_over && failure.code == Code::NoSession => return Err(owed::over()),
+            other => other?,
         }
+        if !self.is_over() {
+            return Ok(());
+        }
+        if self.client.is_some() {
+            let of = self.session().map(Session::identity);
+            let why = "something else is sending";
+            owed::wipe_untold(self.context, &mut self.store, of, why)?;
+        } else if self.session().is_some_and(owed::is_over) {
+            // It is wiped by this.
+            drop(Held::take(&mut self.store, self.context.lock_wait)?);
+        }
+        Err(owed::nearly_over())
     }
 
     /// Posts what is owed to the other side, unless a `send` is at it: then that does, or the next
-    /// call. Nothing may wait to be stored here.
-    pub(super) fn pay(&mut self) -> Result<(), Failure> {
+    /// call. At the session's end that one is waited for.
+    fn pay(&mut self) -> Result<(), Failure> {
         let Some(client) = self.client.clone() else { return Ok(()) };
-        if !self.session().is_some_and(Session::owes) {
+        if !self.is_over() && !self.session().is_some_and(Session::owes) {
             return Ok(());
         }
-        let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
+        let wait = if self.is_over() { self.context.lock_wait } else { Duration::ZERO };
+        let Ok(_sender) = self.store.lock_sender(wait) else { return Ok(()) };
         let of = self.session().map(Session::identity);
         let paid = calling::post_waiting(self.context, &mut self.store, &client, of)
             .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
         match paid {
-            Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+            Err(failure) if matches!(failure.code, Code::NotAuthentic | Code::NoSession) => {
+                return Err(failure);
+            }
             Err(failure) => warn(format_args!("a packet waits to be posted: {}", failure.what)),
             Ok(()) => {}
         }

@@ -97,6 +97,7 @@ pub(super) fn run(
 impl Receiving<'_> {
     /// Finishes what an earlier command could not.
     fn take_up(&mut self) -> Result<(), Failure> {
+        self.intake.end_if_over()?;
         if let Some(session) = self.intake.session() {
             self.outcome.closed = session.peer_closed();
             if self.outcome.closed {
@@ -125,7 +126,7 @@ impl Receiving<'_> {
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
             self.intake.refresh()?;
-            self.intake.pay()?;
+            self.intake.end_if_over()?;
             let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
             let patience = match self.until {
                 Until::Empty => Duration::ZERO,
