@@ -35,8 +35,8 @@ Read them to each other where you know the voice. The same on both ends: nobody 
 17,592,186,044,416, to have them agree.
 
 The answering side has words only when the other side's first packet has come; until then it ends
-with 14. --json: {\"session\": NAME, \"words\": [four of them]}. --differ ends with 5, and
-takes the options of 'close' for the packets that it ends with.";
+with 14. --json: {\"session\": NAME, \"words\": [four of them]}. --differ ends with 5 when
+the session is wiped, and takes the options of 'close' for the packets that it ends with.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.differ {
@@ -78,17 +78,20 @@ const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
 
 /// Ends the session as `close` does, whatever is in the way.
 fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
-    let told = close::end(context, ways, false).map_err(|failure| match failure.code {
-        Code::NoSession => failure,
-        _ => {
-            let what = format!("the words differ, and the session is NOT ended: {}", failure.what);
-            Failure { what: what.into(), ..failure }
-        }
-    })?;
+    let told = close::end(context, ways, false).map_err(not_ended)?;
     if let Err(failure) = told {
         warn(failure.what);
     }
     let hint = "begin a new one over another channel";
     let what = "the words differ: somebody is in between; the session has been ended";
     Err(Failure::new(Code::NotAuthentic, what, hint))
+}
+
+/// Where nothing was wiped: the code is that of the reason.
+fn not_ended(failure: Failure) -> Failure {
+    if failure.code == Code::NoSession {
+        return failure;
+    }
+    let what = format!("the words differ, and the session is NOT ended: {}", failure.what);
+    Failure { what: what.into(), ..failure }
 }
