@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use otr::armor::{Item, Scanner};
-use support::{Chance, Pair, lines};
+use support::{Chance, Pair};
 
 const KILLS: usize = 150;
 
@@ -187,13 +187,14 @@ fn a_killed_handshake_is_begun_again() {
         let again = pair.alice("init --again", b"");
         assert!([0, 3].contains(&again.code), "{}", again.err);
         let invite = if again.code == 0 { again.out } else { pair.alice("init", b"").ok() };
-        assert!(out.is_empty() || lines(&out)[0] == invite);
+        // A write to a file, too, ends in its middle where the process is killed.
+        assert!(invite.starts_with(&out));
         let after = window.moment(&mut chance);
         let (out, _) = killed(&pair, &mut pair.end("bob", "respond"), &invite, after);
         let again = pair.bob("respond --again", b"");
         assert!([0, 3].contains(&again.code), "{}", again.err);
         let reply = if again.code == 0 { again.out } else { pair.bob("respond", &invite).ok() };
-        assert!(out.is_empty() || lines(&out)[0] == reply);
+        assert!(reply.starts_with(&out));
         let after = window.moment(&mut chance);
         killed(&pair, &mut pair.end("alice", "recv"), &reply, after);
         let run = pair.alice("recv", &reply);
