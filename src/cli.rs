@@ -79,14 +79,12 @@ impl Cli {
         )
     }
 
-    /// The two commands that run once a packet, `otr [-s NAME] send …` and `recv`, parsed without
+    /// The two commands that run once a packet, `otr [OPTIONS] send …` and `recv`, parsed without
     /// building all the others: a third of their start-up. Whatever is not plainly right is left
     /// to [`all_matches`], which says why.
     fn quickly() -> Option<(Self, bool)> {
         let mut arguments: Vec<OsString> = std::env::args_os().collect();
-        let named = arguments.get(1).is_some_and(|first| first == "-s" || first == "--session");
-        let at = if named { 3 } else { 1 };
-        let verb = if arguments.len() > at { arguments.remove(at) } else { return None };
+        let verb = arguments.remove(verb_at(&arguments)?);
         let command = Common::augment_args(clap::Command::new("otr").disable_help_flag(true));
         if verb == "send" {
             let matches = matches_quickly(send::Args::augment_args(command), &arguments)?;
@@ -104,6 +102,18 @@ impl Cli {
     fn of(matches: &ArgMatches, command: Command) -> Option<(Self, bool)> {
         let common = Common::from_arg_matches(matches).ok()?;
         Some((Self { common, command }, typed(matches)))
+    }
+}
+
+/// Where the command stands, behind options of [`Common`].
+fn verb_at(arguments: &[OsString]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match arguments.get(at)?.to_str()? {
+            "-s" | "--session" | "--dir" | "--state-fd" | "--lock-wait" => at += 2,
+            "-q" | "--quiet" | "-v" | "--verbose" | "--json" | "--allow-disk" => at += 1,
+            _ => return Some(at),
+        }
     }
 }
 
