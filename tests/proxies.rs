@@ -130,14 +130,15 @@ struct Parts {
     home: String,
 }
 
-/// All files below a directory, with their sizes as a part of the name.
+/// All files below a directory, with their sizes as a part of the name; but for the one with the
+/// proxy's own number, which it may write after it has begun to listen.
 fn files(below: &Path) -> BTreeSet<PathBuf> {
     let mut all = BTreeSet::new();
     for entry in fs::read_dir(below).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {
             all.extend(files(&path));
-        } else {
+        } else if entry.file_name() != "pid" {
             all.insert(path.join(entry.metadata().unwrap().len().to_string()));
         }
     }

@@ -154,7 +154,9 @@ impl Ends {
         let circuits = judge(&witness.seen()).unwrap();
         witness.forget();
         let sightings = control.streams_to(&self.network.onion("witnessed"));
-        assert_eq!(isolated(&sightings), Ok(circuits), "{sightings:?}");
+        // More where a call had not arrived yet when its command was done.
+        let begun = isolated(&sightings);
+        assert!(begun.as_ref().is_ok_and(|begun| *begun >= circuits), "{begun:?}: {sightings:?}");
         assert!(circuits >= 8, "{circuits}: a reply, a greeting, messages and their collection");
     }
 
