@@ -177,10 +177,7 @@ fn collect(client: &Client, plate: &Nameplate) -> Result<Vec<Vec<u8>>, Failure> 
 
 /// The record by which a packet is discarded without a key.
 fn record(plate: &Nameplate, packet: &[u8]) -> [u8; Discard::SIZE] {
-    let mut record = [0; Discard::SIZE];
-    record[..32].copy_from_slice(plate.token());
-    record[32..64].copy_from_slice(&Sha256::digest(packet));
-    record
+    Discard::without_key(plate.token(), &Sha256::digest(packet).into())
 }
 
 #[cfg(test)]

@@ -134,6 +134,12 @@ pub(crate) fn no_reply_yet() -> Failure {
     )
 }
 
+/// The other side has ended the conversation.
+pub(crate) fn peer_has_closed() -> Failure {
+    let hint = "end it here too with 'otr close'";
+    Failure::new(Code::Closed, "the other side has closed the session", hint)
+}
+
 /// Stores a new session; where `anew`, in place of the one that is there, which is wiped.
 pub(crate) fn create(
     store: &mut Store,

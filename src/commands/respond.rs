@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use otr::armor::{Damaged, Item};
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::invite::InviteError;
+use otr::protocol::pake::Prs;
 use otr::protocol::stored::Stage;
 
 use super::calling::{connect, postbox_of};
@@ -99,14 +100,26 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut store = context.prepare_anew(args.anew)?;
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
-    let answered = respond(&invite, secret.as_ref(), now(), &mut System);
-    let (session, reply) = answered.map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
-    warn_of_logout(&store);
-    if secret.is_some() {
-        warn_of_guesses(&store);
-    }
+    let reply = answer(context, args, &mut store, &invite, secret.as_ref())?;
     hand_over(&reply, client.as_ref(), &mut emitter)
+}
+
+/// Makes the session, and stores it; the reply, which is still to be handed over.
+fn answer(
+    context: &Context,
+    args: &Args,
+    store: &mut Store,
+    invite: &[u8],
+    secret: Option<&Prs>,
+) -> Result<Vec<u8>, Failure> {
+    let (session, reply) = respond(invite, secret, now(), &mut System).map_err(explain)?;
+    create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
+    warn_of_logout(store);
+    if secret.is_some() {
+        // Before anything is out: who made the invite may drop the answer, and make another.
+        warn_of_guesses(store);
+    }
+    Ok(reply)
 }
 
 /// The postbox to call, if there is one and the person agrees: calling it tells that host who
@@ -165,12 +178,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         ));
     }
     let secret = code::secret(&spoken.code)?;
-    let answered = respond(&fetched.invite, Some(&secret), now(), &mut System);
-    let (session, reply) = answered.map_err(explain)?;
-    create(&mut store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
-    warn_of_logout(&store);
-    // Before anything is out: who has put an invite there may drop the answer, and put another.
-    warn_of_guesses(&store);
+    let reply = answer(context, args, &mut store, &fetched.invite, Some(&secret))?;
     post(&reply, &client)?;
     code::take_away(&client, &fetched);
     Ok(())

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
-use super::held::Held;
+use super::held::{Held, peer_has_closed};
 use super::owed::{self, Way};
 use super::recv::take_reply;
 use super::source::plain_stdin;
@@ -381,8 +381,7 @@ impl Sender<'_> {
     fn ready<'h>(&mut self, held: &'h mut Held<'_>) -> Result<&'h mut Session, Failure> {
         let session = self.same(held.session()?)?;
         if session.peer_closed() {
-            let hint = "end it here too with 'otr close'";
-            return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+            return Err(peer_has_closed());
         }
         if !session.may_send_text() {
             return Err(unconfirmed());
@@ -422,8 +421,7 @@ impl Sender<'_> {
 }
 
 /// `text` as the one packet of a new message, of at least the size class `least`, with its receipt;
-/// none where it
-/// takes more than a short message has.
+/// none where it takes more than a short message has.
 pub(super) fn seal_short(
     session: &mut Session,
     text: &[u8],

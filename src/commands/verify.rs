@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::calling;
 use super::emit::Emitter;
-use super::held::{Held, no_reply_yet};
+use super::held::{Held, no_reply_yet, peer_has_closed};
 use super::owed::{self, Way, explain};
 use super::secret::Given;
 use crate::cli::Form;
@@ -114,8 +114,7 @@ fn question_of(context: &Context, store: &mut Store) -> Result<Option<Zeroizing<
     let mut held = Held::take(store, context.lock_wait)?;
     let session = held.session()?;
     if session.peer_closed() {
-        let hint = "end it here too with 'otr close'";
-        return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+        return Err(peer_has_closed());
     }
     if session.awaits_last_step() {
         return Err(explain(VerifyError::Waiting));

@@ -101,6 +101,14 @@ impl Discard {
     /// Size in bytes.
     pub(crate) const SIZE: usize = 96;
 
+    /// The record that throws a packet away and publishes no key.
+    pub(crate) fn without_key(token: &Token, hash: &PacketHash) -> [u8; Self::SIZE] {
+        let mut record = [0; Self::SIZE];
+        record[..32].copy_from_slice(token);
+        record[32..64].copy_from_slice(hash);
+        record
+    }
+
     /// Takes a record apart.
     pub(crate) fn from_record(record: &[u8; Self::SIZE]) -> Self {
         let third = |n: usize| std::array::from_fn(|i| record[n * 32 + i]);

@@ -29,7 +29,7 @@ use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
-use crate::state::{RoleLock, Store};
+use crate::state::{RoleLock, StateLock, Store};
 use crate::ui::speak::warn;
 
 /// What happened to the working copy since it was stored, to be done again on a state that a
@@ -180,11 +180,7 @@ impl<'a> Intake<'a> {
         if records.is_empty() {
             return Ok(());
         }
-        let lock = self.store.lock_state(self.context.lock_wait)?;
-        if !self.store.is_current(&lock)? {
-            let stage = parse(&self.store.load(&lock)?)?;
-            self.stage = self.again(stage)?;
-        }
+        let lock = self.catch_up()?;
         if let Stage::Session(session) = &mut self.stage {
             session.forget_collected(records);
         }
@@ -392,8 +388,7 @@ impl<'a> Intake<'a> {
         if self.changes.is_empty() || (delivery.keeps_back() && !self.is_over()) {
             return Ok(());
         }
-        let wait = self.context.lock_wait;
-        let revealed = self.store_changes(wait)?;
+        let revealed = self.store_changes()?;
         self.changes.clear();
         for event in std::mem::take(&mut self.checks) {
             delivery.check_of_secret(self.context.voice, &event, self.session())?;
@@ -462,12 +457,8 @@ impl<'a> Intake<'a> {
 
     /// Stores the working copy, or its changes on top of what a `send` has stored meanwhile; the
     /// keys to be published elsewhere, if that was asked for.
-    fn store_changes(&mut self, wait: Duration) -> Result<Vec<u8>, Failure> {
-        let lock = self.store.lock_state(wait)?;
-        if !self.store.is_current(&lock)? {
-            let stage = parse(&self.store.load(&lock)?)?;
-            self.stage = self.again(stage)?;
-        }
+    fn store_changes(&mut self) -> Result<Vec<u8>, Failure> {
+        let lock = self.catch_up()?;
         let mut revealed = Vec::new();
         if let (Stage::Session(session), true) = (&mut self.stage, self.reveal.is_some()) {
             for key in session.take_published() {
@@ -476,6 +467,16 @@ impl<'a> Intake<'a> {
         }
         self.store.replace(&lock, &self.stage.to_bytes(false))?;
         Ok(revealed)
+    }
+
+    /// Locks the state to store it, with what a `send` has stored meanwhile under our changes.
+    fn catch_up(&mut self) -> Result<StateLock, Failure> {
+        let lock = self.store.lock_state(self.context.lock_wait)?;
+        if !self.store.is_current(&lock)? {
+            let stage = parse(&self.store.load(&lock)?)?;
+            self.stage = self.again(stage)?;
+        }
+        Ok(lock)
     }
 
     /// Does the changes again on a state that was loaded anew.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use otr::protocol::session::Session;
 
 use crate::commands::authenticated;
+use crate::commands::held::peer_has_closed;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
 
@@ -130,8 +131,7 @@ impl Outcome {
             return Ok(0);
         }
         if self.closed {
-            let hint = "end it here too with 'otr close'";
-            return Err(Failure::new(Code::Closed, "the other side has closed the session", hint));
+            return Err(peer_has_closed());
         }
         if self.replied || self.packets > 0 {
             return Ok(0);

@@ -207,7 +207,7 @@ impl Receiving<'_> {
     fn packet(&mut self, found: Found) -> Result<(), Failure> {
         let (refused, unexpected) = (self.outcome.refused(), self.outcome.unexpected);
         let address = crate::postbox::api::address_of(&found.token);
-        let record = discard_unopened(&found);
+        let record = Discard::without_key(&found.token, &found.hash);
         self.intake.packet(
             found.packet,
             Some(found.hash),
@@ -254,14 +254,6 @@ impl Receiving<'_> {
     }
 }
 
-/// The record by which a packet is discarded without a key.
-fn discard_unopened(found: &Found) -> [u8; Discard::SIZE] {
-    let mut record = [0; Discard::SIZE];
-    record[..32].copy_from_slice(&found.token);
-    record[32..64].copy_from_slice(&found.hash);
-    record
-}
-
 /// Looks for the reply in what lay under its token; whether it was there. The other side is
 /// answered at once.
 fn take_replies(
@@ -277,7 +269,8 @@ fn take_replies(
             outcome.refuse("a packet that lay where the reply should");
         }
     }
-    let records: Vec<_> = found.iter().map(discard_unopened).collect();
+    let records: Vec<_> =
+        found.iter().map(|one| Discard::without_key(&one.token, &one.hash)).collect();
     if intake.session().is_none() {
         return client.discard(&records).map(|()| false);
     }
