@@ -98,10 +98,9 @@ impl Blocks {
         self.blocks.recv().unwrap_or_else(|_| gone())
     }
 
-    /// Takes a block's buffer back for a later one.
-    pub(crate) fn recycle(&mut self, buffer: Zeroizing<Vec<u8>>) {
-        // The reading thread may have come to the end.
-        drop(self.buffers.send(buffer));
+    /// Takes the buffers of blocks back for later ones.
+    pub(crate) fn buffers(&self) -> Sender<Zeroizing<Vec<u8>>> {
+        self.buffers.clone()
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) mod man;
 mod owed;
 mod passphrase;
 pub(crate) mod postbox;
+mod poster;
 pub(crate) mod recv;
 pub(crate) mod respond;
 mod secret;

@@ -22,6 +22,7 @@ use super::calling;
 use super::emit::Emitter;
 use super::held::{Held, peer_has_closed};
 use super::owed::{self, Way};
+use super::poster::{Poster, Sealed};
 use super::recv::take_reply;
 use super::source::plain_stdin;
 use super::window::Window;
@@ -294,8 +295,10 @@ impl Sender<'_> {
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let mut blocks = Blocks::read(input, layout);
+        let buffers = blocks.buffers();
         let mut progress = Progress::new(self.context.voice, None);
-        let mut window = self.client.clone().map(Window::new);
+        let window = self.client.clone().map(Window::new);
+        let poster = window.map(|window| Poster::start(window, buffers.clone())).transpose()?;
         let (mut offset, mut last) = (0, [0; ADDRESS]);
         loop {
             let mut block = blocks.next().map_err(|error| cut(&error))?;
@@ -305,21 +308,25 @@ impl Sender<'_> {
             }
             let part = Part { message, offset, end: block.last, length: block.length };
             let (framed, receipt) = self.seal(&mut block, layout, &mut reservation, part)?;
-            match &mut window {
-                Some(window) => {
-                    let receipt = self.args.confirm.then_some(receipt);
-                    window.post(&framed[1..], receipt).map_err(|failure| cut_short(&failure))?;
-                    last.copy_from_slice(&framed[1..=ADDRESS]);
-                }
-                None => self.emitter.framed(framed)?,
-            }
-            offset += block.length as u64;
+            let length = framed.len();
+            offset += part.length as u64;
             progress.at(offset);
+            if let Some(poster) = &poster {
+                last.copy_from_slice(&framed[1..=ADDRESS]);
+                let receipt = self.args.confirm.then_some(receipt);
+                if !poster.post(Sealed { framed: block.framed, length, receipt }) {
+                    break;
+                }
+            } else {
+                self.emitter.framed(framed)?;
+                // The reading thread may have come to the end.
+                drop(buffers.send(block.framed));
+            }
             if block.last {
                 break;
             }
-            blocks.recycle(block.framed);
         }
+        let window = poster.map(Poster::end).transpose().map_err(|failure| cut_short(&failure))?;
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.same(held.session()?)?;
         session.give_back(reservation);

@@ -35,13 +35,17 @@ impl Window {
         Self { client, uncollected: VecDeque::new(), bytes: 0 }
     }
 
-    /// Posts a packet, as soon as there is room for it.
-    pub(super) fn post(&mut self, packet: &[u8], receipt: Option<Receipt>) -> Result<(), Failure> {
-        while self.bytes + packet.len() > WINDOW {
+    /// Posts a packet with a byte of room before it, as soon as the window has room for it.
+    pub(super) fn post(
+        &mut self,
+        framed: &mut [u8],
+        receipt: Option<Receipt>,
+    ) -> Result<(), Failure> {
+        while self.bytes + framed.len() > WINDOW {
             self.make_room()?;
         }
         loop {
-            match self.client.post(&[packet]) {
+            match self.client.post_framed(framed) {
                 // Smaller than the window, or others use it too: what we have there makes room.
                 Err(failure) if failure.code == Code::Full && !self.uncollected.is_empty() => {
                     self.make_room()?;
@@ -49,7 +53,7 @@ impl Window {
                 other => break other?,
             }
         }
-        self.posted(packet, receipt);
+        self.posted(&framed[1..], receipt);
         Ok(())
     }
 

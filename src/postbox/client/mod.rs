@@ -97,21 +97,31 @@ impl Client {
                 if count > 0 && !fits {
                     break;
                 }
-                // Below 21: the length is that of a packet.
-                let k = u8::try_from(packet.len().trailing_zeros()).unwrap_or_default();
                 body.reserve(packet.len() + 1);
-                body.push(RAW_BASE.saturating_add(k));
+                body.push(lead(packet));
                 body.extend_from_slice(packet);
                 count += 1;
             }
-            let agent = self.agent(&front(first.as_ref()))?;
-            self.call(&agent, POST, &body, Duration::ZERO, |status, answer| {
-                let all = answer.trim_ascii_end() == count.to_string().as_bytes();
-                if status == 201 && all { Ok(()) } else { Err(Trouble::answered(status)) }
-            })?;
+            self.post_body(&front(first.as_ref()), &body, count)?;
             rest = &rest[count..];
         }
         Ok(())
+    }
+
+    /// Posts a packet that has a byte of room before it, without a copy.
+    pub(crate) fn post_framed(&self, framed: &mut [u8]) -> Result<(), Failure> {
+        let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
+        *room = lead(packet);
+        let address = front(packet);
+        self.post_body(&address, framed, 1)
+    }
+
+    fn post_body(&self, first: &Address, body: &[u8], count: usize) -> Result<(), Failure> {
+        let agent = self.agent(first)?;
+        self.call(&agent, POST, body, Duration::ZERO, |status, answer| {
+            let all = answer.trim_ascii_end() == count.to_string().as_bytes();
+            if status == 201 && all { Ok(()) } else { Err(Trouble::answered(status)) }
+        })
     }
 
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
@@ -316,6 +326,12 @@ fn retry_after(answer: &Response<Body>) -> Option<u64> {
 fn seconds(wait: Duration) -> u64 {
     let wait = wait.min(MAX_WAIT);
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// The byte before a raw packet.
+fn lead(packet: &[u8]) -> u8 {
+    // Below 21: the length is that of a packet.
+    RAW_BASE.saturating_add(u8::try_from(packet.len().trailing_zeros()).unwrap_or_default())
 }
 
 /// The first 32 bytes: a packet's address, a record's token.
