@@ -145,6 +145,11 @@ impl Collector {
         Ok(())
     }
 
+    /// Whether such a call is on its way.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
+    }
+
     fn ask(&mut self, token: Token, wait: Duration) -> Result<(), Failure> {
         if !self.asked.insert(token) {
             return Ok(());
@@ -158,6 +163,6 @@ impl Collector {
     }
 }
 
-fn no_thread(error: &io::Error) -> Failure {
+pub(super) fn no_thread(error: &io::Error) -> Failure {
     Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
 }

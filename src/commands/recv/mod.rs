@@ -8,6 +8,7 @@
 mod checks;
 mod collector;
 mod delivery;
+mod discarding;
 mod intake;
 mod outcome;
 mod postbox;

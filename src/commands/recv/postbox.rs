@@ -12,6 +12,7 @@ use otr::protocol::stored::Stage;
 use super::Args;
 use super::collector::{self, Collector};
 use super::delivery::{Delivery, JSON_MAX_POSTBOX};
+use super::discarding::Discarding;
 use super::intake::Intake;
 use super::outcome::Outcome;
 use crate::commands::held::Held;
@@ -57,6 +58,8 @@ struct Receiving<'a> {
     junk: Vec<[u8; Discard::SIZE]>,
     /// Tokens of later parts that are held, and stay in the postbox until they are due.
     parked: BTreeSet<Token>,
+    /// What the postbox throws away beside all this.
+    discarding: Option<Discarding>,
 }
 
 pub(super) fn run(
@@ -86,11 +89,13 @@ pub(super) fn run(
         look_ahead: args.look_ahead,
         junk: Vec::new(),
         parked: BTreeSet::new(),
+        discarding: None,
     };
     receiving.take_up()?;
     // From here on it may sleep for days.
     process::lock_pages();
     receiving.receive(args.wait)?;
+    receiving.discarded()?;
     receiving.outcome.tell(context.voice, receiving.intake.session())
 }
 
@@ -240,6 +245,7 @@ impl Receiving<'_> {
     /// Throws away what was opened and stored, and what will never open. The keys stay in the
     /// state until the postbox has them.
     fn discard(&mut self) -> Result<(), Failure> {
+        self.discarded()?;
         if self.intake.is_ahead() {
             return Ok(());
         }
@@ -248,9 +254,20 @@ impl Receiving<'_> {
         if all.is_empty() {
             return Ok(());
         }
-        self.client.discard(&all)?;
         self.junk.clear();
+        if self.collector.is_ahead() {
+            // In the middle of a long message: the next packets are opened meanwhile.
+            self.discarding = Some(Discarding::start(&self.client, spent, all)?);
+            return Ok(());
+        }
+        self.client.discard(&all)?;
         self.intake.forget_collected(&spent)
+    }
+
+    /// Waits until the postbox has thrown away what it was told to.
+    fn discarded(&mut self) -> Result<(), Failure> {
+        let Some(discarding) = self.discarding.take() else { return Ok(()) };
+        self.intake.forget_collected(&discarding.end()?)
     }
 }
 

@@ -9,7 +9,7 @@ mod trouble;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,8 @@ struct Inner {
     connector: Connector,
     /// For all addresses, where none is isolated.
     shared: Agent,
+    /// The same for the packets of a long message.
+    long: OnceLock<Agent>,
     /// By address: what is said about one packet goes by the circuit it came by.
     own: Mutex<BTreeMap<Address, Agent>>,
     /// Of the largest packets, so that a long stream does not ask the system for new pages.
@@ -77,8 +79,8 @@ impl Client {
     pub(crate) fn new(url: Url, reach: &Reach) -> Result<Self, Failure> {
         let connector = Connector::new(&url, reach)?;
         let shared = connector.agent()?;
-        let (own, buffers) = Default::default();
-        Ok(Self(Arc::new(Inner { url, connector, shared, own, buffers })))
+        let (long, own, buffers) = Default::default();
+        Ok(Self(Arc::new(Inner { url, connector, shared, long, own, buffers })))
     }
 
     /// Whether each call names one address only, by a circuit of its own.
@@ -102,23 +104,24 @@ impl Client {
                 body.extend_from_slice(packet);
                 count += 1;
             }
-            self.post_body(&front(first.as_ref()), &body, count)?;
+            let agent = self.agent(&front(first.as_ref()))?;
+            self.post_body(&agent, &body, count)?;
             rest = &rest[count..];
         }
         Ok(())
     }
 
-    /// Posts a packet that has a byte of room before it, without a copy.
+    /// Posts a packet of a long message, which has a byte of room before it.
     pub(crate) fn post_framed(&self, framed: &mut [u8]) -> Result<(), Failure> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
         *room = lead(packet);
-        let address = front(packet);
-        self.post_body(&address, framed, 1)
+        let agent =
+            if self.isolates() { self.agent(&front(packet))? } else { self.agent_for_long()? };
+        self.post_body(&agent, framed, 1)
     }
 
-    fn post_body(&self, first: &Address, body: &[u8], count: usize) -> Result<(), Failure> {
-        let agent = self.agent(first)?;
-        self.call(&agent, POST, body, Duration::ZERO, |status, answer| {
+    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<(), Failure> {
+        self.call(agent, POST, body, Duration::ZERO, |status, answer| {
             let all = answer.trim_ascii_end() == count.to_string().as_bytes();
             if status == 201 && all { Ok(()) } else { Err(Trouble::answered(status)) }
         })
@@ -241,6 +244,14 @@ impl Client {
         let agent = self.0.connector.agent()?;
         own.insert(*address, agent.clone());
         Ok(agent)
+    }
+
+    fn agent_for_long(&self) -> Result<Agent, Failure> {
+        if let Some(agent) = self.0.long.get() {
+            return Ok(agent.clone());
+        }
+        let agent = self.0.connector.agent_for_long()?;
+        Ok(self.0.long.get_or_init(|| agent).clone())
     }
 
     /// No more is said about this address.

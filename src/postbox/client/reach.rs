@@ -24,6 +24,12 @@ const BODY_TIME: Duration = Duration::from_mins(5);
 /// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
 /// does not begin on one that is about to end.
 const IDLE_TIME: Duration = Duration::from_secs(12);
+/// Bytes that are read at a time; more made no long message faster.
+const INPUT: usize = 32 << 10;
+/// Bytes that are written at a time.
+const OUTPUT: usize = 32 << 10;
+/// The same of a long message, which took a twentieth less with it than with a quarter of it.
+const LONG_OUTPUT: usize = 512 << 10;
 /// Bytes of an answer's head: the postbox sends some 200.
 const HEAD: usize = 16 << 10;
 /// Bytes of a URL, as in an invite.
@@ -156,6 +162,15 @@ impl Connector {
     /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
     /// no other agent shares, since Tor gives each SOCKS user its own.
     pub(super) fn agent(&self) -> Result<Agent, Failure> {
+        self.agent_writing(OUTPUT)
+    }
+
+    /// The same for a long message.
+    pub(super) fn agent_for_long(&self) -> Result<Agent, Failure> {
+        self.agent_writing(LONG_OUTPUT)
+    }
+
+    fn agent_writing(&self, output: usize) -> Result<Agent, Failure> {
         let proxy = match &self.proxy {
             Some(proxy) if self.isolates => Some(isolated(proxy)?),
             other => other.clone(),
@@ -172,6 +187,8 @@ impl Connector {
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
             .max_response_header_size(HEAD)
+            .input_buffer_size(INPUT)
+            .output_buffer_size(output)
             .max_idle_age(IDLE_TIME)
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_send_body(Some(BODY_TIME))
