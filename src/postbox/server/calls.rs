@@ -5,7 +5,8 @@
 use super::body::{BadRecords, Piece, Records, linger, next_piece, records};
 use super::intake::{Intake, Unfit};
 use super::limits::PACKET_TIME;
-use super::reply::{Answer, Body, Packets, answer, nothing, retry, text};
+use super::outgoing::Packets;
+use super::reply::{Answer, Body, answer, nothing, retry, text};
 use super::state::Server;
 use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of, write_key};
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
@@ -131,7 +132,7 @@ pub(crate) async fn collect(
     });
     match found.await {
         Ok(Some(found)) => {
-            let packets = Body::Packets(Packets::new(form, found));
+            let packets = Body::packets(Packets::new(form, found));
             answer(StatusCode::OK, form.media_type(), packets)
         }
         Ok(None) => nothing(),

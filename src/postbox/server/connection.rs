@@ -1,8 +1,9 @@
 //! One connection: HTTP/1.1, with an end to every kind of waiting.
 
 use super::http;
-use super::limits::{BUFFER, HEAD_TIME, HEADERS, STALL_TIME};
+use super::limits::{BUFFER, HEAD, HEAD_TIME, HEADERS, SMALL_BUFFER, STALL_TIME};
 use super::state::Server;
+use crate::postbox::store::budget::{Budget, Charge, Purpose};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,13 +39,16 @@ where
             })
         }
     });
+    let paced =
+        Paced { stream, stall: None, budget: Arc::clone(server.store.budget()), wide: None };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER)
+        .max_header_size(HEAD)
         .max_headers(HEADERS)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(Paced { stream, stall: None }), calls);
+        .serve_connection(TokioIo::new(paced), calls);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
@@ -55,11 +59,15 @@ where
     }
 }
 
-/// A stream whose writes fail when the other side takes nothing for too long.
+/// A stream whose writes fail when the other side takes nothing for too long, and whose reads stay
+/// small until it brings much.
 struct Paced<S> {
     stream: S,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
+    budget: Arc<Budget>,
+    /// What large reads cost.
+    wide: Option<Charge>,
 }
 
 impl<S> Paced<S> {
@@ -84,7 +92,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        if self.wide.is_some() || buffer.remaining() <= SMALL_BUFFER {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        // hyper offers more room after a read that has filled what there was.
+        let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_BUFFER));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut small))?;
+        let count = small.filled().len();
+        buffer.advance(count);
+        if count == SMALL_BUFFER {
+            self.wide = Charge::new(&self.budget, Purpose::Packets, BUFFER).ok();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -119,5 +138,38 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.pace(cx, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    async fn read(paced: &mut Paced<&[u8]>) -> usize {
+        let mut buffer = vec![0; BUFFER];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        poll_fn(|cx| Pin::new(&mut *paced).poll_read(cx, &mut buffer)).await.unwrap();
+        buffer.filled().len()
+    }
+
+    #[tokio::test]
+    async fn who_brings_much_is_read_in_large_pieces_while_there_is_memory_for_it() {
+        let bytes = vec![7; 4 * BUFFER];
+        for (cap, second) in [(16 * BUFFER, BUFFER), (BUFFER, SMALL_BUFFER)] {
+            let budget = Budget::new(cap);
+            let wide = None;
+            let mut paced =
+                Paced { stream: &bytes[..], stall: None, budget: Arc::clone(&budget), wide };
+            assert_eq!(read(&mut paced).await, SMALL_BUFFER);
+            assert_eq!(read(&mut paced).await, second);
+            assert_eq!(budget.used() > 0, second == BUFFER);
+            drop(paced);
+            assert_eq!(budget.used(), 0);
+        }
+        let mut short =
+            Paced { stream: &bytes[..100], stall: None, budget: Budget::new(1 << 20), wide: None };
+        assert_eq!(read(&mut short).await, 100);
+        assert!(short.wide.is_none());
     }
 }

@@ -24,8 +24,13 @@ pub(crate) const LINGER_TIME: Duration = Duration::from_secs(10);
 /// See [`LINGER_TIME`]; bytes, as many as a sender may have on their way uncollected.
 pub(crate) const LINGER_BYTES: usize = 32 << 20;
 
-/// Bytes of a request's head, and of a connection's buffer in either direction.
-pub(crate) const BUFFER: usize = 16 * 1024;
+/// Bytes of a request's head.
+pub(crate) const HEAD: usize = 16 * 1024;
+/// Bytes that are read at a time of a connection that brings much: fewer calls to the system make
+/// a long message a twentieth faster, and more than this do not. It is charged for them.
+pub(crate) const BUFFER: usize = 64 * 1024;
+/// Bytes that are read at a time of any other.
+pub(crate) const SMALL_BUFFER: usize = 8 * 1024;
 /// Header fields in a request.
 pub(crate) const HEADERS: usize = 64;
 

@@ -13,6 +13,7 @@ mod http;
 mod intake;
 mod limits;
 mod listen;
+mod outgoing;
 mod page;
 mod reply;
 mod state;
