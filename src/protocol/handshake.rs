@@ -291,7 +291,7 @@ impl Inviting {
             return None;
         }
         let header = Header::new(&fields.key, &fields.ciphertext, 0);
-        let agreed = self.private.agree(&fields.key.dh(), &fields.ciphertext).ok()?;
+        let agreed = self.private.agree(fields.key.dh(), &fields.ciphertext).ok()?;
         let share = self.guess.is_some().then_some(&fields.last_field);
         let psk = match &self.guess {
             Some(guess) => psk(&guess.scalar, invite, &header, &fields.last_field, Role::Inviter)?,

@@ -1,5 +1,5 @@
-//! The few calls to SHA-2, HMAC, HKDF, ChaCha20-Poly1305, X25519, ristretto255 and ML-KEM-768: the
-//! only file that names their crates.
+//! The few calls to SHA-2, HMAC, HKDF, ChaCha20-Poly1305, X25519, ristretto255 and ML-KEM-768: this
+//! file alone names their crates, and the three that are modules of it.
 //!
 //! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
 //! (`secret::bleach`).
@@ -14,12 +14,12 @@ use poly1305::Poly1305;
 use poly1305::universal_hash::UniversalHash;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
-use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::secret::Secret;
 
 pub use aead::{TAG, Unopened, open, seal};
+pub use x25519::{DH_PUBLIC, DhPeer, dh, dh_public};
 
 #[cfg(not(feature = "fast-aead"))]
 #[path = "aead_rustcrypto.rs"]
@@ -27,9 +27,9 @@ mod aead;
 #[cfg(feature = "fast-aead")]
 #[path = "aead_fast.rs"]
 mod aead;
+#[path = "x25519.rs"]
+mod x25519;
 
-/// Bytes of an X25519 public key (RFC 7748).
-pub const DH_PUBLIC: usize = 32;
 /// Bytes of an ML-KEM-768 encapsulation key (FIPS 203, table 3).
 pub const KEM_PUBLIC: usize = 1184;
 /// Bytes of an ML-KEM-768 ciphertext (FIPS 203, table 3).
@@ -142,26 +142,6 @@ pub fn poly1305_tag(key: &[u8; 32], ad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {
     mac.update_padded(ciphertext);
     mac.update(&[lengths.into()]);
     mac.finalize().into()
-}
-
-/// The X25519 public key, 32 bytes, of a private one.
-#[inline(never)]
-pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
-    PublicKey::from(&StaticSecret::from(*private.bytes())).to_bytes()
-}
-
-/// X25519 (RFC 7748, section 5).
-///
-/// # Errors
-/// [`BadPublicKey`] where the output is all zeros.
-#[inline(never)]
-pub fn dh(private: &Secret<32>, public: &[u8; DH_PUBLIC]) -> Result<Secret<32>, BadPublicKey> {
-    let shared = StaticSecret::from(*private.bytes()).diffie_hellman(&PublicKey::from(*public));
-    if shared.was_contributory() {
-        Ok(Secret::copy_of(shared.as_bytes()))
-    } else {
-        Err(BadPublicKey)
-    }
 }
 
 /// The ristretto255 element that 64 uniform bytes map to (RFC 9496, section 4.3.4), times `scalar`

@@ -256,7 +256,7 @@ impl Ratchet {
             return Err(RatchetError::BadPublicKey);
         }
         let agreed =
-            own.agree(&peer.dh(), &header.ciphertext()).map_err(|_| RatchetError::BadPublicKey)?;
+            own.agree(peer.dh(), &header.ciphertext()).map_err(|_| RatchetError::BadPublicKey)?;
         let turn_hash = root::turn_hash(header.turn_input(), &sending.header.key());
         let turn = root::turn(&self.root, &agreed, &turn_hash);
 

@@ -1,9 +1,13 @@
 //! The root: ratchet keys, and the step by which a turn mixes two fresh secrets into the root key.
 
+use std::sync::OnceLock;
+
 use zeroize::Zeroize;
 
 use super::labels;
-use super::primitives::{self, BadPublicKey, DH_PUBLIC, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED};
+use super::primitives::{
+    self, BadPublicKey, DH_PUBLIC, DhPeer, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED,
+};
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::secret::{ChainKey, HeaderChainKey, RootKey, Secret, bleach_deep};
 use super::wire::{Malformed, Reader, Sink};
@@ -12,37 +16,43 @@ use super::wire::{Malformed, Reader, Sink};
 pub const RATCHET_PUBLIC: usize = DH_PUBLIC + KEM_PUBLIC;
 
 /// A ratchet key's public part: `dh_pk` 32 ‖ `kem_ek` 1184.
-pub struct RatchetPublic(Box<[u8; RATCHET_PUBLIC]>);
+pub struct RatchetPublic {
+    bytes: Box<[u8; RATCHET_PUBLIC]>,
+    /// Its X25519 key, made ready: the peer's is used as its chain begins, and again as ours does.
+    dh: OnceLock<DhPeer>,
+}
 
 impl RatchetPublic {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self(Box::new(*reader.array()?)))
+        Ok(Self::copy_of(reader.array()?))
     }
 
     pub(crate) fn copy_of(bytes: &[u8; RATCHET_PUBLIC]) -> Self {
-        Self(Box::new(*bytes))
+        Self { bytes: Box::new(*bytes), dh: OnceLock::new() }
     }
 
     pub(crate) fn duplicate(&self) -> Self {
-        Self(self.0.clone())
+        Self { bytes: self.bytes.clone(), dh: self.dh.clone() }
     }
 
     /// All 1,216 bytes.
     pub fn bytes(&self) -> &[u8; RATCHET_PUBLIC] {
-        &self.0
+        &self.bytes
     }
 
     /// The X25519 public key.
-    pub(crate) fn dh(&self) -> [u8; DH_PUBLIC] {
-        let mut dh = [0; DH_PUBLIC];
-        dh.copy_from_slice(&self.0[..DH_PUBLIC]);
-        dh
+    pub(crate) fn dh(&self) -> &DhPeer {
+        self.dh.get_or_init(|| {
+            let mut dh = [0; DH_PUBLIC];
+            dh.copy_from_slice(&self.bytes[..DH_PUBLIC]);
+            DhPeer::new(&dh)
+        })
     }
 
     /// The ML-KEM-768 encapsulation key.
     pub(crate) fn kem(&self) -> [u8; KEM_PUBLIC] {
         let mut kem = [0; KEM_PUBLIC];
-        kem.copy_from_slice(&self.0[DH_PUBLIC..]);
+        kem.copy_from_slice(&self.bytes[DH_PUBLIC..]);
         kem
     }
 }
@@ -67,14 +77,14 @@ impl RatchetPrivate {
         public[..DH_PUBLIC].copy_from_slice(&primitives::dh_public(&private.dh));
         public[DH_PUBLIC..].copy_from_slice(&primitives::kem_public(&private.kem));
         bleach_deep();
-        Ok((private, RatchetPublic(public)))
+        Ok((private, RatchetPublic { bytes: public, dh: OnceLock::new() }))
     }
 
     /// The two secrets that the holder of this key gets from the peer's X25519 key and ciphertext.
     #[inline(never)]
     pub(crate) fn agree(
         &self,
-        dh: &[u8; DH_PUBLIC],
+        dh: &DhPeer,
         ciphertext: &[u8; KEM_CIPHERTEXT],
     ) -> Result<Agreed, BadPublicKey> {
         let dh = primitives::dh(&self.dh, dh)?;
@@ -92,7 +102,7 @@ impl RatchetPrivate {
     ) -> Result<(Agreed, [u8; KEM_CIPHERTEXT]), AgreeError> {
         let mut m = Secret::zeroed();
         randomness.fill(Draw::KemMessage, m.bytes_mut())?;
-        let dh = primitives::dh(&self.dh, &peer.dh())?;
+        let dh = primitives::dh(&self.dh, peer.dh())?;
         let (ciphertext, kem) = primitives::encapsulate(&peer.kem(), &m)?;
         bleach_deep();
         Ok((Agreed { dh, kem }, ciphertext))
@@ -162,7 +172,10 @@ pub(crate) fn next_transcript(before: &[u8; 32], turn_hash: &[u8; 32]) -> [u8; 3
 
 impl Zeroize for RatchetPublic {
     fn zeroize(&mut self) {
-        self.0.as_mut_slice().zeroize();
+        self.bytes.as_mut_slice().zeroize();
+        if let Some(mut dh) = self.dh.take() {
+            dh.zeroize();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::lookahead::{LOOK_AHEAD, Lookahead};
 use super::nameplate::{Code, Nameplate};
 use super::packet;
 use super::pake::Prs;
+use super::primitives::DH_PUBLIC;
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::session::{Outcome, Refusal, Role, Session};
 use super::stored::{Stage, Stored};
@@ -116,7 +117,7 @@ fn plain_handshake() {
     let vector = load(include_str!("../../tests/vectors/handshake-plain.json"));
     let (inviting, _, _) = handshake(&vector);
     let invite = Invite::parse(inviting.invite()).unwrap();
-    assert_eq!(invite.key.dh()[..], unhex(&vector["invite"]["dh_pk"]));
+    assert_eq!(invite.key.bytes()[..DH_PUBLIC], unhex(&vector["invite"]["dh_pk"]));
     assert_eq!(invite.key.kem()[..], unhex(&vector["invite"]["kem_ek"]));
     assert_eq!(invite.commitment[..], unhex(&vector["invite"]["commitment"]));
     assert_eq!(invite.reply_address[..], unhex(&vector["invite"]["reply_address"]));

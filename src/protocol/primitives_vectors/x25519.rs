@@ -1,9 +1,26 @@
-//! X25519 against RFC 7748 and Wycheproof.
+//! X25519 against RFC 7748 and Wycheproof, and against the Montgomery ladder of x25519-dalek, which
+//! ours goes around for points on the curve.
 
+use proptest::prelude::*;
 use wycheproof::xdh;
 
 use super::{array, key_with, secret, unhex};
-use crate::protocol::primitives::{BadPublicKey, dh, dh_public};
+use crate::protocol::primitives::{self, BadPublicKey, DhPeer, dh_public};
+use crate::protocol::secret::Secret;
+
+fn dh(private: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, BadPublicKey> {
+    primitives::dh(private, &DhPeer::new(public))
+}
+
+/// Whether the two ways give the same; whether that is a secret at all.
+fn as_the_ladder(private: [u8; 32], public: [u8; 32]) -> bool {
+    let ladder = x25519_dalek::x25519(private, public);
+    match dh(&secret(&private), &public) {
+        Ok(shared) => assert_eq!(*shared.bytes(), ladder, "of {public:02x?}"),
+        Err(BadPublicKey) => assert_eq!(ladder, [0; 32], "of {public:02x?}"),
+    }
+    ladder != [0; 32]
+}
 
 /// RFC 7748, section 5.2.
 #[test]
@@ -72,4 +89,59 @@ fn wycheproof_x25519() {
         }
     }
     assert!(low_order > 10);
+}
+
+/// p = 2^255 − 19, plus `more`; little endian.
+fn prime_plus(more: i16) -> [u8; 32] {
+    let mut bytes = [0xff; 32];
+    bytes[31] = 0x7f;
+    let low = 0xffed_u16.wrapping_add_signed(more);
+    bytes[..2].copy_from_slice(&low.to_le_bytes());
+    bytes
+}
+
+/// Where the maps between the two forms have their exceptions, where encodings are not canonical,
+/// and where the order is small.
+#[test]
+fn special_points_are_as_by_the_ladder() {
+    let eighth = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
+    let other = "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157";
+    let mut points: Vec<[u8; 32]> = vec![array(&unhex(eighth)), array(&unhex(other))];
+    // All that is small, or not reduced, or next to it: 0, ±1, 9 among them.
+    points.extend((0..=20).map(|byte| key_with(0, byte)));
+    points.extend((-20..19).map(prime_plus));
+    let scalars = [[0; 32], [0xff; 32], key_with(0, 8), key_with(31, 0x40), [0x55; 32]];
+    let mut refused = 0;
+    for point in points {
+        for highest in [0, 0x80] {
+            let mut point = point;
+            point[31] |= highest;
+            for scalar in scalars {
+                refused += usize::from(!as_the_ladder(scalar, point));
+            }
+        }
+    }
+    // 0, 1 and −1, twice over as they are not reduced, and the two of order eight: each with any
+    // scalar and with either highest bit.
+    assert_eq!(refused, (5 + 2) * 2 * scalars.len());
+}
+
+proptest! {
+    /// About half of all values of u lie on the curve, and half on its twist.
+    #[test]
+    fn any_point_is_as_by_the_ladder(private: [u8; 32], public: [u8; 32]) {
+        prop_assert!(as_the_ladder(private, public));
+    }
+
+    #[test]
+    fn both_ends_agree(ours: [u8; 32], theirs: [u8; 32]) {
+        let (ours, theirs) = (secret(&ours), secret(&theirs));
+        let peer = DhPeer::new(&dh_public(&theirs));
+        let here = primitives::dh(&ours, &peer).unwrap();
+        // A second use of a prepared key, and of its copy.
+        let again = primitives::dh(&ours, &peer.clone()).unwrap();
+        let there = dh(&theirs, &dh_public(&ours)).unwrap();
+        prop_assert_eq!(here.bytes(), there.bytes());
+        prop_assert_eq!(here.bytes(), again.bytes());
+    }
 }
