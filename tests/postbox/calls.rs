@@ -1,7 +1,8 @@
 //! The five calls, as anybody may make them.
 
 use crate::support::*;
-use std::io::Write as _;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,64 @@ fn a_packet_is_posted_collected_and_discarded_in_either_form() {
             Form::Raw => [&[0xC0], &key[..]].concat(),
         };
         assert_eq!(call("/v1/revealed", &address).body, revealed);
+    }
+}
+
+/// A caller who takes an answer more slowly than it comes.
+struct Slow(TcpStream);
+
+impl Read for Slow {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let some = out.len().min(50_000);
+        if some > 1 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.0.read(&mut out[..some])
+    }
+}
+
+impl Write for Slow {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[test]
+fn many_packets_come_whole_to_one_who_reads_slowly() {
+    let postbox = Postbox::start(&[]);
+    let places: Vec<Place> = (0..160).map(Place::new).collect();
+    // Many, so that there is a pause in each part of some; small ones, too, wait behind large ones.
+    let packets: Vec<Vec<u8>> = places
+        .iter()
+        .zip([16, 17, 12, 17, 13].into_iter().cycle())
+        .map(|(place, k)| {
+            let mut packet: Vec<u8> = (0..=250).cycle().take(1 << k).collect();
+            packet[..32].copy_from_slice(&place.address());
+            packet
+        })
+        .collect();
+    let posted: Vec<u8> = packets.iter().flat_map(|packet| raw(packet)).collect();
+    assert_eq!(postbox.call("/v1/post", Form::Raw, &posted).both(), (201, "160\n"));
+    for form in [Form::Text, Form::Raw] {
+        let wish = places.iter().flat_map(|place| match form {
+            Form::Text => line(&place.token).into_bytes(),
+            Form::Raw => place.token.to_vec(),
+        });
+        let answer = call(
+            &mut Slow(postbox.connect()),
+            "/v1/collect?max=33554432",
+            form,
+            &wish.collect::<Vec<u8>>(),
+        );
+        let expected = packets.iter().flat_map(|packet| match form {
+            Form::Text => packet_line(packet).into_bytes(),
+            Form::Raw => raw(packet),
+        });
+        assert!(answer.body == expected.collect::<Vec<u8>>());
     }
 }
 

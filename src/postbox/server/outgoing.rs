@@ -150,6 +150,20 @@ impl Buf for Line {
         &self.window[self.at..]
     }
 
+    /// The window, and nothing behind it: hyper, which writes from many pieces at once, would take
+    /// the next one for what comes behind the window. So no room is left for that.
+    fn chunks_vectored<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
+        let (Some((first, others)), true) = (out.split_first_mut(), self.has_remaining()) else {
+            return 0;
+        };
+        *first = IoSlice::new(self.chunk());
+        if self.behind == 0 {
+            return 1;
+        }
+        others.fill(IoSlice::new(&[]));
+        1 + others.len()
+    }
+
     fn advance(&mut self, mut count: usize) {
         while count > 0 && self.has_remaining() {
             let now = count.min(self.window.len() - self.at);
@@ -227,6 +241,8 @@ fn line_size(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::postbox::store::budget::Budget;
     use crate::postbox::store::packet::Filling;
@@ -246,7 +262,7 @@ mod tests {
                 });
                 let packets = Packets::new(form, packets.collect());
                 let promised = packets.size();
-                let out: Vec<u8> = packets.flat_map(|piece| taken(piece, step)).collect();
+                let out = taken(&mut packets.collect(), step);
                 let expected: Vec<u8> =
                     contents.iter().flat_map(|bytes| written(form, bytes)).collect();
                 assert_eq!(promised, out.len() as u64);
@@ -256,19 +272,29 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    /// A piece as the system takes it: many parts at once, but no more than `step` bytes.
-    fn taken(mut piece: Piece, step: usize) -> Vec<u8> {
+    /// What is queued, as hyper writes it: many parts of many pieces at once, of which the system
+    /// takes no more than `step` bytes.
+    fn taken(queue: &mut VecDeque<Piece>, step: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        let size = piece.remaining();
-        while piece.has_remaining() {
-            assert_eq!(out.len() + piece.remaining(), size);
+        while let Some(first) = queue.front() {
             let mut parts = [IoSlice::new(&[]); 7];
-            let count = piece.chunks_vectored(&mut parts);
-            assert_eq!(&*parts[0], piece.chunk());
+            let mut count = 0;
+            for piece in &*queue {
+                count += piece.chunks_vectored(&mut parts[count..]);
+            }
+            assert_eq!(&*parts[0], first.chunk());
             let bytes: Vec<u8> = parts[..count].iter().flat_map(|part| part.to_vec()).collect();
-            let bytes = &bytes[..bytes.len().min(step)];
-            out.extend_from_slice(bytes);
-            piece.advance(bytes.len());
+            let mut taken = bytes.len().min(step);
+            out.extend_from_slice(&bytes[..taken]);
+            while let Some(first) = queue.front_mut().filter(|_| taken > 0) {
+                let left = first.remaining();
+                first.advance(taken.min(left));
+                assert_eq!(first.remaining(), left.saturating_sub(taken));
+                taken = taken.saturating_sub(left);
+                if !first.has_remaining() {
+                    queue.pop_front();
+                }
+            }
         }
         out
     }
