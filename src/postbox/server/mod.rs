@@ -126,7 +126,7 @@ fn shut_in(require: bool) -> Result<(), Failure> {
         return Err(Failure::new(
             Code::Failed,
             format!("this process can't be shut in: {granted}"),
-            "run it on a Linux with both, or without --require-confinement",
+            "run it on a Linux with both, in no container that refuses them, or without --require-confinement",
         ));
     }
     say(&format!("shut in: {granted}"));
