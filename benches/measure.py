@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -162,7 +163,7 @@ class Sessions:
 
 class Pipeline:
     """`head -c BYTES /dev/zero | A | B > /dev/null`, measured: wall seconds, and of A and B the CPU
-    seconds and the largest resident size in KiB."""
+    seconds and the largest resident size in KiB; `feeder` is the CPU seconds of head."""
 
     def __init__(self, count, commands):
         start = time.monotonic()
@@ -174,25 +175,27 @@ class Pipeline:
                 command, stdin=before.stdout,
                 stdout=subprocess.DEVNULL if last else subprocess.PIPE))
             before.stdout.close()
-        self.rss = [0] * len(processes)
-        self.cpu, self.codes, self.wall = [0.0] * len(processes), [None] * len(processes), None
+        rss, ended = [0] * len(processes), threading.Event()
         # The peak is asked of the kernel while the process lives: what wait4(2) says of it counts
-        # the parent's pages, from before exec(2).
-        while None in self.codes:
-            for at, process in enumerate(processes):
-                if self.codes[at] is not None:
-                    continue
-                self.rss[at] = max(self.rss[at], peak(process.pid))
-                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-                if pid:
-                    self.codes[at] = os.waitstatus_to_exitcode(status)
-                    process.returncode = self.codes[at]
-                    self.cpu[at] = usage.ru_utime + usage.ru_stime
-                    self.wall = time.monotonic() - start
-            time.sleep(0.005)
-        self.feeder, self.cpu, self.rss = self.cpu[0], self.cpu[1:], self.rss[1:]
-        if any(self.codes):
-            sys.exit(f"exit codes {self.codes} of {commands}")
+        # the parent's pages, from before exec(2). Seldom: looking takes time of the measured.
+        def look():
+            while not ended.wait(0.05):
+                for at, process in enumerate(processes):
+                    rss[at] = max(rss[at], peak(process.pid))
+        looking = threading.Thread(target=look)
+        looking.start()
+        cpu, codes = [], []
+        for process in processes:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            codes.append(process.returncode)
+            cpu.append(usage.ru_utime + usage.ru_stime)
+        self.wall = time.monotonic() - start
+        ended.set()
+        looking.join()
+        self.feeder, self.cpu, self.rss = cpu[0], cpu[1:], rss[1:]
+        if any(codes):
+            sys.exit(f"exit codes {codes} of {commands}")
 
 
 def peak(pid):

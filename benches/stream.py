@@ -84,10 +84,13 @@ with Report("stream", save=not args.no_save) as report:
                 report.ratio(f"{name} / age, wall", wall[name], wall["age"], 0.7 if fast else 0.9)
                 report.ratio(f"{name} / age, CPU", cpu[name], cpu["age"], 0.7 if fast else 1.1)
                 aead = median(bench[name]["seconds"]) * args.size / GIB
-                limit = (aead + cpu["cat"]) / 2
-                report(f"       limit on two cores: ({aead:.3f} AEAD + {cpu['cat']:.3f} cat) / 2"
-                       f" = {limit:.3f} s")
-                report.ratio(f"{name} / limit, wall", wall[name], limit, 1.25)
+                # What two cores must do at least. head is one of those who share them.
+                head = median(run.feeder for run in runs["cat"])
+                for what, must in [("cat", cpu["cat"]), ("head and cat", head + cpu["cat"])]:
+                    limit = (aead + must) / 2
+                    report(f"       limit on two cores: ({aead:.3f} AEAD + {must:.3f} {what}) / 2"
+                           f" = {limit:.3f} s")
+                    report.ratio(f"{name} / limit, wall", wall[name], limit, 1.25)
                 report.check(f"{name}: RSS {rss[name] / 1024:.1f} MiB (under 24)",
                              rss[name] < 24 * 1024)
             if args.long:

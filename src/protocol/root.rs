@@ -87,10 +87,10 @@ impl RatchetPrivate {
         dh: &DhPeer,
         ciphertext: &[u8; KEM_CIPHERTEXT],
     ) -> Result<Agreed, BadPublicKey> {
-        let dh = primitives::dh(&self.dh, dh)?;
+        let dh = primitives::dh(&self.dh, dh);
         let kem = primitives::decapsulate(&self.kem, ciphertext);
         bleach_deep();
-        Ok(Agreed { dh, kem })
+        Ok(Agreed { dh: dh?, kem })
     }
 
     /// The same secrets, from the other side: encapsulates to the peer's key.
@@ -102,10 +102,11 @@ impl RatchetPrivate {
     ) -> Result<(Agreed, [u8; KEM_CIPHERTEXT]), AgreeError> {
         let mut m = Secret::zeroed();
         randomness.fill(Draw::KemMessage, m.bytes_mut())?;
-        let dh = primitives::dh(&self.dh, peer.dh())?;
-        let (ciphertext, kem) = primitives::encapsulate(&peer.kem(), &m)?;
+        let dh = primitives::dh(&self.dh, peer.dh());
+        let encapsulated = primitives::encapsulate(&peer.kem(), &m);
         bleach_deep();
-        Ok((Agreed { dh, kem }, ciphertext))
+        let (ciphertext, kem) = encapsulated?;
+        Ok((Agreed { dh: dh?, kem }, ciphertext))
     }
 }
 
