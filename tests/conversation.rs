@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tempfile::TempDir;
+
 use support::{Chance, Pair, as_user, binary, feed, lines};
 
 #[test]
@@ -218,8 +220,22 @@ struct User {
 }
 
 impl User {
+    /// Two of them, who are nobody else's; `which` pair of this process.
+    fn two(which: u32, place: &TempDir) -> [Self; 2] {
+        let program = place.path().join("otr");
+        fs::copy(binary(), &program).unwrap();
+        let first = 100_000 + 10 * std::process::id() + 2 * which;
+        [first, first + 1].map(|uid| Self { uid, program: program.clone() })
+    }
+
     fn run(&self, args: &[&str], input: &[u8]) -> support::Run {
         feed(as_user(self.uid, &self.program).args(args), input)
+    }
+
+    /// Where this user may have one process only, with one thread.
+    fn run_alone(&self, args: &[&str], input: &[u8]) -> support::Run {
+        let prlimit = PathBuf::from("/usr/bin/prlimit");
+        feed(as_user(self.uid, &prlimit).arg("--nproc=1").arg(&self.program).args(args), input)
     }
 
     /// Where sessions lie when nobody says anything.
@@ -235,17 +251,39 @@ impl Drop for User {
     }
 }
 
-#[test]
-fn two_users_of_one_machine() {
-    // The build may lie where they may not look.
-    let place = tempfile::Builder::new()
+/// The build may lie where other users may not look.
+fn place_for_all() -> TempDir {
+    tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in(std::env::temp_dir())
-        .unwrap();
-    let program = place.path().join("otr");
-    fs::copy(binary(), &program).unwrap();
-    let first = 100_000 + 2 * std::process::id();
-    let [alice, bob] = [first, first + 1].map(|uid| User { uid, program: program.clone() });
+        .unwrap()
+}
+
+#[test]
+fn one_who_may_start_no_thread_is_told() {
+    let place = place_for_all();
+    let [alice, bob] = User::two(1, &place);
+    let reply = bob.run(&["respond"], &alice.run(&["init"], b"").ok()).ok();
+    alice.run(&["recv"], &reply).ok();
+    // What is short needs none.
+    let packet = alice.run_alone(&["send"], b"short").quietly();
+    assert_eq!(bob.run_alone(&["recv"], &packet).quietly(), b"short");
+    let long = vec![b'x'; 5 << 20];
+    let said = alice.run_alone(&["send", "--raw"], &long).fails(1);
+    assert!(said.contains("cannot start a thread"), "{said}");
+    let packets = alice.run(&["send", "--raw"], &long).quietly();
+    let refused = bob.run_alone(&["recv"], &packets);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("cannot start a thread"), "{}", refused.err);
+    // Nothing is lost: what was not written is still to be had.
+    let rest = bob.run(&["recv"], &packets).out;
+    assert!(refused.out.len() + rest.len() >= long.len());
+}
+
+#[test]
+fn two_users_of_one_machine() {
+    let place = place_for_all();
+    let [alice, bob] = User::two(0, &place);
 
     let invite = alice.run(&["init"], b"").ok();
     let reply = bob.run(&["respond"], &invite).ok();

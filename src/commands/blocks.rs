@@ -7,6 +7,8 @@ use std::thread;
 use otr::protocol::packet::{K_MAX, size};
 use zeroize::Zeroizing;
 
+use crate::failure::Failure;
+
 /// How many blocks are read ahead: one being filled, one waiting.
 const AHEAD: usize = 1;
 
@@ -82,14 +84,15 @@ pub(crate) struct Blocks {
 
 impl Blocks {
     /// Starts reading `input`.
-    pub(crate) fn read(input: impl Read + Send + 'static, layout: Layout) -> Self {
+    pub(crate) fn read(input: impl Read + Send + 'static, layout: Layout) -> Result<Self, Failure> {
         let (to_us, blocks) = sync_channel(AHEAD);
         let (buffers, from_us) = channel();
-        thread::spawn(move || {
+        let work = move || {
             let cutter = Cutter { input, layout, begun: None };
             read_all(cutter, &to_us, &from_us);
-        });
-        Self { blocks, buffers }
+        };
+        thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
+        Ok(Self { blocks, buffers })
     }
 
     /// The next block.

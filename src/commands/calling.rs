@@ -53,8 +53,7 @@ pub(super) fn post_waiting(
     let packets = match Held::take(store, context.lock_wait)?.stage {
         // The postbox is that of the session in which the command began.
         Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
-            let what = "the session was ended meanwhile, and another one begun under its name";
-            return Err(Failure::new(Code::NoSession, what, "nothing was posted in the other one"));
+            return Err(Failure::another_session("nothing was posted in the other one"));
         }
         Stage::Session(session) => session.unposted().to_vec(),
         Stage::Inviting(_) => return Err(no_reply_yet()),

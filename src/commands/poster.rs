@@ -36,9 +36,8 @@ impl Poster {
     ) -> Result<Self, Failure> {
         let (packets, from_us) = sync_channel(WAITING);
         let work = move || post_all(window, &from_us, &buffers);
-        let thread = thread::Builder::new().spawn(work).map_err(|error| {
-            Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
-        })?;
+        let thread =
+            thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
         Ok(Self { packets, thread })
     }
 

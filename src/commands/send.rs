@@ -294,7 +294,7 @@ impl Sender<'_> {
         self.emitter.packets(&keys, &waiting)?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
-        let mut blocks = Blocks::read(input, layout);
+        let mut blocks = Blocks::read(input, layout)?;
         let buffers = blocks.buffers();
         let mut progress = Progress::new(self.context.voice, None);
         let window = self.client.clone().map(Window::new);
@@ -400,8 +400,7 @@ impl Sender<'_> {
     /// never goes to another.
     fn same<'h>(&mut self, session: &'h mut Session) -> Result<&'h mut Session, Failure> {
         if !self.begun.get_or_insert(session.identity()).is(&session.identity()) {
-            let what = "the session was ended meanwhile, and another one begun under its name";
-            return Err(Failure::new(Code::NoSession, what, "nothing was sent in the other one"));
+            return Err(Failure::another_session("nothing was sent in the other one"));
         }
         Ok(session)
     }

@@ -83,7 +83,7 @@ impl Source {
 
     /// The items that the next read brings, perhaps none; `None` at the end.
     pub(crate) fn next_items(&mut self) -> Result<Option<Vec<Item>>, Failure> {
-        self.read_beside_if_much();
+        self.read_beside_if_much()?;
         let read = match &mut self.reading {
             Reading::Here { input, scanner, read } => {
                 let result = read_items(input, scanner);
@@ -158,18 +158,20 @@ impl Source {
         }
     }
 
-    fn read_beside_if_much(&mut self) {
+    fn read_beside_if_much(&mut self) -> Result<(), Failure> {
         if !matches!(&self.reading, Reading::Here { read, .. } if *read >= MUCH) {
-            return;
+            return Ok(());
         }
         if let Reading::Here { input, scanner, .. } =
             std::mem::replace(&mut self.reading, Reading::Ended)
         {
             let (to_us, items) = sync_channel(AHEAD);
             let (buffers, from_us) = channel();
-            thread::spawn(move || read_all(input, *scanner, &to_us, &from_us));
+            let work = move || read_all(input, *scanner, &to_us, &from_us);
+            thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
             self.reading = Reading::Beside { items, buffers };
         }
+        Ok(())
     }
 }
 

@@ -2,14 +2,13 @@
 //! a circuit of its own, all at the same time.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use otr::protocol::session::Session;
 
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
 use crate::postbox::client::{Client, Found};
 
@@ -141,7 +140,8 @@ impl Collector {
         }
         let (client, tokens) = (self.client.clone(), following(session, found, parked, look_ahead));
         let call = move || client.collect(&tokens, Duration::ZERO);
-        self.ahead = Some(thread::Builder::new().spawn(call).map_err(|error| no_thread(&error))?);
+        self.ahead =
+            Some(thread::Builder::new().spawn(call).map_err(|error| Failure::no_thread(&error))?);
         Ok(())
     }
 
@@ -159,10 +159,6 @@ impl Collector {
             // Nobody listens any more when the command is about to end.
             drop(tell.send((token, client.collect(&[token], wait))));
         };
-        thread::Builder::new().spawn(call).map(drop).map_err(|error| no_thread(&error))
+        thread::Builder::new().spawn(call).map(drop).map_err(|error| Failure::no_thread(&error))
     }
-}
-
-pub(super) fn no_thread(error: &io::Error) -> Failure {
-    Failure::new(Code::Failed, format!("cannot start a thread: {error}"), "")
 }

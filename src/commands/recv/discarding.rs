@@ -3,7 +3,6 @@
 
 use std::thread::{self, JoinHandle};
 
-use super::collector::no_thread;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Discard;
 use crate::postbox::client::Client;
@@ -23,7 +22,8 @@ impl Discarding {
     ) -> Result<Self, Failure> {
         let client = client.clone();
         let call = move || client.discard(&all);
-        let thread = thread::Builder::new().spawn(call).map_err(|error| no_thread(&error))?;
+        let thread =
+            thread::Builder::new().spawn(call).map_err(|error| Failure::no_thread(&error))?;
         Ok(Self { spent, thread })
     }
 
