@@ -2,8 +2,6 @@
 
 use std::sync::OnceLock;
 
-use zeroize::Zeroize;
-
 use super::labels;
 use super::primitives::{
     self, BadPublicKey, DH_PUBLIC, DhPeer, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED,
@@ -87,6 +85,7 @@ impl RatchetPrivate {
         dh: &DhPeer,
         ciphertext: &[u8; KEM_CIPHERTEXT],
     ) -> Result<Agreed, BadPublicKey> {
+        // Nothing returns between what touches keys and the bleach.
         let dh = primitives::dh(&self.dh, dh);
         let kem = primitives::decapsulate(&self.kem, ciphertext);
         bleach_deep();
@@ -102,6 +101,7 @@ impl RatchetPrivate {
     ) -> Result<(Agreed, [u8; KEM_CIPHERTEXT]), AgreeError> {
         let mut m = Secret::zeroed();
         randomness.fill(Draw::KemMessage, m.bytes_mut())?;
+        // As in `agree`.
         let dh = primitives::dh(&self.dh, peer.dh());
         let encapsulated = primitives::encapsulate(&peer.kem(), &m);
         bleach_deep();
@@ -171,15 +171,6 @@ pub(crate) fn next_transcript(before: &[u8; 32], turn_hash: &[u8; 32]) -> [u8; 3
     primitives::sha256(&[labels::TURNS, before, turn_hash])
 }
 
-impl Zeroize for RatchetPublic {
-    fn zeroize(&mut self) {
-        self.bytes.as_mut_slice().zeroize();
-        if let Some(mut dh) = self.dh.take() {
-            dh.zeroize();
-        }
-    }
-}
-
 impl RatchetPrivate {
     pub(crate) fn write(&self, out: &mut dyn Sink) {
         out.put(self.dh.bytes());
@@ -188,5 +179,33 @@ impl RatchetPrivate {
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self { dh: Secret::copy_of(reader.array()?), kem: Secret::copy_of(reader.array()?) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A public key whose X25519 part is 32 times `fill`.
+    fn public(fill: u8) -> RatchetPublic {
+        RatchetPublic::copy_of(&[fill; RATCHET_PUBLIC])
+    }
+
+    fn shared(peer: &RatchetPublic) -> [u8; 32] {
+        *primitives::dh(&Secret::copy_of(&[7; 32]), peer.dh()).unwrap().bytes()
+    }
+
+    #[test]
+    fn what_is_made_ready_is_this_key_and_no_other() {
+        for fill in 2..40 {
+            let fresh = x25519_dalek::x25519([7; 32], [fill; 32]);
+            let key = public(fill);
+            let before = key.duplicate();
+            assert_eq!(shared(&key), fresh);
+            assert_eq!(shared(&key), fresh, "a second time");
+            assert_eq!(shared(&key.duplicate()), fresh);
+            assert_eq!(shared(&before), fresh);
+            assert_ne!(shared(&public(fill + 1)), fresh);
+        }
     }
 }

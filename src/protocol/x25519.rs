@@ -8,7 +8,7 @@
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use x25519_dalek::{PublicKey, StaticSecret};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{BadPublicKey, equal};
 use crate::protocol::secret::Secret;
@@ -40,15 +40,6 @@ impl DhPeer {
     }
 }
 
-impl Zeroize for DhPeer {
-    fn zeroize(&mut self) {
-        match &mut self.0 {
-            Place::Curve(point) => point.zeroize(),
-            Place::Twist(public) => public.zeroize(),
-        }
-    }
-}
-
 /// The X25519 public key, 32 bytes, of a private one.
 #[inline(never)]
 pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
@@ -56,6 +47,9 @@ pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
 }
 
 /// X25519 of a private key and a peer's public one: 32 bytes.
+///
+/// The crate leaves digits of the private key and the product on the stack: callers overwrite it
+/// afterwards (`secret::bleach_deep`; it goes 9 KB deep at most).
 ///
 /// # Errors
 /// [`BadPublicKey`] where the output is all zeros (RFC 7748, section 6.1).
@@ -65,7 +59,7 @@ pub fn dh(private: &Secret<32>, peer: &DhPeer) -> Result<Secret<32>, BadPublicKe
         // The scalar is clamped, not reduced: right for every point, those of small order included.
         // The neutral element, and only that and (0, 0), becomes u = 0, as in the RFC.
         Place::Curve(point) => {
-            let product = Zeroizing::new(point.mul_clamped(*private.bytes()));
+            let product = point.mul_clamped(*private.bytes());
             let shared = Zeroizing::new(product.to_montgomery());
             Secret::copy_of(shared.as_bytes())
         }
