@@ -78,27 +78,51 @@ impl<R: Read> Cutter<R> {
 
 /// The blocks of one message.
 pub(crate) struct Blocks {
-    blocks: Receiver<io::Result<Block>>,
+    blocks: Receiver<News>,
     buffers: Sender<Zeroizing<Vec<u8>>>,
 }
 
+/// What whoever waits for a block gets.
+enum News {
+    Block(io::Result<Block>),
+    /// No more are wanted.
+    Stop,
+}
+
+/// Ends the wait for a block.
+pub(crate) struct Stop(SyncSender<News>);
+
+impl Stop {
+    /// Where a block is there already, that comes first.
+    pub(crate) fn tell(&self) {
+        drop(self.0.try_send(News::Stop));
+    }
+}
+
 impl Blocks {
-    /// Starts reading `input`.
-    pub(crate) fn read(input: impl Read + Send + 'static, layout: Layout) -> Result<Self, Failure> {
+    /// Starts reading `input`; and what ends the wait for it.
+    pub(crate) fn read(
+        input: impl Read + Send + 'static,
+        layout: Layout,
+    ) -> Result<(Self, Stop), Failure> {
         let (to_us, blocks) = sync_channel(AHEAD);
+        let stop = Stop(to_us.clone());
         let (buffers, from_us) = channel();
         let work = move || {
             let cutter = Cutter { input, layout, begun: None };
             read_all(cutter, &to_us, &from_us);
         };
         thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
-        Ok(Self { blocks, buffers })
+        Ok((Self { blocks, buffers }, stop))
     }
 
-    /// The next block.
-    pub(crate) fn next(&mut self) -> io::Result<Block> {
-        let gone = || Err(io::Error::other("the reading thread has ended"));
-        self.blocks.recv().unwrap_or_else(|_| gone())
+    /// The next block; none where [`Stop`] was told.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Block>> {
+        match self.blocks.recv() {
+            Ok(News::Block(block)) => block.map(Some),
+            Ok(News::Stop) => Ok(None),
+            Err(_) => Err(io::Error::other("the reading thread has ended")),
+        }
     }
 
     /// Takes the buffers of blocks back for later ones.
@@ -109,7 +133,7 @@ impl Blocks {
 
 fn read_all<R: Read>(
     mut cutter: Cutter<R>,
-    to_sealer: &SyncSender<io::Result<Block>>,
+    to_sealer: &SyncSender<News>,
     buffers: &Receiver<Zeroizing<Vec<u8>>>,
 ) {
     let mut spare = || buffers.try_recv().unwrap_or_else(|_| Zeroizing::new(vec![0; FRAMED]));
@@ -117,7 +141,7 @@ fn read_all<R: Read>(
         let block = cutter.next(&mut spare).transpose();
         let Some(block) = block else { return };
         let ended = !matches!(&block, Ok(block) if !block.last);
-        if to_sealer.send(block).is_err() || ended {
+        if to_sealer.send(News::Block(block)).is_err() || ended {
             return;
         }
     }

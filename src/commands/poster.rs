@@ -1,11 +1,14 @@
 //! The packets of a long message, posted beside the sealing of the next ones.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use otr::protocol::reveal::Receipt;
 use zeroize::Zeroizing;
 
+use super::blocks::Stop;
 use super::window::Window;
 use crate::failure::{Code, Failure};
 
@@ -26,19 +29,36 @@ pub(super) struct Sealed {
 pub(super) struct Poster {
     packets: SyncSender<Sealed>,
     thread: JoinHandle<Result<Window, Failure>>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Poster {
-    /// Starts. The buffers of what is posted go to `buffers`.
+    /// Starts. The buffers of what is posted go to `buffers`; where posting fails, `stop` is told.
     pub(super) fn start(
         window: Window,
         buffers: Sender<Zeroizing<Vec<u8>>>,
+        stop: Stop,
     ) -> Result<Self, Failure> {
         let (packets, from_us) = sync_channel(WAITING);
-        let work = move || post_all(window, &from_us, &buffers);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&abandoned);
+        let work = move || {
+            let posted = post_all(window, &from_us, &buffers, &seen);
+            // First nothing more can be handed over; so whoever does not wait for a block sees it.
+            drop(from_us);
+            if posted.is_err() {
+                stop.tell();
+            }
+            posted
+        };
         let thread =
             thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
-        Ok(Self { packets, thread })
+        Ok(Self { packets, thread, abandoned })
+    }
+
+    /// Posts nothing more but what is on its way out this moment.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
     }
 
     /// Hands a packet over; not where posting has failed, and [`Poster::end`] says why.
@@ -60,9 +80,10 @@ fn post_all(
     mut window: Window,
     packets: &Receiver<Sealed>,
     buffers: &Sender<Zeroizing<Vec<u8>>>,
+    abandoned: &AtomicBool,
 ) -> Result<Window, Failure> {
     for mut sealed in packets {
-        window.post(&mut sealed.framed[..sealed.length], sealed.receipt)?;
+        window.post(&mut sealed.framed[..sealed.length], sealed.receipt, abandoned)?;
         // The reading thread may have come to the end.
         drop(buffers.send(sealed.framed));
     }

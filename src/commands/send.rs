@@ -294,15 +294,16 @@ impl Sender<'_> {
         self.emitter.packets(&keys, &waiting)?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
-        let mut blocks = Blocks::read(input, layout)?;
+        let (mut blocks, stop) = Blocks::read(input, layout)?;
         let buffers = blocks.buffers();
         let mut progress = Progress::new(self.context.voice, None);
         let window = self.client.clone().map(Window::new);
-        let poster = window.map(|window| Poster::start(window, buffers.clone())).transpose()?;
+        let poster =
+            window.map(|window| Poster::start(window, buffers.clone(), stop)).transpose()?;
         let (mut offset, mut last) = (0, [0; ADDRESS]);
         loop {
-            let mut block = blocks.next().map_err(|error| cut(&error))?;
-            self.goes_on(store).map_err(|failure| cut_short(&failure))?;
+            let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
+            self.goes_on(store, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
             if reservation.left() == 0 {
                 reservation = self.more(store)?;
             }
@@ -339,20 +340,21 @@ impl Sender<'_> {
     }
 
     /// Looks whether the session has ended since this long message began, if anything was stored
-    /// beside it. What is owed to the other side then goes out.
-    fn goes_on(&mut self, store: &mut Store) -> Result<(), Failure> {
+    /// beside it. What is owed to the other side then goes out, and no text any more.
+    fn goes_on(&mut self, store: &mut Store, poster: Option<&Poster>) -> Result<(), Failure> {
         if store.is_current(&store.lock_state(self.context.lock_wait)?)? {
             return Ok(());
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
-        match self.ready(&mut held) {
-            Err(failure) if failure.code == Code::NotAuthentic => {
-                drop(held);
-                self.pay(store)?;
-                Err(failure)
-            }
-            other => other.map(drop),
+        let Err(failure) = self.ready(&mut held) else { return Ok(()) };
+        if let Some(poster) = poster {
+            poster.abandon();
         }
+        if failure.code == Code::NotAuthentic {
+            drop(held);
+            self.pay(store)?;
+        }
+        Err(failure)
     }
 
     /// The next batch of numbers for a message that is on its way.

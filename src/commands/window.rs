@@ -3,6 +3,7 @@
 //! `send --confirm`, which waits until all of it was opened.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use otr::protocol::reveal::Receipt;
@@ -35,16 +36,22 @@ impl Window {
         Self { client, uncollected: VecDeque::new(), bytes: 0 }
     }
 
-    /// Posts a packet with a byte of room before it, as soon as the window has room for it.
+    /// Posts a packet with a byte of room before it, as soon as the window has room for it; not where
+    /// it is `abandoned` by then.
     pub(super) fn post(
         &mut self,
         framed: &mut [u8],
         receipt: Option<Receipt>,
+        abandoned: &AtomicBool,
     ) -> Result<(), Failure> {
-        while self.bytes + framed.len() > WINDOW {
+        let size = framed.len() - 1;
+        while self.bytes + size > WINDOW {
             self.make_room()?;
         }
         loop {
+            if abandoned.load(Ordering::Acquire) {
+                return Err(Failure::new(Code::Failed, "the message was given up", ""));
+            }
             match self.client.post_framed(framed) {
                 // Smaller than the window, or others use it too: what we have there makes room.
                 Err(failure) if failure.code == Code::Full && !self.uncollected.is_empty() => {

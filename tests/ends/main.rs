@@ -12,6 +12,7 @@ mod conversation;
 mod faults;
 mod faulty;
 mod killed;
+mod long;
 mod lost_state;
 mod people;
 #[path = "../place/mod.rs"]

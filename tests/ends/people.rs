@@ -1,7 +1,7 @@
 //! alice and bob, who talk through a postbox.
 
 use std::io::Write as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::place::{Place, text};
@@ -40,15 +40,21 @@ pub(crate) fn fails(
 
 /// Starts `otr` as one of the two, this on its stdin.
 pub(crate) fn spawn(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Child {
+    let ((child, mut stdin), input) = (running(place, who, arguments), input.to_vec());
+    // Who stops reading has its reasons; the exit code tells.
+    std::thread::spawn(move || drop(stdin.write_all(&input)));
+    child
+}
+
+/// Starts `otr` as one of the two; its stdin stays open.
+pub(crate) fn running(place: &Place, who: &str, arguments: &[&str]) -> (Child, ChildStdin) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otr"));
     command.args(["-s", who]).args(arguments).env("OTR_DIR", place.path("dir"));
     command.env_remove("OTR_POSTBOX").env_remove("OTR_PROXY").current_dir(place.path(""));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
-    // Who stops reading has its reasons; the exit code tells.
-    std::thread::spawn(move || drop(stdin.write_all(&input)));
-    child
+    let stdin = child.stdin.take().unwrap();
+    (child, stdin)
 }
 
 /// alice and bob, open on both sides.

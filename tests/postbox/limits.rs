@@ -213,3 +213,34 @@ fn not_all_connections_may_wait() {
     assert_eq!(postbox.post(&raw(&place.packet(12, 1))).status, 201);
     assert_eq!(read_answer(&mut waiting[0]).unwrap().status, 200);
 }
+
+/// A caller who asked for small packets as text and read nothing took a hundred KiB beside the cap.
+#[test]
+fn callers_who_read_nothing_take_no_more_than_they_are_charged_for() {
+    let postbox = Postbox::start(&["--memory", "32M"]);
+    // Four under each address: a short question, and an answer that no socket's buffer holds.
+    let places: Vec<Place> = (0..180).map(Place::new).collect();
+    let posted =
+        places.iter().flat_map(|place| (1..=4).flat_map(|fill| raw(&place.packet(13, fill))));
+    let posted = postbox.call("/v1/post", Form::Raw, &posted.collect::<Vec<u8>>());
+    assert_eq!(posted.both(), (201, "720\n"));
+    let tokens: String = places.iter().map(|place| line(&place.token)).collect();
+    let before = resident(postbox.child.id());
+    let mut deaf: Vec<TcpStream> = (0..500)
+        .map(|_| {
+            let mut stream = postbox.connect();
+            rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+            let head = head("/v1/collect?max=33554432", Form::Text, tokens.len());
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(tokens.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Each has its answer begun.
+    for stream in &mut deaf {
+        assert_eq!(stream.read(&mut [0]).unwrap(), 1);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let each = (resident(postbox.child.id()) - before) / deaf.len();
+    assert!(each < 40 << 10, "{each} bytes");
+}

@@ -94,8 +94,8 @@ pub(super) fn run(
     receiving.take_up()?;
     // From here on it may sleep for days.
     process::lock_pages();
-    receiving.receive(args.wait)?;
-    receiving.discarded()?;
+    let result = receiving.receive(args.wait);
+    result.and(receiving.discarded())?;
     receiving.outcome.tell(context.voice, receiving.intake.session())
 }
 
@@ -137,6 +137,10 @@ impl Receiving<'_> {
                 Until::Empty => Duration::ZERO,
                 _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
             };
+            if !self.collector.is_ahead() {
+                // Not for as long as nothing comes.
+                self.discarded()?;
+            }
             let asked = Instant::now();
             let found = self.collector.collect(&self.tokens(round), patience)?;
             if !found.is_empty() {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 use ureq::http::Response;
 use ureq::{Agent, Body, BodyReader};
+use zeroize::Zeroize as _;
 
 use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
@@ -170,8 +171,9 @@ impl Client {
         buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
     }
 
-    /// Takes the buffer of a packet back for a later one.
-    pub(crate) fn recycle(&self, buffer: Vec<u8>) {
+    /// Takes the buffer of a packet back for a later one, and wipes the text in it.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        buffer[..].zeroize();
         let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         if buffer.len() == MAX_PACKET && buffers.len() < BUFFERS {
             buffers.push(buffer);

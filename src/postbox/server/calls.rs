@@ -131,10 +131,10 @@ pub(crate) async fn collect(
         (!found.is_empty()).then_some(found)
     });
     match found.await {
-        Ok(Some(found)) => {
-            let packets = Body::packets(Packets::new(form, found));
-            answer(StatusCode::OK, form.media_type(), packets)
-        }
+        Ok(Some(found)) => match Packets::new(form, found, server.store.budget()) {
+            Ok(packets) => answer(StatusCode::OK, form.media_type(), Body::packets(packets)),
+            Err(Full) => busy(server),
+        },
         Ok(None) => nothing(),
         Err(Busy) => busy(server),
     }

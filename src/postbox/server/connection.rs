@@ -101,7 +101,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let count = small.filled().len();
         buffer.advance(count);
         if count == SMALL_BUFFER {
-            self.wide = Charge::new(&self.budget, Purpose::Packets, BUFFER).ok();
+            self.wide = Charge::new(&self.budget, Purpose::Speed, BUFFER).ok();
         }
         Poll::Ready(Ok(()))
     }

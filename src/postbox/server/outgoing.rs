@@ -2,36 +2,78 @@
 //! of text, encoded a window at a time.
 
 use crate::postbox::api::{Form, LINE_PACKET, RAW_BASE};
+use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use crate::postbox::store::packet::{BLOCK, Packet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, Bytes};
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::vec::IntoIter;
 use zeroize::Zeroizing;
 
 /// Bytes of a packet that are encoded at a time: a multiple of three, so that nothing is kept from
-/// one window to the next, and no more than what a connection is charged for.
-const WINDOW: usize = 9 * 1024;
+/// one window to the next.
+const WINDOW: usize = 6 * 1024;
 
 /// Packets, as they go out. They stay in memory until they are out, also when they are discarded
 /// meanwhile.
-pub(crate) struct Packets {
-    form: Form,
-    waiting: std::vec::IntoIter<Arc<Packet>>,
-    /// The packet whose prefix went out last.
-    begun: Option<Arc<Packet>>,
+pub(crate) enum Packets {
+    /// Each where it lies, behind its prefix.
+    Raw {
+        /// Those that have not begun.
+        waiting: Waiting,
+        /// The one whose prefix went out last.
+        begun: Option<Arc<Packet>>,
+    },
+    /// All of them as one piece, so that one window is all that waits for the caller.
+    Text(Option<Waiting>),
+}
+
+/// Packets in line, and what the line and the window are charged for.
+pub(crate) struct Waiting {
+    packets: IntoIter<Arc<Packet>>,
+    _charge: Charge,
+}
+
+impl Waiting {
+    fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.packets.as_slice().iter().map(|packet| packet.len())
+    }
+
+    /// How long all of them are as lines.
+    fn lines_size(&self) -> usize {
+        self.sizes().map(|size| LINE_PACKET.len() + (size * 4).div_ceil(3) + 1).sum()
+    }
 }
 
 impl Packets {
     /// All of these.
-    pub(crate) fn new(form: Form, packets: Vec<Arc<Packet>>) -> Self {
-        Self { form, waiting: packets.into_iter(), begun: None }
+    ///
+    /// # Errors
+    /// [`Full`] where there is no memory for the list of them and a window.
+    pub(crate) fn new(
+        form: Form,
+        packets: Vec<Arc<Packet>>,
+        budget: &Arc<Budget>,
+    ) -> Result<Self, Full> {
+        let window = if form == Form::Text { WINDOW / 3 * 4 } else { 0 };
+        let bytes = packets.capacity() * size_of::<Arc<Packet>>() + window;
+        let charge = Charge::new(budget, Purpose::Calls, bytes)?;
+        let waiting = Waiting { packets: packets.into_iter(), _charge: charge };
+        Ok(match form {
+            Form::Raw => Self::Raw { waiting, begun: None },
+            Form::Text => Self::Text(Some(waiting)),
+        })
     }
 
-    /// How many bytes go out, of what has not begun.
+    /// How many bytes go out, before any has.
     pub(crate) fn size(&self) -> u64 {
-        self.waiting.as_slice().iter().map(|packet| written_size(self.form, packet.len())).sum()
+        let size = match self {
+            Self::Raw { waiting, .. } => waiting.sizes().map(|size| 1 + size).sum(),
+            Self::Text(waiting) => waiting.as_ref().map_or(0, Waiting::lines_size),
+        };
+        size as u64
     }
 }
 
@@ -39,19 +81,18 @@ impl Iterator for Packets {
     type Item = Piece;
 
     fn next(&mut self) -> Option<Piece> {
-        if let Some(packet) = self.begun.take() {
-            return Some(match self.form {
-                Form::Raw => Piece::Raw(Raw { packet, at: 0 }),
-                Form::Text => Piece::Line(Line::new(packet)),
-            });
+        match self {
+            Self::Raw { begun, .. } if begun.is_some() => {
+                begun.take().map(|packet| Piece::Raw(Raw { packet, at: 0 }))
+            }
+            Self::Raw { waiting, begun } => {
+                let packet = waiting.packets.next()?;
+                let prefix = raw_prefix(packet.len());
+                *begun = Some(packet);
+                Some(Piece::Short(Bytes::from_static(prefix)))
+            }
+            Self::Text(waiting) => waiting.take().map(|all| Piece::Lines(Lines::new(all))),
         }
-        let packet = self.waiting.next()?;
-        let prefix = match self.form {
-            Form::Raw => raw_prefix(packet.len()),
-            Form::Text => LINE_PACKET.as_bytes(),
-        };
-        self.begun = Some(packet);
-        Some(Piece::Short(Bytes::from_static(prefix)))
     }
 }
 
@@ -61,8 +102,8 @@ pub(crate) enum Piece {
     Short(Bytes),
     /// A raw packet.
     Raw(Raw),
-    /// A packet in base64url, and the line's end.
-    Line(Line),
+    /// Packets, a line each.
+    Lines(Lines),
 }
 
 /// The rest of a packet from byte `at` on.
@@ -71,49 +112,64 @@ pub(crate) struct Raw {
     at: usize,
 }
 
-/// The rest of a packet's line.
-pub(crate) struct Line {
-    packet: Arc<Packet>,
-    /// How far the packet is encoded.
-    encoded: usize,
-    /// What is encoded of it and not out yet.
+/// The rest of packets that go out as lines.
+pub(crate) struct Lines {
+    waiting: Waiting,
+    /// The packet that is being encoded, and how far it is.
+    begun: Option<(Arc<Packet>, usize)>,
+    /// What is encoded and not out yet.
     window: Zeroizing<Vec<u8>>,
     at: usize,
-    /// Bytes of the line behind the window.
+    /// Bytes of all lines behind the window.
     behind: usize,
 }
 
-impl Line {
-    fn new(packet: Arc<Packet>) -> Self {
-        let behind = line_size(packet.len());
-        let mut line =
-            Self { packet, encoded: 0, window: Zeroizing::new(Vec::new()), at: 0, behind };
-        line.encode();
-        line
+impl Lines {
+    fn new(waiting: Waiting) -> Self {
+        let behind = waiting.lines_size();
+        let window = Zeroizing::new(vec![0; LINE_PACKET.len() + WINDOW / 3 * 4 + 1]);
+        let mut lines = Self { waiting, begun: None, window, at: 0, behind };
+        lines.encode();
+        lines
     }
 
-    /// Encodes the next window.
+    /// Encodes the next window: a part of one line.
     fn encode(&mut self) {
-        let end = (self.encoded + WINDOW).min(self.packet.len());
-        let mut plain = Zeroizing::new(Vec::with_capacity(WINDOW));
-        while self.encoded < end {
-            let block = self.packet.block(self.encoded / BLOCK);
-            let from = self.encoded % BLOCK;
-            let part = block.get(from..BLOCK.min(from + end - self.encoded)).unwrap_or_default();
-            plain.extend_from_slice(part);
-            self.encoded += part.len();
+        self.window.clear();
+        let (packet, from) = if let Some(begun) = self.begun.take() {
+            begun
+        } else {
+            let Some(packet) = self.waiting.packets.next() else { return };
+            self.window.extend_from_slice(LINE_PACKET.as_bytes());
+            (packet, 0)
+        };
+        let end = (from + WINDOW).min(packet.len());
+        let plain = plain(&packet, from, end);
+        let text = self.window.len();
+        self.window.resize(text + (plain.len() * 4).div_ceil(3), 0);
+        // It is long enough.
+        let _ = URL_SAFE_NO_PAD.encode_slice(&plain, &mut self.window[text..]);
+        if end == packet.len() {
+            self.window.push(b'\n');
+        } else {
+            self.begun = Some((packet, end));
         }
-        self.window.resize(WINDOW / 3 * 4 + 1, 0);
-        // It is long enough by its constant.
-        let mut length = URL_SAFE_NO_PAD.encode_slice(&plain, &mut self.window).unwrap_or_default();
-        if end == self.packet.len() {
-            self.window[length] = b'\n';
-            length += 1;
-        }
-        self.window.truncate(length);
         self.at = 0;
-        self.behind -= length;
+        self.behind -= self.window.len();
     }
+}
+
+/// The packet's bytes from `from` to `end`.
+fn plain(packet: &Packet, mut from: usize, end: usize) -> Zeroizing<Vec<u8>> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(end - from));
+    while from < end {
+        let at = from % BLOCK;
+        let part = packet.block(from / BLOCK).get(at..BLOCK.min(at + end - from));
+        let part = part.unwrap_or_default();
+        plain.extend_from_slice(part);
+        from += part.len();
+    }
+    plain
 }
 
 impl Buf for Raw {
@@ -141,7 +197,7 @@ impl Buf for Raw {
     }
 }
 
-impl Buf for Line {
+impl Buf for Lines {
     fn remaining(&self) -> usize {
         self.window.len() - self.at + self.behind
     }
@@ -181,7 +237,7 @@ impl Buf for Piece {
         match self {
             Self::Short(bytes) => bytes.remaining(),
             Self::Raw(raw) => raw.remaining(),
-            Self::Line(line) => line.remaining(),
+            Self::Lines(lines) => lines.remaining(),
         }
     }
 
@@ -189,7 +245,7 @@ impl Buf for Piece {
         match self {
             Self::Short(bytes) => bytes.chunk(),
             Self::Raw(raw) => raw.chunk(),
-            Self::Line(line) => line.chunk(),
+            Self::Lines(lines) => lines.chunk(),
         }
     }
 
@@ -197,7 +253,7 @@ impl Buf for Piece {
         match self {
             Self::Short(bytes) => bytes.chunks_vectored(out),
             Self::Raw(raw) => raw.chunks_vectored(out),
-            Self::Line(line) => line.chunks_vectored(out),
+            Self::Lines(lines) => lines.chunks_vectored(out),
         }
     }
 
@@ -205,7 +261,7 @@ impl Buf for Piece {
         match self {
             Self::Short(bytes) => bytes.advance(count),
             Self::Raw(raw) => raw.advance(count),
-            Self::Line(line) => line.advance(count),
+            Self::Lines(lines) => lines.advance(count),
         }
     }
 }
@@ -225,26 +281,11 @@ fn raw_prefix(length: usize) -> &'static [u8] {
     ALL.get(k..=k).unwrap_or_default()
 }
 
-/// How long a packet of `length` bytes is in a body.
-fn written_size(form: Form, length: usize) -> u64 {
-    let size = match form {
-        Form::Raw => 1 + length,
-        Form::Text => LINE_PACKET.len() + line_size(length),
-    };
-    size as u64
-}
-
-/// How long the line of a packet is behind its prefix, its end included.
-fn line_size(length: usize) -> usize {
-    (length * 4).div_ceil(3) + 1
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::postbox::store::budget::Budget;
     use crate::postbox::store::packet::Filling;
 
     #[test]
@@ -260,7 +301,7 @@ mod tests {
                     filling.push(bytes).unwrap();
                     Arc::new(filling.finish().unwrap())
                 });
-                let packets = Packets::new(form, packets.collect());
+                let packets = Packets::new(form, packets.collect(), &budget).unwrap();
                 let promised = packets.size();
                 let out = taken(&mut packets.collect(), step);
                 let expected: Vec<u8> =

@@ -12,6 +12,8 @@ pub(crate) struct Full;
 /// one full of people still hear what they ask, so packets stop first, then connections.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
+    /// What only makes a connection faster: the first half of the cap.
+    Speed,
     /// Packets: the first 7/8 of the cap.
     Packets,
     /// Connections: the first 31/32.
@@ -45,6 +47,7 @@ impl Budget {
     /// Takes `bytes`, or nothing.
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {
         let ceiling = match purpose {
+            Purpose::Speed => self.cap / 2,
             Purpose::Packets => self.cap / 8 * 7,
             Purpose::Connections => self.cap / 32 * 31,
             Purpose::Calls => self.cap,
