@@ -255,3 +255,13 @@ fn through_tor_each_address_has_a_circuit_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), 3);
 }
+
+/// What `recv` puts aside was opened in place.
+#[test]
+fn a_buffer_that_comes_back_holds_no_text() {
+    let (client, _) = server(vec![http("204 No Content", b"")]);
+    client.recycle(vec![b'A'; MAX_PACKET]);
+    assert_eq!(client.0.buffers.lock().unwrap().len(), 1);
+    assert!(client.buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
+    assert!(client.0.buffers.lock().unwrap().is_empty(), "it was that one");
+}

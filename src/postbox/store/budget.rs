@@ -124,5 +124,12 @@ mod tests {
         assert!(Charge::new(&budget, Purpose::Calls, usize::MAX).is_err());
         drop((packets, call, connection));
         assert_eq!(budget.used(), 0);
+        let speed = Charge::new(&budget, Purpose::Speed, 800).unwrap();
+        assert!(Charge::new(&budget, Purpose::Speed, 1).is_err());
+        assert!(
+            Charge::new(&budget, Purpose::Packets, 600).is_ok(),
+            "there is room for what counts"
+        );
+        drop(speed);
     }
 }
