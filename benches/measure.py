@@ -175,27 +175,35 @@ class Pipeline:
                 command, stdin=before.stdout,
                 stdout=subprocess.DEVNULL if last else subprocess.PIPE))
             before.stdout.close()
-        rss, ended = [0] * len(processes), threading.Event()
-        # The peak is asked of the kernel while the process lives: what wait4(2) says of it counts
-        # the parent's pages, from before exec(2). Seldom: looking takes time of the measured.
-        def look():
-            while not ended.wait(0.05):
-                for at, process in enumerate(processes):
-                    rss[at] = max(rss[at], peak(process.pid))
-        looking = threading.Thread(target=look)
-        looking.start()
-        cpu, codes = [], []
-        for process in processes:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            codes.append(process.returncode)
-            cpu.append(usage.ru_utime + usage.ru_stime)
+        cpu, rss = to_the_end(processes)
         self.wall = time.monotonic() - start
-        ended.set()
-        looking.join()
         self.feeder, self.cpu, self.rss = cpu[0], cpu[1:], rss[1:]
-        if any(codes):
-            sys.exit(f"exit codes {codes} of {commands}")
+
+
+def to_the_end(processes):
+    """Waits for processes, which must succeed: the CPU seconds of each, and its peak in KiB."""
+    rss, ended = [0] * len(processes), threading.Event()
+
+    # The peak is asked of the kernel while the process lives: what wait4(2) says of it counts the
+    # parent's pages, from before exec(2). Seldom: looking takes time of the measured.
+    def look():
+        while not ended.wait(0.02):
+            for at, process in enumerate(processes):
+                rss[at] = max(rss[at], peak(process.pid))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    cpu = []
+    for process in processes:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        cpu.append(usage.ru_utime + usage.ru_stime)
+    ended.set()
+    looking.join()
+    for process in processes:
+        if process.returncode:
+            sys.exit(f"{process.args}: exit code {process.returncode}")
+    return cpu, rss
 
 
 def peak(pid):

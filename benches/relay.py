@@ -14,7 +14,6 @@ import argparse
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import measure
@@ -47,7 +46,7 @@ class Run:
 
     def __init__(self):
         self.begin, self.cpu, self.rss = time.monotonic(), {}, {}
-        self.running, self.ended = {}, threading.Event()
+        self.running = {}
 
     def fed(self, name, command):
         feeder = subprocess.Popen(["head", "-c", str(args.size), "/dev/zero"], stdout=subprocess.PIPE)
@@ -60,25 +59,11 @@ class Run:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def wait(self):
-        looking = threading.Thread(target=self.look)
-        looking.start()
-        for name, process in self.running.items():
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                sys.exit(f"{name} ended with {process.returncode}")
-            self.cpu[name] = usage.ru_utime + usage.ru_stime
+        cpu, rss = measure.to_the_end([*self.running.values()])
         self.wall = time.monotonic() - self.begin
-        self.ended.set()
-        looking.join()
-        self.ended.clear()
+        self.cpu.update(zip(self.running, cpu))
+        self.rss.update(zip(self.running, rss))
         self.running = {}
-
-    def look(self):
-        """Peaks of memory, seldom enough that looking does not slow down what is measured."""
-        while not self.ended.wait(0.02):
-            for name, process in self.running.items():
-                self.rss[name] = max(self.rss.get(name, 0), peak(process.pid))
 
 
 def through_postbox(sessions, postbox):

@@ -146,11 +146,6 @@ impl Failure {
         Self::new(Code::Failed, format!("cannot read stdin: {error}"), "")
     }
 
-    /// The system gave no thread.
-    pub(crate) fn no_thread(error: &io::Error) -> Self {
-        Self::new(Code::Failed, format!("cannot start a thread: {error}"), "")
-    }
-
     /// Another session stands under the name of the one in which the command began: what was meant
     /// for one person never goes to another.
     pub(crate) fn another_session(hint: &'static str) -> Self {

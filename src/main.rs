@@ -1,5 +1,6 @@
 //! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
 
+mod beside;
 mod cli;
 mod commands;
 mod failure;

@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 
 use otr::protocol::packet::{K_MAX, size};
 use zeroize::Zeroizing;
 
+use crate::beside;
 use crate::failure::Failure;
 
 /// How many blocks are read ahead: one being filled, one waiting.
@@ -40,16 +40,16 @@ struct Cutter<R> {
 }
 
 impl<R: Read> Cutter<R> {
-    fn next(&mut self, spare: &mut dyn FnMut() -> Zeroizing<Vec<u8>>) -> io::Result<Option<Block>> {
+    fn next(&mut self, spare: &mut dyn FnMut() -> Zeroizing<Vec<u8>>) -> io::Result<Block> {
         let mut block = match self.begun.take() {
-            Some(block) if block.last => return Ok(Some(block)),
+            Some(block) if block.last => return Ok(block),
             Some(block) => block,
             None => Block { framed: spare(), length: 0, last: false },
         };
         self.fill(&mut block, self.layout.room)?;
         if block.length < self.layout.room {
             block.last = true;
-            return Ok(Some(block));
+            return Ok(block);
         }
         let mut following = Block { framed: spare(), length: 0, last: false };
         self.fill(&mut following, 1)?;
@@ -57,7 +57,7 @@ impl<R: Read> Cutter<R> {
         if !block.last {
             self.begun = Some(following);
         }
-        Ok(Some(block))
+        Ok(block)
     }
 
     /// Reads until the block holds at least `enough` bytes, or the input ends.
@@ -78,24 +78,20 @@ impl<R: Read> Cutter<R> {
 
 /// The blocks of one message.
 pub(crate) struct Blocks {
-    blocks: Receiver<News>,
+    blocks: Receiver<Next>,
     buffers: Sender<Zeroizing<Vec<u8>>>,
 }
 
-/// What whoever waits for a block gets.
-enum News {
-    Block(io::Result<Block>),
-    /// No more are wanted.
-    Stop,
-}
+/// What whoever waits for a block gets: none where no more are wanted.
+type Next = io::Result<Option<Block>>;
 
 /// Ends the wait for a block.
-pub(crate) struct Stop(SyncSender<News>);
+pub(crate) struct Stop(SyncSender<Next>);
 
 impl Stop {
     /// Where a block is there already, that comes first.
     pub(crate) fn tell(&self) {
-        drop(self.0.try_send(News::Stop));
+        drop(self.0.try_send(Ok(None)));
     }
 }
 
@@ -108,21 +104,17 @@ impl Blocks {
         let (to_us, blocks) = sync_channel(AHEAD);
         let stop = Stop(to_us.clone());
         let (buffers, from_us) = channel();
-        let work = move || {
+        beside::start(move || {
             let cutter = Cutter { input, layout, begun: None };
             read_all(cutter, &to_us, &from_us);
-        };
-        thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
+        })?;
         Ok((Self { blocks, buffers }, stop))
     }
 
     /// The next block; none where [`Stop`] was told.
     pub(crate) fn next(&mut self) -> io::Result<Option<Block>> {
-        match self.blocks.recv() {
-            Ok(News::Block(block)) => block.map(Some),
-            Ok(News::Stop) => Ok(None),
-            Err(_) => Err(io::Error::other("the reading thread has ended")),
-        }
+        let gone = || Err(io::Error::other("the reading thread has ended"));
+        self.blocks.recv().unwrap_or_else(|_| gone())
     }
 
     /// Takes the buffers of blocks back for later ones.
@@ -133,15 +125,14 @@ impl Blocks {
 
 fn read_all<R: Read>(
     mut cutter: Cutter<R>,
-    to_sealer: &SyncSender<News>,
+    to_sealer: &SyncSender<Next>,
     buffers: &Receiver<Zeroizing<Vec<u8>>>,
 ) {
     let mut spare = || buffers.try_recv().unwrap_or_else(|_| Zeroizing::new(vec![0; FRAMED]));
     loop {
-        let block = cutter.next(&mut spare).transpose();
-        let Some(block) = block else { return };
+        let block = cutter.next(&mut spare);
         let ended = !matches!(&block, Ok(block) if !block.last);
-        if to_sealer.send(News::Block(block)).is_err() || ended {
+        if to_sealer.send(block.map(Some)).is_err() || ended {
             return;
         }
     }

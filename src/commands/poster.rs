@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use otr::protocol::reveal::Receipt;
 use zeroize::Zeroizing;
 
 use super::blocks::Stop;
 use super::window::Window;
+use crate::beside;
 use crate::failure::{Code, Failure};
 
 /// How many sealed packets wait while one is posted.
@@ -51,9 +52,7 @@ impl Poster {
             }
             posted
         };
-        let thread =
-            thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
-        Ok(Self { packets, thread, abandoned })
+        Ok(Self { packets, thread: beside::start(work)?, abandoned })
     }
 
     /// Posts nothing more but what is on its way out this moment.

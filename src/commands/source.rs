@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use otr::armor::{Item, Scanner};
 use zeroize::Zeroize;
 
+use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::{speak, stdio};
@@ -167,8 +167,7 @@ impl Source {
         {
             let (to_us, items) = sync_channel(AHEAD);
             let (buffers, from_us) = channel();
-            let work = move || read_all(input, *scanner, &to_us, &from_us);
-            thread::Builder::new().spawn(work).map_err(|error| Failure::no_thread(&error))?;
+            beside::start(move || read_all(input, *scanner, &to_us, &from_us))?;
             self.reading = Reading::Beside { items, buffers };
         }
         Ok(())

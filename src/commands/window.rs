@@ -153,23 +153,16 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    use clap::Parser;
-
     use super::*;
-    use crate::postbox::client::{Reach, Url};
-
-    #[derive(Parser)]
-    struct Options {
-        #[command(flatten)]
-        reach: Reach,
-    }
+    use crate::postbox::client::Url;
+    use crate::postbox::client::tests::reach;
 
     /// A session that failed checks have ended sends no text any more, also not what waited.
     #[test]
     fn what_is_abandoned_is_not_posted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let client = Client::new(url, &Options::parse_from(["x"]).reach).unwrap();
+        let client = Client::new(url, &reach(&[])).unwrap();
         let mut window = Window::new(client);
         let mut framed = vec![0; 1 + 4096];
         listener.set_nonblocking(true).unwrap();

@@ -7,31 +7,39 @@ use crate::people::{ok, otr, pair, running, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::Postbox;
 
-/// The state forgot, and the postbox threw away, what was in the memory of `recv --json` alone.
-#[test]
-fn a_message_too_large_for_json_is_still_there_after_many_short_ones() {
+/// alice and bob, and a mebibyte of short messages to bob: the next answer is asked for, and discards
+/// run, beside the opening.
+fn with_many_short_ones() -> (Place, Postbox) {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
-    // A mebibyte of short ones: the next answer is asked for, and discards run, beside the opening.
     for _ in 0..16 {
         ok(&place, "alice", &["send", "--size", "64K"], b"short");
     }
+    (place, postbox)
+}
+
+/// bob has all of a message of `length` bytes.
+#[track_caller]
+fn comes_whole(place: &Place, length: usize) {
+    let rest = otr(place, "bob", &["recv"], b"");
+    assert_eq!((code(&rest), rest.stdout.len()), (0, length), "{}", text(&rest.stderr));
+}
+
+/// The state forgot, and the postbox threw away, what was in the memory of `recv --json` alone.
+#[test]
+fn a_message_too_large_for_json_is_still_there_after_many_short_ones() {
+    let (place, _postbox) = with_many_short_ones();
     let long = vec![b'B'; 20 << 20];
     ok(&place, "alice", &["send"], &long);
     let told = otr(&place, "bob", &["recv", "--json", "--all"], b"");
     assert_eq!(code(&told), 10, "{}", text(&told.stderr));
-    let rest = otr(&place, "bob", &["recv"], b"");
-    assert_eq!((code(&rest), rest.stdout.len()), (0, long.len()), "{}", text(&rest.stderr));
+    comes_whole(&place, long.len());
 }
 
 /// The same, where its process ends in the middle.
 #[test]
 fn what_json_had_not_told_is_still_there_after_a_kill() {
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    pair(&place, &postbox);
-    for _ in 0..16 {
-        ok(&place, "alice", &["send", "--size", "64K"], b"short");
-    }
+    let (place, _postbox) = with_many_short_ones();
     let mut bob = spawn(&place, "bob", &["recv", "--json", "--follow"], b"");
     let (mut alice, mut stdin) = running(&place, "alice", &["send"]);
     let long = vec![b'B'; 12 << 20];
@@ -41,8 +49,7 @@ fn what_json_had_not_told_is_still_there_after_a_kill() {
     bob.wait().unwrap();
     drop(stdin);
     assert!(alice.wait().unwrap().success());
-    let rest = otr(&place, "bob", &["recv"], b"");
-    assert_eq!((code(&rest), rest.stdout.len()), (0, long.len()), "{}", text(&rest.stderr));
+    comes_whole(&place, long.len());
 }
 
 /// `send` saw only with its next packet that posting had failed.

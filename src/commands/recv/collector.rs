@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use otr::protocol::session::Session;
 
+use crate::beside;
 use crate::failure::Failure;
 use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
 use crate::postbox::client::{Client, Found};
@@ -140,8 +141,7 @@ impl Collector {
         }
         let (client, tokens) = (self.client.clone(), following(session, found, parked, look_ahead));
         let call = move || client.collect(&tokens, Duration::ZERO);
-        self.ahead =
-            Some(thread::Builder::new().spawn(call).map_err(|error| Failure::no_thread(&error))?);
+        self.ahead = Some(beside::start(call)?);
         Ok(())
     }
 
@@ -159,6 +159,6 @@ impl Collector {
             // Nobody listens any more when the command is about to end.
             drop(tell.send((token, client.collect(&[token], wait))));
         };
-        thread::Builder::new().spawn(call).map(drop).map_err(|error| Failure::no_thread(&error))
+        beside::start(call).map(drop)
     }
 }

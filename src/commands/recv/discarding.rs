@@ -1,8 +1,9 @@
 //! Throwing away what was opened and stored, beside the opening of what follows: the postbox hashes
 //! each packet that it throws away.
 
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
+use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Discard;
 use crate::postbox::client::Client;
@@ -21,9 +22,7 @@ impl Discarding {
         all: Vec<[u8; Discard::SIZE]>,
     ) -> Result<Self, Failure> {
         let client = client.clone();
-        let call = move || client.discard(&all);
-        let thread =
-            thread::Builder::new().spawn(call).map_err(|error| Failure::no_thread(&error))?;
+        let thread = beside::start(move || client.discard(&all))?;
         Ok(Self { spent, thread })
     }
 

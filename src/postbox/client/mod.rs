@@ -173,9 +173,12 @@ impl Client {
 
     /// Takes the buffer of a packet back for a later one, and wipes the text in it.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        if buffer.len() != MAX_PACKET {
+            return;
+        }
         buffer[..].zeroize();
         let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.len() == MAX_PACKET && buffers.len() < BUFFERS {
+        if buffers.len() < BUFFERS {
             buffers.push(buffer);
         }
     }
@@ -357,4 +360,4 @@ fn front(bytes: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

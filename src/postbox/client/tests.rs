@@ -14,7 +14,7 @@ struct Options {
     reach: Reach,
 }
 
-fn reach(options: &[&str]) -> Reach {
+pub(crate) fn reach(options: &[&str]) -> Reach {
     Options::parse_from([&["x"], options].concat()).reach
 }
 

@@ -82,10 +82,10 @@ impl Iterator for Packets {
 
     fn next(&mut self) -> Option<Piece> {
         match self {
-            Self::Raw { begun, .. } if begun.is_some() => {
-                begun.take().map(|packet| Piece::Raw(Raw { packet, at: 0 }))
-            }
             Self::Raw { waiting, begun } => {
+                if let Some(packet) = begun.take() {
+                    return Some(Piece::Raw(Raw { packet, at: 0 }));
+                }
                 let packet = waiting.packets.next()?;
                 let prefix = raw_prefix(packet.len());
                 *begun = Some(packet);
@@ -127,7 +127,7 @@ pub(crate) struct Lines {
 impl Lines {
     fn new(waiting: Waiting) -> Self {
         let behind = waiting.lines_size();
-        let window = Zeroizing::new(vec![0; LINE_PACKET.len() + WINDOW / 3 * 4 + 1]);
+        let window = Zeroizing::new(Vec::with_capacity(LINE_PACKET.len() + WINDOW / 3 * 4 + 1));
         let mut lines = Self { waiting, begun: None, window, at: 0, behind };
         lines.encode();
         lines
