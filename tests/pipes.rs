@@ -498,13 +498,14 @@ fn a_stream_does_not_go_on_in_another_session_of_the_same_name() {
     let mut send = start(&mut pair.end("alice", "send --raw"));
     let mut stdin = send.stdin.take().unwrap();
     let mut out = send.stdout.take().unwrap();
+    stdin.write_all(&vec![0; 2 * MIB]).unwrap();
+    // The stream has begun: its numbers are taken, not only its lock.
+    let mut packets = vec![0];
+    out.read_exact(&mut packets).unwrap();
     let reading = thread::spawn(move || {
-        let mut packets = Vec::new();
         out.read_to_end(&mut packets).unwrap();
         packets
     });
-    stdin.write_all(&vec![0; 2 * MIB]).unwrap();
-    until("the stream has begun", || pair.path("alice/default.send").exists());
     pair.alice("close", b"").ok();
     let invite = pair.alice("init", b"").ok();
     let reply = feed(&mut pair.end("eve", "respond"), &invite).ok();
