@@ -19,9 +19,14 @@ use crate::state::Store;
 
 /// The postbox of a session, if it has one.
 pub(super) fn client(stage: &Stage, reach: &Reach) -> Result<Option<Client>, Failure> {
+    connect(&postbox_of_stage(stage), reach)
+}
+
+/// The URL of a session's postbox; empty = none.
+pub(super) fn postbox_of_stage(stage: &Stage) -> String {
     match stage {
-        Stage::Session(session) => connect(session.postbox(), reach),
-        Stage::Inviting(inviting) => connect(&postbox_of(inviting.invite()), reach),
+        Stage::Session(session) => session.postbox().to_owned(),
+        Stage::Inviting(inviting) => postbox_of(inviting.invite()),
     }
 }
 

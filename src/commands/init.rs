@@ -8,10 +8,10 @@ use otr::protocol::pake::Prs;
 use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
 
-use super::calling::connect;
+use super::calling::{connect, postbox_of_stage};
 use super::code;
 use super::emit::Emitter;
-use super::held::{Held, create};
+use super::held::{Held, create, parse_even_frozen};
 use super::secret::Secret;
 use super::{Context, now};
 use crate::cli::Form;
@@ -30,7 +30,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "again")]
     expires: Option<Duration>,
 
-    /// Hold the conversation through the postbox at this https:// address
+    /// Hold the conversation through the postbox at this https:// address; with --anew the one of
+    /// the session that is replaced is kept, and '' is none
     #[arg(long, value_name = "URL", env = "OTR_POSTBOX", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
@@ -71,13 +72,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.again {
         return emitter.invite(&waiting_invite(context)?);
     }
-    let postbox = postbox(args)?;
     let mut store = context.prepare_anew(args.anew)?;
+    let postbox = postbox(context, args, &mut store)?;
     if args.code {
-        return by_code(context, args, postbox, &mut store);
+        return by_code(context, args, &postbox, &mut store);
     }
     let secret = args.secret.get(true)?;
-    let inviting = inviting(postbox, args.expires, secret.as_ref())?;
+    let inviting = inviting(&postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
     create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(&store);
@@ -120,14 +121,43 @@ fn inviting(
     })
 }
 
-/// The postbox's address, as it will be in the invite; empty = none.
-fn postbox(args: &Args) -> Result<&str, Failure> {
-    let Some(text) = args.postbox.as_deref().filter(|text| !text.is_empty()) else {
-        return Ok("");
-    };
-    let url = Url::parse(text).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-    check_open(&url, args.reach.plain_http())?;
+/// The postbox's address, as it will be in the invite; empty = none. What was typed counts before the
+/// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
+fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, Failure> {
+    let given = args.postbox.as_deref().unwrap_or_default();
+    let replaced =
+        if args.anew && !is_typed("--postbox") { replaced_postbox(context, store)? } else { None };
+    let text = replaced.unwrap_or_else(|| given.to_owned());
+    if !text.is_empty() {
+        let url = Url::parse(&text).map_err(|why| Failure::new(Code::Usage, why, ""))?;
+        check_open(&url, args.reach.plain_http())?;
+    }
     Ok(text)
+}
+
+/// The postbox of the session whose name is used anew; none where there is no session, or none that
+/// has a postbox.
+fn replaced_postbox(context: &Context, store: &mut Store) -> Result<Option<String>, Failure> {
+    let lock = store.lock_state(context.lock_wait)?;
+    let stored = match store.load(&lock) {
+        Err(failure) if failure.code == Code::NoSession => return Ok(None),
+        loaded => loaded.and_then(|bytes| parse_even_frozen(&bytes)),
+    };
+    match stored {
+        Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),
+        Err(failure) => {
+            let what = failure.what;
+            warn(format_args!("the postbox of the session that is replaced is not known: {what}"));
+            Ok(None)
+        }
+    }
+}
+
+/// Whether an option stands on the command line, and does not come from the environment.
+fn is_typed(option: &str) -> bool {
+    std::env::args_os().filter_map(|word| word.into_string().ok()).any(|word| {
+        word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    })
 }
 
 fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {

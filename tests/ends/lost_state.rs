@@ -87,3 +87,42 @@ fn an_invite_begun_anew_is_another_one_and_one_s_own_is_still_refused() {
     ok(&place, "alice", &["send"], b"anew");
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"anew");
 }
+
+/// Begun anew, a session keeps its postbox unless another one is typed: also against `OTR_POSTBOX`,
+/// which is for sessions that have none yet.
+#[test]
+fn an_invite_begun_anew_keeps_the_postbox() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let anew = |more: &[&str], default: &str| {
+        let mut command = place.otr(&[&["-s", "alice", "init", "--anew"], more].concat());
+        let output = command.env("OTR_POSTBOX", default).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let status = ok(&place, "alice", &["status", "--json"], b"");
+        let status: Value = serde_json::from_slice(&status).unwrap();
+        status["sessions"][0]["postbox"].clone()
+    };
+    let other = "https://box.example";
+    // There is nothing to keep one from.
+    assert_eq!(anew(&[], ""), Value::Null);
+    assert_eq!(anew(&[], other), other);
+    // An invite that waits, and a session.
+    assert_eq!(anew(&["--postbox", &postbox.url], ""), *postbox.url);
+    assert_eq!(anew(&[], ""), *postbox.url);
+    pair_of(&place, &ok(&place, "alice", &["init", "--again"], b""));
+    assert_eq!(anew(&[], other), *postbox.url);
+    // Frozen, too.
+    let invite = ok(&place, "alice", &["init", "--again"], b"");
+    pair_of(&place, &invite);
+    ok(&place, "alice", &["export"], b"");
+    assert_eq!(anew(&[], other), *postbox.url);
+    // What is typed counts.
+    assert_eq!(anew(&["--postbox", other], ""), other);
+    assert_eq!(anew(&["--postbox="], ""), Value::Null);
+}
+
+/// bob answers that invite, and alice takes the reply.
+fn pair_of(place: &Place, invite: &[u8]) {
+    ok(place, "bob", &["respond", "--yes", "--anew"], invite);
+    ok(place, "alice", &["send"], b"one");
+    assert_eq!(ok(place, "bob", &["recv"], b""), b"one");
+}
