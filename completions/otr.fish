@@ -80,7 +80,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-file -d 'Secr
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -102,7 +102,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -146,7 +146,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for prog
 complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -164,7 +164,7 @@ complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for pro
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand words" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand words" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -185,7 +185,7 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secre
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -278,7 +278,7 @@ yes\t''
 no\t''"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
@@ -293,7 +293,7 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for pro
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows or guesses TEXT can see it' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 64K' -r
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r

@@ -242,7 +242,7 @@ pub(crate) struct Form {
     #[arg(long)]
     pub(crate) raw: bool,
 
-    /// Break lines after so many columns, at least 32 (for mail: 76)
+    /// Break lines after so many columns, at least 32 (for mail: 72)
     #[arg(long, value_name = "COLUMNS", conflicts_with = "raw", value_parser = wrap)]
     pub(crate) wrap: Option<otr::armor::Wrap>,
 }

@@ -245,9 +245,10 @@ fn bytes(item: &Item) -> Vec<u8> {
 #[test]
 fn after_a_damaged_item_the_next_one_is_found() {
     let (good, line) = packet_line(12, 11);
-    let damaged: [(&[u8], Reason); 6] = [
+    let damaged: [(&[u8], Reason); 7] = [
         (b"otr1p:AAAA\n", Reason::Length),
-        (b"otr1p:AAAA=\n", Reason::Character),
+        (b"otr1p:AAAA==\n", Reason::Character),
+        (b"otr1p:AAAA=\n", Reason::Length), // a soft break: the line goes on
         (b"otr1p:AA*AA\n", Reason::Character),
         (b"otr1k:AAAA", Reason::Length), // its newline got lost
         (&line[..3000], Reason::Length),
@@ -316,4 +317,185 @@ fn large_raw_packets_are_read_in_place_with_the_next_lead_byte() {
     }
     // One to tell the form, then one a packet.
     assert_eq!((reads, found), (5, 4));
+}
+
+/// As Python's `quopri` and Perl's `MIME::QuotedPrint` encode a text: lines of at most 76 columns,
+/// `=` and all but ASCII as three characters, also a blank at the end of a line.
+fn quoted_printable(text: &[u8], newline: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let (line, end) = line.strip_suffix(b"\n").map_or((line, ""), |line| (line, newline));
+        let mut width = 0;
+        for (at, &byte) in line.iter().enumerate() {
+            let last = at + 1 == line.len();
+            let plain =
+                matches!(byte, b'!'..=b'<' | b'>'..=b'~') || matches!(byte, b' ' | b'\t') && !last;
+            let written = if plain { vec![byte] } else { format!("={byte:02X}").into_bytes() };
+            if width + written.len() > 76 - usize::from(!last) {
+                out.extend_from_slice(b"=");
+                out.extend_from_slice(newline.as_bytes());
+                width = 0;
+            }
+            width += written.len();
+            out.extend(written);
+        }
+        out.extend_from_slice(end.as_bytes());
+    }
+    out
+}
+
+fn utf_16(text: &[u8], little_endian: bool) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text);
+    let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+    units
+        .flat_map(|unit| if little_endian { unit.to_le_bytes() } else { unit.to_be_bytes() })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
+
+    /// Mail, encoded on its way and saved as it lies there; or a file of a shell that writes UTF-16.
+    #[test]
+    fn text_comes_back_from_mail_and_from_other_encodings(
+        items in prop::collection::vec((items(12..=14), foreign_line(), any::<bool>()), 1..5),
+        columns in prop::option::of(prop_oneof![Just(72), Just(76), 32..2_000_usize]),
+        before in prop::sample::select(vec!["", "> ", "[12:03] <bob> ", "see = here: "]),
+        newline in prop::sample::select(vec!["\n", "\r\n"]),
+        encoding in 0..4,
+        pieces in pieces(),
+    ) {
+        let wrap = columns.and_then(Wrap::new);
+        let mut text = Vec::new();
+        let mut expected = Vec::new();
+        let quoting = if before == "> " { before } else { "" };
+        for (item, foreign, joined) in items {
+            let mut lines = Vec::new();
+            write(&mut lines, &item, wrap);
+            let mut lines = quote(&lines, quoting, "\n");
+            if joined {
+                // Its newline got lost.
+                lines.pop();
+            } else {
+                lines.extend_from_slice(b"\n");
+                lines.extend_from_slice(foreign.as_bytes());
+                lines.extend_from_slice(b"\n");
+            }
+            if quoting.is_empty() && wrap.is_none() && text.last().is_none_or(|&last| last == b'\n') {
+                text.extend_from_slice(before.as_bytes());
+            }
+            text.extend(lines);
+            expected.push(item);
+        }
+        let text = match encoding {
+            0 => quoted_printable(&text, newline),
+            1 => utf_16(&text, true),
+            2 => utf_16(&text, false),
+            _ => text,
+        };
+        let (found, _) = scan_in(&text, &pieces);
+        prop_assert_eq!(found, expected);
+    }
+
+    /// Who records both ends gets both forms, in any order.
+    #[test]
+    fn raw_and_text_follow_each_other(
+        items in prop::collection::vec((items(12..=16), any::<bool>(), any::<bool>()), 1..8),
+        pieces in pieces(),
+    ) {
+        let mut stream = Vec::new();
+        let mut expected = Vec::new();
+        for (item, raw, newline) in items {
+            match (&item, raw) {
+                (Item::Packet(bytes), true) => {
+                    encode::raw_packet(&mut stream, bytes);
+                }
+                (Item::Key(bytes), true) => encode::raw_key(&mut stream, bytes),
+                _ => {
+                    write(&mut stream, &item, None);
+                    if !newline {
+                        stream.pop();
+                    }
+                }
+            }
+            expected.push(item);
+        }
+        let (found, scanner) = scan_in(&stream, &pieces);
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!((scanner.foreign_lines(), scanner.dressed_lines()), (0, 0));
+    }
+}
+
+#[test]
+fn items_of_every_greatest_length_end_where_the_next_begins() {
+    let small = Item::Packet(noise(1, 4096));
+    for longest in [
+        Item::Invite(noise(2, 4014)),
+        Item::Reply(noise(3, 8192)),
+        Item::Key(noise(4, 64).try_into().unwrap()),
+        Item::Packet(noise(5, 1 << 20)),
+    ] {
+        for wrap in [None, Wrap::new(72)] {
+            let (mut first, mut second) = (Vec::new(), Vec::new());
+            write(&mut first, &longest, wrap);
+            write(&mut second, &small, wrap);
+            first.pop();
+            for text in [
+                [&first[..], &second].concat(),
+                quoted_printable(&[&first[..], &second].concat(), "\r\n"),
+            ] {
+                for piece in [1, 7, usize::MAX] {
+                    assert!(
+                        scan_in(&text, &[piece]).0 == [copy(&longest), copy(&small)],
+                        "{longest:?}"
+                    );
+                }
+            }
+            // One character too many is no item, and harms no other.
+            let items = scan(&[&first[..], b"A", &second].concat());
+            assert!(is_damaged(&items[0], Reason::Length) && items[1] == small, "{items:?}");
+        }
+    }
+}
+
+fn copy(item: &Item) -> Item {
+    match item {
+        Item::Invite(bytes) => Item::Invite(bytes.clone()),
+        Item::Reply(bytes) => Item::Reply(bytes.clone()),
+        Item::Packet(bytes) => Item::Packet(bytes.clone()),
+        Item::Key(bytes) => Item::Key(*bytes),
+        Item::Damaged(_) => unreachable!(),
+    }
+}
+
+#[test]
+fn mail_that_is_cut_anywhere_gives_the_whole_items_before_the_cut() {
+    let mut text = b"Subject: =?utf-8?q?hi?=\n\n".to_vec();
+    let mut ends = Vec::new();
+    for seed in 0..3 {
+        encode::key(&mut text, &noise(seed, 64).try_into().unwrap(), None);
+        ends.push(text.len());
+    }
+    for mail in [quoted_printable(&text, "\r\n"), utf_16(&text, true), text] {
+        for end in 0..mail.len() {
+            for piece in [1, usize::MAX] {
+                let (items, _) = scan_in(&mail[..end], &[piece]);
+                let whole = items.iter().filter(|item| matches!(item, Item::Key(_))).count();
+                let damaged = items.iter().any(|item| matches!(item, Item::Damaged(_)));
+                assert!(whole <= 3 && items.len() <= whole + usize::from(damaged));
+            }
+        }
+        assert_eq!(scan(&mail).len(), 3);
+    }
+    assert_eq!(ends.len(), 3);
+}
+
+#[test]
+fn a_line_of_old_text_behind_an_item_is_passed_over() {
+    let (packet, line) = packet_line(12, 13);
+    let old = b"\xFCber den Fluss und in die W\xE4lder, dann weiter\r\n\xC0 bient\xF4t !\r\n";
+    let text = [&line[..], old, &line, old].concat();
+    let (items, scanner) = scan_in(&text, &[usize::MAX]);
+    assert_eq!(items, [&packet; 2].map(|item| Item::Packet(bytes(item))));
+    assert_eq!(scanner.foreign_lines(), 4);
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::base64url::{self, encoded_len};
 use super::item::Kind;
-use super::text::MARKER_LEN;
+use super::soft::MARKER_LEN;
 use super::{CHECK_BYTES, KEY_BYTES, is_packet_length};
 
 pub use super::raw::{KEY_LEAD, packet_lead};

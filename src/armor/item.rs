@@ -45,6 +45,19 @@ pub enum Kind {
     Key,
 }
 
+impl Kind {
+    /// The kind whose marker has this letter.
+    pub(super) fn of_letter(letter: u8) -> Option<Self> {
+        match letter {
+            b'i' => Some(Self::Invite),
+            b'r' => Some(Self::Reply),
+            b'p' => Some(Self::Packet),
+            b'k' => Some(Self::Key),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -81,7 +94,8 @@ pub enum Reason {
     Checksum,
     /// More or fewer bytes than an item of its kind has.
     Length,
-    /// A character that base64url does not have; padding counts.
+    /// A character that base64url does not have. (A single `=` at the end of a line is one of
+    /// quoted-printable, which goes on in the next.)
     Character,
     /// Bits behind the last byte that are not zero.
     UnusedBits,

@@ -6,7 +6,8 @@
 //! never occurs in UTF-8 and then its bytes: 0xE9 + k before a packet of 2^k bytes, 0xC0
 //! before a published key. A raw reply is a packet with k = 13. (`docs/protocol.md`, section 4.)
 //!
-//! [`Scanner`] reads either form and tells them apart by the first byte; [`encode`] writes them.
+//! [`Scanner`] reads either form and tells them apart by the first byte, also where one follows the
+//! other; text may be wrapped, quoted, quoted-printable or UTF-16. [`encode`] writes them.
 //! Nothing here opens, checks or keeps anything: an item that comes out has the right length and
 //! alphabet (an invite: the right checksum), no more.
 //!
@@ -29,8 +30,10 @@ mod item;
 mod pool;
 mod raw;
 mod scanner;
+mod soft;
 mod text;
 mod whole;
+mod wide;
 
 pub use encode::Wrap;
 pub use item::{Damaged, Item, Kind, Reason};

@@ -1,6 +1,7 @@
 //! The raw form: one byte that tells what follows, then its bytes.
 
 use super::pool::Pool;
+use super::soft::{Found, marker_at};
 use super::{Damaged, Item, KEY_BYTES, Kind, MAX_K, MIN_K, Reason, is_packet_length};
 
 /// The byte before a published key in a raw stream.
@@ -8,7 +9,8 @@ pub const KEY_LEAD: u8 = 0xC0;
 /// The byte before a packet of 2^k bytes is this + k: 0xF5 … 0xFD.
 const PACKET_LEAD: u8 = 0xE9;
 /// From this byte on nothing begins a text: 0xF5 and above never occur in UTF-8, and 0xF4 only
-/// before private characters. (0xFE and 0xFF: the first bytes of UTF-16.)
+/// before private characters. (0xFE and 0xFF may begin UTF-16, which [`Wide`](super::wide::Wide)
+/// has taken before.)
 const NEVER_TEXT: u8 = 0xF4;
 
 /// The rest of a packet is read straight into its buffer when it is at least this long; for less
@@ -33,6 +35,40 @@ pub(super) fn begins_raw(first: u8) -> bool {
     first >= NEVER_TEXT || first == KEY_LEAD || first == 0xC1
 }
 
+/// Bytes that are looked at to tell a raw packet behind text from a line of some old 8-bit text,
+/// which may begin with the same byte: all but one in 10¹² packets have a control character there.
+const TOLD_BY: usize = 256;
+
+/// What follows an item of text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A raw stream.
+    Raw,
+    /// Anything else.
+    Other,
+    /// More of it will tell.
+    Unknown,
+}
+
+/// Whether a raw stream begins here, where an item of text has just ended.
+pub(super) fn next_is_raw(input: &[u8], ended: bool) -> Next {
+    let Some((&lead, body)) = input.split_first() else { return Next::Unknown };
+    let enough = match packet_length(lead) {
+        Some(_) => TOLD_BY,
+        None if lead == KEY_LEAD => KEY_BYTES,
+        None => return Next::Other,
+    };
+    if body.len() < enough && !ended {
+        return Next::Unknown;
+    }
+    let body = &body[..enough.min(body.len())];
+    let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let ascii = body.iter().filter(|byte| byte.is_ascii()).count();
+    // Half of random bytes are ASCII, and most of a text; one key in 2,000 has no control in it.
+    let key = lead == KEY_LEAD && ascii < body.len() / 4 * 3;
+    if key || body.iter().any(control) { Next::Raw } else { Next::Other }
+}
+
 /// Where in the stream we are.
 enum Place {
     /// Before a lead byte.
@@ -49,11 +85,13 @@ enum Place {
 /// The reader of a raw stream.
 pub(super) struct Raw {
     place: Place,
+    /// Set where text begins: the caller goes on with the other reader.
+    pub(super) text_follows: bool,
 }
 
 impl Raw {
     pub(super) fn new() -> Self {
-        Self { place: Place::Lead }
+        Self { place: Place::Lead, text_follows: false }
     }
 
     /// Where to read next, if that is the packet itself.
@@ -83,9 +121,14 @@ impl Raw {
         pool: &mut Pool,
     ) -> (usize, Option<Item>) {
         match &mut self.place {
-            Place::Lead => match input.first() {
-                Some(&lead) => (1, self.begin(lead, pool)),
-                None => (0, None),
+            Place::Lead => match (input.first(), marker_at(input)) {
+                (None, _) => (0, None),
+                (_, Found::Begun) if !ended => (0, None),
+                (_, Found::Marker(..)) => {
+                    self.text_follows = true;
+                    (0, None)
+                }
+                (Some(&lead), _) => (1, self.begin(lead, pool)),
             },
             Place::Packet { buffer, have, need } => {
                 let used = fill(&mut buffer[..*need], have, input);
@@ -142,6 +185,23 @@ fn fill(target: &mut [u8], have: &mut usize, input: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_old_text_is_no_raw_packet() {
+        // "über …" and "À …" in ISO 8859-1.
+        for line in [&b"\xFCber den Fluss\r\n"[..], b"\xC0 bient\xF4t, et merci pour tout\n"] {
+            let text = line.repeat(20);
+            assert_eq!(next_is_raw(&text, false), Next::Other);
+            assert_eq!(next_is_raw(line, true), Next::Other);
+            assert_eq!(next_is_raw(line, false), Next::Unknown);
+        }
+        let random: Vec<u8> = (0..=u8::MAX).map(|byte| byte.wrapping_mul(167)).collect();
+        for lead in [0xF5, 0xFD, KEY_LEAD] {
+            assert_eq!(next_is_raw(&[&[lead], &random[..]].concat(), false), Next::Raw);
+        }
+        assert_eq!(next_is_raw(b"hello", false), Next::Other);
+        assert_eq!(next_is_raw(b"", true), Next::Unknown);
+    }
 
     #[test]
     fn the_lead_bytes_are_those_that_utf8_lacks() {

@@ -4,6 +4,7 @@ use super::Item;
 use super::pool::Pool;
 use super::raw::{Raw, begins_raw};
 use super::text::Text;
+use super::wide::Wide;
 
 /// Bytes of a read that does not go into a packet itself: what a pipe holds.
 const STAGE: usize = 64 << 10;
@@ -40,13 +41,13 @@ pub struct Scanner {
     start: usize,
     end: usize,
     ended: bool,
-    reader: Option<Reader>,
+    /// `None` before the first byte.
+    form: Option<Form>,
+    raw: Raw,
+    text: Box<Text>,
+    /// Where the input is UTF-16.
+    wide: Option<Wide>,
     pool: Pool,
-}
-
-enum Reader {
-    Raw(Raw),
-    Text(Box<Text>),
 }
 
 impl Default for Scanner {
@@ -63,7 +64,10 @@ impl Scanner {
             start: 0,
             end: 0,
             ended: false,
-            reader: None,
+            form: None,
+            raw: Raw::new(),
+            text: Box::new(Text::new()),
+            wide: None,
             pool: Pool::default(),
         }
     }
@@ -74,13 +78,12 @@ impl Scanner {
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if let Some(Reader::Raw(raw)) = &mut self.reader
-                && let Some(rest) = raw.direct()
-            {
-                return rest;
+            if self.raw.direct().is_some() {
+                // Asked for again, since a borrow that is returned lasts to the end.
+                return self.raw.direct().unwrap_or_default();
             }
         }
-        // At most a few bytes: those that could begin a marker.
+        // At most a few hundred bytes: those that could begin a marker, or a raw stream.
         self.stage.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         &mut self.stage[self.end..]
@@ -89,17 +92,18 @@ impl Scanner {
     /// The first `count` bytes of [`space`](Self::space) now hold input.
     pub fn filled(&mut self, count: usize) {
         let count = count.min(self.space().len());
-        if self.start == self.end
-            && let Some(Reader::Raw(raw)) = &mut self.reader
-            && raw.direct().is_some()
-        {
-            if let Some(lead) = raw.filled(count) {
+        if self.start == self.end && self.raw.direct().is_some() {
+            if let Some(lead) = self.raw.filled(count) {
                 self.stage[0] = lead;
                 self.end = 1;
             }
-        } else {
-            self.end += count;
+            return;
         }
+        let came = self.end..self.end + count;
+        self.end += match &mut self.wide {
+            Some(wide) => wide.narrow(&mut self.stage[came]),
+            None => count,
+        };
     }
 
     /// Copies input in, for a caller that has it in memory already: how much of it, at least one
@@ -121,20 +125,53 @@ impl Scanner {
     /// [`finish`](Self::finish).
     pub fn next_item(&mut self) -> Option<Item> {
         loop {
+            let form = self.current_form()?;
             let input = &self.stage[self.start..self.end];
-            let reader = match &mut self.reader {
-                Some(reader) => reader,
-                none => none.insert(Reader::of(*input.first()?)),
-            };
-            let (used, item) = match reader {
-                Reader::Raw(raw) => raw.step(input, self.ended, &mut self.pool),
-                Reader::Text(text) => text.step(input, self.ended, &mut self.pool),
+            let (used, item) = match form {
+                Form::Raw => self.raw.step(input, self.ended, &mut self.pool),
+                Form::Text => self.text.step(input, self.ended, &mut self.pool),
             };
             self.start += used;
-            if item.is_some() || used == 0 {
+            let turned = self.turn();
+            if item.is_some() || used == 0 && !turned {
                 return item;
             }
         }
+    }
+
+    /// The form of what comes next; `None` while too little of the input is known.
+    fn current_form(&mut self) -> Option<Form> {
+        if self.form.is_some() {
+            return self.form;
+        }
+        let input = &mut self.stage[self.start..self.end];
+        let first = *input.first()?;
+        if matches!(first, 0xFE | 0xFF) {
+            match input.get(1) {
+                None if !self.ended => return None,
+                None => {}
+                Some(&second) => self.wide = Wide::of(first, second),
+            }
+        }
+        if let Some(wide) = &mut self.wide {
+            self.start += 2;
+            self.end = self.start + wide.narrow(&mut input[2..]);
+        }
+        let raw = self.wide.is_none() && begins_raw(first);
+        self.form = Some(if raw { Form::Raw } else { Form::Text });
+        self.form
+    }
+
+    /// Goes over to the other form where that begins; whether it did.
+    fn turn(&mut self) -> bool {
+        if self.text.raw_follows() {
+            self.form = Some(Form::Raw);
+        } else if std::mem::take(&mut self.raw.text_follows) {
+            self.form = Some(Form::Text);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Takes back a packet's buffer for a later one. Wipe it first if it holds plaintext by now:
@@ -144,34 +181,20 @@ impl Scanner {
         self.pool.put(buffer);
     }
 
-    /// Which form it is; `None` before the first byte.
+    /// Which form it is, where one follows the other that of what came last; `None` before the
+    /// first byte.
     pub fn form(&self) -> Option<Form> {
-        self.reader.as_ref().map(|reader| match reader {
-            Reader::Raw(_) => Form::Raw,
-            Reader::Text(_) => Form::Text,
-        })
+        self.form
     }
 
     /// Lines so far that held something, and nothing of ours: mail headers, other people's words.
     pub fn foreign_lines(&self) -> u64 {
-        match &self.reader {
-            Some(Reader::Text(text)) => text.foreign,
-            _ => 0,
-        }
+        self.text.foreign
     }
 
     /// Lines so far that held something of ours and something else beside it: `> `, `<bob>`.
     /// White space and `\r` are nothing.
     pub fn dressed_lines(&self) -> u64 {
-        match &self.reader {
-            Some(Reader::Text(text)) => text.dressed,
-            _ => 0,
-        }
-    }
-}
-
-impl Reader {
-    fn of(first: u8) -> Self {
-        if begins_raw(first) { Self::Raw(Raw::new()) } else { Self::Text(Box::new(Text::new())) }
+        self.text.dressed
     }
 }

@@ -14,6 +14,11 @@
 //! packet in one line is handed out with its newline, nothing is read ahead, and a line "hello"
 //! behind it is not mistaken for more of it. [`encode`](super::encode) sees to it that no line of
 //! a wrapped packet ends where a smaller one would.
+//!
+//! Mail may come in quoted-printable: a soft break (`=` at the end of a line) joins two lines and
+//! is no end, wherever it stands, also in a marker; `=20` is a blank ([`soft`](super::soft)).
+//! Directly behind an item a raw stream may begin, where two ends have chosen different forms and
+//! somebody recorded both: [`Text::raw_follows`].
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -21,13 +26,10 @@ use memchr::memmem::Finder;
 use super::base64url::{encoded_len, is_character, run};
 use super::item::{Damaged, Item, Kind, Reason};
 use super::pool::Pool;
+use super::raw::{Next, next_is_raw};
+use super::soft::{Escape, Found, MARKER, SPLIT_MAX, escape, marker_at};
 use super::whole::{Whole, last_reason, whole};
 use super::{CHECK_BYTES, KEY_BYTES, MAX_INVITE_BYTES, MAX_K, MIN_INVITE_BYTES, REPLY_BYTES};
-
-/// What every marker begins with; a letter and a colon follow.
-const MARKER: &[u8] = b"otr1";
-/// Characters of a whole marker.
-pub(super) const MARKER_LEN: usize = MARKER.len() + 2;
 
 /// An invite's checksum is tried at so many ends of lines, then only where the item must end:
 /// enough for any invite in lines of [`super::encode::MIN_COLUMNS`], and no way to make us hash
@@ -47,6 +49,8 @@ enum Place {
     Trail,
     /// At the beginning of a line that may go on with the item: blanks and quoting.
     Lead,
+    /// Where a raw stream begins: the other reader goes on.
+    Raw,
 }
 
 /// The reader of text.
@@ -59,6 +63,8 @@ pub(super) struct Text {
     /// How many of them came in earlier lines.
     earlier: usize,
     checks: u32,
+    /// Whether nothing but blanks stands between here and an item before.
+    behind_item: bool,
     /// Whether this line holds something of ours, and something else.
     ours: bool,
     other: bool,
@@ -78,6 +84,7 @@ impl Text {
             body: Vec::new(),
             earlier: 0,
             checks: 0,
+            behind_item: false,
             ours: false,
             other: false,
             foreign: 0,
@@ -92,12 +99,13 @@ impl Text {
             let (place, rest) = (self.place, &input[used..]);
             let (count, item) = match place {
                 Place::Between => (self.between(rest, ended), None),
-                Place::Run => self.run(rest, pool),
-                Place::Trail => self.trail(rest, pool),
-                Place::Lead => self.lead(rest, pool),
+                Place::Run => self.run(rest, ended, pool),
+                Place::Trail => self.trail(rest, ended, pool),
+                Place::Lead => self.lead(rest, ended, pool),
+                Place::Raw => (0, None),
             };
             used += count;
-            if item.is_some() {
+            if item.is_some() || self.place == Place::Raw {
                 return (used, item);
             }
             if count == 0 && self.place == place {
@@ -112,28 +120,61 @@ impl Text {
         (used, None)
     }
 
-    /// Passes over everything up to the next marker.
-    fn between(&mut self, input: &[u8], ended: bool) -> usize {
-        let (upto, kind) = self.find_marker(input);
-        let upto = if ended && kind.is_none() { input.len() } else { upto };
-        self.pass_over(&input[..upto]);
-        let Some(kind) = kind else { return upto };
-        self.begin(kind);
-        upto + MARKER_LEN
+    /// Whether a raw stream begins here. Said once; behind it, this reader begins a line.
+    pub(super) fn raw_follows(&mut self) -> bool {
+        let follows = self.place == Place::Raw;
+        if follows {
+            self.place = Place::Between;
+        }
+        follows
     }
 
-    /// Where the next marker is; without one, where something is that may become one.
-    fn find_marker(&self, input: &[u8]) -> (usize, Option<Kind>) {
-        for at in self.marker.find_iter(input) {
-            match input[at + MARKER.len()..] {
-                [letter, b':', ..] if let Some(kind) = kind_of(letter) => return (at, Some(kind)),
-                [letter] if kind_of(letter).is_some() => return (at, None),
-                [] => return (at, None),
-                _ => {}
+    /// Passes over everything up to the next marker.
+    fn between(&mut self, input: &[u8], ended: bool) -> usize {
+        if self.behind_item {
+            let gap = |byte: &&u8| is_blank(**byte) || **byte == b'\n';
+            let gap = input.iter().take_while(gap).count();
+            if gap > 0 {
+                self.pass_over(&input[..gap]);
+                return gap;
+            }
+            match next_is_raw(input, ended) {
+                Next::Unknown => return 0,
+                Next::Raw => {
+                    self.place = Place::Raw;
+                    return 0;
+                }
+                Next::Other => self.behind_item = false,
             }
         }
-        let begun = (1..MARKER.len()).rev().find(|&n| input.ends_with(&MARKER[..n]));
-        (input.len() - begun.unwrap_or(0), None)
+        let (upto, found) = self.find_marker(input);
+        let upto = if ended && found.is_none() { input.len() } else { upto };
+        self.pass_over(&input[..upto]);
+        let Some((kind, length)) = found else { return upto };
+        self.begin(kind);
+        upto + length
+    }
+
+    /// Where the next marker is, its kind and length; without one, where something is that may
+    /// become one.
+    fn find_marker(&self, input: &[u8]) -> (usize, Option<(Kind, usize)>) {
+        let whole = self.marker.find_iter(input).find_map(|at| match marker_at(&input[at..]) {
+            Found::Marker(kind, length) => Some((at, Some((kind, length)))),
+            Found::Begun => Some((at, None)),
+            Found::No => None,
+        });
+        let upto = whole.map_or(input.len(), |(at, _)| at);
+        // One that a soft break cuts through, or the end of what has come.
+        let cut = memchr::memchr_iter(b'=', &input[..upto])
+            .filter(|&at| matches!(input.get(at + 1), None | Some(b'\n' | b'\r' | b' ' | b'\t')))
+            .chain([upto])
+            .flat_map(|at| at.saturating_sub(SPLIT_MAX)..at)
+            .find_map(|at| match marker_at(&input[at..]) {
+                Found::Marker(kind, length) => Some((at, Some((kind, length)))),
+                Found::Begun => Some((at, None)),
+                Found::No => None,
+            });
+        cut.or(whole).unwrap_or((input.len(), None))
     }
 
     fn begin(&mut self, kind: Kind) {
@@ -144,12 +185,12 @@ impl Text {
         self.checks = 0;
     }
 
-    fn run(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+    fn run(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
         let count = run(input);
         let fits = max_characters(self.kind) - self.body.len();
         if count > fits {
-            self.ours = true;
-            return (fits, self.damaged(Reason::Length));
+            self.append(&input[..fits]);
+            return (fits, self.full(&input[fits..], ended, pool));
         }
         self.append(&input[..count]);
         let Some(&next) = input.get(count) else { return (count, None) };
@@ -160,6 +201,10 @@ impl Text {
                 self.begin(kind);
                 (count + 1, item)
             }
+            b'=' => {
+                let (more, item) = self.escaped(&input[count..], ended, pool);
+                (count + more, item)
+            }
             _ if is_blank(next) => {
                 self.place = Place::Trail;
                 (count + 1, None)
@@ -168,16 +213,66 @@ impl Text {
         }
     }
 
-    fn trail(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+    /// The item has all the characters that one of its kind can have, and more follow: those of the
+    /// next item, whose newline got lost, or too many.
+    fn full(&mut self, rest: &[u8], ended: bool, pool: &mut Pool) -> Option<Item> {
+        match marker_at(rest) {
+            Found::Marker(..) => self.close(pool),
+            Found::Begun if !ended => None,
+            Found::Begun | Found::No => {
+                self.ours = true;
+                self.damaged(Reason::Length)
+            }
+        }
+    }
+
+    /// What stands at an `=`.
+    fn escaped(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
+        match escape(input, ended) {
+            Escape::More => (0, None),
+            Escape::Soft(length) => (length, self.soft_break(pool)),
+            Escape::Byte(b'\n', length) => (length, self.end_of_line(pool)),
+            Escape::Byte(byte, length) if is_blank(byte) => {
+                self.place = Place::Trail;
+                (length, None)
+            }
+            Escape::Byte(byte, length)
+                if is_character(byte) && self.body.len() < max_characters(self.kind) =>
+            {
+                self.place = Place::Run;
+                self.append(&[byte]);
+                (length, None)
+            }
+            Escape::Byte(..) | Escape::No => (0, self.end_within_line(b'=', pool)),
+        }
+    }
+
+    /// The line goes on behind the break, unless there can be no more of the item.
+    fn soft_break(&mut self, pool: &mut Pool) -> Option<Item> {
+        if self.body.len() == max_characters(self.kind) {
+            return self.end_of_line(pool);
+        }
+        self.place = Place::Lead;
+        None
+    }
+
+    fn trail(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
         let blanks = input.iter().take_while(|&&byte| is_blank(byte)).count();
         match input.get(blanks) {
             None => (blanks, None),
             Some(b'\n') => (blanks + 1, self.end_of_line(pool)),
+            Some(b'=') => match escape(&input[blanks..], ended) {
+                Escape::More => (blanks, None),
+                Escape::Soft(length) => (blanks + length, self.soft_break(pool)),
+                Escape::Byte(b'\n', length) => (blanks + length, self.end_of_line(pool)),
+                Escape::Byte(byte, length) if is_blank(byte) => (blanks + length, None),
+                Escape::Byte(..) | Escape::No => (blanks, self.end_within_line(b' ', pool)),
+            },
             Some(_) => (blanks, self.end_within_line(b' ', pool)),
         }
     }
 
-    fn lead(&mut self, input: &[u8], pool: &mut Pool) -> Step {
+    fn lead(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
         let is_quoting = |byte| matches!(byte, b'>' | b'|');
         let count = input.iter().take_while(|&&byte| is_blank(byte) || is_quoting(byte)).count();
         self.other |= input[..count].iter().any(|&byte| is_quoting(byte));
@@ -187,6 +282,22 @@ impl Text {
                 self.place = Place::Run;
                 (count, None)
             }
+            // The colon of a marker that a soft break has cut through.
+            Some(b':') if let Some(kind) = self.take_marker() => {
+                let item = self.close(pool);
+                self.begin(kind);
+                (count + 1, item)
+            }
+            Some(b'=') => match escape(&input[count..], ended) {
+                Escape::More => (count, None),
+                Escape::Soft(length) => (count + length, None),
+                Escape::Byte(byte, length) if is_blank(byte) => (count + length, None),
+                Escape::Byte(byte, _) if is_character(byte) => {
+                    self.place = Place::Run;
+                    (count, None)
+                }
+                Escape::Byte(..) | Escape::No => (count, self.close(pool)),
+            },
             // A blank line, or a foreign one: the item ends without its end.
             Some(_) => (count, self.close(pool)),
         }
@@ -260,6 +371,7 @@ impl Text {
     #[allow(clippy::unnecessary_wraps, reason = "the last word of functions that return a Step")]
     fn ended(&mut self, item: Item) -> Option<Item> {
         self.place = Place::Between;
+        self.behind_item = true;
         Some(item)
     }
 
@@ -270,7 +382,7 @@ impl Text {
         if at < self.earlier || !self.body[at..].starts_with(MARKER) {
             return None;
         }
-        let kind = kind_of(self.body[at + MARKER.len()])?;
+        let kind = Kind::of_letter(self.body[at + MARKER.len()])?;
         self.body.truncate(at);
         Some(kind)
     }
@@ -302,16 +414,6 @@ impl Text {
     }
 }
 
-fn kind_of(letter: u8) -> Option<Kind> {
-    match letter {
-        b'i' => Some(Kind::Invite),
-        b'r' => Some(Kind::Reply),
-        b'p' => Some(Kind::Packet),
-        b'k' => Some(Kind::Key),
-        _ => None,
-    }
-}
-
 fn max_characters(kind: Kind) -> usize {
     encoded_len(match kind {
         Kind::Invite => MAX_INVITE_BYTES + CHECK_BYTES,
@@ -321,7 +423,7 @@ fn max_characters(kind: Kind) -> usize {
     })
 }
 
-fn is_blank(byte: u8) -> bool {
+pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
 
@@ -336,7 +438,7 @@ mod tests {
         let mut damaged = 0;
         let block = [b"otr1p:".as_slice(), &vec![b'A'; 60_000]].concat();
         for round in 0..100 {
-            let mut rest = if round == 0 { &block[..] } else { &block[MARKER_LEN..] };
+            let mut rest = if round == 0 { &block[..] } else { &block[6..] };
             while !rest.is_empty() {
                 let (used, item) = text.step(rest, false, &mut pool);
                 rest = &rest[used..];

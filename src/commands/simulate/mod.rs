@@ -42,7 +42,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", default_value_t = K_MIN, value_parser = size_class)]
     size: u8,
 
-    /// Break lines after so many columns, at least 32 (for mail: 76)
+    /// Break lines after so many columns, at least 32 (for mail: 72)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
 }
