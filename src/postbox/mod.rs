@@ -2,5 +2,6 @@
 
 pub(crate) mod api;
 pub(crate) mod client;
+pub(crate) mod names;
 pub(crate) mod server;
 pub(crate) mod store;

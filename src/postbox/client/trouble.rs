@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_rustls::rustls::{self, CertificateError};
 
 use crate::failure::{Code, Failure};
+use crate::postbox::names::NoAddress;
 
 /// The first pause between two calls; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -19,8 +20,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub(super) enum Trouble {
     /// No connection, or one that ended too early.
     Connection(io::ErrorKind),
-    /// The name has no address.
-    NoHost,
+    /// The name has no address that could be found.
+    NoHost(NoAddress),
     /// Nothing came in time.
     Slow,
     /// TLS failed, and why.
@@ -60,7 +61,10 @@ impl Trouble {
             ureq::Error::Io(error) => Self::of_io(&error),
             ureq::Error::Rustls(error) => Self::Tls(tls(&error)),
             ureq::Error::Tls(_) | ureq::Error::Pem(_) => Self::Tls("it failed"),
-            ureq::Error::HostNotFound => Self::NoHost,
+            ureq::Error::HostNotFound => Self::NoHost(NoAddress::Unknown),
+            ureq::Error::Other(error) => {
+                error.downcast::<NoAddress>().map_or(Self::Nonsense, |why| Self::NoHost(*why))
+            }
             ureq::Error::Timeout(_) => Self::Slow,
             ureq::Error::ConnectionFailed => Self::Connection(io::ErrorKind::Other),
             _ => Self::Nonsense,
@@ -88,7 +92,7 @@ impl Trouble {
 
     /// Whether the same call may succeed a moment later.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Connection(_) | Self::Busy(_))
+        matches!(self, Self::Connection(_) | Self::Busy(_) | Self::NoHost(NoAddress::NoServer))
     }
 
     /// What to tell the person.
@@ -99,9 +103,11 @@ impl Trouble {
                 format!("cannot reach the postbox {host}: {}", words(kind)),
                 "is it up, and is the network?",
             ),
-            Self::NoHost => {
-                (Code::Postbox, format!("no address is known for the postbox {host}"), "")
-            }
+            Self::NoHost(why) => (
+                Code::Postbox,
+                format!("cannot look up the postbox {host}: {}", why.what()),
+                why.hint(),
+            ),
             Self::Slow => (
                 Code::Postbox,
                 format!("the postbox {host} did not answer in time"),

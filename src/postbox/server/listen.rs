@@ -2,6 +2,7 @@
 
 use super::connection::Side;
 use crate::failure::{Code, Failure};
+use crate::postbox::names;
 use listenfd::ListenFd;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -89,10 +90,23 @@ impl Door {
 }
 
 fn bind_tcp(address: &str) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
+    let listener = match address.parse::<SocketAddr>() {
+        Ok(address) => TcpListener::bind(address),
+        Err(_) => bind_name(address),
+    }?;
     // Again, on one that listens already: that changes how many may wait.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(listener)
+}
+
+/// Binds the first address of a name that is this machine's.
+fn bind_name(address: &str) -> io::Result<TcpListener> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no ADDRESS:PORT");
+    let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+    let port: u16 = port.parse().map_err(|_| wrong())?;
+    let found = names::addresses(host).map_err(io::Error::other)?;
+    let found: Vec<SocketAddr> = found.into_iter().map(|ip| (ip, port).into()).collect();
+    TcpListener::bind(&found[..])
 }
 
 /// Binds a Unix socket. One that nobody listens on any more is replaced: a postbox that has shut
