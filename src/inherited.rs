@@ -12,6 +12,8 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 
+use crate::ui::stdio::Patient;
+
 /// What is going to be done with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
@@ -22,13 +24,13 @@ pub(crate) enum Use {
 }
 
 /// A duplicate of descriptor `number`, closed on exec.
-pub(crate) fn duplicate(number: u32, usage: Use) -> io::Result<File> {
+pub(crate) fn duplicate(number: u32, usage: Use) -> io::Result<Patient<File>> {
     #[cfg(target_os = "linux")]
     match duplicate_of_own(number) {
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
-        done => return Ok(File::from(done?)),
+        done => return Ok(Patient::new(File::from(done?))),
     }
-    open_anew(number, usage)
+    open_anew(number, usage).map(Patient::new)
 }
 
 #[cfg(target_os = "linux")]

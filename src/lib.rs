@@ -7,5 +7,7 @@
 //! [`protocol`] holds the conversation itself: start at [`protocol::session::Session`].
 //! `docs/protocol.md` tells what is computed, complete enough for a second implementation.
 
+#![forbid(unsafe_code)]
+
 pub mod armor;
 pub mod protocol;

@@ -1,15 +1,27 @@
 //! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
 
+#[forbid(unsafe_code)]
 mod beside;
+#[forbid(unsafe_code)]
 mod cli;
+mod closed;
+#[forbid(unsafe_code)]
 mod commands;
+#[forbid(unsafe_code)]
 mod failure;
+#[forbid(unsafe_code)]
 mod inherited;
+#[forbid(unsafe_code)]
 mod postbox;
+#[forbid(unsafe_code)]
 mod process;
+#[forbid(unsafe_code)]
 mod randomness;
+#[forbid(unsafe_code)]
 mod state;
+#[forbid(unsafe_code)]
 mod ui;
+#[forbid(unsafe_code)]
 mod usage;
 
 use std::process::ExitCode;

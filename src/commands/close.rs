@@ -82,6 +82,8 @@ pub(super) fn end(
 /// The session is wiped by now.
 fn hand_over(last: &Last, emitter: Result<Emitter, Failure>) -> Result<(), Failure> {
     match &last.client {
+        // Nothing to say needs no stdout.
+        None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
         None => emitter?.packets(&last.keys, &last.packets),
         Some(client) => {
             client.post(&last.packets).map_err(|failure| told_nobody(&failure))?;

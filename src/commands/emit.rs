@@ -8,11 +8,12 @@ use otr::protocol::reveal::PUBLISHED_KEY;
 
 use crate::cli::Form;
 use crate::failure::Failure;
-use crate::ui::{stdio, terminal};
+use crate::ui::stdio::{self, Patient};
+use crate::ui::terminal;
 
 /// stdout, in the form that was asked for.
 pub(crate) struct Emitter {
-    out: File,
+    out: Patient<File>,
     raw: bool,
     wrap: Option<encode::Wrap>,
     buffer: Vec<u8>,

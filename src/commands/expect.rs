@@ -34,6 +34,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.raw {
         terminal::refuse_binary()?;
     }
+    // Before anything counts as told.
+    let mut to = stdio::output()?;
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
     if matches!(held.stage, Stage::Session(_)) {
@@ -62,5 +64,5 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             out.push(b'\n');
         }
     }
-    stdio::output()?.write_all(&out).map_err(|error| Failure::output(&error))
+    to.write_all(&out).map_err(|error| Failure::output(&error))
 }

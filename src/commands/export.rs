@@ -47,6 +47,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.undo {
         return thaw(context, &mut store);
     }
+    // Before anything is frozen.
+    let mut out = stdio::output()?;
     // First, for a person takes long to type, and may give up.
     let passphrase = args.passphrase.new_one()?;
     let stage = freeze(context, &mut store)?;
@@ -61,7 +63,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
               other machine's 'otr import', or use --ask-passphrase",
         );
     }
-    stdio::output()?.write_all(&line).map_err(|error| Failure::output(&error))?;
+    out.write_all(&line).map_err(|error| Failure::output(&error))?;
     context
         .voice
         .say("the session is frozen here; once its import has worked: otr export --forget");

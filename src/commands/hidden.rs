@@ -11,6 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::inherited::{self, Use};
 use crate::ui::printable;
 use crate::ui::prompt;
+use crate::ui::stdio::Patient;
 
 /// Bytes that are read at most: four times the longest text that is used, since normalising may
 /// shorten one; less than a file named by mistake has.
@@ -24,7 +25,9 @@ pub(super) fn read(
     descriptor: Option<u32>,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     let (file, name) = match (path, descriptor) {
-        (Some(path), _) => (File::open(path), printable::line(&path.to_string_lossy())),
+        (Some(path), _) => {
+            (File::open(path).map(Patient::new), printable::line(&path.to_string_lossy()))
+        }
         (None, Some(number)) => {
             (inherited::duplicate(number, Use::Read), format!("descriptor {number}"))
         }

@@ -11,8 +11,9 @@ use zeroize::Zeroize;
 
 use crate::beside;
 use crate::failure::{Code, Failure};
+use crate::ui::speak;
+use crate::ui::stdio::{self, Patient};
 use crate::ui::terminal::{PASTE_HINT, Pasted};
-use crate::ui::{speak, stdio};
 
 /// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;
@@ -224,6 +225,6 @@ pub(crate) fn widen_stdin() {
 }
 
 /// A descriptor of stdin, for what is not items.
-pub(crate) fn plain_stdin() -> Result<File, Failure> {
+pub(crate) fn plain_stdin() -> Result<Patient<File>, Failure> {
     stdio::input()
 }

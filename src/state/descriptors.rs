@@ -15,6 +15,7 @@ use super::file::LARGEST;
 use super::line::{self, LineError, PLAIN};
 use crate::failure::{Code, Failure};
 use crate::inherited::{self, Use};
+use crate::ui::stdio::Patient;
 
 /// The two numbers of `--state-fd IN,OUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl FromStr for Numbers {
 
 /// State that comes from one descriptor and goes to another.
 pub(super) struct Descriptors {
-    output: File,
+    output: Patient<File>,
     current: Option<Zeroizing<Vec<u8>>>,
 }
 

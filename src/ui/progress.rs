@@ -3,11 +3,12 @@
 //! Only on a terminal that can do it, only once a second has passed, and without colours.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::speak::Voice;
+use super::stdio;
 
 /// A transfer that is over by then needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -50,13 +51,13 @@ impl Progress {
         self.due = Some(now + PAUSE);
         ON_SCREEN.store(true, Ordering::Relaxed);
         let line = format!("{ERASE}otr: {}", describe(done, self.total, now - self.begun));
-        let _ = io::stderr().lock().write_all(line.as_bytes());
+        stdio::say(line.as_bytes());
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        let _ = io::stderr().lock().write_all(take_line_away().as_bytes());
+        stdio::say(take_line_away().as_bytes());
     }
 }
 

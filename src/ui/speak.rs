@@ -4,9 +4,8 @@
 //! mix theirs. A stderr that is closed or full changes nothing: the exit code says it too.
 
 use std::fmt::Display;
-use std::io::{self, Write};
 
-use super::{printable, progress};
+use super::{printable, progress, stdio};
 use crate::failure::Failure;
 
 /// How much is said, and in which form errors are.
@@ -74,8 +73,7 @@ fn speak(words: &impl Display) {
 
 fn write(line: &str) {
     let line = format!("{}{line}\n", progress::take_line_away());
-    // Nobody is left to tell that nobody listens.
-    let _ = io::stderr().lock().write_all(line.as_bytes());
+    stdio::say(line.as_bytes());
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use super::Context;
 use crate::failure::{Code, Failure};
-use crate::ui::stdio;
+use crate::ui::stdio::{self, Patient};
 use line::Ran;
 use place::Place;
 use relay::Relay;
@@ -75,7 +75,7 @@ fn not_started(error: &std::io::Error) -> Failure {
 }
 
 /// Where the tour is shown.
-struct Screen(File);
+struct Screen(Patient<File>);
 
 impl Screen {
     fn print(&mut self, text: &str) -> Result<(), Failure> {

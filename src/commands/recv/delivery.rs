@@ -22,7 +22,7 @@ use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
 use crate::ui::speak::{Voice, warn};
-use crate::ui::stdio;
+use crate::ui::stdio::{self, Patient};
 
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
 /// state keeps its keys as long.
@@ -50,11 +50,11 @@ pub(super) struct Delivery {
 
 enum Form {
     /// Byte for byte, perhaps with a NUL after each message.
-    Pipe { out: File, null: bool },
+    Pipe { out: Patient<File>, null: bool },
     /// For a person's eyes.
-    Terminal { shown: Option<Printable<File>> },
+    Terminal { shown: Option<Printable<Patient<File>>> },
     /// An object a message; what came of the one that is being put together.
-    Json { out: File, text: Zeroizing<Vec<u8>>, most: usize },
+    Json { out: Patient<File>, text: Zeroizing<Vec<u8>>, most: usize },
     /// One message into one file.
     File(Output),
 }
@@ -216,7 +216,7 @@ impl Delivery {
     }
 }
 
-fn show(shown: &mut Option<Printable<File>>, text: &[u8], end: bool) -> io::Result<()> {
+fn show(shown: &mut Option<Printable<Patient<File>>>, text: &[u8], end: bool) -> io::Result<()> {
     let mut printable = if let Some(printable) = shown.take() {
         printable
     } else {

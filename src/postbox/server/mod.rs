@@ -20,6 +20,7 @@ mod state;
 mod tls;
 
 use crate::failure::{Code, Failure};
+use crate::ui::stdio;
 use accept::Entrance;
 use connection::Side;
 use limits::{GRACE_TIME, SPARE_DESCRIPTORS};
@@ -75,11 +76,12 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
 
 /// Shuts this process in and shows that it is. Serves nothing.
 pub(crate) fn show_confinement(require: bool) -> Result<(), Failure> {
+    let mut out_to = stdio::output()?;
     prepare_process()?;
     shut_in(require)?;
     let mut out = Vec::new();
     let refused = confine::probe(&mut out).map_err(|why| failed("can't try", &why))?;
-    io::stdout().write_all(&out).map_err(|why| failed("can't write", &why))?;
+    out_to.write_all(&out).map_err(|why| Failure::output(&why))?;
     if refused {
         return Ok(());
     }
@@ -157,8 +159,8 @@ async fn serve(
         entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(server))).collect();
     let sweeping = tokio::spawn(sweep(Arc::clone(server)));
     for url in urls {
-        // Not `say`: this line is for a shell to read.
-        let _ = io::stderr().write_all(format!("OTR_POSTBOX={url}\n").as_bytes());
+        // Not our own `say`: this line is for a shell to read.
+        stdio::say(format!("OTR_POSTBOX={url}\n").as_bytes());
     }
     tokio::select! {
         _ = terminate.recv() => {}
@@ -195,8 +197,7 @@ async fn sweep(server: Arc<Server>) {
 
 /// A line on stderr.
 fn say(line: &str) {
-    // Nobody is left to be told where this fails.
-    let _ = io::stderr().write_all(format!("otr: {line}\n").as_bytes());
+    stdio::say(format!("otr: {line}\n").as_bytes());
 }
 
 fn failed(what: &str, why: &io::Error) -> Failure {
