@@ -122,6 +122,8 @@ pub(crate) struct Failure {
     pub(crate) hint: Cow<'static, str>,
     /// Whether nobody reads our output any more: the process then ends as by SIGPIPE.
     pub(crate) broken_pipe: bool,
+    /// Of a command that takes something to be sent: whether it goes out without being given again.
+    pub(crate) taken: Option<bool>,
 }
 
 impl Failure {
@@ -131,7 +133,22 @@ impl Failure {
         what: impl Into<Cow<'static, str>>,
         hint: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, what: what.into(), hint: hint.into(), broken_pipe: false }
+        Self { code, what: what.into(), hint: hint.into(), broken_pipe: false, taken: None }
+    }
+
+    /// What could not be posted just now, and is stored: a later command posts it.
+    pub(crate) fn taken(self) -> Self {
+        if !matches!(self.code, Code::Postbox | Code::Full) {
+            return self;
+        }
+        let hint = "nothing is lost: the next command posts it, and it need not be sent again";
+        Self { code: Code::Postbox, hint: hint.into(), taken: Some(true), ..self }
+    }
+
+    /// The same failure of a command that sends, where what it was given is not taken unless that
+    /// was said.
+    pub(crate) fn of_sending(self) -> Self {
+        Self { taken: Some(self.taken.unwrap_or(false)), ..self }
     }
 
     /// Writing to stdout failed.

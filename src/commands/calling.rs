@@ -1,13 +1,15 @@
-//! The postbox of a session: whom to call, and what waits to be posted.
+//! The postbox of a session: whom to call; and what waits to be handed out, there or on stdout.
 //!
-//! What is sealed is stored before it is posted, and forgotten when the postbox has it: whatever
-//! ends a command in between, the next one posts it.
+//! What is sealed is stored before it is handed out, and forgotten when the postbox has it, or it is
+//! written out: whatever ends a command in between, the next one hands it out.
 
 use otr::protocol::invite::Invite;
 use otr::protocol::packet::K_MIN;
-use otr::protocol::session::{Identity, Session, nothing_frames};
+use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::session::{Identity, QueueFull, Session, nothing_frames};
 use otr::protocol::stored::Stage;
 
+use super::emit::Emitter;
 use super::held::{Held, no_reply_yet};
 use super::owed;
 use super::send::{no_number, not_sealed};
@@ -60,7 +62,7 @@ pub(super) fn post_waiting(
         Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
             return Err(Failure::another_session("nothing was posted in the other one"));
         }
-        Stage::Session(session) => session.unposted().to_vec(),
+        Stage::Session(session) => session.waiting().to_vec(),
         Stage::Inviting(_) => return Err(no_reply_yet()),
     };
     if packets.is_empty() {
@@ -68,17 +70,54 @@ pub(super) fn post_waiting(
     }
     if let Err(failure) = client.post(&packets) {
         owed::wipe_untold(context, store, of, &failure.what)?;
-        let hint = "nothing is lost: the next command posts it".into();
-        return Err(Failure { hint, ..failure });
+        let hint = match packets.len() {
+            1 => "a packet waits, and the next command posts it".to_owned(),
+            count => format!("{count} packets wait, and the next command posts them"),
+        };
+        return Err(Failure { hint: hint.into(), ..failure });
     }
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
-    if session.unposted() == packets {
-        session.keep_nothing();
+    if session.handed_out(&packets) {
         session.note_posted(&packets, now());
         held.keep()?;
     }
     Ok(())
+}
+
+/// Writes out what waits for it; whether anything did. They stay as the last packets, for `--last`.
+/// The caller is the session's one sender.
+pub(super) fn print_waiting(
+    context: &Context,
+    store: &mut Store,
+    keys: &[[u8; PUBLISHED_KEY]],
+    emitter: &mut Emitter,
+) -> Result<bool, Failure> {
+    let packets = match Held::take(store, context.lock_wait)?.stage {
+        Stage::Session(session) => session.waiting().to_vec(),
+        Stage::Inviting(_) => return Err(no_reply_yet()),
+    };
+    if packets.is_empty() {
+        return Ok(false);
+    }
+    emitter.packets(keys, &packets)?;
+    let mut held = Held::take(store, context.lock_wait)?;
+    if let Stage::Session(session) = &mut held.stage
+        && session.waiting() == packets
+    {
+        session.keep(packets);
+        held.keep()?;
+    }
+    Ok(true)
+}
+
+/// Puts a packet in line; the state is still to be stored.
+pub(super) fn queue(session: &mut Session, packet: Vec<u8>) -> Result<(), Failure> {
+    session.queue(packet).map_err(|QueueFull| {
+        let what = format!("{} packets wait already, which is the most", session.waiting().len());
+        let hint = "this one was not taken: send it again when the others are out";
+        Failure::new(Code::Full, what, hint)
+    })
 }
 
 /// Puts a packet that says nothing in line to be posted, so that the answering side learns that its
@@ -86,6 +125,5 @@ pub(super) fn post_waiting(
 pub(super) fn greet(session: &mut Session) -> Result<(), Failure> {
     let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
     let sealed = reservation.seal_frames(K_MIN, &nothing_frames(), &mut System);
-    session.keep_unposted(vec![sealed.map_err(not_sealed)?]);
-    Ok(())
+    queue(session, sealed.map_err(not_sealed)?)
 }

@@ -11,7 +11,7 @@ use otr::protocol::stored::Stage;
 use super::Context;
 use super::calling;
 use super::emit::Emitter;
-use super::held::parse_even_frozen;
+use super::held::{parse_even_frozen, tell_dropped, warn_dropped};
 use super::owed;
 use super::send::{no_number, not_sealed};
 use crate::cli::Form;
@@ -70,7 +70,12 @@ pub(super) fn end(
     let lock = store.lock_state(context.lock_wait)?;
     let last = match store.load(&lock).and_then(|bytes| parse_even_frozen(&bytes)) {
         Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
-        Ok(_) => Ok(Last::default()),
+        Ok(stored) => {
+            if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {
+                warn_dropped(session.waiting().len());
+            }
+            Ok(Last::default())
+        }
         Err(failure) => Err(failure),
     };
     // The state that holds the keys is gone before the packet that uses them is out.
@@ -86,8 +91,14 @@ fn hand_over(last: &Last, emitter: Result<Emitter, Failure>) -> Result<(), Failu
         None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
         None => emitter?.packets(&last.keys, &last.packets),
         Some(client) => {
-            client.post(&last.packets).map_err(|failure| told_nobody(&failure))?;
-            client.discard(&last.spent).map_err(|failure| Failure {
+            let posted = client.post(&last.packets);
+            // Also where that failed: what was read shows itself as read, and not as lost.
+            let discarded = client.discard(&last.spent);
+            posted.map_err(|failure| {
+                warn_dropped(last.waiting);
+                told_nobody(&failure)
+            })?;
+            discarded.map_err(|failure| Failure {
                 what: format!("wiped, but the last MAC keys are not published: {}", failure.what)
                     .into(),
                 hint: "".into(),
@@ -102,6 +113,8 @@ fn hand_over(last: &Last, emitter: Result<Emitter, Failure>) -> Result<(), Failu
 struct Last {
     keys: Vec<[u8; PUBLISHED_KEY]>,
     packets: Vec<Vec<u8>>,
+    /// How many of these had been taken by earlier commands.
+    waiting: usize,
     /// Where the packets go, and what is discarded there.
     client: Option<Client>,
     spent: Vec<[u8; 96]>,
@@ -115,11 +128,12 @@ fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
     // Whether they go to the postbox or, with --stdout, elsewhere.
-    let mut packets = session.unposted().to_vec();
+    let mut packets = session.waiting().to_vec();
+    let waiting = packets.len();
     let spent = if client.is_some() { session.collected() } else { Vec::new() };
     packets.extend(session.seal_owed(&mut System).map_err(owed::explain)?);
     packets.extend(farewell(&mut session, &mut System)?);
-    Ok(Last { keys, packets, client, spent })
+    Ok(Last { keys, packets, waiting, client, spent })
 }
 
 /// The packet that tells the other side, unless that one has closed.
@@ -150,7 +164,10 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             let mut store = Store::in_directory(Arc::clone(&directory), &name);
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
-            let result = store.lock_state(context.lock_wait).and_then(|lock| store.wipe(&lock));
+            let result = store.lock_state(context.lock_wait).and_then(|lock| {
+                tell_dropped(&mut store, &lock);
+                store.wipe(&lock)
+            });
             match result {
                 Ok(()) => wiped += 1,
                 Err(failure) => {

@@ -134,7 +134,7 @@ pub(super) fn place(
 pub(super) struct Fetched {
     pub(super) invite: Vec<u8>,
     /// Takes it away.
-    record: [u8; Discard::SIZE],
+    pub(super) record: [u8; Discard::SIZE],
 }
 
 /// The one invite that lies under the code's number.
@@ -154,13 +154,6 @@ pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
             "two invites lie under this number: somebody interferes",
             "nothing was tried: ask for another code",
         )),
-    }
-}
-
-/// Takes an answered invite away, so that nobody else answers it.
-pub(super) fn take_away(client: &Client, fetched: &Fetched) {
-    if let Err(failure) = client.discard(&[fetched.record]) {
-        warn(format_args!("the answered invite still lies in the postbox: {}", failure.what));
     }
 }
 

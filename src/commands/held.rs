@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::owed;
 use crate::failure::{Code, Failure};
 use crate::state::{StateLock, Store};
+use crate::ui::speak::warn;
 
 /// The stored state while nobody else can read or replace it.
 pub(crate) struct Held<'a> {
@@ -96,15 +97,15 @@ impl<'a> Held<'a> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))
     }
 
-    /// Whether a check of a secret owes the other side anything.
-    pub(crate) fn owes(&self) -> bool {
-        matches!(&self.stage, Stage::Session(session) if session.owes())
-    }
-
     /// Stores what was changed, and lets the lock go; the store it was taken from.
     pub(crate) fn keep_open(self) -> Result<&'a mut Store, Failure> {
         self.store.replace(&self.lock, &self.stage.to_bytes(false))?;
         Ok(self.store)
+    }
+
+    /// Lets the lock go, and stores nothing; the store it was taken from.
+    pub(crate) fn let_go(self) -> &'a mut Store {
+        self.store
     }
 
     /// Stores what was changed; the lock stays.
@@ -122,6 +123,26 @@ impl<'a> Held<'a> {
     /// Ends the session: its state is overwritten and removed.
     pub(crate) fn wipe(self) -> Result<(), Failure> {
         self.store.wipe(&self.lock)
+    }
+}
+
+/// Says how many packets that were taken to be handed out go with the state that is about to be
+/// wiped. One that is frozen here has gone elsewhere with them.
+pub(crate) fn tell_dropped(store: &mut Store, lock: &StateLock) {
+    let stored = store.load(lock).and_then(|bytes| parse_even_frozen(&bytes));
+    if let Ok(Stored { stage: Stage::Session(session), frozen: false }) = &stored {
+        warn_dropped(session.waiting().len());
+    }
+}
+
+/// Says how many packets that were taken to be handed out are dropped.
+pub(crate) fn warn_dropped(count: usize) {
+    match count {
+        0 => {}
+        1 => warn("a packet that waited to be handed out is dropped with the session"),
+        count => warn(format_args!(
+            "{count} packets that waited to be handed out are dropped with the session"
+        )),
     }
 }
 
@@ -149,6 +170,7 @@ pub(crate) fn create(
 ) -> Result<(), Failure> {
     let lock = store.lock_state(wait)?;
     if anew {
+        tell_dropped(store, &lock);
         store.wipe(&lock)?;
     }
     store.create(&lock, &stage.to_bytes(false))

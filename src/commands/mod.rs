@@ -113,13 +113,15 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Init(args) => init::run(context, &args).map(|()| 0),
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
-        Command::Send(args) => send::run(context, &args).map(|()| 0),
+        Command::Send(args) => send::run(context, &args).map(|()| 0).map_err(Failure::of_sending),
         Command::Recv(args) => recv::run(context, &args),
         Command::Postbox(args) => args.run().map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Words(args) => words::run(context, &args).map(|()| 0),
-        Command::Verify(args) => verify::run(context, &args).map(|()| 0),
+        Command::Verify(args) => {
+            verify::run(context, &args).map(|()| 0).map_err(Failure::of_sending)
+        }
         Command::Export(args) => export::run(context, &args).map(|()| 0),
         Command::Forge(args) => forge::run(context, &args).map(|()| 0),
         Command::Import(args) => import::run(context, &args).map(|()| 0),

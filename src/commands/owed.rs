@@ -32,12 +32,17 @@ impl<'a> Way<'a> {
 pub(super) fn settle(context: &Context, store: &mut Store, way: Way<'_>) -> Result<(), Failure> {
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
-    let Some(packet) = session.seal_owed(&mut System).map_err(explain)? else {
-        return Ok(());
+    let (over, of) = (session.ending() != Ending::GoesOn, session.identity());
+    let given = match session.seal_owed(&mut System).map_err(explain)? {
+        Some(packet) => hand_over(context, held, packet, way),
+        None if over => hand_out(context, held.let_go(), of, way),
+        None => return Ok(()),
     };
-    let given = hand_over(context, held, packet, way);
     // Wipes it where that was its last packet, even if it could not be given out.
-    let on = Held::take(store, context.lock_wait).map(drop);
+    let on = match &given {
+        Err(failure) if over => wipe_untold(context, store, Some(of), &failure.what),
+        _ => Held::take(store, context.lock_wait).map(drop),
+    };
     match (given, on) {
         (Ok(()), on) => on,
         (Err(failure), Err(over))
@@ -57,26 +62,27 @@ pub(super) fn hand_over(
     way: Way<'_>,
 ) -> Result<(), Failure> {
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
+    let of = session.identity();
+    calling::queue(session, packet)?;
+    hand_out(context, held.keep_open()?, of, way).map_err(Failure::taken)
+}
+
+/// Hands out what waits for it in the session `of`.
+fn hand_out(
+    context: &Context,
+    store: &mut Store,
+    of: Identity,
+    way: Way<'_>,
+) -> Result<(), Failure> {
     match way {
-        Way::Print(emitter) => {
-            // With --stdout, after what waits to be posted: the state keeps one message.
-            let packets = [session.unposted(), &[packet]].concat();
-            session.keep(packets.clone());
-            held.keep()?;
-            emitter.packets(&[], &packets)
-        }
-        Way::Post(client) => {
-            let packets = [session.unposted(), &[packet]].concat();
-            session.keep_unposted(packets);
-            let of = Some(session.identity());
-            calling::post_waiting(context, held.keep_open()?, client, of)
-        }
+        Way::Print(emitter) => calling::print_waiting(context, store, &[], emitter).map(drop),
+        Way::Post(client) => calling::post_waiting(context, store, client, Some(of)),
     }
 }
 
 /// Whether failed checks have ended the session, and nothing of it is still to be handed out.
 pub(super) fn is_over(session: &Session) -> bool {
-    session.ending() == Ending::Now && session.unposted().is_empty()
+    session.ending() == Ending::Now && session.waiting().is_empty()
 }
 
 /// The session was ended by failed checks, and wiped.

@@ -18,6 +18,7 @@ use super::source::Source;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
+use crate::postbox::api::Discard;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::Store;
@@ -83,7 +84,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.again {
         let (reply, postbox) = kept_reply(context)?;
         let client = consented(args, &postbox)?;
-        return hand_over(&reply, client.as_ref(), &mut emitter);
+        hand_over(&reply, client.as_ref(), &mut emitter)?;
+        return match client {
+            Some(client) => take_away(context, &mut context.open()?, &client),
+            None => Ok(()),
+        };
     }
     if let Some(text) = &args.code {
         return by_code(context, args, text);
@@ -100,19 +105,25 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut store = context.prepare_anew(args.anew)?;
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
-    let reply = answer(context, args, &mut store, &invite, secret.as_ref())?;
+    let reply = answer(context, args, &mut store, (&invite, None), secret.as_ref())?;
     hand_over(&reply, client.as_ref(), &mut emitter)
 }
 
-/// Makes the session, and stores it; the reply, which is still to be handed over.
+/// Makes the session, and stores it; the reply, which is still to be handed over. The invite may lie
+/// in a postbox, under this record.
 fn answer(
     context: &Context,
     args: &Args,
     store: &mut Store,
-    invite: &[u8],
+    (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
     secret: Option<&Prs>,
 ) -> Result<Vec<u8>, Failure> {
-    let (session, reply) = respond(invite, secret, now(), &mut System).map_err(explain)?;
+    let (mut session, reply) = respond(invite, secret, now(), &mut System).map_err(explain)?;
+    if let Some(record) = lies {
+        // Whatever ends this command, a later one takes the invite away.
+        let record = Discard::from_record(record);
+        session.discard_too(&record.token, record.hash);
+    }
     create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
     warn_of_logout(store);
     if secret.is_some() {
@@ -178,10 +189,25 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         ));
     }
     let secret = code::secret(&spoken.code)?;
-    let reply = answer(context, args, &mut store, &fetched.invite, Some(&secret))?;
+    let invite = (&fetched.invite[..], Some(&fetched.record));
+    let reply = answer(context, args, &mut store, invite, Some(&secret))?;
     post(&reply, &client)?;
-    code::take_away(&client, &fetched);
-    Ok(())
+    take_away(context, &mut store, &client)
+}
+
+/// Takes the answered invite away from under its number, where it lies under one. Where that fails,
+/// a later command does it, or its time is up.
+fn take_away(context: &Context, store: &mut Store, client: &Client) -> Result<(), Failure> {
+    let mut held = Held::take(store, context.lock_wait)?;
+    let records = held.session()?.collected();
+    drop(held);
+    if let Err(failure) = client.discard(&records) {
+        warn(format_args!("the answered invite still lies in the postbox: {}", failure.what));
+        return Ok(());
+    }
+    let mut held = Held::take(store, context.lock_wait)?;
+    held.session()?.forget_collected(&records);
+    held.keep()
 }
 
 /// The code's own postbox, which --postbox may only confirm; else that, or the usual one.

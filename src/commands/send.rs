@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::randomness::Randomness;
@@ -15,6 +15,7 @@ use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
 use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
 use otr::protocol::stored::Stage;
+use otr::protocol::verify::Ending;
 use zeroize::Zeroizing;
 
 use super::blocks::{Block, Blocks, Layout};
@@ -43,9 +44,12 @@ const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.
 const BATCH: u32 = 256;
+/// With `--lines`: how long a postbox that was away is not called for each line.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// `otr send`
 #[derive(clap::Args)]
+#[command(after_long_help = HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Every line is a message of its own, sent as it comes
@@ -89,6 +93,13 @@ pub(crate) struct Args {
     file: Option<OsString>,
 }
 
+const HELP: &str = "\
+While the postbox is away, short messages wait in the session, up to 256 KiB of packets, and go out
+with the next send or recv. Then, and only then, send ends with 9: the message is taken and need not
+be sent again. With any other code it was not taken and may be; but for 8 and 6 of --confirm, which
+tell of a message that was posted. With --json the error says \"taken\": true or false. A long message
+is never taken in part: it is sent whole, or cut (6).";
+
 pub(super) fn size_class(text: &str) -> Result<u8, String> {
     let bytes = units::size(text)?;
     (K_MIN..=K_MAX)
@@ -103,7 +114,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender = Sender { context, args, emitter, begun: None, client: None, loaded: None };
+    let mut sender =
+        Sender { context, args, emitter, begun: None, client: None, loaded: None, away: None };
     if args.last {
         return sender.last();
     }
@@ -124,6 +136,8 @@ struct Sender<'a> {
     begun: Option<Identity>,
     /// What was loaded to look for a postbox; most often nobody stores in between.
     loaded: Option<Stage>,
+    /// With `--lines`: when the postbox was away last, while lines that are taken wait for it.
+    away: Option<Instant>,
 }
 
 impl Sender<'_> {
@@ -150,6 +164,7 @@ impl Sender<'_> {
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 let wait = self.args.wait.unwrap_or(REPLY_WAIT);
                 take_reply(self.context, store, client, wait)
+                    .map_err(|f| not_begun("no reply yet", f))
             }
             _ => {
                 self.loaded = Some(stage);
@@ -173,16 +188,19 @@ impl Sender<'_> {
         window.confirm(self.args.wait).map_err(|failure| match failure.code {
             Code::Postbox => {
                 let what = format!("the message is posted, not yet confirmed: {}", failure.what);
-                Failure { what: what.into(), ..failure }
+                Failure { what: what.into(), taken: Some(true), ..failure }
             }
+            Code::NothingYet => Failure { taken: Some(true), ..failure },
             _ => failure,
         })
     }
 
-    /// Posts what an earlier command has left.
-    fn post_waiting(&self, store: &mut Store) -> Result<(), Failure> {
-        let Some(client) = &self.client else { return Ok(()) };
-        calling::post_waiting(self.context, store, client, self.begun)
+    /// Hands out what an earlier command has left.
+    fn hand_out_waiting(&mut self, store: &mut Store) -> Result<(), Failure> {
+        match &self.client {
+            Some(client) => calling::post_waiting(self.context, store, client, self.begun),
+            None => calling::print_waiting(self.context, store, &[], &mut self.emitter).map(drop),
+        }
     }
 
     /// Hands out what a check of a secret owes the other side: before any text.
@@ -206,63 +224,127 @@ impl Sender<'_> {
         self.long(&mut store, head.chain(input))
     }
 
-    /// Each line a message, its newline included, so that what comes out is what went in.
+    /// Each line a message, its newline included, so that what comes out is what went in. While the
+    /// postbox is away, lines wait in the state, as many as it holds.
     fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
         let input = Arc::new(Mutex::new(BufReader::new(input)));
         let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         // Opened once: descriptors give their state to the first who reads it.
         let mut store = None;
-        loop {
+        for number in 1_u64.. {
             line.clear();
             let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
             let read = (&mut rest).take(size(K_SHORT) as u64).read_to_end(&mut line);
             if read.map_err(|error| Failure::input(&error))? == 0 {
-                return Ok(());
+                break;
             }
             let store = match &mut store {
                 Some(store) => store,
                 none => none.insert(self.open()?),
             };
-            if line.len() == size(K_SHORT) || !self.short(store, &line)? {
-                let head = Cursor::new(HeadBytes(line.clone()));
-                self.long(store, head.chain(rest))?;
+            self.line(store, &line, rest).map_err(|failure| of_line(number, failure))?;
+        }
+        match &mut store {
+            Some(store) if self.away.is_some() => {
+                let _sender = store.lock_sender(self.context.lock_wait)?;
+                self.hand_out_waiting(store).map_err(Failure::taken)
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn line(
+        &mut self,
+        store: &mut Store,
+        line: &Zeroizing<Vec<u8>>,
+        rest: impl Read + Send + 'static,
+    ) -> Result<(), Failure> {
+        let short = line.len() < size(K_SHORT);
+        let sent = if short { self.short(store, line) } else { Ok(false) };
+        match sent {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let head = Cursor::new(HeadBytes(line.clone()));
+                self.long(store, head.chain(rest))
+            }
+            Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
+                if self.away.is_none() {
+                    let why = failure.what;
+                    self.context.voice.say(format_args!("lines wait to be posted: {why}"));
+                }
+                self.away = Some(Instant::now());
+                Ok(())
+            }
+            Err(failure) => Err(failure),
         }
     }
 
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
+    ///
+    /// # Errors
+    /// Where [`Failure::taken`] says so, the packet waits in the state and goes out later.
     fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
         let sender = store.lock_sender(self.context.lock_wait)?;
-        self.post_waiting(store)?;
-        let mut held = self.take(&mut *store)?;
-        if held.owes() {
-            drop(held);
-            self.pay(store)?;
-            held = Held::take(&mut *store, self.context.lock_wait)?;
-        }
+        let held = self.take(&mut *store)?;
+        let mut held = self.with_owed(held)?;
         let session = self.ready(&mut held)?;
         let Some((packet, receipt)) = seal_short(session, text, self.args.size, &mut System)?
         else {
             return Ok(false);
         };
         let keys = self.keys(session);
-        // With --stdout, what waits to be posted goes out first: the state keeps one message.
-        let mut packets = session.unposted().to_vec();
-        if let Some(client) = self.client.clone() {
-            let mut window = Window::new(client);
-            window.posted(&packet, Some(receipt));
-            packets.push(packet);
-            session.keep_unposted(packets);
-            held.keep()?;
-            self.post_waiting(store)?;
+        let Some(client) = self.client.clone() else {
+            if session.waiting().is_empty() {
+                session.keep(vec![packet.clone()]);
+                held.keep()?;
+                self.emitter.packets(&keys, &[packet])?;
+            } else {
+                // What was promised before stays so until it is out.
+                calling::queue(session, packet)?;
+                let store = held.keep_open()?;
+                calling::print_waiting(self.context, store, &keys, &mut self.emitter)?;
+            }
+            return Ok(true);
+        };
+        let mut window = Window::new(client);
+        window.posted(&packet, Some(receipt));
+        if let Err(full) = calling::queue(session, packet) {
+            // Nothing is stored yet. Where the others can go out, there is room.
+            drop(held);
+            self.hand_out_waiting(store).map_err(|failure| Failure {
+                what: format!("{}, and {}", full.what, failure.what).into(),
+                ..full
+            })?;
             drop(sender);
-            return self.confirm(window).map(|()| true);
+            return self.short(store, text);
         }
-        packets.push(packet);
-        session.keep(packets.clone());
-        held.keep()?;
-        self.emitter.packets(&keys, &packets)?;
-        Ok(true)
+        let store = held.keep_open()?;
+        if self.away.is_some_and(|since| since.elapsed() < AWAY) {
+            return Ok(true);
+        }
+        self.hand_out_waiting(store).map_err(Failure::taken)?;
+        self.away = None;
+        drop(sender);
+        self.confirm(window).map(|()| true)
+    }
+
+    /// The session, with what a check of a secret owes the other side in line, before any text.
+    /// Where it is written to stdout, that is done here.
+    fn with_owed<'s>(&mut self, mut held: Held<'s>) -> Result<Held<'s>, Failure> {
+        match &mut held.stage {
+            Stage::Session(session) if session.ending() != Ending::GoesOn => {}
+            Stage::Session(session) if session.owes() && self.client.is_some() => {
+                if let Some(packet) = session.seal_owed(&mut System).map_err(owed::explain)? {
+                    calling::queue(session, packet)?;
+                }
+                return Ok(held);
+            }
+            Stage::Session(session) if session.owes() => {}
+            _ => return Ok(held),
+        }
+        let store = held.let_go();
+        self.pay(store)?;
+        Held::take(store, self.context.lock_wait)
     }
 
     /// The MAC keys that leave with these packets.
@@ -277,8 +359,8 @@ impl Sender<'_> {
         input: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let sender = store.lock_sender(self.context.lock_wait)?;
-        self.post_waiting(store)?;
-        self.pay(store)?;
+        let begun = self.hand_out_waiting(store).and_then(|()| self.pay(store));
+        begun.map_err(|failure| not_begun("earlier packets wait to be posted", failure))?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
@@ -288,10 +370,9 @@ impl Sender<'_> {
         let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
         let message = session.begin_message();
         let keys = self.keys(session);
-        let waiting = session.unposted().to_vec();
         session.keep_nothing();
         held.keep()?;
-        self.emitter.packets(&keys, &waiting)?;
+        self.emitter.packets(&keys, &[])?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
         let (mut blocks, stop) = Blocks::read(input, layout)?;
@@ -412,10 +493,10 @@ impl Sender<'_> {
         let mut store = self.open()?;
         let mut held = Held::take(&mut store, self.context.lock_wait)?;
         let outbox = held.session()?.outbox();
-        if self.client.is_some() && outbox.kind == OutboxKind::Unposted {
+        if outbox.kind == OutboxKind::Waiting {
             drop(held);
             let _sender = store.lock_sender(self.context.lock_wait)?;
-            return self.post_waiting(&mut store);
+            return self.hand_out_waiting(&mut store).map_err(Failure::taken);
         }
         if outbox.kind == OutboxKind::Nothing {
             let hint = "only the last message is kept, and only if it is short";
@@ -490,11 +571,31 @@ fn cut(error: &io::Error) -> Failure {
 /// A call failed, or the session ended, while a long message was on its way.
 fn cut_short(failure: &Failure) -> Failure {
     let what = format!("the message is cut: {}", failure.what);
-    let hint = match failure.code {
-        Code::NotAuthentic | Code::Closed | Code::NoSession => failure.hint.clone(),
-        _ => "send it again".into(),
+    let (code, hint) = match failure.code {
+        Code::NotAuthentic | Code::Closed | Code::NoSession => (failure.code, failure.hint.clone()),
+        // 9 would say that it goes out by itself.
+        Code::Postbox => (Code::CutShort, "send it again".into()),
+        code => (code, "send it again".into()),
     };
-    Failure::new(failure.code, what, hint)
+    Failure::new(code, what, hint)
+}
+
+/// The postbox is away, and nothing of the message was taken.
+fn not_begun(step: &str, failure: Failure) -> Failure {
+    if !matches!(failure.code, Code::Postbox | Code::Full) {
+        return failure;
+    }
+    let what = format!("{step}: {}", failure.what);
+    Failure::new(Code::NotReady, what, "nothing of this message was sent: try again later")
+}
+
+/// Of many lines, the first that was not taken.
+fn of_line(number: u64, failure: Failure) -> Failure {
+    let what = match failure.taken {
+        Some(true) => format!("line {number}: {}", failure.what),
+        _ => format!("line {number} was not taken: {}", failure.what),
+    };
+    Failure { what: what.into(), ..failure }
 }
 
 pub(super) fn no_number(error: StepError) -> Failure {

@@ -62,7 +62,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let stage = Held::take(&mut store, context.lock_wait)?.stage;
         if args.stdout { None } else { calling::client(&stage, &args.reach)? }
     };
-    prepare(context, &mut store, client.as_ref(), &mut emitter)?;
+    if prepare(context, &mut store, client.as_ref(), &mut emitter)? {
+        context.voice.say("this is the step that an interrupted command did not write out");
+        return Ok(());
+    }
     let asked = question_of(context, &mut store)?;
     if asked.is_some() && args.question.is_some() {
         return Err(explain(VerifyError::PeerAsked));
@@ -86,27 +89,32 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Posts what an earlier command has left; a session that failed checks have ended is ended here.
+/// Hands out what an earlier command has left; a session that failed checks have ended is ended
+/// here. Whether that was a step of a check which now waits for the other side.
 fn prepare(
     context: &Context,
     store: &mut Store,
     client: Option<&Client>,
     emitter: &mut Emitter,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(store, context.lock_wait)?;
     let Stage::Session(session) = &mut held.stage else { return Err(no_reply_yet()) };
     let (ending, of) = (session.ending(), session.identity());
+    let waits = session.awaits_answer() || session.awaits_last_step();
     drop(held);
-    if let Some(client) = client {
-        calling::post_waiting(context, store, client, Some(of))?;
-    }
+    let written = match client {
+        Some(client) => {
+            calling::post_waiting(context, store, client, Some(of))?;
+            false
+        }
+        None => calling::print_waiting(context, store, &[], emitter)?,
+    };
     // Otherwise it goes with the next step, in one packet.
-    if ending == Ending::AfterOwed {
-        owed::settle(context, store, Way::of(client, emitter))
-    } else {
-        Ok(())
+    if ending != Ending::GoesOn {
+        owed::settle(context, store, Way::of(client, emitter))?;
     }
+    Ok(written && waits)
 }
 
 /// The other side's question, if it has asked.

@@ -20,7 +20,7 @@ use super::primitives;
 use super::randomness::Randomness;
 use super::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepError};
 use super::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
-use super::secret::{Secret, WordsKey, bleach};
+use super::secret::{Secret, Token, WordsKey, bleach};
 pub use super::sending::{Part, Reservation, SealError, close_frames, nothing_frames};
 use super::skipped::Position;
 use super::verify::{Event, Verification};
@@ -61,9 +61,17 @@ pub enum OutboxKind {
     Nothing,
     /// The packets of a short message.
     Message,
-    /// Packets that wait to be posted to the postbox.
-    Unposted,
+    /// Packets that are still to be handed out: posted, or written out. The oldest first.
+    Waiting,
 }
+
+/// Bytes of packets that wait to be handed out at most: 64 short messages for a postbox that is
+/// away, and the state stays far below a MiB.
+pub const QUEUE_MAX: usize = 256 << 10;
+
+/// The packet does not fit the queue, which is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
 
 /// How many packets are remembered as posted: enough to tell whether the other side still collects,
 /// and few, since a stolen state names them.
@@ -469,14 +477,37 @@ impl Session {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
     }
 
-    /// Keeps packets until they are in the postbox, in place of what was kept.
-    pub fn keep_unposted(&mut self, packets: Vec<Vec<u8>>) {
-        self.outbox = Outbox { kind: OutboxKind::Unposted, packets };
+    /// Puts a packet in line to be handed out. What was kept to be sent again is forgotten.
+    ///
+    /// # Errors
+    /// [`QueueFull`] where more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
+    pub fn queue(&mut self, packet: Vec<u8>) -> Result<(), QueueFull> {
+        let bytes: usize = self.waiting().iter().map(Vec::len).sum();
+        if bytes.saturating_add(packet.len()) > QUEUE_MAX {
+            return Err(QueueFull);
+        }
+        if self.outbox.kind != OutboxKind::Waiting {
+            self.outbox = Outbox { kind: OutboxKind::Waiting, packets: Vec::new() };
+        }
+        self.outbox.packets.push(packet);
+        Ok(())
     }
 
-    /// The packets that wait to be posted to the postbox.
-    pub fn unposted(&self) -> &[Vec<u8>] {
-        if self.outbox.kind == OutboxKind::Unposted { &self.outbox.packets } else { &[] }
+    /// The packets that are still to be handed out, the oldest first.
+    pub fn waiting(&self) -> &[Vec<u8>] {
+        if self.outbox.kind == OutboxKind::Waiting { &self.outbox.packets } else { &[] }
+    }
+
+    /// Takes these packets, which were handed out, off the head of the line. Whether they were there.
+    pub fn handed_out(&mut self, packets: &[Vec<u8>]) -> bool {
+        if !self.waiting().starts_with(packets) {
+            return false;
+        }
+        self.outbox.packets.drain(..packets.len());
+        if self.outbox.packets.is_empty() {
+            self.keep_nothing();
+        }
+        true
     }
 
     /// Remembers that these packets are in the postbox, as far as so many are remembered. `now` is
@@ -538,6 +569,13 @@ impl Session {
     /// and as many of the next one while the peer can have one. Secret.
     pub fn expected_tokens(&self, count: u32) -> Vec<Vec<u8>> {
         self.ratchet.expected_tokens(count)
+    }
+
+    /// Throws away, with the next discard, a packet in the postbox that is none of this session's:
+    /// `token 32 ‖ SHA-256 of the packet 32`. No key is published for it.
+    pub fn discard_too(&mut self, token: &[u8; 32], packet_hash: [u8; 32]) {
+        let collected = Some(Collected { token: Token(Secret::copy_of(token)), packet_hash });
+        self.reveals.push(Reveal { published: [0; PUBLISHED_KEY], collected }, self.collects);
     }
 
     /// From now on packets lie in a postbox, and published keys leave with their discard alone.

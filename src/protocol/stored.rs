@@ -540,7 +540,7 @@ impl Outbox {
         out.u8(match self.kind {
             OutboxKind::Nothing => 0,
             OutboxKind::Message => 1,
-            OutboxKind::Unposted => 2,
+            OutboxKind::Waiting => 2,
         });
         put_count(out, self.packets.len());
         for packet in &self.packets {
@@ -552,7 +552,7 @@ impl Outbox {
         let kind = match reader.u8()? {
             0 => OutboxKind::Nothing,
             1 => OutboxKind::Message,
-            2 => OutboxKind::Unposted,
+            2 => OutboxKind::Waiting,
             _ => return Err(Malformed),
         };
         let mut packets = Vec::new();

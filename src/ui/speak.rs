@@ -58,13 +58,16 @@ fn sentence(failure: &Failure) -> String {
 }
 
 fn object(failure: &Failure) -> String {
-    serde_json::json!({
+    let mut object = serde_json::json!({
         "error": failure.code.name(),
         "code": failure.code as u8,
         "message": failure.what,
         "hint": failure.hint,
-    })
-    .to_string()
+    });
+    if let (Some(taken), Some(object)) = (failure.taken, object.as_object_mut()) {
+        object.insert("taken".to_owned(), taken.into());
+    }
+    object.to_string()
 }
 
 fn speak(words: &impl Display) {

@@ -88,7 +88,7 @@ fn what_is_over_and_unposted_waits_for_nothing() {
     let file = world.secret("dog");
     world.otr("alice", &format!("verify --secret-file {file}"), b"").ok();
     faulty.set(full());
-    world.otr("alice", "send", b"never posted").fails(10);
+    world.otr("alice", "send", b"never posted").fails(9);
     faulty.set(Fault::None);
     world.otr("bob", "recv", b"").fails(5);
     assert!(world.is_wiped("bob"));

@@ -104,6 +104,39 @@ fn what_is_owed_goes_first_and_only_once() {
     assert!(told.contains("are equal") && told.contains("the other side asks"), "{told}");
 }
 
+/// A step that was stored and could not be written out (a full disk, a kill) stays owed: it went
+/// under with the next `send`, and one side believed itself verified.
+#[test]
+fn a_step_that_was_not_written_out_stays_owed() {
+    for (who, other) in [("alice", "bob"), ("bob", "alice")] {
+        for then in ["send", "verify", "close"] {
+            let world = World::of_pipes();
+            world.meet(None);
+            world.verify(other, who, "cat", "").ok();
+            let file = world.secret("cat");
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let mut answer = world.pair.end(who, &format!("verify --secret-file {file}"));
+            assert_eq!(answer.stdout(full).status().unwrap().code(), Some(1));
+            let args = if then == "verify" {
+                format!("verify --secret-file {file}")
+            } else {
+                then.to_owned()
+            };
+            let sent = world.otr(who, &args, if then == "send" { b"text" } else { b"" }).ok();
+            let told = world.otr(other, "recv", &sent);
+            assert!(told.err.contains("the secrets are equal"), "{then}: {}", told.err);
+            if then == "send" {
+                assert_eq!(told.out, b"text");
+            }
+            if then != "close" {
+                let end = world.owed(other, who);
+                assert!(end.err.contains("the secrets are equal"), "{}", end.err);
+                assert_eq!(world.authenticated(who), json!(["verify"]));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_state_without_a_file_owes_as_well() {
     let world = World::of_pipes();

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use otr::protocol::nameplate::Nameplate;
+
 use crate::faulty::{Fault, Faulty};
 use crate::people::{fails, ok, otr, spawn};
 use crate::place::{Place, code, text};
-use crate::postbox::Postbox;
+use crate::postbox::{Form, Postbox};
 
 /// alice and bob, and what stands between them and their postbox.
 fn met() -> (Place, Postbox, Faulty) {
@@ -25,22 +27,22 @@ fn http(status: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// While this is so, `send` ends with that code and `recv` with 9; and then all comes.
+/// While this is so, `send` ends with 9, its text taken, and `recv` with that code; and then all comes.
 #[track_caller]
-fn passes(fault: &dyn Fn(&'static str) -> Fault, send: i32) {
+fn passes(fault: &dyn Fn(&'static str) -> Fault, recv: i32) {
     let (place, _postbox, faulty) = met();
     faulty.set(fault("post"));
-    let said = fails(&place, "alice", &["send"], b"1\n", send);
-    assert!(said.contains("nothing is lost: the next command posts it"), "{said}");
-    fails(&place, "alice", &["send"], b"2\n", send);
+    for message in [b"1\n", b"2\n"] {
+        let said = fails(&place, "alice", &["send"], message, 9);
+        assert!(said.contains("nothing is lost: the next command posts it"), "{said}");
+    }
     faulty.set(Fault::None);
-    // The text of the command that could not post what was before it is not taken.
-    ok(&place, "alice", &["send"], b"2\n");
+    ok(&place, "alice", &["send", "--last"], b"");
     faulty.set(fault("collect"));
-    fails(&place, "bob", &["recv", "--wait", "1s"], b"", if send == 10 { 10 } else { 9 });
+    fails(&place, "bob", &["recv", "--wait", "1s"], b"", recv);
     faulty.set(fault("discard"));
     let output = otr(&place, "bob", &["recv"], b"");
-    assert_eq!((text(&output.stdout).as_str(), code(&output)), ("1\n", send));
+    assert_eq!((text(&output.stdout).as_str(), code(&output)), ("1\n", recv));
     faulty.set(Fault::None);
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"2\n");
     // And none of it comes again.
@@ -128,4 +130,24 @@ fn a_cut_in_the_middle_of_each_call_is_made_good() {
         }
     }
     fails(&place, "bob", &["recv", "--all"], b"", 8);
+}
+
+/// The answer by a code was stored, and then could not be posted: the next command does that, and takes
+/// the invite away, so that nobody else answers it.
+#[test]
+fn an_invite_that_was_answered_does_not_stay_under_its_number() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let faulty = Faulty::before(&postbox);
+    let code = text(&ok(&place, "alice", &["init", "--code", "--postbox", &faulty.url], b""));
+    let number: u32 = code.split('-').next().unwrap().parse().unwrap();
+    let lies = || postbox.call("/v1/collect", Form::Raw, Nameplate::of(number).token()).body;
+    faulty.set(Fault::Answer("post", http("500 Internal Server Error", b"oops")));
+    let said = fails(&place, "bob", &["respond", "--code", code.trim()], b"", 9);
+    assert!(said.contains("respond --again"), "{said}");
+    assert!(!lies().is_empty());
+    faulty.set(Fault::None);
+    ok(&place, "bob", &["respond", "--again", "--yes"], b"");
+    assert!(lies().is_empty());
+    ok(&place, "alice", &["send"], b"there");
+    assert_eq!(ok(&place, "bob", &["recv"], b""), b"there");
 }

@@ -70,7 +70,7 @@ fn a_postbox_that_is_gone_ends_a_send_whose_input_pauses() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let ended = alice.wait_with_output().unwrap();
-    assert_eq!(code(&ended), 9, "{}", text(&ended.stderr));
+    assert_eq!(code(&ended), 6, "{}", text(&ended.stderr));
     drop(stdin);
 }
 

@@ -20,6 +20,7 @@ mod place;
 #[path = "../postbox/support.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
+mod queue;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;

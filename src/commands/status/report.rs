@@ -295,7 +295,7 @@ impl Counts {
             lost: session.lost(),
             waiting,
             fell_out,
-            unposted: session.unposted().len(),
+            unposted: session.waiting().len(),
         }
     }
 }

@@ -86,7 +86,12 @@ fn conversation(page: &mut String, facts: &Facts) {
 fn posted(page: &mut String, facts: &Facts) {
     let unposted = facts.counts.unposted;
     if unposted > 0 {
-        put(page, format_args!("  posts     {unposted} to be posted, by the next send or recv"));
+        let way = if facts.postbox.is_some() {
+            "posted, by the next send or recv"
+        } else {
+            "written out, by the next send or verify"
+        };
+        put(page, format_args!("  posts     {unposted} to be {way}"));
     }
     let Some(fates) = &facts.fates else { return };
     let since = fates.since.map(|since| (facts.created + facts.age).saturating_sub(since));
