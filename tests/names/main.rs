@@ -16,10 +16,11 @@ mod server;
 mod support;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use postbox::Postbox;
 use server::NameServer;
@@ -177,4 +178,37 @@ fn an_onion_is_shown_to_no_name_server() {
     root.code("http://abc.onion", &[]).fails(2);
     root.otr(&["postbox", "--listen", "abc.onion:0"]).fails(1);
     assert_eq!(names.asked(), [""; 0]);
+}
+
+/// An address whose packets go nowhere: a listener whose queue is full answers none.
+struct Silent(#[allow(dead_code, reason = "held open")] Vec<std::os::fd::OwnedFd>, Vec<TcpStream>);
+
+impl Silent {
+    fn at(address: SocketAddr) -> Self {
+        use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
+        let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&listener, &address).unwrap();
+        listen(&listener, 0).unwrap();
+        let mut silent = Self(vec![listener], Vec::new());
+        let patience = Duration::from_millis(500);
+        while let Ok(stream) = TcpStream::connect_timeout(&address, patience) {
+            silent.1.push(stream);
+            assert!(silent.1.len() < 64, "its queue has an end");
+        }
+        silent
+    }
+}
+
+/// Tried one after the other, the two would cost more than half a minute.
+#[test]
+fn an_address_that_is_silent_costs_a_moment() {
+    let postbox = Postbox::start(&[]);
+    let port: u16 = postbox.url.rsplit(':').next().unwrap().parse().unwrap();
+    let addresses = [name_server(7), name_server(8)];
+    let _silent = addresses.map(|address| Silent::at((address, port).into()));
+    let [one, two] = addresses;
+    let root = Root::new(&format!("{one} box.test\n{two} box.test\n127.0.0.1 box.test\n"), "");
+    let began = Instant::now();
+    root.code(&format!("http://box.test:{port}"), &[]).ok();
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }

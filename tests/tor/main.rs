@@ -101,7 +101,7 @@ impl Ends {
 
     /// Calls by a SOCKS user of its own, as anybody's curl would.
     fn curl(&self, user: &str, url: &str, more: &[&str]) -> Command {
-        let proxy = self.network.proxy().replace("socks5h://", &format!("socks5h://{user}:x@"));
+        let proxy = self.network.proxy_for_curl(user);
         let mut curl = tool("curl", "curl");
         curl.args(["-sf", "--max-time", "30", "--proxy", &proxy, url]).args(more);
         curl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -32,7 +32,11 @@ pub(crate) struct Service {
 pub(crate) struct Network {
     folder: tempfile::TempDir,
     address: Ipv4Addr,
+    /// For otr: where a caller may do without a user name, Tor takes none here. It must not come
+    /// to that.
     socks: u16,
+    /// For curl, which offers to do without.
+    socks_for_curl: u16,
     processes: Vec<Child>,
 }
 
@@ -54,11 +58,12 @@ impl Network {
         let address = own_address();
         let authorities: Vec<String> = (0..AUTHORITIES).map(|n| format!("auth{n}")).collect();
         let relays: Vec<String> = (0..RELAYS).map(|n| format!("relay{n}")).collect();
-        let ports = free_ports(address, 2 * AUTHORITIES + RELAYS + 1);
+        let ports = free_ports(address, 2 * AUTHORITIES + RELAYS + 2);
         let (dir_ports, ports) = ports.split_at(AUTHORITIES);
         let (or_ports, ports) = ports.split_at(AUTHORITIES);
         let (relay_ports, ports) = ports.split_at(RELAYS);
-        let mut network = Self { folder, address, socks: ports[0], processes: Vec::new() };
+        let (socks, socks_for_curl) = (ports[0], ports[1]);
+        let mut network = Self { folder, address, socks, socks_for_curl, processes: Vec::new() };
 
         let known: Vec<String> = std::thread::scope(|scope| {
             let network = &network;
@@ -75,7 +80,9 @@ impl Network {
         for (name, port) in relays.iter().zip(relay_ports) {
             network.run(name, &(known.clone() + &relaying(address, *port)));
         }
-        let socks = format!("SocksPort {address}:{}\n", network.socks);
+        let socks = format!(
+            "SocksPort {address}:{socks} PreferSOCKSNoAuth\nSocksPort {address}:{socks_for_curl}\n"
+        );
         network.run("client", &(known.clone() + &socks));
         let services: String = services.iter().map(|service| network.serving(service)).collect();
         network.run("onion", &(known + "SocksPort 0\n" + &services));
@@ -91,6 +98,11 @@ impl Network {
     /// Where the client takes connections, as `--proxy` names it.
     pub(crate) fn proxy(&self) -> String {
         format!("socks5h://{}:{}", self.address, self.socks)
+    }
+
+    /// The same for curl.
+    pub(crate) fn proxy_for_curl(&self, user: &str) -> String {
+        format!("socks5h://{user}:x@{}:{}", self.address, self.socks_for_curl)
     }
 
     /// The `.onion` name of a service.

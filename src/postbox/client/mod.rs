@@ -4,7 +4,10 @@
 //! or the postbox is busy. What the postbox says is never shown: an error tells what kind it was.
 
 mod answer;
+mod dial;
+mod race;
 mod reach;
+mod socks;
 mod trouble;
 
 use std::collections::BTreeMap;

@@ -8,20 +8,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ureq::config::{AutoHeaderValue, Config};
+use ureq::config::AutoHeaderValue;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
+use super::dial::{Dial, Names};
 use crate::failure::{Code, Failure};
-use crate::postbox::names;
 
 /// Where Tor takes connections unless `--proxy` says otherwise.
 const TOR: &str = "socks5h://127.0.0.1:9050";
 /// For a connection to stand, a circuit through Tor to an onion service included.
-const CONNECT_TIME: Duration = Duration::from_secs(45);
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(45);
 /// For a body, in either direction: 8 MiB at 28 KB a second.
 const BODY_TIME: Duration = Duration::from_mins(5);
 /// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
@@ -35,8 +34,6 @@ const OUTPUT: usize = 32 << 10;
 const LONG_OUTPUT: usize = 512 << 10;
 /// Bytes of an answer's head: the postbox sends some 200.
 const HEAD: usize = 16 << 10;
-/// Addresses of a name that are tried at most; there is no room for more.
-const ADDRESSES: usize = 16;
 /// Bytes of a URL, as in an invite.
 const URL_MAX: usize = 1024;
 
@@ -198,33 +195,9 @@ impl Connector {
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
-        Ok(Agent::with_parts(config.build(), DefaultConnector::default(), Names))
-    }
-}
-
-/// Looks up the names of postboxes and proxies.
-#[derive(Debug)]
-struct Names;
-
-impl Resolver for Names {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        _: &Config,
-        _: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default();
-        let default = match uri.scheme_str() {
-            Some("https") => 443,
-            Some("http") => 80,
-            _ => 1080,
-        };
-        let found = names::addresses(host).map_err(|why| ureq::Error::Other(Box::new(why)))?;
-        let mut all = self.empty();
-        for ip in found.into_iter().take(ADDRESSES) {
-            all.push((ip, uri.port_u16().unwrap_or(default)).into());
-        }
-        Ok(all)
+        let dial = Dial { isolates: self.isolates && self.proxy.is_some() };
+        let connector = dial.chain(RustlsConnector::default());
+        Ok(Agent::with_parts(config.build(), connector, Names))
     }
 }
 

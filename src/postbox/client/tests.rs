@@ -256,6 +256,32 @@ fn through_tor_each_address_has_a_circuit_of_its_own() {
     assert_eq!(names.len(), 3);
 }
 
+/// Tor itself takes a name; what stands before it, or is taken for it, may not.
+#[test]
+fn through_a_proxy_that_takes_no_name_nothing_is_sent() {
+    for chosen in [0, 0xFF] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("socks5h://{}", listener.local_addr().unwrap());
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut greeting = [0; 3];
+            stream.read_exact(&mut greeting).unwrap();
+            stream.write_all(&[5, chosen]).unwrap();
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).unwrap();
+            tell.send((greeting, rest)).unwrap();
+        });
+        let url = Url::parse("http://postbox.onion").unwrap();
+        let client = Client::new(url, &reach(&["--tor", "--proxy", &proxy])).unwrap();
+        let failure = client.post(&[packet(1)]).unwrap_err();
+        assert_eq!(failure.code, Code::Postbox);
+        assert!(failure.what.contains("takes no user name"), "{}", failure.what);
+        // A name is all that is offered: Tor would else take none where PreferSOCKSNoAuth is set.
+        assert_eq!(told.recv().unwrap(), ([5, 1, 2], Vec::new()));
+    }
+}
+
 /// What `recv` puts aside was opened in place.
 #[test]
 fn a_buffer_that_comes_back_holds_no_text() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::{self, CertificateError};
 
+use super::socks::NoIsolation;
 use crate::failure::{Code, Failure};
 use crate::postbox::names::NoAddress;
 
@@ -22,6 +23,8 @@ pub(super) enum Trouble {
     Connection(io::ErrorKind),
     /// The name has no address that could be found.
     NoHost(NoAddress),
+    /// The proxy takes no user name, and so cannot keep circuits apart.
+    NoIsolation,
     /// Nothing came in time.
     Slow,
     /// TLS failed, and why.
@@ -84,6 +87,9 @@ impl Trouble {
         if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return Self::Tls(tls(error));
         }
+        if inner.and_then(|inner| inner.downcast_ref::<NoIsolation>()).is_some() {
+            return Self::NoIsolation;
+        }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Slow,
             kind => Self::Connection(kind),
@@ -107,6 +113,11 @@ impl Trouble {
                 Code::Postbox,
                 format!("cannot look up the postbox {host}: {}", why.what()),
                 why.hint(),
+            ),
+            Self::NoIsolation => (
+                Code::Postbox,
+                "the proxy takes no user name, so all calls would share one circuit".to_owned(),
+                "nothing was sent; give --proxy a SOCKS port of Tor itself",
             ),
             Self::Slow => (
                 Code::Postbox,
@@ -163,6 +174,8 @@ fn words(kind: io::ErrorKind) -> &'static str {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::UnexpectedEof => "the connection was cut",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way leads there",
+        io::ErrorKind::PermissionDenied => "the proxy does not let the call through",
+        io::ErrorKind::InvalidData => "what listens there is no SOCKS 5 proxy",
         _ => "no connection",
     }
 }

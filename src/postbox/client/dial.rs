@@ -1,0 +1,195 @@
+//! How a connection comes about: to the host itself, or through a SOCKS proxy; and how bytes go
+//! over it. TLS comes above it.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Error, Timeout};
+
+use super::race;
+use super::reach::CONNECT_TIME;
+use super::socks::{self, Login};
+use crate::postbox::names;
+
+/// Addresses of a name that are tried at most; there is no room for more.
+const ADDRESSES: usize = 16;
+
+/// Looks up the names of postboxes and proxies.
+#[derive(Debug)]
+pub(super) struct Names;
+
+impl Resolver for Names {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().unwrap_or_default();
+        let found = names::addresses(host).map_err(|why| Error::Other(Box::new(why)))?;
+        let mut all = self.empty();
+        for ip in found.into_iter().take(ADDRESSES) {
+            all.push((ip, port(uri)).into());
+        }
+        Ok(all)
+    }
+}
+
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(match uri.scheme_str() {
+        Some("https") => 443,
+        Some("http") => 80,
+        _ => 1080,
+    })
+}
+
+/// Opens connections.
+#[derive(Debug)]
+pub(super) struct Dial {
+    /// Whether a proxy has to know each of them by a user name of its own.
+    pub(super) isolates: bool,
+}
+
+impl Connector for Dial {
+    type Out = Tcp;
+
+    fn connect(&self, to: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Tcp>, Error> {
+        let time = to.timeout.not_zero().map_or(CONNECT_TIME, |time| *time);
+        let stream = match to.config.proxy() {
+            None => open(&to.addrs, time),
+            Some(proxy) => {
+                let begun = Instant::now();
+                let addresses = to.resolver.resolve(proxy.uri(), to.config, to.timeout)?;
+                let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
+                stream.and_then(|stream| {
+                    let mut timed = Timed { stream: &stream, begun, time };
+                    let user = proxy.username().zip(proxy.password().or(Some("")));
+                    let login = user.map(|(user, password)| Login {
+                        user,
+                        password,
+                        demanded: self.isolates,
+                    });
+                    let host = to.uri.host().unwrap_or_default();
+                    socks::connect(&mut timed, login.as_ref(), host, port(to.uri))?;
+                    Ok(stream)
+                })
+            }
+        };
+        let stream = stream.map_err(|error| late(error, to.timeout.reason))?;
+        let buffers =
+            LazyBuffers::new(to.config.input_buffer_size(), to.config.output_buffer_size());
+        Ok(Some(Tcp { stream, buffers, limits: [None; 2] }))
+    }
+}
+
+fn open(addresses: &[SocketAddr], time: Duration) -> io::Result<TcpStream> {
+    let stream = race::connect(addresses, time)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A stream whose reads and writes all end within one time.
+struct Timed<'a> {
+    stream: &'a TcpStream,
+    begun: Instant,
+    time: Duration,
+}
+
+impl Timed<'_> {
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.time.saturating_sub(self.begun.elapsed());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+    /// What the system was last told of how long a read and a write may take: it is told again
+    /// only where that changes.
+    limits: [Option<Duration>; 2],
+}
+
+impl Transport for Tcp {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let timeout = timeout.for_write();
+        let limit = limit(timeout)?;
+        if self.limits[1] != limit {
+            self.stream.set_write_timeout(limit)?;
+            self.limits[1] = limit;
+        }
+        let output = &self.buffers.output()[..amount];
+        self.stream.write_all(output).map_err(|error| late(error, timeout.reason))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        let limit = limit(timeout)?;
+        if self.limits[0] != limit {
+            self.stream.set_read_timeout(limit)?;
+            self.limits[0] = limit;
+        }
+        let room = self.buffers.input_append_buf();
+        let amount = loop {
+            match self.stream.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                done => break done.map_err(|error| late(error, timeout.reason))?,
+            }
+        };
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    /// Nothing has come on it that nobody asked for, an end included.
+    fn is_open(&mut self) -> bool {
+        let waits = |stream: &TcpStream| {
+            stream.set_nonblocking(true)?;
+            let seen = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            seen
+        };
+        waits(&self.stream).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// What is left of a time; none at all is an error, since to the system zero means for ever.
+fn limit(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
+    if timeout.after.is_zero() {
+        return Err(Error::Timeout(timeout.reason));
+    }
+    Ok(timeout.not_zero().map(|time| *time))
+}
+
+/// The error, or that the time for it is up.
+fn late(error: io::Error, reason: Timeout) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(reason),
+        _ => Error::Io(error),
+    }
+}
