@@ -3,5 +3,6 @@
 pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod names;
+pub(crate) mod pem;
 pub(crate) mod server;
 pub(crate) mod store;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio_rustls::rustls::RootCertStore;
 use ureq::config::AutoHeaderValue;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -16,6 +17,7 @@ use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::dial::{Dial, Names};
 use crate::failure::{Code, Failure};
+use crate::postbox::pem;
 
 /// Where Tor takes connections unless `--proxy` says otherwise.
 const TOR: &str = "socks5h://127.0.0.1:9050";
@@ -34,6 +36,8 @@ const OUTPUT: usize = 32 << 10;
 const LONG_OUTPUT: usize = 512 << 10;
 /// Bytes of an answer's head: the postbox sends some 200.
 const HEAD: usize = 16 << 10;
+/// The first byte of a certificate in DER form; PEM begins with a hyphen or a remark.
+const DER: u8 = 0x30;
 /// Bytes of a URL, as in an invite.
 const URL_MAX: usize = 1024;
 
@@ -226,20 +230,38 @@ fn isolated(proxy: &Proxy) -> Result<Proxy, Failure> {
         .map_err(|_| Failure::new(Code::Usage, "the proxy's address is no good", ""))
 }
 
+/// The certificates of `--ca-file`, each of which has to be one.
 fn certificates(path: &std::path::Path) -> Result<RootCerts, Failure> {
-    let unfit =
-        |why: &str| Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), "");
-    let pem = std::fs::read(path).map_err(|error| unfit(&error.to_string()))?;
-    let mut found: Vec<Certificate<'static>> = Vec::new();
-    for item in parse_pem(&pem) {
+    const TAKES: &str = "it takes one certificate or more, in PEM form";
+    let unfit = |why: &str, hint: &'static str| {
+        Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), hint)
+    };
+    let file = std::fs::read(path).map_err(|error| unfit(&error.to_string(), TAKES))?;
+    if file.first() == Some(&DER) {
+        let hint = "openssl x509 -inform der -in FILE -out FILE.pem makes PEM of it";
+        return Err(unfit("it is in DER form", hint));
+    }
+    let (mut found, mut others) = (Vec::<Certificate<'static>>::new(), false);
+    for item in parse_pem(pem::without_mark(&file)) {
         match item {
             Ok(PemItem::Certificate(certificate)) => found.push(certificate),
-            Ok(_) => {}
-            Err(_) => return Err(unfit("it is damaged")),
+            Ok(_) => others = true,
+            Err(_) => return Err(unfit("it is damaged", TAKES)),
         }
     }
     if found.is_empty() {
-        return Err(unfit("it holds no certificate in PEM form"));
+        let why = if others {
+            "it holds a key and no certificate"
+        } else {
+            "it holds no certificate in PEM form"
+        };
+        return Err(unfit(why, TAKES));
+    }
+    for (number, certificate) in (1..).zip(&found) {
+        // Where it is none, it would be passed over, and nobody be trusted for no reason that is seen.
+        if RootCertStore::empty().add(certificate.der().into()).is_err() {
+            return Err(unfit(&format!("certificate {number} in it is damaged"), TAKES));
+        }
     }
     Ok(RootCerts::new_with_certs(&found))
 }

@@ -27,8 +27,8 @@ pub(super) enum Trouble {
     NoIsolation,
     /// Nothing came in time.
     Slow,
-    /// TLS failed, and why.
-    Tls(&'static str),
+    /// TLS failed, and why, and what to do about it.
+    Tls(&'static str, &'static str),
     /// Not what a postbox answers.
     Nonsense,
     /// A redirect.
@@ -62,8 +62,8 @@ impl Trouble {
     pub(super) fn of(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Io(error) => Self::of_io(&error),
-            ureq::Error::Rustls(error) => Self::Tls(tls(&error)),
-            ureq::Error::Tls(_) | ureq::Error::Pem(_) => Self::Tls("it failed"),
+            ureq::Error::Rustls(error) => tls(&error),
+            ureq::Error::Tls(_) | ureq::Error::Pem(_) => Self::Tls("it failed", NOTHING_SENT),
             ureq::Error::HostNotFound => Self::NoHost(NoAddress::Unknown),
             ureq::Error::Other(error) => {
                 error.downcast::<NoAddress>().map_or(Self::Nonsense, |why| Self::NoHost(*why))
@@ -85,7 +85,7 @@ impl Trouble {
     fn of_io(error: &io::Error) -> Self {
         let inner = error.get_ref();
         if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Self::Tls(tls(error));
+            return tls(error);
         }
         if inner.and_then(|inner| inner.downcast_ref::<NoIsolation>()).is_some() {
             return Self::NoIsolation;
@@ -124,11 +124,9 @@ impl Trouble {
                 format!("the postbox {host} did not answer in time"),
                 "try again later",
             ),
-            Self::Tls(why) => (
-                Code::Postbox,
-                format!("no secure connection to the postbox {host}: {why}"),
-                "nothing was sent",
-            ),
+            Self::Tls(why, hint) => {
+                (Code::Postbox, format!("no secure connection to the postbox {host}: {why}"), hint)
+            }
             Self::Nonsense => (
                 Code::Postbox,
                 format!("{host} answered what no postbox answers"),
@@ -180,22 +178,48 @@ fn words(kind: io::ErrorKind) -> &'static str {
     }
 }
 
-fn tls(error: &rustls::Error) -> &'static str {
-    match error {
-        rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "its certificate has expired"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "its certificate is not valid yet"
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "its certificate is for another name"
-            }
-            CertificateError::UnknownIssuer => "nobody we trust has signed its certificate",
-            _ => "its certificate is no good",
+const NOTHING_SENT: &str = "nothing was sent";
+
+fn tls(error: &rustls::Error) -> Trouble {
+    let (why, hint) = match error {
+        rustls::Error::InvalidCertificate(why) => certificate(why),
+        rustls::Error::InvalidMessage(_) => {
+            ("it does not speak TLS", "is it a postbox of http://, or another port?")
+        }
+        _ => ("TLS failed", NOTHING_SENT),
+    };
+    Trouble::Tls(why, hint)
+}
+
+fn certificate(why: &CertificateError) -> (&'static str, &'static str) {
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("its certificate has expired", "is this machine's clock right? nothing was sent")
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("its certificate is not valid yet", "is this machine's clock right? nothing was sent")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            "its certificate is for another name",
+            "the name has to stand in its subjectAltName; nothing was sent",
+        ),
+        CertificateError::UnknownIssuer => (
+            "nobody we trust has signed its certificate",
+            "if it is your own, give its certificate with --ca-file; nothing was sent",
+        ),
+        // Names that the checking library gives: rustls has none for these.
+        CertificateError::Other(other) => match other.to_string().as_str() {
+            "CaUsedAsEndEntity" => (
+                "its certificate is that of an authority (CA:TRUE), which none of a server may be",
+                "make one with CA:FALSE, as docs/postbox.md shows; nothing was sent",
+            ),
+            "UnsupportedCertVersion" => (
+                "its certificate is of version 1",
+                "make one of version 3, as docs/postbox.md shows; nothing was sent",
+            ),
+            _ => ("its certificate is no good", NOTHING_SENT),
         },
-        _ => "TLS failed",
+        _ => ("its certificate is no good", NOTHING_SENT),
     }
 }
 
