@@ -30,6 +30,8 @@ fn a_closed_stdout_spends_nothing() {
     for script in [
         "bob recv < packet >&-",
         "bob recv --null < packet >&-",
+        "bob recv -o - < packet >&-",
+        "bob recv -o /dev/stdout < packet >&-",
         "bob recv --json < packet >&-",
         "echo x | alice send >&-",
         "echo x | alice send --raw --lines >&-",
@@ -228,4 +230,17 @@ assert os.read(out[0], 1 << 20).startswith(b'otr1s:')
     std::fs::write(pair.path("late.py"), python).unwrap();
     drop(support::tool("python3", "python3"));
     assert!(pair.sh("python3 late.py").text().starts_with("otr1i:"));
+}
+
+#[test]
+fn without_descriptors_to_be_had_no_state_is_called_unsafe_or_missing() {
+    let pair = Pair::new();
+    for limit in 3..8 {
+        for command in ["status", "words", "send", "recv", "expect", "init -s new --anew"] {
+            let run = pair.sh(&format!("ulimit -n {limit}; alice {command} < /dev/null"));
+            let known = matches!(run.code, 0 | 1 | 8 | 14);
+            assert!(known, "{limit} {command}: {} {}", run.code, run.err);
+        }
+    }
+    pair.talk();
 }

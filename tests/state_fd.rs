@@ -121,3 +121,29 @@ fn what_cannot_hold_a_state() {
     run("echo rubbish | otr init --state-fd 3,4 3<&0 4> /dev/null").fails(11);
     run("echo hi | otr send --state-fd 3,4 3< /dev/null 4> /dev/null").fails(3);
 }
+
+#[test]
+fn a_line_that_was_cut_off_does_not_spoil_the_one_appended_behind_it() {
+    let pair = Pair::strangers();
+    let run = pair.sh(r#"set -e
+        otr init --state-fd 3,4 3< /dev/null 4> state > invite
+        otr -s bob --dir $PLACE/bob respond < invite > reply
+        # A full disk, or a process that was killed.
+        head -c 100 state > cut; cat cut >> state
+        otr recv --state-fd 3,4 3< state 4>> state < reply
+        printf otr1 >> state
+        echo hello | otr send --state-fd 3,4 3< state 4>> state > packet
+        otr -s bob --dir $PLACE/bob recv < packet"#);
+    assert_eq!(run.ok(), b"hello\n");
+}
+
+#[test]
+fn a_damaged_state_is_not_a_missing_one() {
+    let pair = Pair::strangers();
+    for command in ["recv", "recv --stdin", "send", "close", "expect"] {
+        let run = pair.sh(&format!(
+            "echo otr1s:AAAA > state; echo x | otr {command} --state-fd 3,4 3< state 4> /dev/null"
+        ));
+        run.fails(11);
+    }
+}

@@ -211,3 +211,86 @@ fn a_code_is_typed_with_completion_and_asked_for_again() {
     screen.run(&["send-keys", "Enter"]);
     screen.wait_for("ended: 0");
 }
+
+#[test]
+fn a_line_of_any_length_is_typed() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    let line: String = (0..2_500).map(|number| format!("{number:07} ")).collect();
+    assert_eq!(line.len(), 20_000);
+    for args in ["", "--lines"] {
+        screen.enter(&format!(
+            "alice send {args} > packet; bob recv < packet > text; echo ended: $?"
+        ));
+        screen.wait_for("type the message, then Ctrl-D");
+        screen.paste(&pair, format!("{line}\n").as_bytes());
+        screen.wait_for("0002499 ");
+        screen.run(&["send-keys", "C-d"]);
+        screen.wait_for("ended: 0");
+        let text = std::fs::read_to_string(pair.path("text")).unwrap();
+        assert!(text == format!("{line}\n"), "{args}: {} bytes", text.len());
+    }
+}
+
+/// The terminal has its own modes: what is typed is seen, and lines are edited.
+#[track_caller]
+fn assert_modes(screen: &Screen, when: &str) {
+    let modes = r"$(stty -a | tr ' ;' '\n\n' | grep -c -x -e icanon -e echo -e isig -e icrnl)";
+    screen.type_line(&format!("echo modes {when}: {modes}"));
+    screen.wait_for(&format!("modes {when}: 4"));
+}
+
+#[test]
+fn whatever_ends_a_command_the_terminal_is_given_back() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    for (args, waits) in [
+        ("recv", "Enter and Ctrl-D"),
+        ("send", "then Ctrl-D"),
+        ("import -s other", "Enter and Ctrl-D"),
+        ("verify", "the secret to compare:"),
+        ("init -s other --ask-secret", "that you both know:"),
+        ("respond -s other --code --postbox http://127.0.0.1:1", "completes words):"),
+        ("export --ask-passphrase", "passphrase"),
+    ] {
+        for signal in ["TERM", "HUP", "INT", "QUIT"] {
+            screen.enter(&format!("sh -c 'echo $$ > pid; OTR_DIR=$PLACE/alice exec otr {args}'"));
+            screen.wait_for(waits);
+            screen_kill(&pair, signal);
+            until("the shell asks again", || screen.shown().trim_end().ends_with("ready>"));
+            assert_modes(&screen, signal);
+        }
+    }
+    // A parent that has switched it off, as nohup does, means it.
+    std::fs::write(pair.path("clip"), pair.sealed("", b"still alive")).unwrap();
+    screen.enter("sh -c 'trap \"\" HUP; echo $$ > pid; OTR_DIR=$PLACE/bob exec otr recv'");
+    screen.wait_for("Enter and Ctrl-D");
+    screen_kill(&pair, "HUP");
+    screen.paste(&pair, &std::fs::read(pair.path("clip")).unwrap());
+    screen.run(&["send-keys", "C-d"]);
+    screen.wait_for("still alive");
+}
+
+/// Sends this signal to the process whose number the last command has written.
+fn screen_kill(pair: &Pair, signal: &str) {
+    let pid = std::fs::read_to_string(pair.path("pid")).unwrap();
+    assert!(
+        tool("kill", "procps")
+            .arg(format!("-{signal}"))
+            .arg(pid.trim())
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_nul_between_messages_is_seen_and_nothing_is_obeyed() {
+    let pair = Pair::new();
+    let packets = [pair.sealed("", b"\x1b[2Jone"), pair.sealed("", b"two\n")].concat();
+    std::fs::write(pair.path("packets"), packets).unwrap();
+    let screen = Screen::new(&pair);
+    screen.enter("echo before; bob recv -q --null < packets; echo ended: $?");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("before\n^[[2Jone^@\ntwo\n^@\nended: 0"), "{shown}");
+}

@@ -5,7 +5,7 @@
 //! In a session that has a postbox they are posted there instead of written.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Cursor, IsTerminal, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,6 @@ use super::held::{Held, peer_has_closed};
 use super::owed::{self, Way};
 use super::poster::{Poster, Sealed};
 use super::recv::take_reply;
-use super::source::plain_stdin;
 use super::window::Window;
 use super::{Context, now, source};
 use crate::cli::Form;
@@ -119,10 +118,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.last {
         return sender.last();
     }
-    if io::stdin().is_terminal() {
-        context.voice.say("type the message, then Ctrl-D on a line of its own");
-    }
-    let input = plain_stdin()?;
+    let hint = "type the message, then Ctrl-D on a line of its own";
+    let input = source::text_on_stdin(|| context.voice.say(hint))?;
     if args.lines { sender.lines(input) } else { sender.message(input) }
 }
 

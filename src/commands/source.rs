@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use otr::armor::{Item, Scanner};
+use rustix::fs::OFlags;
 use zeroize::Zeroize;
 
 use crate::beside;
@@ -14,6 +16,7 @@ use crate::failure::{Code, Failure};
 use crate::ui::speak;
 use crate::ui::stdio::{self, Patient};
 use crate::ui::terminal::{PASTE_HINT, Pasted};
+use crate::ui::typed::Typed;
 
 /// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;
@@ -227,4 +230,28 @@ pub(crate) fn widen_stdin() {
 /// A descriptor of stdin, for what is not items.
 pub(crate) fn plain_stdin() -> Result<Patient<File>, Failure> {
     stdio::input()
+}
+
+/// stdin as text; what a person types there is read in lines of any length. `hint` tells that person
+/// what to do.
+pub(crate) fn text_on_stdin(hint: impl FnOnce()) -> Result<Box<dyn Read + Send>, Failure> {
+    let stdin = stdio::input()?;
+    if !stdin.as_fd().is_terminal() {
+        return Ok(Box::new(stdin));
+    }
+    let typed = screen(&stdin).and_then(|screen| Typed::seen(stdin, screen));
+    let typed = typed.map_err(|error| Failure::input(&error))?;
+    // Said once it is so: of what is typed before, the kernel cuts a long line.
+    hint();
+    Ok(Box::new(typed))
+}
+
+/// Where one sees what one types: the same terminal, which may be open for reading alone.
+fn screen(stdin: &impl AsFd) -> io::Result<Patient<File>> {
+    let both = rustix::fs::fcntl_getfl(stdin)?.contains(OFlags::RDWR);
+    Ok(Patient::new(if both {
+        File::from(stdin.as_fd().try_clone_to_owned()?)
+    } else {
+        File::options().write(true).open("/dev/tty")?
+    }))
 }

@@ -1,6 +1,7 @@
 //! State that lies in no file at all (`--state-fd IN,OUT`): read once from one descriptor, each
 //! new one written to the other as a line `otr1s:` and unpadded base64url. The last whole line
-//! counts; a line with nothing after its mark, or no line, means that there is no session.
+//! counts; a line with nothing after its mark, or no line, means that there is no session. A line
+//! that was cut off is passed over, also where the next one was appended right behind it.
 //!
 //! Nothing is locked: whoever holds the descriptors sees to it that they serve one `otr` at a
 //! time.
@@ -127,7 +128,16 @@ impl Descriptors {
 }
 
 fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let text = text.strip_prefix(PLAIN).ok_or_else(|| damaged("is no line of otr1s:"))?;
+    // Behind a line that was cut off (a full disk), the next one that was appended. No state has a
+    // colon in it.
+    let Some(at) = memchr::memmem::rfind(text, PLAIN) else {
+        return Err(damaged("is no line of otr1s:"));
+    };
+    let (cut, text) = text.split_at(at);
+    if !PLAIN.starts_with(cut) && !cut.starts_with(PLAIN) {
+        return Err(damaged("is no line of otr1s:"));
+    }
+    let text = &text[PLAIN.len()..];
     if text.is_empty() {
         return Ok(None);
     }
@@ -209,6 +219,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_was_cut_off_does_not_spoil_the_next() {
+        for cut in ["o", "otr1s", "otr1s:", "otr1s:Y", "otr1s:YWJj"] {
+            assert_eq!(
+                read(&format!("otr1s:YQ\n{cut}otr1s:YWI\n")),
+                Ok(Some(b"ab".to_vec())),
+                "{cut}"
+            );
+            assert_eq!(read(&format!("{cut}otr1s:\n")), Ok(None), "{cut}");
+        }
+        assert_eq!(read("otr1s:YotrotrY1s:YWotr1s:YWI\n"), Ok(Some(b"ab".to_vec())));
+    }
+
+    #[test]
     fn what_otr_did_not_write_is_refused() {
         for bad in [
             "\n",
@@ -218,6 +241,8 @@ mod tests {
             "otr1s:YW\r\n",
             "otr1s:YWJ\n",
             "otr1s:+/8\n",
+            "xotr1s:YWI\n",
+            "otr1e:YWIotr1s:YWI\n",
         ] {
             assert_eq!(read(bad), Err(Code::UnsafeState), "{bad:?}");
         }

@@ -64,6 +64,13 @@ impl fmt::Display for Unfit {
     }
 }
 
+impl Unfit {
+    /// Whether the system has run out of something, which says nothing of the directory.
+    fn is_shortage(self) -> bool {
+        matches!(self, Self::Error(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
+    }
+}
+
 impl From<Errno> for Unfit {
     fn from(error: Errno) -> Self {
         match error {
@@ -237,7 +244,9 @@ impl Search {
             match Directory::open(path, self.allow_disk) {
                 Ok(directory) if directory.holds(name) => return Ok(directory),
                 Ok(_) | Err(Unfit::Missing) => searched.push(path.display().to_string()),
-                Err(unfit) if self.named => return Err(refusal(path, unfit)),
+                Err(unfit) if self.named || unfit.is_shortage() => {
+                    return Err(refusal(path, unfit));
+                }
                 Err(unfit) => searched.push(format!("{} ({unfit})", path.display())),
             }
         }
@@ -268,6 +277,7 @@ impl Search {
             for path in &self.paths {
                 match Directory::make(path, allow_disk) {
                     Ok(directory) => return Ok(directory),
+                    Err(unfit) if unfit.is_shortage() => return Err(refusal(path, unfit)),
                     Err(unfit) => reasons.push((path, unfit)),
                 }
             }
@@ -294,7 +304,7 @@ impl Search {
         for path in &self.paths {
             match Directory::open(path, self.allow_disk) {
                 Ok(directory) => directories.push(directory),
-                Err(unfit) if self.named && unfit != Unfit::Missing => {
+                Err(unfit) if unfit.is_shortage() || self.named && unfit != Unfit::Missing => {
                     return Err(refusal(path, unfit));
                 }
                 Err(_) => {}
@@ -333,6 +343,10 @@ const ELSEWHERE: &str =
     "no memory file system is known on this system: use --state-fd, or a RAM disk and --allow-disk";
 
 fn refusal(path: &Path, unfit: Unfit) -> Failure {
+    if unfit.is_shortage() {
+        let what = format!("cannot look at {}: {unfit}", path.display());
+        return Failure::new(Code::Failed, what, "try again later");
+    }
     let hint = match unfit {
         Unfit::Disk => ELSEWHERE,
         Unfit::Open => "close it with 'chmod 700'",

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
 use crate::process;
+use crate::ui::terminal::Quiet;
 
 /// What can stand from a byte of the line on, up to the cursor: that byte, and the candidates.
 pub(crate) type Candidates = fn(&str) -> (usize, Vec<String>);
@@ -24,8 +25,9 @@ pub(crate) fn line(
     candidates: Candidates,
 ) -> Result<Zeroizing<String>, Failure> {
     let no_terminal = |_| Failure::new(Code::Usage, "there is no terminal to ask on", otherwise);
-    File::options().read(true).write(true).open("/dev/tty").map_err(no_terminal)?;
-    match edited(question, candidates) {
+    let terminal = File::options().read(true).write(true).open("/dev/tty").map_err(no_terminal)?;
+    let guard = Quiet::guard(terminal).map_err(ReadlineError::Io);
+    match guard.and_then(|_given_back| edited(question, candidates)) {
         Ok(line) => Ok(Zeroizing::new(line)),
         Err(ReadlineError::Interrupted) => {
             process::end_by_interrupt();

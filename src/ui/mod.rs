@@ -8,4 +8,5 @@ pub(crate) mod prompt;
 pub(crate) mod speak;
 pub(crate) mod stdio;
 pub(crate) mod terminal;
+pub(crate) mod typed;
 pub(crate) mod units;

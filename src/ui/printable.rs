@@ -23,17 +23,19 @@ impl<W: Write> Printable<W> {
         Self { out, begun: Vec::new(), shown: String::new(), open_line: false }
     }
 
-    /// The text is over: a newline after it, unless it ended with one or was empty.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    /// The text is over: a newline after it, unless it ended with one or was empty. Another one may
+    /// follow.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
         for byte in std::mem::take(&mut self.begun) {
             push_byte(&mut self.shown, byte);
         }
         if self.open_line || !self.shown.is_empty() {
             self.shown.push('\n');
         }
-        self.out.write_all(self.shown.as_bytes())?;
-        self.out.flush()?;
-        Ok(self.out)
+        self.open_line = false;
+        let written = self.out.write_all(self.shown.as_bytes());
+        self.shown.clear();
+        written.and_then(|()| self.out.flush())
     }
 
     fn show(&mut self, mut bytes: &[u8]) {
@@ -124,7 +126,8 @@ fn push_character(shown: &mut String, character: char) {
     }
 }
 
-fn push_byte(shown: &mut String, byte: u8) {
+/// A byte that is no character, made visible.
+pub(super) fn push_byte(shown: &mut String, byte: u8) {
     write_code(shown, format_args!("<{byte:02X}>"));
 }
 
@@ -153,7 +156,8 @@ mod tests {
         for piece in pieces {
             out.write_all(piece).unwrap();
         }
-        String::from_utf8(out.finish().unwrap()).unwrap()
+        out.end().unwrap();
+        String::from_utf8(out.out).unwrap()
     }
 
     #[test]

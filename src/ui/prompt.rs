@@ -1,7 +1,7 @@
 //! Questions to the person at the terminal, whatever stdin and stdout are connected to.
 //!
 //! Our own few lines rather than a crate: those leave the terminal without echo when Ctrl-C ends
-//! the question; [`Quiet`] does not, and the answer lies in memory that is wiped.
+//! the question; [`Typed`] does not, and the answer lies in memory that is wiped.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,10 +9,10 @@ use std::io::{self, Read, Write};
 use zeroize::Zeroizing;
 
 use super::printable;
-use super::terminal::{Mode, Quiet};
+use super::typed::Typed;
 use crate::failure::{Code, Failure};
 
-/// Bytes of an answer: as many as the kernel keeps of a line.
+/// Bytes of an answer: more than any secret has, and what is longer is told, not cut.
 const MAX_ANSWER: usize = 4096;
 
 /// Asks for a secret; nothing of it is seen. `otherwise` tells what to do where there is no
@@ -22,10 +22,13 @@ pub(crate) fn secret(
     otherwise: &'static str,
 ) -> Result<Zeroizing<String>, Failure> {
     let mut terminal = open(otherwise)?;
-    let quiet = Quiet::enter(&terminal, Mode::Secret).map_err(|error| unusable(&error))?;
-    let answer = ask(&mut terminal, &format!("{question}: "));
-    drop(quiet);
-    answer
+    let mut typed = Typed::unseen(&terminal).map_err(|error| unusable(&error))?;
+    say(&mut &terminal, &format!("{question}: "))?;
+    let answer = answer(&mut typed).map_err(|error| unusable(&error));
+    drop(typed);
+    // Nor is Enter seen by itself.
+    let _ = terminal.write_all(b"\n");
+    answer?.ok_or_else(no_answer)
 }
 
 /// Asks a question that is answered with yes or no; anything but `y` and `yes` is no.
@@ -46,15 +49,23 @@ fn open(otherwise: &'static str) -> Result<File, Failure> {
         .map_err(|_| Failure::new(Code::Usage, "there is no terminal to ask on", otherwise))
 }
 
-fn ask(terminal: &mut (impl Read + Write), question: &str) -> Result<Zeroizing<String>, Failure> {
+fn say(terminal: &mut impl Write, question: &str) -> Result<(), Failure> {
     let line = printable::line(&format!("otr: {question}"));
-    terminal.write_all(line.as_bytes()).map_err(|error| unusable(&error))?;
+    terminal.write_all(line.as_bytes()).map_err(|error| unusable(&error))
+}
+
+fn ask(terminal: &mut (impl Read + Write), question: &str) -> Result<Zeroizing<String>, Failure> {
+    say(terminal, question)?;
     let Some(answer) = answer(terminal).map_err(|error| unusable(&error))? else {
         // Ctrl-D leaves the cursor behind the question.
         let _ = terminal.write_all(b"\n");
-        return Err(Failure::new(Code::Failed, "no answer was given", "type it and press Enter"));
+        return Err(no_answer());
     };
     Ok(answer)
+}
+
+fn no_answer() -> Failure {
+    Failure::new(Code::Failed, "no answer was given", "type it and press Enter")
 }
 
 fn unusable(error: &io::Error) -> Failure {

@@ -14,7 +14,7 @@ use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
-use signal_hook::consts::{SIGCONT, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -36,20 +36,12 @@ pub(crate) fn refuse_binary() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What to change.
-#[derive(Clone, Copy)]
-pub(crate) enum Mode {
-    /// No echo, and no lines: bytes of any number arrive as they come.
-    Paste,
-    /// No echo; lines can be edited, and the newline is seen.
-    Secret,
-}
-
 /// A terminal's change of mode, in the order in which they were made.
 struct Change {
     terminal: OwnedFd,
     before: Termios,
-    during: Termios,
+    /// Ours, to be set again after a stop; a line editor sets its own.
+    during: Option<Termios>,
 }
 
 static CHANGES: Mutex<Vec<Change>> = Mutex::new(Vec::new());
@@ -62,27 +54,31 @@ fn changes() -> MutexGuard<'static, Vec<Change>> {
 pub(crate) struct Quiet(());
 
 impl Quiet {
-    /// Changes the terminal's mode.
-    pub(crate) fn enter(terminal: impl AsFd, mode: Mode) -> io::Result<Self> {
+    /// Switches echo and the editing of lines off: bytes of any number arrive as they come.
+    pub(crate) fn enter(terminal: impl AsFd) -> io::Result<Self> {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = tcgetattr(&terminal)?;
         let mut during = before.clone();
-        during.local_modes.remove(LocalModes::ECHO);
-        match mode {
-            Mode::Paste => {
-                // ISIG stays: Ctrl-C and Ctrl-Z work as ever.
-                during.local_modes.remove(LocalModes::ICANON | LocalModes::ECHONL);
-                during.special_codes[SpecialCodeIndex::VMIN] = 1;
-                during.special_codes[SpecialCodeIndex::VTIME] = 0;
-            }
-            Mode::Secret => {
-                during.local_modes.insert(LocalModes::ICANON | LocalModes::ECHONL);
-            }
-        }
-        watch_signals()?;
+        // ISIG stays: Ctrl-C and Ctrl-Z work as ever. Without IEXTEN no Ctrl-V is the kernel's.
+        let off = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::IEXTEN;
+        during.local_modes.remove(off);
+        during.special_codes[SpecialCodeIndex::VMIN] = 1;
+        during.special_codes[SpecialCodeIndex::VTIME] = 0;
+        give_back_at_the_end()?;
+        go_on_after_a_stop()?;
         let mut changes = changes();
         tcsetattr(&terminal, OptionalActions::Now, &during)?;
-        changes.push(Change { terminal, before, during });
+        changes.push(Change { terminal, before, during: Some(during) });
+        Ok(Self(()))
+    }
+
+    /// For a line editor that changes the mode by itself, and knows how to stop and go on: what
+    /// ends the process gives the terminal back.
+    pub(crate) fn guard(terminal: impl AsFd) -> io::Result<Self> {
+        let terminal = terminal.as_fd().try_clone_to_owned()?;
+        let before = tcgetattr(&terminal)?;
+        give_back_at_the_end()?;
+        changes().push(Change { terminal, before, during: None });
         Ok(Self(()))
     }
 }
@@ -100,12 +96,25 @@ impl Drop for Quiet {
 ///
 /// It stays: a handler that was taken away again would leave Ctrl-C without effect. Outside of a
 /// change it does what the system would have done.
-fn watch_signals() -> io::Result<()> {
+fn give_back_at_the_end() -> io::Result<()> {
     static WATCHED: OnceLock<()> = OnceLock::new();
-    if WATCHED.get().is_some() {
+    watch(&WATCHED, &[SIGHUP, SIGINT, SIGQUIT, SIGTERM])
+}
+
+/// The same for Ctrl-Z, and what follows it.
+fn go_on_after_a_stop() -> io::Result<()> {
+    static WATCHED: OnceLock<()> = OnceLock::new();
+    watch(&WATCHED, &[SIGTSTP, SIGCONT])
+}
+
+fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
+    if watched.get().is_some() {
         return Ok(());
     }
-    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGCONT])?;
+    // What the parent has switched off (`nohup`) stays off.
+    let ignored = ignored_signals();
+    let mut signals =
+        Signals::new(signals.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {
@@ -120,16 +129,26 @@ fn watch_signals() -> io::Result<()> {
             }
         }
     })?;
-    let _ = WATCHED.set(());
+    let _ = watched.set(());
     Ok(())
+}
+
+/// The signals that this process ignores, as bits: signal 1 is the lowest. Where there is no /proc,
+/// none is known.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 /// Back in the foreground after Ctrl-Z: the mode that was asked for. In the background the
 /// terminal belongs to somebody else, and the kernel stops us at the next read anyway.
 fn resume() {
     for change in changes().iter() {
-        if tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp()) {
-            let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.during);
+        if let Some(during) = &change.during
+            && tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp())
+        {
+            let _ = tcsetattr(&change.terminal, OptionalActions::Now, during);
         }
     }
 }
@@ -146,19 +165,20 @@ impl<T: AsFd> Pasted<T> {
     /// Takes the terminal over; say [`PASTE_HINT`] then.
     pub(crate) fn new(terminal: T) -> io::Result<Self> {
         let end = tcgetattr(&terminal)?.special_codes[SpecialCodeIndex::VEOF];
-        let quiet = Quiet::enter(&terminal, Mode::Paste)?;
+        let quiet = Quiet::enter(&terminal)?;
         Ok(Self { terminal, end, ended: false, _quiet: quiet })
     }
 }
 
-impl<T: AsFd> Read for Pasted<T> {
+impl<T: AsFd + Read> Read for Pasted<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ended {
             return Ok(0);
         }
-        let count = rustix::io::read(&self.terminal, &mut *buffer)?;
+        let count = self.terminal.read(&mut *buffer)?;
         // Without canonical mode Ctrl-D is a character like others, and ending is up to us.
-        let end = memchr::memchr(self.end, &buffer[..count]);
+        // 0 stands for a key that is turned off.
+        let end = memchr::memchr(self.end, &buffer[..count]).filter(|_| self.end != 0);
         self.ended = end.is_some();
         Ok(end.unwrap_or(count))
     }
@@ -216,15 +236,16 @@ mod tests {
         let before = modes();
         assert!(before.contains(LocalModes::ECHO | LocalModes::ICANON));
         {
-            let _paste = Quiet::enter(&us, Mode::Paste).unwrap();
+            let _quiet = Quiet::enter(&us).unwrap();
             assert!(!modes().intersects(LocalModes::ECHO | LocalModes::ICANON));
             assert!(modes().contains(LocalModes::ISIG));
             {
-                let _secret = Quiet::enter(&us, Mode::Secret).unwrap();
-                assert!(modes().contains(LocalModes::ICANON | LocalModes::ECHONL));
-                assert!(!modes().contains(LocalModes::ECHO));
+                let _guard = Quiet::guard(&us).unwrap();
+                let mut other = tcgetattr(&us).unwrap();
+                other.local_modes.remove(LocalModes::ISIG);
+                tcsetattr(&us, OptionalActions::Now, &other).unwrap();
             }
-            assert!(!modes().intersects(LocalModes::ECHO | LocalModes::ICANON));
+            assert!(modes().contains(LocalModes::ISIG));
         }
         assert_eq!(modes(), before);
     }

@@ -1,27 +1,24 @@
 //! Text on its way out of `recv`: to a pipe byte for byte, to a terminal made visible, as JSON, or
 //! into a file that appears when it is complete.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use otr::protocol::frame::Data;
 use otr::protocol::session::{Accepted, Identity, Session, body};
 use otr::protocol::verify::Event;
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::output::{Output, Target, check_reveal};
 use super::{Args, checks};
 use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
-use crate::ui::speak::{Voice, warn};
+use crate::ui::speak::Voice;
 use crate::ui::stdio::{self, Patient};
 
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
@@ -51,25 +48,42 @@ pub(super) struct Delivery {
 enum Form {
     /// Byte for byte, perhaps with a NUL after each message.
     Pipe { out: Patient<File>, null: bool },
-    /// For a person's eyes.
-    Terminal { shown: Option<Printable<Patient<File>>> },
+    /// For a person's eyes; a NUL, too, is made visible there.
+    Terminal { shown: Printable<Patient<File>>, null: bool },
     /// An object a message; what came of the one that is being put together.
     Json { out: Patient<File>, text: Zeroizing<Vec<u8>>, most: usize },
     /// One message into one file.
     File(Output),
 }
 
+impl Form {
+    /// Text as it is, unless a person looks at it.
+    fn stream(out: Patient<File>, null: bool) -> Self {
+        if out.as_fd().is_terminal() {
+            Self::Terminal { shown: Printable::new(out), null }
+        } else {
+            Self::Pipe { out, null }
+        }
+    }
+}
+
 impl Delivery {
     /// `json_max` is the size of the largest message that may become one JSON object.
     pub(super) fn new(context: &Context, args: &Args, json_max: usize) -> Result<Self, Failure> {
         let form = match &args.output {
-            Some(path) => Form::File(Output::new(path, args.force)?),
             None if context.json => {
                 Form::Json { out: stdio::output()?, text: Zeroizing::default(), most: json_max }
             }
-            None if io::stdout().is_terminal() && !args.null => Form::Terminal { shown: None },
-            None => Form::Pipe { out: stdio::output()?, null: args.null },
+            None => Form::stream(stdio::output()?, args.null),
+            Some(path) => match Target::open(path, args.force)? {
+                Target::Stdout => Form::stream(stdio::output()?, false),
+                Target::Through(out) => Form::stream(out, false),
+                Target::File(output) => Form::File(output),
+            },
         };
+        if let Some(path) = &args.reveal {
+            check_reveal(path)?;
+        }
         let session = context.name.to_string();
         Ok(Self { session, pieces: Vec::new(), writing: None, form })
     }
@@ -173,7 +187,7 @@ impl Delivery {
                         written
                     }
                 }
-                Form::Terminal { shown } => show(shown, text, piece.data.end),
+                Form::Terminal { shown, null } => show(shown, text, piece.data.end, *null),
                 Form::Json { out, text: so_far, .. } => {
                     append(so_far, text);
                     if piece.data.end {
@@ -216,21 +230,17 @@ impl Delivery {
     }
 }
 
-fn show(shown: &mut Option<Printable<Patient<File>>>, text: &[u8], end: bool) -> io::Result<()> {
-    let mut printable = if let Some(printable) = shown.take() {
-        printable
-    } else {
-        let out = stdio::output().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Printable::new(out)
-    };
-    printable.write_all(text)?;
-    if end {
-        printable.finish()?;
-    } else {
-        printable.flush()?;
-        *shown = Some(printable);
+fn show(
+    shown: &mut Printable<Patient<File>>,
+    text: &[u8],
+    end: bool,
+    null: bool,
+) -> io::Result<()> {
+    shown.write_all(text)?;
+    if end && null {
+        shown.write_all(&[0])?;
     }
-    Ok(())
+    if end { shown.end() } else { shown.flush() }
 }
 
 /// Appends without leaving a copy behind where the text was before it had to move.
@@ -249,7 +259,7 @@ fn too_large(message: u64) -> Failure {
     Failure::new(Code::Full, what, "receive it without --json")
 }
 
-fn elsewhere(data: &Data, option: &str) -> Failure {
+pub(super) fn elsewhere(data: &Data, option: &str) -> Failure {
     let what = format!("the beginning of message {} was written elsewhere", data.message);
     Failure::new(Code::Refused, what, format!("receive its rest without {option}"))
 }
@@ -280,133 +290,4 @@ fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Z
 
 fn authenticated(session: &Session) -> Vec<&'static str> {
     authenticated::names(session.authentication())
-}
-
-/// A file that appears when its message is complete. Until then its bytes are beside it, and a run
-/// that was killed is continued by the next one.
-struct Output {
-    path: PathBuf,
-    force: bool,
-    /// What came so far, and where.
-    file: Option<(File, PathBuf)>,
-    /// Whether the message is whole.
-    done: bool,
-}
-
-impl Output {
-    fn new(path: &Path, force: bool) -> Result<Self, Failure> {
-        if path.file_name().is_none() {
-            let what = format!("{} names no file", path.display());
-            return Err(Failure::new(Code::Usage, what, ""));
-        }
-        if !force && path.symlink_metadata().is_ok() {
-            return Err(exists(path));
-        }
-        Ok(Self { path: path.to_owned(), force, file: None, done: false })
-    }
-
-    /// Beside the file, by a name that no other message of this or another session has.
-    fn part(&self, message: u64, identity: &Identity) -> PathBuf {
-        let mut part = OsString::from(".");
-        part.push(self.path.file_name().unwrap_or_default());
-        let tag = u64::from_be_bytes(identity.tag(message));
-        part.push(format!(".{tag:016x}.otr-part"));
-        self.path.with_file_name(part)
-    }
-
-    /// A message that began in a run before can go on only if its beginning is still here.
-    fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
-        if data.offset == 0 || self.file.is_some() {
-            return Ok(());
-        }
-        match go_on(&self.part(data.message, identity), data.offset) {
-            Ok(Some(_)) => Ok(()),
-            _ => Err(elsewhere(data, "--output")),
-        }
-    }
-
-    fn write(&mut self, text: &[u8], data: &Data, identity: &Identity) -> Result<(), Failure> {
-        self.write_part(text, data, identity).map_err(|error| {
-            if error.kind() == io::ErrorKind::AlreadyExists {
-                return exists(&self.path);
-            }
-            let what = format!("cannot write {}: {error}", self.path.display());
-            Failure::new(Code::Failed, what, "")
-        })
-    }
-
-    fn write_part(&mut self, text: &[u8], data: &Data, identity: &Identity) -> io::Result<()> {
-        let (mut file, part) = match self.file.take() {
-            Some(open) => open,
-            None => self.open(data, identity)?,
-        };
-        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(data.offset))?;
-        file.write_all(text)?;
-        if data.end {
-            file.sync_all()?;
-            return self.appear(&part);
-        }
-        self.file = Some((file, part));
-        Ok(())
-    }
-
-    fn open(&self, data: &Data, identity: &Identity) -> io::Result<(File, PathBuf)> {
-        let part = self.part(data.message, identity);
-        let file = if data.offset == 0 {
-            begin(&part)?
-        } else {
-            let file = go_on(&part, data.offset)?.ok_or(io::ErrorKind::NotFound)?;
-            // What a killed run wrote and did not store comes once more.
-            file.set_len(data.offset)?;
-            file
-        };
-        Ok((file, part))
-    }
-
-    fn appear(&self, part: &Path) -> io::Result<()> {
-        if self.force {
-            return std::fs::rename(part, &self.path);
-        }
-        // A link, unlike a rename, never replaces what is there.
-        std::fs::hard_link(part, &self.path)?;
-        std::fs::remove_file(part)
-    }
-
-    fn cut(&mut self) {
-        if let Some((_, part)) = self.file.take() {
-            let part = part.display();
-            warn(format_args!("what came of the message is in {part}"));
-        }
-    }
-}
-
-/// A new part file; what has its name is left by a run that was killed before it stored.
-fn begin(part: &Path) -> io::Result<File> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR;
-    match rustix::fs::open(part, flags, mode) {
-        Err(Errno::EXIST) => {
-            std::fs::remove_file(part)?;
-            Ok(rustix::fs::open(part, flags, mode)?.into())
-        }
-        opened => Ok(opened?.into()),
-    }
-}
-
-/// The part file of a message of which `came` bytes came, if it is there, is ours alone, and
-/// holds them.
-fn go_on(part: &Path, came: u64) -> io::Result<Option<File>> {
-    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
-    let found = file.metadata()?;
-    let ours = found.is_file()
-        && found.uid() == rustix::process::geteuid().as_raw()
-        && found.mode() & 0o777 == 0o600
-        && found.nlink() == 1;
-    Ok((ours && found.len() >= came).then_some(file))
-}
-
-fn exists(path: &Path) -> Failure {
-    let what = format!("{} is there already", path.display());
-    Failure::new(Code::Exists, what, "use --force to replace it")
 }

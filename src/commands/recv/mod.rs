@@ -11,6 +11,7 @@ mod delivery;
 mod discarding;
 mod intake;
 mod outcome;
+mod output;
 mod postbox;
 mod reply;
 
@@ -39,6 +40,11 @@ pub(crate) use postbox::take_reply;
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
     /// Put the message into FILE, which appears only when the message is complete
+    ///
+    /// A device, a FIFO or a descriptor (/dev/stdout, /dev/fd/3) is written through instead, and '-'
+    /// is stdout. A symlink is followed. If recv is killed in the moment after FILE has appeared
+    /// and before that is noted in the session, the next run gives the message once more: with
+    /// --force into the same FILE, without it into another one.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["json", "null"])]
     output: Option<PathBuf>,
 
@@ -131,7 +137,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     if !args.stdin {
         // Whether there is a postbox has to be known before stdin is touched. That there is no
         // session is told later: a pipeline's other members may still be making it.
-        store = context.open().ok();
+        store = match context.open() {
+            Err(failure) if failure.code == Code::NoSession => None,
+            opened => Some(opened?),
+        };
         if let Some(found) = &mut store
             && let Some(stage) = if_there(Held::take(found, context.lock_wait))?
         {

@@ -17,10 +17,11 @@ use super::Context;
 use super::close::farewell;
 use super::emit::Emitter;
 use super::send::{seal_short, size_class};
+use super::source::text_on_stdin;
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::randomness::{Seeded, System};
-use crate::ui::{printable, stdio};
+use crate::ui::printable;
 use script::{Line, Side, parse};
 
 /// Bytes of a script: a conversation that one person types, and more.
@@ -79,7 +80,7 @@ fn read(path: Option<&PathBuf>) -> Result<String, Failure> {
     let path = path.filter(|path| path.as_os_str() != "-");
     let mut bytes = Vec::new();
     let read = match path {
-        None => stdio::input()?.take(SCRIPT_MAX + 1).read_to_end(&mut bytes),
+        None => text_on_stdin(|| {})?.take(SCRIPT_MAX + 1).read_to_end(&mut bytes),
         Some(path) => std::fs::File::open(path)
             .and_then(|file| file.take(SCRIPT_MAX + 1).read_to_end(&mut bytes)),
     };

@@ -1,0 +1,308 @@
+//! `recv --output`: a file that appears when its message is complete, or what is no file (a device,
+//! a FIFO, a descriptor), which is written through and never replaced.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use otr::protocol::frame::Data;
+use otr::protocol::session::Identity;
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::delivery::elsewhere;
+use crate::failure::{Code, Failure};
+use crate::inherited::{self, Use};
+use crate::ui::printable;
+use crate::ui::speak::warn;
+use crate::ui::stdio::Patient;
+
+/// Bytes of a file's name that its part file's name begins with: with all that follows it fits the
+/// 143 bytes that a name has at least (eCryptfs), however long the file's own name is.
+const PART_NAME: usize = 100;
+
+/// Symlinks that are followed, as many as Linux does.
+const LINKS: usize = 40;
+
+/// What --output names.
+pub(super) enum Target {
+    Stdout,
+    /// No file: what is written is gone through it.
+    Through(Patient<File>),
+    File(Output),
+}
+
+impl Target {
+    /// Looks at what is there, before anything is read or spent.
+    pub(super) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
+        if path.as_os_str() == "-" {
+            return Ok(Self::Stdout);
+        }
+        let (to, descriptor) = follow(path).map_err(|error| unwritable(path, &error))?;
+        match descriptor {
+            Some(1) => return Ok(Self::Stdout),
+            Some(number) => {
+                let file = inherited::duplicate(number, Use::Write);
+                return file.map(Self::Through).map_err(|error| unwritable(path, &error));
+            }
+            None => {}
+        }
+        let named = path.as_os_str().as_bytes();
+        let found = match fs::metadata(&to) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if named.ends_with(b"/") || to.file_name().is_none() {
+                    return Err(no_file(path, "names no file"));
+                }
+                // Else the message would have to come first to see that its place is not there.
+                fs::metadata(directory_of(&to)).map_err(|error| unwritable(path, &error))?;
+                return Ok(Self::File(Output::new(path, to, force)));
+            }
+            Err(error) => return Err(unwritable(path, &error)),
+        };
+        let kind = found.file_type();
+        if kind.is_dir() {
+            return Err(no_file(path, "is a directory"));
+        }
+        if kind.is_file() {
+            if force { Ok(Self::File(Output::new(path, to, true))) } else { Err(exists(path)) }
+        } else if kind.is_fifo() || kind.is_char_device() {
+            through(&to).map(Self::Through).map_err(|error| unwritable(path, &error))
+        } else {
+            Err(no_file(path, "is neither a file nor a pipe"))
+        }
+    }
+}
+
+fn through(to: &Path) -> io::Result<Patient<File>> {
+    // Of a FIFO this waits for its reader, as in a shell.
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(Patient::new(rustix::fs::open(to, flags, Mode::empty())?.into()))
+}
+
+/// Where the symlinks at this path lead, or the number of the descriptor that they name. Links in
+/// the directories before it are the system's business.
+fn follow(path: &Path) -> io::Result<(PathBuf, Option<u32>)> {
+    let mut to = path.to_owned();
+    for _ in 0..LINKS {
+        if let Some(number) = descriptor(&to) {
+            return Ok((to, Some(number)));
+        }
+        match fs::symlink_metadata(&to) {
+            Ok(found) if found.is_symlink() => {
+                // The kernel may know why this link is not to be followed (protected_symlinks).
+                if let Err(error) = fs::metadata(&to)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(error);
+                }
+                to = directory_of(&to).join(fs::read_link(&to)?);
+            }
+            Ok(_) => return Ok((to, None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((to, None)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::LOOP.into())
+}
+
+/// The number of an open descriptor that goes by this name: to open it by that would begin a file
+/// anew that the shell has open for appending.
+fn descriptor(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/dev/stdout" => Some(1),
+        "/dev/stderr" => Some(2),
+        name => {
+            let number = name.strip_prefix("/dev/fd/").or(name.strip_prefix("/proc/self/fd/"));
+            number?.parse().ok()
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Says before anything is spent that MAC keys cannot be put there: they leave the state first.
+pub(super) fn check_reveal(path: &Path) -> Result<(), Failure> {
+    // To open a FIFO or a device for a look is to do something to it.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return Ok(());
+    }
+    let mut how = fs::OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(how.append(true).create(true), 0o600);
+    how.open(path).map(drop).map_err(|error| unwritable(path, &error))
+}
+
+/// A file that appears when its message is complete. Until then its bytes are beside it, and a run
+/// that was killed is continued by the next one.
+pub(super) struct Output {
+    /// As it was named.
+    name: PathBuf,
+    /// Where that leads.
+    path: PathBuf,
+    force: bool,
+    /// What came so far, and where.
+    file: Option<(File, PathBuf)>,
+    /// Whether the message is whole.
+    pub(super) done: bool,
+}
+
+impl Output {
+    fn new(name: &Path, path: PathBuf, force: bool) -> Self {
+        Self { name: name.to_owned(), path, force, file: None, done: false }
+    }
+
+    /// Beside the file, by a name that no other message of this or another session has.
+    fn part(&self, message: u64, identity: &Identity) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default().as_bytes();
+        let mut part = b".".to_vec();
+        part.extend_from_slice(&name[..cut_at(name)]);
+        let tag = u64::from_be_bytes(identity.tag(message));
+        part.extend_from_slice(format!(".{tag:016x}.otr-part").as_bytes());
+        self.path.with_file_name(OsString::from_vec(part))
+    }
+
+    /// A message that began in a run before can go on only if its beginning is still here.
+    pub(super) fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
+        if data.offset == 0 || self.file.is_some() {
+            return Ok(());
+        }
+        match go_on(&self.part(data.message, identity), data.offset) {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(elsewhere(data, "--output")),
+        }
+    }
+
+    pub(super) fn write(
+        &mut self,
+        text: &[u8],
+        data: &Data,
+        identity: &Identity,
+    ) -> Result<(), Failure> {
+        self.write_part(text, data, identity).map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                exists(&self.name)
+            } else {
+                unwritable(&self.name, &error)
+            }
+        })
+    }
+
+    fn write_part(&mut self, text: &[u8], data: &Data, identity: &Identity) -> io::Result<()> {
+        let (mut file, part) = match self.file.take() {
+            Some(open) => open,
+            None => self.open(data, identity)?,
+        };
+        rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(data.offset))?;
+        file.write_all(text)?;
+        if data.end {
+            file.sync_all()?;
+            return self.appear(&part);
+        }
+        self.file = Some((file, part));
+        Ok(())
+    }
+
+    fn open(&self, data: &Data, identity: &Identity) -> io::Result<(File, PathBuf)> {
+        let part = self.part(data.message, identity);
+        let file = if data.offset == 0 {
+            begin(&part)?
+        } else {
+            let file = go_on(&part, data.offset)?.ok_or(io::ErrorKind::NotFound)?;
+            // What a killed run wrote and did not store comes once more.
+            file.set_len(data.offset)?;
+            file
+        };
+        Ok((file, part))
+    }
+
+    fn appear(&self, part: &Path) -> io::Result<()> {
+        if self.force {
+            return fs::rename(part, &self.path);
+        }
+        // A link, unlike a rename, never replaces what is there.
+        match fs::hard_link(part, &self.path) {
+            Ok(()) => fs::remove_file(part),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without hard links, such as FAT.
+            Err(_) => rename_unless_there(part, &self.path),
+        }
+    }
+
+    pub(super) fn cut(&mut self) {
+        if let Some((_, part)) = self.file.take() {
+            let part = part.display();
+            warn(format_args!("what came of the message is in {part}"));
+        }
+    }
+}
+
+fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
+        // The file system knows no such rename either: what is replaced is a new file of ours.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+            fs::rename(part, path)
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Where to cut a name that is too long, never within a character: some file systems take UTF-8
+/// alone.
+fn cut_at(name: &[u8]) -> usize {
+    let is_inner = |at: &usize| name.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
+    let most = name.len().min(PART_NAME);
+    (most.saturating_sub(3)..=most).rev().find(|at| !is_inner(at)).unwrap_or(most)
+}
+
+/// A new part file; what has its name is left by a run that was killed before it stored.
+fn begin(part: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    match rustix::fs::open(part, flags, mode) {
+        Err(Errno::EXIST) => {
+            fs::remove_file(part)?;
+            Ok(rustix::fs::open(part, flags, mode)?.into())
+        }
+        opened => Ok(opened?.into()),
+    }
+}
+
+/// The part file of a message of which `came` bytes came, if it is there, is ours alone, and
+/// holds them.
+fn go_on(part: &Path, came: u64) -> io::Result<Option<File>> {
+    let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
+    let found = file.metadata()?;
+    let ours = found.is_file()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.mode() & 0o777 == 0o600
+        && found.nlink() == 1;
+    Ok((ours && found.len() >= came).then_some(file))
+}
+
+fn shown(path: &Path) -> String {
+    printable::line(&path.to_string_lossy())
+}
+
+fn exists(path: &Path) -> Failure {
+    let what = format!("{} is there already", shown(path));
+    Failure::new(Code::Exists, what, "use --force to replace it")
+}
+
+fn no_file(path: &Path, why: &str) -> Failure {
+    Failure::new(Code::Usage, format!("{} {why}", shown(path)), "name a file to be made")
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("cannot write {}: {error}", shown(path)), "")
+}
