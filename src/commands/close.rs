@@ -68,7 +68,7 @@ pub(super) fn end(
     // A terminal that cannot take the last packets does not keep the session alive.
     let emitter = Emitter::new(&ways.form);
     let lock = store.lock_state(context.lock_wait)?;
-    let last = match store.load(&lock).and_then(|bytes| parse_even_frozen(&bytes)) {
+    let last = match store.load(&lock).and_then(|loaded| parse_even_frozen(&loaded.bytes)) {
         Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
         Ok(stored) => {
             if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {
@@ -165,7 +165,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
             let result = store.lock_state(context.lock_wait).and_then(|lock| {
-                tell_dropped(&mut store, &lock);
+                tell_dropped(&store, &lock);
                 store.wipe(&lock)
             });
             match result {

@@ -76,9 +76,10 @@ fn freeze(context: &Context, store: &mut Store) -> Result<Stage, Failure> {
     let _sender = store.lock_sender(context.lock_wait)?;
     let _receiver = store.lock_receiver(context.lock_wait)?;
     let lock = store.lock_state(context.lock_wait)?;
-    let stored = parse_even_frozen(&store.load(&lock)?)?;
+    let mut loaded = store.load(&lock)?;
+    let stored = parse_even_frozen(&loaded.bytes)?;
     if !stored.frozen {
-        store.replace(&lock, &stored.stage.to_bytes(true))?;
+        store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(true))?;
     }
     Ok(stored.stage)
 }
@@ -89,7 +90,7 @@ fn seal(state: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> 
 
 fn forget(context: &Context, store: &mut Store) -> Result<(), Failure> {
     let lock = store.lock_state(context.lock_wait)?;
-    frozen(&store.load(&lock)?)?;
+    frozen(&store.load(&lock)?.bytes)?;
     store.wipe(&lock)?;
     context.voice.say("the session is wiped here");
     Ok(())
@@ -97,8 +98,9 @@ fn forget(context: &Context, store: &mut Store) -> Result<(), Failure> {
 
 fn thaw(context: &Context, store: &mut Store) -> Result<(), Failure> {
     let lock = store.lock_state(context.lock_wait)?;
-    let stored = frozen(&store.load(&lock)?)?;
-    store.replace(&lock, &stored.stage.to_bytes(false))?;
+    let mut loaded = store.load(&lock)?;
+    let stored = frozen(&loaded.bytes)?;
+    store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(false))?;
     warn(
         "the session is in use here again; never use the exported copy: with both in use, keys \
           would serve twice and messages be lost",

@@ -9,14 +9,30 @@ use zeroize::Zeroizing;
 
 use super::owed;
 use crate::failure::{Code, Failure};
-use crate::state::{StateLock, Store};
+use crate::state::{Loaded, StateLock, Store, Version};
 use crate::ui::speak::warn;
+
+/// What was loaded, and which stored state that was. It can be stored only where that one still is:
+/// what another process has stored since is never lost to it.
+pub(crate) struct Known {
+    pub(crate) stage: Stage,
+    pub(crate) version: Version,
+}
+
+impl Known {
+    /// Loads what is stored.
+    pub(crate) fn load(store: &Store, lock: &StateLock) -> Result<Self, Failure> {
+        let Loaded { bytes, version } = store.load(lock)?;
+        Ok(Self { stage: parse(&bytes)?, version })
+    }
+}
 
 /// The stored state while nobody else can read or replace it.
 pub(crate) struct Held<'a> {
     pub(crate) store: &'a mut Store,
     lock: StateLock,
     pub(crate) stage: Stage,
+    version: Version,
 }
 
 /// Reads a state's bytes.
@@ -56,19 +72,20 @@ impl<'a> Held<'a> {
     /// Locks and loads. A session that failed checks of a secret have ended is wiped: code 5.
     pub(crate) fn take(store: &'a mut Store, wait: Duration) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
-        let stage = parse(&store.load(&lock)?)?;
-        Self { store, lock, stage }.unless_over()
+        let Known { stage, version } = Known::load(store, &lock)?;
+        Self { store, lock, stage, version }.unless_over()
     }
 
     /// As [`take`](Self::take), with what this command loaded before, if nobody stored since.
     pub(crate) fn retake(
         store: &'a mut Store,
-        stage: Stage,
+        known: Known,
         wait: Duration,
     ) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
-        let stage = if store.is_current(&lock)? { stage } else { parse(&store.load(&lock)?)? };
-        Self { store, lock, stage }.unless_over()
+        let is_current = store.is_current(&lock, &known.version)?;
+        let known = if is_current { known } else { Known::load(store, &lock)? };
+        Self { store, lock, stage: known.stage, version: known.version }.unless_over()
     }
 
     fn unless_over(self) -> Result<Self, Failure> {
@@ -92,14 +109,20 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Stores what was changed, and lets the lock go.
-    pub(crate) fn keep(self) -> Result<(), Failure> {
-        self.store.replace(&self.lock, &self.stage.to_bytes(false))
+    /// Stores what was changed, and lets the lock go; which stored state that is now.
+    pub(crate) fn keep(mut self) -> Result<Version, Failure> {
+        self.keep_on()?;
+        Ok(self.version)
+    }
+
+    /// What was loaded; the lock is let go.
+    pub(crate) fn into_known(self) -> Known {
+        Known { stage: self.stage, version: self.version }
     }
 
     /// Stores what was changed, and lets the lock go; the store it was taken from.
-    pub(crate) fn keep_open(self) -> Result<&'a mut Store, Failure> {
-        self.store.replace(&self.lock, &self.stage.to_bytes(false))?;
+    pub(crate) fn keep_open(mut self) -> Result<&'a mut Store, Failure> {
+        self.keep_on()?;
         Ok(self.store)
     }
 
@@ -110,14 +133,13 @@ impl<'a> Held<'a> {
 
     /// Stores what was changed; the lock stays.
     pub(crate) fn keep_on(&mut self) -> Result<(), Failure> {
-        self.store.replace(&self.lock, &self.stage.to_bytes(false))
+        self.store.replace(&self.lock, &mut self.version, &self.stage.to_bytes(false))
     }
 
     /// Stores `stage` in place of what was loaded; the lock stays.
     pub(crate) fn keep_and_hold(&mut self, stage: Stage) -> Result<(), Failure> {
-        self.store.replace(&self.lock, &stage.to_bytes(false))?;
         self.stage = stage;
-        Ok(())
+        self.keep_on()
     }
 
     /// Ends the session: its state is overwritten and removed.
@@ -128,8 +150,8 @@ impl<'a> Held<'a> {
 
 /// Says how many packets that were taken to be handed out go with the state that is about to be
 /// wiped. One that is frozen here has gone elsewhere with them.
-pub(crate) fn tell_dropped(store: &mut Store, lock: &StateLock) {
-    let stored = store.load(lock).and_then(|bytes| parse_even_frozen(&bytes));
+pub(crate) fn tell_dropped(store: &Store, lock: &StateLock) {
+    let stored = store.load(lock).and_then(|loaded| parse_even_frozen(&loaded.bytes));
     if let Ok(Stored { stage: Stage::Session(session), frozen: false }) = &stored {
         warn_dropped(session.waiting().len());
     }
@@ -173,5 +195,5 @@ pub(crate) fn create(
         tell_dropped(store, &lock);
         store.wipe(&lock)?;
     }
-    store.create(&lock, &stage.to_bytes(false))
+    store.create(&lock, &stage.to_bytes(false)).map(drop)
 }

@@ -141,7 +141,7 @@ fn replaced_postbox(context: &Context, store: &mut Store) -> Result<Option<Strin
     let lock = store.lock_state(context.lock_wait)?;
     let stored = match store.load(&lock) {
         Err(failure) if failure.code == Code::NoSession => return Ok(None),
-        loaded => loaded.and_then(|bytes| parse_even_frozen(&bytes)),
+        loaded => loaded.and_then(|loaded| parse_even_frozen(&loaded.bytes)),
     };
     match stored {
         Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),

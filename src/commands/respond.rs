@@ -207,7 +207,7 @@ fn take_away(context: &Context, store: &mut Store, client: &Client) -> Result<()
     }
     let mut held = Held::take(store, context.lock_wait)?;
     held.session()?.forget_collected(&records);
-    held.keep()
+    held.keep().map(drop)
 }
 
 /// The code's own postbox, which --postbox may only confirm; else that, or the usual one.

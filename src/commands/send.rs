@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
-use super::held::{Held, peer_has_closed};
+use super::held::{Held, Known, peer_has_closed};
 use super::owed::{self, Way};
 use super::poster::{Poster, Sealed};
 use super::recv::take_reply;
@@ -32,7 +32,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach};
 use crate::process;
 use crate::randomness::System;
-use crate::state::Store;
+use crate::state::{Store, Version};
 use crate::ui::progress::Progress;
 use crate::ui::{speak, units};
 
@@ -113,8 +113,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
     }
     let emitter = Emitter::new(&args.form)?;
-    let mut sender =
-        Sender { context, args, emitter, begun: None, client: None, loaded: None, away: None };
+    let mut sender = Sender {
+        context,
+        args,
+        emitter,
+        begun: None,
+        client: None,
+        loaded: None,
+        seen: None,
+        away: None,
+    };
     if args.last {
         return sender.last();
     }
@@ -132,7 +140,9 @@ struct Sender<'a> {
     /// The session in which the first message began: while it runs, another one may get the name.
     begun: Option<Identity>,
     /// What was loaded to look for a postbox; most often nobody stores in between.
-    loaded: Option<Stage>,
+    loaded: Option<Known>,
+    /// Which stored state a long message that is on its way has looked at last.
+    seen: Option<Version>,
     /// With `--lines`: when the postbox was away last, while lines that are taken wait for it.
     away: Option<Instant>,
 }
@@ -145,12 +155,13 @@ impl Sender<'_> {
         if self.args.stdout {
             return Ok(store);
         }
-        let stage = Held::take(&mut store, self.context.lock_wait)?.stage;
-        if let Stage::Session(session) = &stage {
+        let known = Held::take(&mut store, self.context.lock_wait)?.into_known();
+        let stage = &known.stage;
+        if let Stage::Session(session) = stage {
             self.begun.get_or_insert(session.identity());
         }
         if self.client.is_none() {
-            self.client = calling::client(&stage, &self.args.reach)?;
+            self.client = calling::client(stage, &self.args.reach)?;
         }
         match &self.client {
             None if self.args.confirm => Err(Failure::new(
@@ -164,7 +175,7 @@ impl Sender<'_> {
                     .map_err(|f| not_begun("no reply yet", f))
             }
             _ => {
-                self.loaded = Some(stage);
+                self.loaded = Some(known);
                 Ok(store)
             }
         }
@@ -172,7 +183,7 @@ impl Sender<'_> {
 
     fn take<'s>(&mut self, store: &'s mut Store) -> Result<Held<'s>, Failure> {
         match self.loaded.take() {
-            Some(stage) => Held::retake(store, stage, self.context.lock_wait),
+            Some(known) => Held::retake(store, known, self.context.lock_wait),
             None => Held::take(store, self.context.lock_wait),
         }
     }
@@ -368,7 +379,7 @@ impl Sender<'_> {
         let message = session.begin_message();
         let keys = self.keys(session);
         session.keep_nothing();
-        held.keep()?;
+        self.seen = Some(held.keep()?);
         self.emitter.packets(&keys, &[])?;
 
         let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
@@ -420,11 +431,16 @@ impl Sender<'_> {
     /// Looks whether the session has ended since this long message began, if anything was stored
     /// beside it. What is owed to the other side then goes out, and no text any more.
     fn goes_on(&mut self, store: &mut Store, poster: Option<&Poster>) -> Result<(), Failure> {
-        if store.is_current(&store.lock_state(self.context.lock_wait)?)? {
+        if let Some(seen) = &self.seen
+            && store.is_current(&store.lock_state(self.context.lock_wait)?, seen)?
+        {
             return Ok(());
         }
         let mut held = Held::take(store, self.context.lock_wait)?;
-        let Err(failure) = self.ready(&mut held) else { return Ok(()) };
+        let Err(failure) = self.ready(&mut held) else {
+            self.seen = Some(held.into_known().version);
+            return Ok(());
+        };
         if let Some(poster) = poster {
             poster.abandon();
         }
@@ -440,7 +456,7 @@ impl Sender<'_> {
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
         let reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
-        held.keep()?;
+        self.seen = Some(held.keep()?);
         Ok(reservation)
     }
 

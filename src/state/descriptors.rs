@@ -52,7 +52,12 @@ impl FromStr for Numbers {
 pub(super) struct Descriptors {
     output: Patient<File>,
     current: Option<Zeroizing<Vec<u8>>>,
+    line: Line,
 }
+
+/// Which line a state is: 0 for the one that was read, and one more with each that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line(u64);
 
 /// Never the state.
 impl std::fmt::Debug for Descriptors {
@@ -76,40 +81,53 @@ impl Descriptors {
             Some(line) => decode(&line)?,
             None => None,
         };
-        Ok(Self { output, current })
+        Ok(Self { output, current, line: Line(0) })
     }
 
-    pub(super) fn has_session(&self) -> bool {
-        self.current.is_some()
-    }
-
-    pub(super) fn load(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        self.current.clone().ok_or_else(|| {
+    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Line), Failure> {
+        let bytes = self.current.clone().ok_or_else(|| {
             let hint = "begin one with 'otr init' or 'otr respond'";
             Failure::new(Code::NoSession, "no session in the state descriptor", hint)
-        })
+        })?;
+        Ok((bytes, self.line))
     }
 
-    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if self.has_session() {
+    /// Whether that one is still the last line.
+    pub(super) fn is_current(&self, line: Line) -> bool {
+        self.current.is_some() && self.line == line
+    }
+
+    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<Line, Failure> {
+        if self.current.is_some() {
             let what = "a session is in the state descriptor already";
             return Err(Failure::new(Code::Exists, what, "give it empty input for a new one"));
         }
-        self.replace(bytes)
+        self.store(bytes)
     }
 
-    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if bytes.len() > LARGEST {
-            return Err(Failure::new(Code::Full, "the state has grown too large", ""));
+    /// Writes the line that follows `old`, and gives the new one in its place.
+    pub(super) fn replace(&mut self, old: &mut Line, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.is_current(*old) {
+            let what = "the session was changed or ended meanwhile";
+            return Err(Failure::new(Code::Failed, what, "nothing was stored; try again"));
         }
-        self.put(bytes)?;
-        self.current = Some(Zeroizing::new(bytes.to_vec()));
+        *old = self.store(bytes)?;
         Ok(())
     }
 
     pub(super) fn wipe(&mut self) -> Result<(), Failure> {
         self.current = None;
         self.put(&[])
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Result<Line, Failure> {
+        if bytes.len() > LARGEST {
+            return Err(Failure::new(Code::Full, "the state has grown too large", ""));
+        }
+        self.put(bytes)?;
+        self.current = Some(Zeroizing::new(bytes.to_vec()));
+        self.line = Line(self.line.0.saturating_add(1));
+        Ok(self.line)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -271,11 +289,15 @@ mod tests {
         let mut store = open(&holding(""), &writer).unwrap();
         drop(writer);
         assert_eq!(store.load().unwrap_err().code, Code::NoSession);
-        store.create(b"a").unwrap();
+        let mut line = store.create(b"a").unwrap();
+        let stale = line;
         assert_eq!(store.create(b"b").unwrap_err().code, Code::Exists);
-        store.replace(b"ab").unwrap();
-        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+        store.replace(&mut line, b"ab").unwrap();
+        assert!(store.is_current(line) && !store.is_current(stale));
+        assert_eq!(store.replace(&mut stale.clone(), b"lost").unwrap_err().code, Code::Failed);
+        assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
         store.wipe().unwrap();
+        assert!(!store.is_current(line));
         assert_eq!(store.load().unwrap_err().code, Code::NoSession);
         drop(store);
         let mut text = String::new();
@@ -287,14 +309,16 @@ mod tests {
     fn a_full_or_closed_output_is_an_error_and_the_state_stays() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut store = open(&holding("otr1s:YWI\n"), &full).unwrap();
-        assert_eq!(store.replace(b"abc").unwrap_err().code, Code::Full);
-        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+        let (_, mut line) = store.load().unwrap();
+        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().code, Code::Full);
+        assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
 
         let (reader, writer) = io::pipe().unwrap();
         let mut store = open(&holding("otr1s:YWI\n"), &writer).unwrap();
         drop(reader);
-        assert_eq!(store.replace(b"abc").unwrap_err().code, Code::Failed);
-        assert_eq!(store.load().unwrap().as_slice(), b"ab");
+        let (_, mut line) = store.load().unwrap();
+        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().code, Code::Failed);
+        assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
     }
 
     #[test]

@@ -32,24 +32,23 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 pub(super) struct StateFile {
     directory: Arc<Directory>,
     name: Name,
-    /// The file last read or written, kept open: its inode cannot be given to another file
-    /// meanwhile, so equal inode numbers mean the same state; and it is what gets overwritten.
-    current: Option<Opened>,
 }
 
+/// The very file that was read or written, kept open: its inode cannot be given to another file
+/// meanwhile, so equal inode numbers mean the same state; and it is what gets overwritten.
 #[derive(Debug)]
-struct Opened {
+pub(super) struct Opened {
     fd: OwnedFd,
     stat: Stat,
 }
 
 impl StateFile {
     pub(super) fn new(directory: Arc<Directory>, name: Name) -> Self {
-        Self { directory, name, current: None }
+        Self { directory, name }
     }
 
     /// Reads the state, into a buffer that never grows, so that no copy stays behind.
-    pub(super) fn load(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Opened), Failure> {
         let opened = self.open()?;
         let size = self.examine(&opened.stat)?;
         let mut bytes = Zeroizing::new(vec![0; size]);
@@ -62,67 +61,59 @@ impl StateFile {
                 Err(error) => return Err(self.failed("read the", error)),
             }
         }
-        self.current = Some(opened);
-        Ok(bytes)
+        Ok((bytes, opened))
     }
 
-    /// Whether the stored state is the one that was last read or written here.
-    pub(super) fn is_current(&self) -> Result<bool, Failure> {
+    /// Whether that one is still the stored state.
+    pub(super) fn is_current(&self, one: &Opened) -> Result<bool, Failure> {
         match rustix::fs::statat(&self.directory, self.path(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(self.current.as_ref().is_some_and(|file| is_same(&file.stat, &stat))),
+            Ok(stat) => Ok(is_same(&one.stat, &stat)),
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(self.failed("look at the", error)),
         }
     }
 
     /// Stores the first state; code 13 if there is one.
-    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn create(&self, bytes: &[u8]) -> Result<Opened, Failure> {
         if self.directory.holds(&self.name) {
             return Err(place::exists(&self.name));
         }
         self.store(bytes)
     }
 
-    /// Stores the state that follows the one last read or written here. It refuses to follow any
-    /// other: a state lost to a race would have keys used twice.
-    pub(super) fn replace(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        if !self.is_current()? {
+    /// Stores the state that follows `old`, and gives the new file in its place. It refuses to
+    /// follow any other: a state lost to a race would have keys used twice.
+    pub(super) fn replace(&self, old: &mut Opened, bytes: &[u8]) -> Result<(), Failure> {
+        if !self.is_current(old)? {
             let what = format!("session '{}' was changed or ended by another otr", self.name);
             return Err(Failure::new(Code::Failed, what, "nothing was stored; try again"));
         }
-        let old = self.current.take();
-        if let Err(failure) = self.store(bytes) {
-            self.current = old;
-            return Err(failure);
-        }
-        old.map_or(Ok(()), |old| overwrite(&old)).map_err(|e| self.failed("overwrite the old", e))
+        let old = std::mem::replace(old, self.store(bytes)?);
+        overwrite(&old).map_err(|error| self.failed("overwrite the old", error))
     }
 
     /// Overwrites and removes the state, whatever condition it is in. That there is none is no
     /// error.
-    pub(super) fn wipe(&mut self) -> Result<(), Failure> {
-        self.current = None;
+    pub(super) fn wipe(&self) -> Result<(), Failure> {
         // The leftover of a replacement that was cut off holds keys as well.
         let leftover = self.discard(&self.unnamed());
         let state = self.discard(&self.path());
         state.and(leftover).map_err(|error| self.failed("wipe the", error))
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn store(&self, bytes: &[u8]) -> Result<Opened, Failure> {
         let unnamed = self.unnamed();
         let stored = self.write_unnamed(&unnamed, bytes).and_then(|file| {
             rustix::fs::renameat(&self.directory, &unnamed, &self.directory, self.path())?;
             Ok(file)
         });
-        match stored {
-            Ok(file) => self.current = Some(file),
-            Err(error) => {
-                // Best effort: the next one to write here overwrites it first.
-                let _ = self.discard(&unnamed);
-                return Err(self.failed("store the", error));
-            }
-        }
-        self.settle(&self.directory).map_err(|error| self.failed("store the", error))
+        let file = stored.map_err(|error| {
+            // Best effort: the next one to write here overwrites it first.
+            let _ = self.discard(&unnamed);
+            self.failed("store the", error)
+        })?;
+        self.settle(&self.directory).map_err(|error| self.failed("store the", error))?;
+        Ok(file)
     }
 
     fn write_unnamed(&self, unnamed: &str, bytes: &[u8]) -> Result<Opened, Errno> {

@@ -2,7 +2,9 @@
 //!
 //! A command opens the session's [`Store`], takes its lock, loads, and while it still holds the
 //! lock replaces what it loaded. The lock is shown to every call that needs it, so that none can
-//! be made without.
+//! be made without. What is loaded comes with its [`Version`], the very file or line that it was,
+//! and only who shows that can store what follows it: another process, or another part of this
+//! one, may have stored meanwhile, and what it stored is never lost to an older copy.
 
 pub(crate) mod advice;
 mod descriptors;
@@ -24,9 +26,9 @@ pub(crate) use descriptors::Numbers;
 pub(crate) use name::Name;
 pub(crate) use place::{Directory, Options, Search};
 
-use crate::failure::Failure;
-use descriptors::Descriptors;
-use file::StateFile;
+use crate::failure::{Code, Failure};
+use descriptors::{Descriptors, Line};
+use file::{Opened, StateFile};
 use lock::{Held, Purpose};
 
 /// One session's state.
@@ -37,6 +39,22 @@ pub(crate) struct Store(Kind);
 enum Kind {
     File { directory: Arc<Directory>, name: Name, file: StateFile },
     Descriptors(Descriptors),
+}
+
+/// Which stored state something is: no other one is equal to it, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Version(Which);
+
+#[derive(Debug)]
+enum Which {
+    File(Opened),
+    Line(Line),
+}
+
+/// A state's bytes, and which one it is.
+pub(crate) struct Loaded {
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) version: Version,
 }
 
 /// Proof that nobody else reads or replaces the state meanwhile. Released on drop.
@@ -111,37 +129,51 @@ impl Store {
     }
 
     /// The stored state: code 3 if there is none, 11 if it cannot be ours alone.
-    pub(crate) fn load(&mut self, _: &StateLock) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        match &mut self.0 {
-            Kind::File { file, .. } => file.load(),
-            Kind::Descriptors(descriptors) => descriptors.load(),
-        }
+    pub(crate) fn load(&self, _: &StateLock) -> Result<Loaded, Failure> {
+        Ok(match &self.0 {
+            Kind::File { file, .. } => {
+                let (bytes, opened) = file.load()?;
+                Loaded { bytes, version: Version(Which::File(opened)) }
+            }
+            Kind::Descriptors(descriptors) => {
+                let (bytes, line) = descriptors.load()?;
+                Loaded { bytes, version: Version(Which::Line(line)) }
+            }
+        })
     }
 
-    /// Whether the stored state is still the one last loaded or stored by this `Store`, so that
-    /// it need not be read again.
-    pub(crate) fn is_current(&self, _: &StateLock) -> Result<bool, Failure> {
-        match &self.0 {
-            Kind::File { file, .. } => file.is_current(),
-            Kind::Descriptors(descriptors) => Ok(descriptors.has_session()),
+    /// Whether that one is still the stored state, so that it need not be read again.
+    pub(crate) fn is_current(&self, _: &StateLock, version: &Version) -> Result<bool, Failure> {
+        match (&self.0, &version.0) {
+            (Kind::File { file, .. }, Which::File(opened)) => file.is_current(opened),
+            (Kind::Descriptors(descriptors), Which::Line(line)) => {
+                Ok(descriptors.is_current(*line))
+            }
+            _ => Ok(false),
         }
     }
 
     /// Stores the first state; code 13 if there is one already, 10 if it does not fit.
-    pub(crate) fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<(), Failure> {
-        match &mut self.0 {
-            Kind::File { file, .. } => file.create(bytes),
-            Kind::Descriptors(descriptors) => descriptors.create(bytes),
-        }
+    pub(crate) fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<Version, Failure> {
+        Ok(Version(match &mut self.0 {
+            Kind::File { file, .. } => Which::File(file.create(bytes)?),
+            Kind::Descriptors(descriptors) => Which::Line(descriptors.create(bytes)?),
+        }))
     }
 
-    /// Stores the state that follows the one last loaded or stored by this `Store`, and
-    /// overwrites that one. It changes nothing and fails when that one is no longer the stored
-    /// one (code 1) or the new one does not fit (code 10).
-    pub(crate) fn replace(&mut self, _: &StateLock, bytes: &[u8]) -> Result<(), Failure> {
-        match &mut self.0 {
-            Kind::File { file, .. } => file.replace(bytes),
-            Kind::Descriptors(descriptors) => descriptors.replace(bytes),
+    /// Stores the state that follows `version`, overwrites that one, and says in its place which
+    /// the new one is. It changes nothing and fails when that one is no longer the stored one
+    /// (code 1) or the new one does not fit (code 10).
+    pub(crate) fn replace(
+        &mut self,
+        _: &StateLock,
+        version: &mut Version,
+        bytes: &[u8],
+    ) -> Result<(), Failure> {
+        match (&mut self.0, &mut version.0) {
+            (Kind::File { file, .. }, Which::File(opened)) => file.replace(opened, bytes),
+            (Kind::Descriptors(descriptors), Which::Line(line)) => descriptors.replace(line, bytes),
+            _ => Err(Failure::new(Code::Failed, "this state is of another store", "")),
         }
     }
 

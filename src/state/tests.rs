@@ -63,12 +63,13 @@ fn ann() -> Name {
 
 fn load(store: &mut Store) -> Result<Vec<u8>, Failure> {
     let held = store.lock_state(NOW)?;
-    store.load(&held).map(|bytes| bytes.to_vec())
+    store.load(&held).map(|loaded| loaded.bytes.to_vec())
 }
 
 fn replace(store: &mut Store, bytes: &[u8]) -> Result<(), Failure> {
     let held = store.lock_state(NOW)?;
-    store.replace(&held, bytes)
+    let mut version = store.load(&held)?.version;
+    store.replace(&held, &mut version, bytes)
 }
 
 fn wipe(store: &mut Store) -> Result<(), Failure> {
@@ -100,7 +101,7 @@ fn the_buffer_of_a_state_has_no_room_to_spare() {
     let place = Place::new();
     let mut store = place.with(&[7; 4321]);
     let held = store.lock_state(NOW).unwrap();
-    assert_eq!(store.load(&held).unwrap().capacity(), 4321);
+    assert_eq!(store.load(&held).unwrap().bytes.capacity(), 4321);
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn a_second_session_of_the_same_name_is_refused() {
     assert_eq!(Store::prepare(&place.options, &ann()).unwrap_err().code, Code::Exists);
     let held = late.lock_state(NOW).unwrap();
     assert_eq!(late.create(&held, b"second").unwrap_err().code, Code::Exists);
-    assert_eq!(place.open().load(&held).unwrap().as_slice(), b"first");
+    assert_eq!(place.open().load(&held).unwrap().bytes.as_slice(), b"first");
 }
 
 #[test]
@@ -123,10 +124,12 @@ fn old_bytes_are_overwritten() {
     let seen = || fs::read(&witness).unwrap();
 
     // A second name keeps the inode readable; one is refused at load, so it comes after it.
-    load(&mut store).unwrap();
+    let held = store.lock_state(NOW).unwrap();
+    let mut version = store.load(&held).unwrap().version;
     fs::hard_link(place.path("ann.state"), &witness).unwrap();
     assert_eq!(seen(), old);
-    replace(&mut store, b"new").unwrap();
+    store.replace(&held, &mut version, b"new").unwrap();
+    drop(held);
     assert_eq!(seen(), vec![0; 200_000]);
 
     fs::remove_file(&witness).unwrap();
@@ -248,23 +251,27 @@ fn somebody_elses_state_is_refused() {
 #[test]
 fn a_stale_state_is_noticed_and_never_stored_over_a_newer_one() {
     let place = Place::new();
-    let mut one = place.with(b"a");
-    let mut other = place.open();
-    load(&mut other).unwrap();
-    replace(&mut one, b"b").unwrap();
+    let (mut one, mut other) = (place.with(b"a"), place.open());
+    let held = one.lock_state(NOW).unwrap();
+    let [mut first, mut stale] = [&one, &other].map(|store| store.load(&held).unwrap().version);
+    one.replace(&held, &mut first, b"b").unwrap();
 
-    let held = other.lock_state(NOW).unwrap();
-    assert!(one.is_current(&held).unwrap());
-    assert!(!other.is_current(&held).unwrap());
-    assert_eq!(other.replace(&held, b"lost").unwrap_err().code, Code::Failed);
-    assert_eq!(other.load(&held).unwrap().as_slice(), b"b");
-    assert!(other.is_current(&held).unwrap());
-    other.replace(&held, b"c").unwrap();
-    assert!(!one.is_current(&held).unwrap());
+    // Whichever store it goes through: also that by which another part of this process loads.
+    assert!(one.is_current(&held, &first).unwrap());
+    for store in [&mut one, &mut other] {
+        assert!(!store.is_current(&held, &stale).unwrap());
+        assert_eq!(store.replace(&held, &mut stale, b"lost").unwrap_err().code, Code::Failed);
+        let fresh = store.load(&held).unwrap();
+        assert_eq!(fresh.bytes.as_slice(), b"b");
+        assert!(store.is_current(&held, &fresh.version).unwrap());
+        assert!(!store.is_current(&held, &stale).unwrap(), "a later load makes none fresh");
+        assert!(store.replace(&held, &mut stale, b"lost").is_err());
+    }
+    other.replace(&held, &mut first, b"c").unwrap();
+    assert!(one.is_current(&held, &first).unwrap(), "it is known by what is stored");
     other.wipe(&held).unwrap();
-    assert!(!one.is_current(&held).unwrap());
-    assert!(!other.is_current(&held).unwrap());
-    assert!(one.replace(&held, b"d").is_err());
+    assert!(!one.is_current(&held, &first).unwrap());
+    assert!(one.replace(&held, &mut first, b"d").is_err());
     drop(held);
     assert_eq!(place.files(), Vec::<String>::new());
 }
@@ -274,14 +281,15 @@ fn many_generations_are_told_apart() {
     // On most disks an inode's number is used again at once, within one tick of the clock.
     for place in [Place::new(), Place::within(".", true)] {
         let mut writer = place.with(b"0");
-        let mut reader = place.open();
+        let reader = place.open();
         let held = writer.lock_state(NOW).unwrap();
         for round in 0..20 {
-            reader.load(&held).unwrap();
+            let seen = reader.load(&held).unwrap().version;
+            let mut last = writer.load(&held).unwrap().version;
             for _ in 0..=round % 4 {
-                writer.replace(&held, b"1").unwrap();
+                writer.replace(&held, &mut last, b"1").unwrap();
             }
-            assert!(!reader.is_current(&held).unwrap(), "round {round}");
+            assert!(!reader.is_current(&held, &seen).unwrap(), "round {round}");
         }
     }
 }
@@ -378,13 +386,13 @@ fn no_step_is_lost_when_many_take_turns() {
                 let mut store = place.open();
                 for _ in 0..STEPS {
                     let held = store.lock_state(LONG).unwrap();
-                    let state = store.load(&held).unwrap();
+                    let Loaded { bytes: state, mut version } = store.load(&held).unwrap();
                     let count = u64::from_le_bytes(state[..8].try_into().unwrap());
                     assert!(state[8..].iter().all(|&b| b == state[0]), "torn");
                     // Sizes differ, so that a mixture of two states would show.
                     let mut next = (count + 1).to_le_bytes().to_vec();
                     next.resize(8 + usize::try_from(count % 97).unwrap() * 100, next[0]);
-                    store.replace(&held, &next).unwrap();
+                    store.replace(&held, &mut version, &next).unwrap();
                 }
             });
         }
@@ -409,7 +417,9 @@ fn a_lock_stays_exclusive_while_sessions_come_and_go() {
                     assert!(alone.swap(false, Ordering::SeqCst), "two hold the lock");
                     match store.load(&held) {
                         Ok(_) if (step + thread) % 3 == 0 => store.wipe(&held).unwrap(),
-                        Ok(_) => store.replace(&held, b"more").unwrap(),
+                        Ok(mut loaded) => {
+                            store.replace(&held, &mut loaded.version, b"more").unwrap();
+                        }
                         Err(none) => {
                             assert_eq!(none.code, Code::NoSession);
                             if step % 2 == 0 {

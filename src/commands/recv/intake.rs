@@ -24,12 +24,12 @@ use super::outcome::Outcome;
 use super::reply;
 use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
-use crate::commands::held::{Held, no_reply_yet, parse};
+use crate::commands::held::{Held, Known, no_reply_yet};
 use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
-use crate::state::{RoleLock, StateLock, Store};
+use crate::state::{RoleLock, StateLock, Store, Version};
 use crate::ui::speak::warn;
 
 /// What happened to the working copy since it was stored, to be done again on a state that a
@@ -52,6 +52,8 @@ pub(super) struct Intake<'a> {
     store: Store,
     _receiver: RoleLock,
     stage: Stage,
+    /// The stored state on which the changes were made.
+    version: Version,
     lookahead: Lookahead,
     look_ahead: u32,
     changes: Vec<Change>,
@@ -76,25 +78,26 @@ impl<'a> Intake<'a> {
     pub(super) fn open(
         context: &'a Context,
         mut store: Store,
-        loaded: Option<Stage>,
+        loaded: Option<Known>,
         receiver: RoleLock,
         look_ahead: u32,
         reveal: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let mut held = match loaded {
-            Some(stage) => Held::retake(&mut store, stage, context.lock_wait)?,
+            Some(known) => Held::retake(&mut store, known, context.lock_wait)?,
             None => Held::take(&mut store, context.lock_wait)?,
         };
         if let Stage::Session(session) = &mut held.stage {
             // Not stored by itself: with the first packet.
             session.expire(now());
         }
-        let stage = held.stage;
+        let known = held.into_known();
         Ok(Self {
             context,
             store,
             _receiver: receiver,
-            stage,
+            stage: known.stage,
+            version: known.version,
             lookahead: Lookahead::new(look_ahead),
             look_ahead,
             changes: Vec::new(),
@@ -135,9 +138,9 @@ impl<'a> Intake<'a> {
     /// Takes over what a `send` has stored meanwhile, if it has.
     pub(super) fn refresh(&mut self) -> Result<bool, Failure> {
         let lock = self.store.lock_state(self.context.lock_wait)?;
-        let changed = !self.store.is_current(&lock)?;
+        let changed = !self.store.is_current(&lock, &self.version)?;
         if changed {
-            let stage = parse(&self.store.load(&lock)?)?;
+            let Known { stage, version } = Known::load(&self.store, &lock)?;
             self.stage = match (&self.stage, stage) {
                 (Stage::Inviting(ours), Stage::Session(opened)) if ours.became(&opened) => {
                     Stage::Session(opened)
@@ -150,6 +153,7 @@ impl<'a> Intake<'a> {
                 (Stage::Inviting(_), _) => return Err(reply::another_invite()),
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
+            self.version = version;
         } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
             // A receiver that runs for weeks.
             session.expire(now());
@@ -189,14 +193,20 @@ impl<'a> Intake<'a> {
             // and with it this. Until then the postbox may be told twice.
             return Ok(());
         }
-        self.store.replace(&lock, &self.stage.to_bytes(false))
+        self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))
     }
 
     /// Reads what this process itself has stored by another way.
     fn reload(&mut self) -> Result<(), Failure> {
         let lock = self.store.lock_state(self.context.lock_wait)?;
-        let stage = parse(&self.store.load(&lock)?)?;
+        self.load(&lock)
+    }
+
+    /// Loads what is stored, and does the changes again on that.
+    fn load(&mut self, lock: &StateLock) -> Result<(), Failure> {
+        let Known { stage, version } = Known::load(&self.store, lock)?;
         self.stage = self.again(stage)?;
+        self.version = version;
         Ok(())
     }
 
@@ -221,7 +231,7 @@ impl<'a> Intake<'a> {
                     calling::greet(&mut session)?;
                 }
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
-                self.stage = held.stage;
+                Known { stage: self.stage, version: self.version } = held.into_known();
                 outcome.replied = true;
             }
             Err(ReplyError::Junk) => outcome.refuse("a reply to another invite, or a damaged one"),
@@ -470,16 +480,15 @@ impl<'a> Intake<'a> {
                 encode::key(&mut revealed, &key, None);
             }
         }
-        self.store.replace(&lock, &self.stage.to_bytes(false))?;
+        self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))?;
         Ok(revealed)
     }
 
     /// Locks the state to store it, with what a `send` has stored meanwhile under our changes.
     fn catch_up(&mut self) -> Result<StateLock, Failure> {
         let lock = self.store.lock_state(self.context.lock_wait)?;
-        if !self.store.is_current(&lock)? {
-            let stage = parse(&self.store.load(&lock)?)?;
-            self.stage = self.again(stage)?;
+        if !self.store.is_current(&lock, &self.version)? {
+            self.load(&lock)?;
         }
         Ok(lock)
     }

@@ -20,9 +20,8 @@ use std::time::Duration;
 
 use otr::armor::Item;
 use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
-use otr::protocol::stored::Stage;
 
-use super::held::Held;
+use super::held::{Held, Known};
 use super::source::{Source, widen_stdin};
 use super::{Context, calling};
 use crate::failure::{Code, Failure};
@@ -142,13 +141,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             opened => Some(opened?),
         };
         if let Some(found) = &mut store
-            && let Some(stage) = if_there(Held::take(found, context.lock_wait))?
+            && let Some(known) = if_there(Held::take(found, context.lock_wait))?
         {
-            match (calling::client(&stage, &args.reach)?, store) {
+            match (calling::client(&known.stage, &args.reach)?, store) {
                 (Some(client), Some(store)) => return postbox::run(context, args, store, client),
                 (_, opened) => store = opened,
             }
-            loaded = Some(stage);
+            loaded = Some(known);
         }
     }
     if args.wait.is_some() || args.all || args.follow || args.count.is_some() {
@@ -158,10 +157,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     read(context, args, store, loaded)
 }
 
-/// The stage of a session that is there and may be used.
-fn if_there(taken: Result<Held<'_>, Failure>) -> Result<Option<Stage>, Failure> {
+/// What a session holds that is there and may be used.
+fn if_there(taken: Result<Held<'_>, Failure>) -> Result<Option<Known>, Failure> {
     match taken {
-        Ok(held) => Ok(Some(held.stage)),
+        Ok(held) => Ok(Some(held.into_known())),
         Err(failure) if failure.code == Code::NoSession => Ok(None),
         Err(failure) => Err(failure),
     }
@@ -172,7 +171,7 @@ fn read(
     context: &Context,
     args: &Args,
     store: Option<Store>,
-    loaded: Option<Stage>,
+    loaded: Option<Known>,
 ) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
     let mut delivery = Delivery::new(context, args, JSON_MAX)?;

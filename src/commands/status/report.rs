@@ -161,7 +161,7 @@ impl Report {
 
 fn read(store: &mut Store, wait: Duration) -> Result<Result<Stored, StoredError>, Failure> {
     let lock = store.lock_state(wait)?;
-    Ok(Stored::from_bytes(&store.load(&lock)?))
+    Ok(Stored::from_bytes(&store.load(&lock)?.bytes))
 }
 
 impl Place {

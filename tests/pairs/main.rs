@@ -1,0 +1,22 @@
+//! Two and more processes of one session at once: nothing is lost, nothing comes twice, no key
+//! serves twice.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests, outside of #[test]"
+)]
+
+mod crowd;
+#[path = "../ends/people.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod people;
+#[path = "../place/mod.rs"]
+mod place;
+#[path = "../postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod postbox;
+mod stale;
+#[path = "../support/mod.rs"]
+mod support;
