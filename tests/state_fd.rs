@@ -125,7 +125,7 @@ fn what_cannot_hold_a_state() {
 #[test]
 fn a_line_that_was_cut_off_does_not_spoil_the_one_appended_behind_it() {
     let pair = Pair::strangers();
-    let run = pair.sh(r#"set -e
+    let run = pair.sh(r"set -e
         otr init --state-fd 3,4 3< /dev/null 4> state > invite
         otr -s bob --dir $PLACE/bob respond < invite > reply
         # A full disk, or a process that was killed.
@@ -133,7 +133,7 @@ fn a_line_that_was_cut_off_does_not_spoil_the_one_appended_behind_it() {
         otr recv --state-fd 3,4 3< state 4>> state < reply
         printf otr1 >> state
         echo hello | otr send --state-fd 3,4 3< state 4>> state > packet
-        otr -s bob --dir $PLACE/bob recv < packet"#);
+        otr -s bob --dir $PLACE/bob recv < packet");
     assert_eq!(run.ok(), b"hello\n");
 }
 
