@@ -232,6 +232,32 @@ fn a_line_of_any_length_is_typed() {
     }
 }
 
+#[test]
+fn what_is_typed_can_be_edited_and_goes_on_after_a_stop() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    screen.enter("OTR_DIR=$PLACE/alice otr send > packet");
+    screen.wait_for("type the message, then Ctrl-D");
+    screen.run(&["send-keys", "-l", "green and blueX"]);
+    screen.wait_for("blueX");
+    screen.run(&["send-keys", "BSpace", "C-w"]);
+    until("the last word is gone", || !screen.shown().contains("blue"));
+    screen.run(&["send-keys", "-l", "red"]);
+    screen.wait_for("green and red");
+    screen.run(&["send-keys", "C-z"]);
+    screen.wait_for("Stopped");
+    assert_modes(&screen, "stopped");
+    screen.type_line("fg");
+    until("it goes on", || screen.shown().trim_end().ends_with("packet"));
+    screen.type_line(" and more");
+    screen.wait_for("and more");
+    screen.run(&["send-keys", "C-d"]);
+    until("the shell asks again", || screen.shown().trim_end().ends_with("ready>"));
+    screen.enter("bob recv < packet; echo ended: $?");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("green and red and more\n"), "{shown}");
+}
+
 /// The terminal has its own modes: what is typed is seen, and lines are edited.
 #[track_caller]
 fn assert_modes(screen: &Screen, when: &str) {
