@@ -77,6 +77,8 @@ fn bash_completes() {
         assert_eq!(complete(&["otr", "--dir", "other", "send", option, ""]), ["carol"]);
         assert_eq!(complete(&["otr", "--dir", "=", "other", option, ""]), ["carol"]);
     }
+    assert_eq!(complete(&["otr", "--session", "=", "a"]), ["alice"]);
+    assert_eq!(complete(&["otr", "send", "--session", "=", "b"]), ["bob"]);
 }
 
 #[test]

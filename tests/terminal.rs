@@ -320,3 +320,35 @@ fn a_nul_between_messages_is_seen_and_nothing_is_obeyed() {
     let shown = screen.wait_for("ended: 0");
     assert!(shown.contains("before\n^[[2Jone^@\ntwo\n^@\nended: 0"), "{shown}");
 }
+
+#[test]
+fn bash_completes_names_with_blanks_and_sessions_behind_an_equals_sign() {
+    let pair = Pair::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/completions/otr.bash");
+    for name in ["my file", "star*"] {
+        std::fs::write(pair.path(name), "").unwrap();
+    }
+    std::fs::create_dir(pair.path("x dir")).unwrap();
+    let screen = Screen::new(&pair);
+    screen.type_line("PS1='ready> ' exec bash --norc --noprofile");
+    screen.enter(&format!("cd $PLACE; source {script}; export OTR_DIR=$PLACE/alice; echo sourced"));
+    screen.wait_for("\nsourced");
+    let complete = |typed: &str, completed: &str| {
+        screen.type_line("clear");
+        until("the screen is empty", || screen.shown().trim() == "ready>");
+        screen.run(&["send-keys", "-l", typed]);
+        screen.run(&["send-keys", "Tab"]);
+        screen.wait_for(completed);
+        screen.run(&["send-keys", "C-u"]);
+    };
+    complete("otr recv -o my", "otr recv -o my\\ file ");
+    complete("otr recv --reveal my\\ f", "otr recv --reveal my\\ file ");
+    complete("otr recv --reveal \"my f", "otr recv --reveal \"my file\" ");
+    complete("otr postbox --tls-cert=my", "otr postbox --tls-cert=my\\ file ");
+    complete("otr postbox --tls-cert st", "otr postbox --tls-cert star\\* ");
+    complete("otr init --ca-file my", "otr init --ca-file my\\ file ");
+    complete("otr init --dir x", "otr init --dir x\\ dir/");
+    complete("otr inspect my", "otr inspect my\\ file ");
+    complete("otr --session=def", "otr --session=default ");
+    complete("otr send --session=d", "otr send --session=default ");
+}

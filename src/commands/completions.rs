@@ -59,19 +59,29 @@ fn visible() -> Command {
     Common::augment_args(top).subcommands(shown)
 }
 
-/// Puts session names in place of file names.
+/// Puts session names in place of file names, and leaves file names to readline, which quotes what
+/// has to be quoted. `--session=al` are three words to bash, the last but one of them `=`.
 fn bash(script: &str) -> String {
-    let files = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
-    let names = concat!(
+    const FILES: &str = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
+    const NAMES: &str = concat!(
         r#"COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" "#,
         r#"-- "${cur}"))"#
     );
-    let mut script = script.to_owned();
+    const BY_READLINE: &str = "COMPREPLY=()";
+    const PREVIOUS: &str = "    prev=\"$3\"\n";
+    const BEFORE_EQUALS: &str = r#"    if [[ "${prev}" == "=" && COMP_CWORD -gt 1 ]]; then
+        prev="${COMP_WORDS[COMP_CWORD - 2]}"
+    fi
+"#;
+    let mut script = script.replace(PREVIOUS, &format!("{PREVIOUS}{BEFORE_EQUALS}"));
     for option in ["--session)", "-s)"] {
         let arm = |words| format!("{option}\n                    {words}\n");
-        script = script.replace(&arm(files), &arm(names));
+        script = script.replace(&arm(FILES), &arm(NAMES));
     }
+    // Directories are quoted only where they are said to be file names.
     script
+        .replace(FILES, BY_READLINE)
+        .replace("compopt -o plusdirs", "compopt -o plusdirs -o filenames")
 }
 
 /// Names a function as the source of the words; `$words` lacks what stands before the command, so
