@@ -27,6 +27,9 @@ const TRIES: u32 = 5;
 const LONGEST: u64 = 1_200;
 
 const HTTPS: &str = "https://";
+/// What mail, chats and the end of a sentence put around a code.
+const AROUND: &str = "\"'`“”„‟‘’‚‛«»‹›<>(){}.,;:!?…*";
+const LOOK_AGAIN: &str = "nothing was tried: look at the code again";
 const OTHERWISE: &str = "give the code as --code CODE, or on stdin with --code -";
 
 /// A code as one person gives it to the other.
@@ -71,28 +74,70 @@ fn asked() -> Result<Spoken, Failure> {
 }
 
 fn parse(text: &str) -> Result<Spoken, Failure> {
-    let (code, postbox) = match text.trim().split_once('@') {
-        Some((code, host)) if host.contains("://") => (code, Some(host.to_owned())),
-        Some((code, host)) => (code, Some(format!("{HTTPS}{host}"))),
+    let text = without_surroundings(text);
+    let (code, postbox) = match text.split_once('@') {
+        Some((code, host)) => (without_surroundings(code), Some(url(without_surroundings(host))?)),
         None => (text, None),
     };
-    let code = Code::parse(code).map_err(|error| {
+    let code = Code::parse(&hyphenated(code)).map_err(|error| {
         let what = match error {
             CodeError::Shape => "a code is a number and two words, such as 417-guitar-vanish",
             CodeError::Number => "the code's number has 3 to 9 digits and begins with none of 0",
             CodeError::UnknownWord(1) => "the first word is none of those that codes are made of",
             CodeError::UnknownWord(_) => "the second word is none of those that codes are made of",
         };
-        Failure::new(failure::Code::Usage, what, "nothing was tried: look at the code again")
+        Failure::new(failure::Code::Usage, what, LOOK_AGAIN)
     })?;
     Ok(Spoken { code, postbox })
 }
 
+fn without_surroundings(text: &str) -> &str {
+    text.trim_matches(|sign| is_separator(sign) || is_invisible(sign) || AROUND.contains(sign))
+}
+
+/// The URL that the part behind the `@` stands for.
+fn url(host: &str) -> Result<String, Failure> {
+    let host = Zeroizing::new(host.replace(is_invisible, ""));
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        let what = "what follows the @ of a code is a postbox's name, without blanks";
+        return Err(Failure::new(failure::Code::Usage, what, LOOK_AGAIN));
+    }
+    Ok(if host.contains("://") { host.to_string() } else { format!("{HTTPS}{}", *host) })
+}
+
+/// The code with one hyphen wherever people, or a program that improves their text, put something
+/// else between its parts.
+fn hyphenated(code: &str) -> Zeroizing<String> {
+    let code = Zeroizing::new(code.replace(is_invisible, ""));
+    let parts = code.split(is_separator).filter(|part| !part.is_empty());
+    let mut joined = Zeroizing::new(String::with_capacity(code.len()));
+    for part in parts {
+        if !joined.is_empty() {
+            joined.push('-');
+        }
+        joined.push_str(part);
+    }
+    joined
+}
+
+/// A blank, or one of the signs that look like a hyphen.
+fn is_separator(sign: char) -> bool {
+    let dash = matches!(sign, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}');
+    dash || matches!(sign, '\u{fe63}' | '\u{ff0d}') || sign.is_whitespace()
+}
+
+/// What takes no place on the screen and comes along when text is copied.
+fn is_invisible(sign: char) -> bool {
+    let directions = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
+    directions || matches!(sign, '\u{ad}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// The words that a code can go on with at the cursor.
 fn candidates(line: &str) -> (usize, Vec<String>) {
-    let start = line.rfind('-').map_or(0, |at| at + 1);
+    let last = line.char_indices().rfind(|(_, sign)| is_separator(*sign));
+    let start = last.map_or(0, |(at, sign)| at + sign.len_utf8());
     let word = line[start..].to_ascii_lowercase();
-    let after = match line[..start].matches('-').count() {
+    let after = match line[..start].matches(is_separator).count() {
         1 => "-",
         2 => "",
         _ => return (line.len(), Vec::new()),
@@ -192,8 +237,38 @@ mod tests {
     }
 
     #[test]
+    fn what_people_and_programs_make_of_a_code_is_taken_back() {
+        for text in [
+            "417 guitar vanish@box.example",
+            "417 - Guitar -  VANISH@box.example",
+            "417\u{2013}guitar\u{2014}vanish@box.example",
+            "417\u{2011}guitar\u{2212}vanish@box.example",
+            "\"417-guitar-vanish@box.example\"",
+            "“417-guitar-vanish@box.example”.",
+            "‘417-guitar-vanish@box.example’,",
+            "`417-guitar-vanish@box.example`",
+            "<417-guitar-vanish@box.example>",
+            "417-guitar-vanish@box.example.",
+            "417_guitar_vanish @ box.example",
+            "\u{a0}417\u{a0}guitar\u{a0}vanish@box.example\u{a0}",
+            "\u{feff}417-gui\u{ad}tar-\u{200b}vanish@box\u{200b}.example",
+            "'417-guitar-vanish'@box.example",
+        ] {
+            let spoken = parse(text).unwrap_or_else(|failure| panic!("{text}: {}", failure.what));
+            assert_eq!(spoken.code.text(), "417-guitar-vanish", "{text}");
+            assert_eq!(spoken.postbox.as_deref(), Some("https://box.example"), "{text}");
+        }
+        let spoken = parse("\"417-guitar-vanish@http://[::1]:7363\".").unwrap();
+        assert_eq!(spoken.postbox.as_deref(), Some("http://[::1]:7363"));
+    }
+
+    #[test]
     fn typing_errors_are_told() {
         for (text, told) in [
+            ("417-guitar-vanish@box example", "without blanks"),
+            ("417-guitar-vanish@", "a postbox's name"),
+            ("the code is 417-guitar-vanish", "a number and two words"),
+            ("", "a number and two words"),
             ("417-guitr-vanish@box", "the first word"),
             ("417-guitar-vannish", "the second word"),
             ("017-guitar-vanish", "number"),
@@ -209,6 +284,8 @@ mod tests {
         assert_eq!(candidates("417-guit"), (4, vec!["guitar-".to_owned()]));
         assert_eq!(candidates("417-guitar-VANIS"), (11, vec!["vanish".to_owned()]));
         assert_eq!(candidates("417-guitar-").1.len(), 2048);
+        assert_eq!(candidates("417 guitar vanis"), (11, vec!["vanish".to_owned()]));
+        assert_eq!(candidates("417\u{2013}guit"), (6, vec!["guitar-".to_owned()]));
         for nothing in ["", "417", "417-guitar-vanish-", "417-guitar-vanish@box.ex"] {
             assert_eq!(candidates(nothing).1, [""; 0], "{nothing}");
         }
