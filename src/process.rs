@@ -15,7 +15,8 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::ptr;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
 /// How much of the stack below the present frame is locked, in bytes. The deepest use is a KEM
 /// step in an optimised build, which stays below it.
@@ -25,11 +26,14 @@ const STACK: usize = 64 << 10;
 /// glibc's first heap of 132 KiB, the stack, and room for as much again.
 pub(crate) const LOCK_NEEDED: u64 = 512 << 10;
 
-/// Shuts the process in. Called first in `main`; nothing in it is ever an error, for a command
+/// Shuts the process in, and keeps what its umask would take from the owner: a directory, lock or
+/// socket made with 0277 could not be used by whoever made it. Called first in `main`; nothing in it is ever an error, for a command
 /// must also work where the system refuses.
 pub(crate) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
+    let mask = umask(Mode::RWXG | Mode::RWXO);
+    umask(mask - Mode::RWXU);
     // Also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -92,11 +96,36 @@ pub(crate) fn end_by_interrupt() {
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
 }
 
+/// Of these signals those that are not ignored from the beginning. Whoever starts us tells us so
+/// which ones to live through, `nohup` and a shell with its background jobs: a handler would be
+/// deaf to that. SIGPIPE is none to ask about, since Rust ignores it before `main`.
+pub(crate) fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
+}
+
+/// The set of ignored signals: a bit each, the first for signal 1. Empty where the system does not
+/// tell.
+fn ignored(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn ignored_signals_are_found_in_what_the_system_says() {
+        let status = "Name:\totr\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\n";
+        assert_eq!(ignored(status), 0b1_0000_0000_0011);
+        assert_eq!(ignored("Name:\totr\n"), 0);
+        // By Rust before `main`; and what nobody can ignore.
+        assert_eq!(not_ignored(&[13, 9]), [9]);
+    }
 
     #[test]
     fn pages_are_locked_within_the_limit() {

@@ -108,6 +108,22 @@ fn a_signal_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let place = Place::new();
+    let mut demo = Command::new("sh");
+    demo.args(["-c", "trap '' HUP INT; exec \"$0\" demo", env!("CARGO_BIN_EXE_otr")]);
+    demo.env("OTR_DIR", place.path("dir")).stdout(Stdio::piped());
+    let mut demo = demo.spawn().unwrap();
+    let mut shown = BufReader::new(demo.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(shown.any(|line| line.contains("OTR_POSTBOX=")));
+    for signal in [Signal::HUP, Signal::INT] {
+        kill_process(Pid::from_child(&demo), signal).unwrap();
+    }
+    shown.for_each(drop);
+    assert_eq!(demo.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn without_a_place_in_memory_it_says_so() {
     let place = Place::new();
     let output = place.otr(&["--dir", "/proc/otr", "demo"]).output().unwrap();

@@ -19,6 +19,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::failure::{Code, Failure};
+use crate::process::not_ignored;
 
 /// What to say before a paste, since nothing of it will be seen.
 pub(crate) const PASTE_HINT: &str =
@@ -112,9 +113,7 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
         return Ok(());
     }
     // What the parent has switched off (`nohup`) stays off.
-    let ignored = ignored_signals();
-    let mut signals =
-        Signals::new(signals.iter().filter(|&&signal| ignored >> (signal - 1) & 1 == 0))?;
+    let mut signals = Signals::new(not_ignored(signals))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {
@@ -131,14 +130,6 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
     })?;
     let _ = watched.set(());
     Ok(())
-}
-
-/// The signals that this process ignores, as bits: signal 1 is the lowest. Where there is no /proc,
-/// none is known.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 /// Back in the foreground after Ctrl-Z: the mode that was asked for. In the background the

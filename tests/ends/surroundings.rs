@@ -120,3 +120,20 @@ fn a_crowd_of_slow_heads_is_no_matter() {
     assert!(resident(postbox.child.id()) < (256 + 32) << 20);
     slow.join().unwrap();
 }
+
+#[test]
+fn a_umask_that_takes_from_the_owner_shuts_nobody_out() {
+    let place = Place::new();
+    let script = r#"
+        otr() { "$binary" --dir new "$@"; }
+        binary=$0
+        umask 0277
+        otr -s alice init > invite && otr -s bob respond < invite > reply
+        otr -s alice recv < reply && echo hello | otr -s alice send > packet
+        otr -s bob recv -q -o text < packet && cat text && stat -c %a new new/*"#;
+    let output = place.shell(script);
+    let shown = text(&output.stdout);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let modes = shown.strip_prefix("hello\n700\n").unwrap_or_else(|| panic!("{shown}"));
+    assert!(modes.lines().all(|mode| mode == "600"), "{shown}");
+}

@@ -183,3 +183,19 @@ fn options_that_make_no_sense_are_code_2() {
         assert_eq!(output.status.code(), Some(2), "{options:?}");
     }
 }
+
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let script = "trap '' INT HUP; exec \"$0\" postbox --listen 127.0.0.1:0";
+    let mut shell = Command::new("sh");
+    let postbox = Postbox::run(shell.args(["-c", script, env!("CARGO_BIN_EXE_otr")]));
+    postbox.signal("INT");
+    postbox.signal("HUP");
+    let place = Place::new(1);
+    let packet = raw(&place.packet(12, 1));
+    // Signals are told before this one: it ends by itself, and as it should.
+    assert_eq!(postbox.post(&packet).status, 201);
+    postbox.signal("TERM");
+    let (status, said) = postbox.end();
+    assert!(status.success() && said.contains("1 packet is lost with it"), "{status} {said}");
+}

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::family::Family;
 use crate::commands::Context;
 use crate::failure::{Code, Failure};
+use crate::process::not_ignored;
 use crate::state::Search;
 
 /// Removed when it is dropped, and before a signal ends the process.
@@ -77,7 +78,7 @@ impl Drop for Place {
 }
 
 fn remove_at_signal(path: PathBuf, family: Family) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP]))?;
     let watch = move || {
         for signal in signals.forever() {
             // Held to the end: nothing is started any more.

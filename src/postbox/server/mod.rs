@@ -20,6 +20,7 @@ mod state;
 mod tls;
 
 use crate::failure::{Code, Failure};
+use crate::process::not_ignored;
 use crate::ui::stdio;
 use accept::Entrance;
 use connection::Side;
@@ -31,7 +32,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -149,10 +150,8 @@ async fn serve(
         .map(|door| Entrance::new(door, tls.clone()))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|why| failed("can't listen", &why))?;
-    let mut terminate =
-        signal(SignalKind::terminate()).map_err(|why| failed("can't hear signals", &why))?;
-    let mut interrupt =
-        signal(SignalKind::interrupt()).map_err(|why| failed("can't hear signals", &why))?;
+    let mut terminate = Heard::new(SignalKind::terminate())?;
+    let mut interrupt = Heard::new(SignalKind::interrupt())?;
     shut_in(require_confinement)?;
 
     let mut serving: tokio::task::JoinSet<()> =
@@ -179,6 +178,28 @@ async fn serve(
         held => say(&format!("the postbox ends; {held} packets are lost with it")),
     }
     Ok(())
+}
+
+/// A signal, or none that ever comes where whoever started us has it ignored.
+struct Heard(Option<Signal>);
+
+impl Heard {
+    fn new(kind: SignalKind) -> Result<Self, Failure> {
+        if not_ignored(&[kind.as_raw_value()]).is_empty() {
+            return Ok(Self(None));
+        }
+        let signal = signal(kind).map_err(|why| failed("can't hear signals", &why))?;
+        Ok(Self(Some(signal)))
+    }
+
+    async fn recv(&mut self) {
+        match &mut self.0 {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Frees what has expired, a little at a time, for ever.
