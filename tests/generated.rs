@@ -56,11 +56,11 @@ fn the_completions_are_current() {
 #[test]
 fn the_manual_is_current() {
     let place = Place::new();
-    fs::create_dir(place.path("man")).unwrap();
     // The environment shows up nowhere in it.
-    let mut man = place.otr(&["man", "man"]);
-    man.env("OTR_SESSION", "somebody").assert().success();
-    let written = files(&place.path("man"));
+    let mut man = place.otr(&["man", "made/man"]);
+    // A hint where the pages are is for a terminal.
+    man.env("OTR_SESSION", "somebody").assert().success().stdout("").stderr("");
+    let written = files(&place.path("made/man"));
     assert_eq!(text(&place.run(&["man"], b"")), written["otr.1"]);
     assert_current(&home("man"), &written);
 }
@@ -89,8 +89,30 @@ fn every_page_says_what_scripts_and_people_look_for() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_an_error() {
-    let output = Place::new().otr(&["man", "nowhere"]).output().unwrap();
-    assert_eq!(place::code(&output), 1);
-    assert!(text(&output.stderr).contains("name a directory that is there"));
+fn a_directory_that_cannot_be_made_is_an_error() {
+    let place = Place::new();
+    fs::write(place.path("file"), "").unwrap();
+    fs::create_dir_all(place.path("taken/otr.1")).unwrap();
+    for dir in ["file", "file/below", "taken"] {
+        let output = place.otr(&["man", dir]).output().unwrap();
+        assert_eq!(place::code(&output), 1);
+        let said = text(&output.stderr);
+        assert!(said.contains("name a directory that you can write to"), "{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let place = Place::new();
+    for arguments in ["man", "completions bash", "completions zsh", "completions fish"] {
+        let output = place.shell(&format!("\"$0\" {arguments} > /dev/full"));
+        assert_eq!(place::code(&output), 1, "{arguments}");
+        assert!(text(&output.stderr).starts_with("otr: "), "{arguments}");
+    }
+}
+
+#[test]
+fn defaults_are_written_as_they_are_typed() {
+    let help = |command: &str| text(&Place::new().run(&[command, "--help"], b""));
+    assert!(help("simulate").contains("[default: 4K]"), "{}", help("simulate"));
 }

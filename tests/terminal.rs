@@ -352,3 +352,28 @@ fn bash_completes_names_with_blanks_and_sessions_behind_an_equals_sign() {
     complete("otr --session=def", "otr --session=default ");
     complete("otr send --session=d", "otr send --session=default ");
 }
+
+#[test]
+fn completions_and_the_manual_say_where_they_go() {
+    let pair = Pair::new();
+    let screen = Screen::new(&pair);
+    for (command, hint) in [
+        (
+            "completions bash",
+            "otr completions bash > ~/.local/share/bash-completion/completions/otr",
+        ),
+        ("completions zsh", "otr completions zsh > DIR/_otr, where DIR is one of $fpath"),
+        ("completions fish", "otr completions fish > ~/.config/fish/completions/otr.fish"),
+        ("man", "otr man | man -l -"),
+        ("man pages", "man -l pages/otr.1"),
+    ] {
+        screen.enter(&format!("otr {command}; echo ended: $?"));
+        let shown = screen.wait_for("ended: 0");
+        assert!(shown.contains(hint), "{shown}");
+        // Not to whoever takes it elsewhere, and not where nobody wants to be told.
+        screen.enter(&format!("otr {command} | wc -l; otr {command} -q | wc -l; echo ended: $?"));
+        assert!(!screen.wait_for("ended: 0").contains("otr: "), "{command}");
+    }
+    screen.enter("otr man -q; echo ended: $?");
+    assert!(!screen.wait_for("ended: 0").contains("man -l"));
+}

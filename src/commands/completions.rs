@@ -5,17 +5,19 @@
 //! with the words typed so far, for a `--dir` may be among them.
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell as Generator, generate};
 
+use super::Context;
 use crate::cli::{Cli, Common};
 use crate::failure::Failure;
 use crate::ui::stdio;
 
 /// `otr completions`
 #[derive(clap::Args)]
+#[command(after_long_help = HELP)]
 pub(crate) struct Args {
     /// The shell to write for: bash, zsh or fish
     #[arg(hide_possible_values = true)]
@@ -30,9 +32,31 @@ enum Shell {
     Fish,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+const HELP: &str = "\
+The script goes to stdout. Where the shells look for it:
+  otr completions bash > ~/.local/share/bash-completion/completions/otr
+  otr completions zsh > DIR/_otr     (DIR is one of $fpath)
+  otr completions fish > ~/.config/fish/completions/otr.fish";
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let script = script(args.shell);
-    stdio::output()?.write_all(script.as_bytes()).map_err(|error| Failure::output(&error))
+    let written = stdio::output()?.write_all(script.as_bytes());
+    written.map_err(|error| Failure::output(&error))?;
+    if io::stdout().is_terminal() {
+        context.voice.say(match args.shell {
+            Shell::Bash => {
+                "to have bash use this: otr completions bash > \
+                 ~/.local/share/bash-completion/completions/otr"
+            }
+            Shell::Zsh => {
+                "to have zsh use this: otr completions zsh > DIR/_otr, where DIR is one of $fpath"
+            }
+            Shell::Fish => {
+                "to have fish use this: otr completions fish > ~/.config/fish/completions/otr.fish"
+            }
+        });
+    }
+    Ok(())
 }
 
 fn script(shell: Shell) -> String {

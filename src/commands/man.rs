@@ -2,13 +2,14 @@
 //! command. What clap does not know, exit codes, environment and files, is added here.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
+use super::Context;
 use crate::cli::{Cli, FIRST_STEPS};
 use crate::failure::{Code, Failure};
 use crate::ui::stdio;
@@ -20,27 +21,41 @@ const DATE: &str = "2026-11-23";
 /// `otr man`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write all pages into DIR instead of otr(1) to stdout
+    /// Write all pages into DIR, made if need be, instead of otr(1) to stdout
     // An id of its own: the common --dir has that of the field.
     #[arg(id = "pages", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut command = Cli::command();
     command.build();
     let Some(dir) = &args.dir else {
         let page = page(&command, &command).map_err(|error| Failure::output(&error))?;
-        return stdio::output()?.write_all(&page).map_err(|error| Failure::output(&error));
+        stdio::output()?.write_all(&page).map_err(|error| Failure::output(&error))?;
+        if io::stdout().is_terminal() {
+            context.voice.say("to read it: otr man | man -l -; to have all pages: otr man DIR");
+        }
+        return Ok(());
     };
+    fs::create_dir_all(dir).map_err(|error| {
+        let what = format!("cannot make {}: {error}", dir.display());
+        Failure::new(Code::Failed, what, "name a directory that you can write to")
+    })?;
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
     for one in commands.chain([&command]) {
         let file = dir.join(format!("{}.1", title(one)));
         let written = page(one, &command).and_then(|page| fs::write(&file, page));
         written.map_err(|error| {
             let what = format!("cannot write {}: {error}", file.display());
-            Failure::new(Code::Failed, what, "name a directory that is there")
+            Failure::new(Code::Failed, what, "name a directory that you can write to")
         })?;
+    }
+    if io::stdout().is_terminal() {
+        let shown = dir.display();
+        context
+            .voice
+            .say(format_args!("the pages are in {shown}; to read one: man -l {shown}/otr.1"));
     }
     Ok(())
 }

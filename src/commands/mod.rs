@@ -128,8 +128,8 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
         Command::Simulate(args) => simulate::run(context, &args).map(|()| 0),
         Command::Status(args) => status::run(context, &args).map(|()| 0),
-        Command::Completions(args) => completions::run(&args).map(|()| 0),
-        Command::Man(args) => man::run(&args).map(|()| 0),
+        Command::Completions(args) => completions::run(context, &args).map(|()| 0),
+        Command::Man(args) => man::run(context, &args).map(|()| 0),
         Command::Demo => demo::run(context).map(|()| 0),
         Command::CompleteSessions(args) => {
             complete_sessions::run(context, &args);

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use otr::protocol::handshake::{Inviting, respond};
 use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
-use otr::protocol::packet::K_MIN;
 use otr::protocol::randomness::Randomness;
 use otr::protocol::session::{Outcome, Session};
 
@@ -40,7 +39,7 @@ pub(crate) struct Args {
     seed: Option<String>,
 
     /// Pad to packets of at least this size, 4K to 64K
-    #[arg(long, value_name = "SIZE", default_value_t = K_MIN, value_parser = size_class)]
+    #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = size_class)]
     size: u8,
 
     /// Break lines after so many columns, at least 32 (for mail: 72)
