@@ -204,8 +204,57 @@ fn over_a_postbox_too() {
         assert_eq!((code(&output), &output.stdout[..]), (expected, &b""[..]));
         assert!(fs::read(place.state("alice")).unwrap() == before, "nothing changed");
     }
+    // What verifies can be seen with the postbox's key alone.
+    let both = [&packet[..], &forged].concat();
+    let inspect = ["inspect", "--postbox", &postbox.url];
+    let told = text(&run(&inspect, &both));
+    assert_eq!(told.matches("verifies under postbox key 1").count(), 2, "{told}");
+    assert!(told.contains("at least one is forged"), "{told}");
+    let json = text(&run(&[&inspect[..], &["--json"]].concat(), &both));
+    assert!(json.contains("\"two_texts\":1"), "{json}");
+
     let unreachable = ["forge", "--was", "a", "--says", "b", "--postbox", "http://127.0.0.1:1"];
     assert_eq!(code(&place.otr(&unreachable).write_stdin(packet.clone()).output().unwrap()), 9);
     let plain = ["forge", "--was", "a", "--says", "b", "--postbox", "http://box.example"];
     assert_eq!(code(&place.otr(&plain).write_stdin(packet).output().unwrap()), 2);
+}
+
+#[test]
+fn it_says_which_packet_and_where_in_a_long_message_a_text_lies() {
+    let place = Place::new();
+    let run = |arguments: &[&str], input: &[u8]| place.run(arguments, input);
+    let invite = run(&["-s", "alice", "init"], b"");
+    let reply = run(&["-s", "bob", "respond"], &invite);
+    run(&["-s", "alice", "recv"], &reply);
+    // Of the inviting side's first turn.
+    let room = (1 << 20) - 2404 - 22 - 37;
+    let mut message = vec![b'.'; room + 1000];
+    message[room - 4..room + 4].copy_from_slice(b"ten euro");
+    let packets = run(&["-s", "alice", "send"], &message);
+    assert!(run(&["-s", "bob", "recv"], &packets) == message);
+    let keys = run(&["-s", "bob", "close"], b"");
+    let capture = [&invite[..], &reply, &packets, &keys].concat();
+    let forge = |options: &[&str]| {
+        let arguments = [&["forge"], options].concat();
+        place.otr(&arguments).write_stdin(capture.clone()).output().unwrap()
+    };
+
+    let at = (room - 4).to_string();
+    let spans = forge(&["--packet", "3", "--was", "ten euro", "--says", "six euro", "--at", &at]);
+    let said = text(&spans.stderr);
+    assert_eq!(code(&spans), 4, "{said}");
+    assert!(said.contains("only 4 of these 8 bytes lie in packet 3"), "{said}");
+    let at_later = (room + 1).to_string();
+    let beyond = forge(&["--packet", "3", "--was", "euro", "--says", "cent", "--at", &at_later]);
+    let said = text(&beyond.stderr);
+    assert!(said.contains("1 after its first: choose that with --packet, and --at 1"), "{said}");
+
+    // As it says: one half here, one half there.
+    let first = forge(&["--packet", "3", "--was", "ten ", "--says", "six ", "--at", &at]);
+    let said = text(&first.stderr);
+    assert_eq!(code(&first), 0, "{said}");
+    let where_it_is = format!("bytes {at} to {} of its text", room - 1);
+    assert!(said.contains("rewritten: packet 3 (") && said.contains(&where_it_is), "{said}");
+    let second = forge(&["--packet", "4", "--was", "euro", "--says", "cent", "--at", "0"]);
+    assert_eq!(code(&second), 0, "{}", text(&second.stderr));
 }

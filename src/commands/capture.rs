@@ -4,9 +4,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use otr::protocol::packet::ADDRESS;
+use otr::protocol::reveal::PUBLISHED_KEY;
 
+use super::calling::connect;
 use super::source::Source;
 use crate::failure::{Code, Failure};
+use crate::postbox::client::{Reach, Url, check_open};
 use crate::ui::printable;
 
 /// Bytes of packets that are kept to be tried with keys that come later.
@@ -65,6 +68,26 @@ pub(crate) fn open(path: &Path) -> Result<Input, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let name = printable::line(&path.to_string_lossy());
     Ok(Input { source: Source::file(file, name.clone()), name: Some(name) })
+}
+
+/// The keys that a postbox has for these addresses.
+pub(crate) fn published(
+    url: &str,
+    reach: &Reach,
+    mut addresses: Vec<[u8; ADDRESS]>,
+) -> Result<Vec<[u8; PUBLISHED_KEY]>, Failure> {
+    let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
+    check_open(&parsed, reach.plain_http)?;
+    let Some(client) = connect(url, reach)? else { return Ok(Vec::new()) };
+    addresses.sort_unstable();
+    addresses.dedup();
+    let keys = client.revealed(&addresses)?.into_iter().map(|(of, key)| {
+        let mut published = [0; PUBLISHED_KEY];
+        published[..ADDRESS].copy_from_slice(&of);
+        published[ADDRESS..].copy_from_slice(&key);
+        published
+    });
+    Ok(keys.collect())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {

@@ -40,6 +40,11 @@ pub fn text_start(opening: bool) -> usize {
     sending::text_start(opening)
 }
 
+/// How many bytes of text a packet of so many bytes has room for.
+pub fn room(packet: usize, opening: bool) -> usize {
+    packet.saturating_sub(TAG + text_start(opening))
+}
+
 /// The packet with `says` in place of `was`, which stands at byte `at` of it, and with the tag that
 /// verifies under the published key. What stood there in truth is not known here: where it was not
 /// `was`, the result says something that nobody has chosen.

@@ -31,7 +31,27 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
             Line::new(["echo", SAID])
                 .pipe(otr(&["-s", "alice", "send"]))
                 .pipe(record())
-                .pipe(otr(&["-s", "bob", "recv"])),
+                .to("packet"),
+            Outcome::Done,
+        ),
+        step(
+            "somebody copies Bob's keys before he reads it",
+            Line::new(otr(&["-q", "-s", "bob", "export"])).to("keys"),
+            Outcome::Done,
+        ),
+        step(
+            "Bob's session goes on from what was copied",
+            Line::new(otr(&["-q", "-s", "bob", "export", "--forget"])),
+            Outcome::Done,
+        ),
+        step(
+            "as if nothing had been",
+            Line::new(otr(&["-q", "-s", "bob", "import"])).from("keys"),
+            Outcome::Done,
+        ),
+        step(
+            "and reads",
+            Line::new(otr(&["-s", "bob", "recv"])).from("packet"),
             Outcome::Writes("I owe you 10\n"),
         ),
         step(
@@ -56,8 +76,18 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
             Outcome::Shows("at least one is forged, and nothing tells which"),
         ),
         step(
-            "so a tape proves nothing; Alice closes, too",
-            Line::new(otr(&["-s", "alice", "close", "--silent"])),
+            "even with Bob's own keys from before he read",
+            Line::new(otr(&["-q", "-s", "judge", "import"])).from("keys"),
+            Outcome::Done,
+        ),
+        step(
+            "the forgery says what Mallory wants",
+            Line::new(otr(&["-s", "judge", "recv"])).from("forged"),
+            Outcome::Writes("I owe you 99\n"),
+        ),
+        step(
+            "so a tape proves nothing; all are wiped",
+            Line::new(otr(&["close", "--all"])),
             Outcome::Done,
         ),
     ]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use otr::protocol::forge::{self, ForgeError};
+use otr::protocol::packet::{K_MAX, size};
 
 use super::Context;
 use super::capture;
@@ -17,7 +18,7 @@ use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::ui::speak::warn;
-use recorded::{Recorded, no_key};
+use recorded::{Packet, Recorded, no_key};
 
 /// `otr forge`
 #[derive(clap::Args)]
@@ -92,7 +93,8 @@ Whoever holds a packet, its published key and its text can do this; no key of th
 The forgery verifies under the same key as the original, and no 'otr recv' accepts either any more.
 
 Nobody can see whether the packet really said TEXT: where it did not, the forgery verifies all the
-same and says something that nobody has chosen. Until the other side has answered for the first time,
+same and says something that nobody has chosen. A message of more than a megabyte is cut into packets:
+each is rewritten by itself, and --at counts from the beginning of that packet's text. Until the other side has answered for the first time,
 each packet of the inviting side holds 37 bytes more before its text. Where the capture begins with
 the invite or the reply, its first packets are taken for such ones, up to the first turn that the
 published keys between them show; --first-turn says it otherwise.";
@@ -123,8 +125,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     let start = forge::text_start(first_turn).saturating_add(args.at);
     let key = recorded.key_of(chosen).ok_or_else(no_key)?;
-    let forged = forge::rewrite(key, &chosen.bytes, start, &was, &says).map_err(explain)?;
-    emitter.packets(&[], &[forged])
+    let room = forge::room(chosen.bytes.len(), first_turn);
+    let forged = forge::rewrite(key, &chosen.bytes, start, &was, &says)
+        .map_err(|error| explain(&error, chosen, args.at, was.len(), room))?;
+    emitter.packets(&[], &[forged])?;
+    context.voice.say(format_args!(
+        "rewritten: packet {} ({}…), bytes {} to {} of its text",
+        chosen.item,
+        recorded::prefix(&chosen.bytes),
+        args.at,
+        args.at + was.len() - 1,
+    ));
+    Ok(())
 }
 
 /// A text from the command line or from a file.
@@ -166,13 +178,28 @@ fn guessed(item: u64, first_turn: bool) -> String {
     }
 }
 
-fn explain(error: ForgeError) -> Failure {
+fn explain(error: &ForgeError, packet: &Packet, at: usize, length: usize, room: usize) -> Failure {
     match error {
-        ForgeError::Outside => Failure::new(
-            Code::Refused,
-            "the packet has no room for such a text",
-            "it said something else, or it is another packet",
-        ),
+        ForgeError::Outside if packet.bytes.len() < size(K_MAX) || room == 0 => {
+            let what = format!("the packet has no room for such a text, only for {room} bytes");
+            Failure::new(Code::Refused, what, "it said something else, or it is another packet")
+        }
+        // A long message: where in it the text lies.
+        ForgeError::Outside if at >= room => {
+            let what = format!("a packet of a long message holds {room} bytes of its text");
+            let (later, there) = (at / room, at % room);
+            let hint = format!(
+                "byte {at} of the message is byte {there} of the packet that lies {later} after its \
+                 first: choose that with --packet, and --at {there}"
+            );
+            Failure::new(Code::Refused, what, hint)
+        }
+        ForgeError::Outside => {
+            let here = room.saturating_sub(at).min(length);
+            let what = format!("only {here} of these {length} bytes lie in packet {}", packet.item);
+            let hint = "rewrite them here, and the rest in the message's next packet with --at 0";
+            Failure::new(Code::Refused, what, hint)
+        }
         ForgeError::Key => no_key(),
         ForgeError::Length => Failure::new(Code::Failed, "the texts differ in length", ""),
     }

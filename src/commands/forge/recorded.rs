@@ -8,10 +8,9 @@ use otr::protocol::packet::ADDRESS;
 use otr::protocol::reveal::PUBLISHED_KEY;
 
 use super::turns::Turns;
-use crate::commands::calling::connect;
-use crate::commands::capture::{Input, KEPT_MAX, address, too_much};
+use crate::commands::capture::{Input, KEPT_MAX, address, published, too_much};
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Reach, Url, check_open};
+use crate::postbox::client::Reach;
 
 /// Hexadecimal digits from which on `--packet` is an address, as `inspect` shows it.
 const ADDRESS_DIGITS: usize = 8;
@@ -80,19 +79,10 @@ impl Recorded {
 
     /// Asks the postbox for the keys that are not here.
     pub(super) fn ask(&mut self, url: &str, reach: &Reach) -> Result<(), Failure> {
-        let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-        check_open(&parsed, reach.plain_http)?;
-        let Some(client) = connect(url, reach)? else { return Ok(()) };
         let addresses = self.packets.iter().map(|packet| address(&packet.bytes));
-        let mut unknown: Vec<_> =
-            addresses.filter(|address| !self.keys.contains_key(address)).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        for (of, key) in client.revealed(&unknown)? {
-            let mut published = [0; PUBLISHED_KEY];
-            published[..ADDRESS].copy_from_slice(&of);
-            published[ADDRESS..].copy_from_slice(&key);
-            self.key(published);
+        let unknown = addresses.filter(|address| !self.keys.contains_key(address)).collect();
+        for key in published(url, reach, unknown)? {
+            self.key(key);
         }
         Ok(())
     }
@@ -163,6 +153,11 @@ pub(super) fn no_key() -> Failure {
     let hint =
         "keys are published by the receiver's next send or close: --keys FILE, --postbox URL";
     Failure::new(Code::Refused, "no published key verifies a packet of this", hint)
+}
+
+/// The beginning of a packet's address, as `inspect` shows it.
+pub(super) fn prefix(packet: &[u8]) -> String {
+    hex(&packet[..ADDRESS_DIGITS / 2])
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -35,6 +35,8 @@ pub(super) enum KeyName {
     OfItem(u64),
     /// One of the file of keys, by its number there.
     OfFile(u64),
+    /// One that the postbox has, by its number in the answer.
+    OfPostbox(u64),
 }
 
 impl KeyName {
@@ -42,13 +44,14 @@ impl KeyName {
         match self {
             Self::OfItem(item) => format!("key {item}"),
             Self::OfFile(number) => format!("KEYS {number}"),
+            Self::OfPostbox(number) => format!("postbox key {number}"),
         }
     }
 
     fn item(self) -> Option<u64> {
         match self {
             Self::OfItem(item) => Some(item),
-            Self::OfFile(_) => None,
+            Self::OfFile(_) | Self::OfPostbox(_) => None,
         }
     }
 }
@@ -69,6 +72,14 @@ impl Evidence {
         if !keys.iter().any(|(_, known)| *known == key) {
             keys.push((name, key));
         }
+    }
+
+    /// The addresses of packets for which no key is here.
+    pub(super) fn without_key(&self) -> Vec<[u8; ADDRESS]> {
+        let without = |address: &&[u8; ADDRESS]| {
+            self.addresses.get(*address).is_some_and(|group| group.keys.is_empty())
+        };
+        self.order.iter().filter(without).copied().collect()
     }
 
     fn group(&mut self, named: &[u8]) -> &mut Group {

@@ -17,6 +17,7 @@ use super::capture::{self, Input};
 use super::source::Source;
 use super::{Context, now};
 use crate::failure::{Code, Failure};
+use crate::postbox::client::Reach;
 use crate::ui::stdio;
 use evidence::{Evidence, KeyName};
 use randomness::{Histogram, Measure};
@@ -44,6 +45,13 @@ pub(crate) struct Args {
     )]
     #[expect(clippy::option_option, reason = "absent, bare, with a file")]
     keys: Option<Option<PathBuf>>,
+
+    /// As --keys, with the keys that the postbox at this address has for these packets, too
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    postbox: Option<String>,
+
+    #[command(flatten)]
+    reach: Reach,
 }
 
 const HELP: &str = "\
@@ -75,7 +83,7 @@ packet at all a key can be made up that verifies it. Packets are kept for this, 
             (URL, or null); all null in an invite of a version that this otr does not know
   damaged:  reason
   mac:      with --keys, one for each packet and key of the same address: address, item, key (its
-            item, or null for one of KEYS), verifies, copy_of (the item with the very same bytes, or
+            item, or null for one of KEYS or of the postbox), verifies, copy_of (the item with the very same bytes, or
             null)
   total:    packets, replies, invites, keys, damaged, bytes, and chi_square and p over all packets
             and replies together, notices (a value that comes so many times too often would be
@@ -85,6 +93,9 @@ packet at all a key can be made up that verifies it. Packets are kept for this, 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut out = stdio::output()?;
     let mut inspection = Inspection { json: context.json, ..Inspection::default() };
+    if args.postbox.is_some() {
+        inspection.evidence = Some(Evidence::default());
+    }
     if let Some(keys) = &args.keys {
         inspection.evidence = Some(Evidence::default());
         keys.iter().try_for_each(|path| inspection.read_keys(path.clone()))?;
@@ -110,6 +121,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             "the input is empty",
             "give it what was recorded",
         ));
+    }
+    if let (Some(url), Some(evidence)) = (&args.postbox, &mut inspection.evidence) {
+        let keys = capture::published(url, &args.reach, evidence.without_key())?;
+        for (number, key) in (1..).zip(keys) {
+            evidence.key(KeyName::OfPostbox(number), key);
+        }
     }
     let end = inspection.end();
     out.write_all(end.as_bytes()).map_err(|error| Failure::output(&error))?;
