@@ -532,6 +532,7 @@ pub(super) fn seal_short(
 ) -> Result<Option<(Vec<u8>, Receipt)>, Failure> {
     let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
     let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= K_SHORT) else {
+        session.give_back(reservation);
         return Ok(None);
     };
     let mut packet = vec![0; size(k)];

@@ -3,25 +3,23 @@
 //! the real commands put them; nothing in them tells the two apart.
 
 mod script;
+mod stage;
+mod tape;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use otr::protocol::handshake::{Inviting, respond};
-use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::randomness::Randomness;
-use otr::protocol::session::{Outcome, Session};
 
 use super::Context;
-use super::close::farewell;
-use super::emit::Emitter;
-use super::send::{seal_short, size_class};
+use super::send::size_class;
 use super::source::text_on_stdin;
-use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::randomness::{Seeded, System};
-use crate::ui::printable;
-use script::{Line, Side, parse};
+use crate::ui::{printable, stdio, terminal};
+use script::{Act, parse};
+use stage::{Habits, play};
+use tape::Tape;
 
 /// Bytes of a script: a conversation that one person types, and more.
 const SCRIPT_MAX: u64 = 16 << 20;
@@ -38,13 +36,17 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
 
-    /// Pad to packets of at least this size, 4K to 64K
+    /// Pad to packets of at least this size, 4K to 1M
     #[arg(long, value_name = "SIZE", default_value = "4K", value_parser = size_class)]
     size: u8,
 
     /// Break lines after so many columns, at least 32 (for mail: 72)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
     wrap: Option<otr::armor::Wrap>,
+
+    /// Write reply, packets and keys as bytes instead of lines of text
+    #[arg(long, conflicts_with = "wrap")]
+    raw: bool,
 }
 
 const HELP: &str = "\
@@ -52,23 +54,53 @@ const HELP: &str = "\
 
 Each line of the script that begins with 'A: ' is a message of the inviting side, with 'B: ' of the
 answering one; each is read at once. 'A closes' and 'B closes' end it; without them both do, A first.
-Empty lines, and lines that begin with '#', are passed over.
-What is written is what 'otr init', 'respond', 'send' and 'close' would have written over pipes, from
-the same code. No session is touched, no secret of anybody is used.";
+Empty lines, and lines that begin with '#', are passed over. Other lines (all with A or B):
+
+  how it begins, before any other line
+    secret: TEXT         both gave that secret
+    code: CODE           the invite lay in the postbox under a code, 417-guitar-vanish
+    postbox: URL         the invite names a postbox; what is read is discarded there, and those
+                         records, with their keys, stand where 'otr expect --spent' writes them
+    expires: 1h, @TIME   --expires; or the very time, in Unix seconds
+    A again, B again     the invite, the reply, was written twice
+  messages
+    A sends 100K         one of that many bytes
+    A < FILE             one that the file holds
+    A last               'otr send --last'
+    A size 64K           from here on, packets of at least that size
+    A raw, A text        from here on, bytes, or lines of text (before all else: the reply, too)
+  reading
+    B reads, B reads 2   takes all that was sent to it, or what the first two commands wrote. A side
+                         with such a line reads there and nowhere else: messages cross, or wait
+    lost                 what the line before has sent never arrived
+  checking a secret
+    A asks, A asks: TEXT     'otr verify', with that question
+    B answers, B answers wrongly
+  the end
+    A leaves             without telling: 'otr close --silent'
+    nobody closes        the record ends in the middle
+
+What is written is what the real commands would have written, from the same code; nothing is before
+all of it could be played. No session is touched, no secret of anybody is used.
+It does not make up: when things happened, a long message that was cut, --no-keys, and what a postbox
+sees beyond packets and those records: who asks for what, or discards the invite of a code.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;
+    if args.raw {
+        terminal::refuse_binary()?;
+    }
+    let mut out = stdio::output()?;
     let text = read(args.script.as_ref())?;
     let script = parse(&text)?;
     let mut random: Box<dyn Randomness> = match &args.seed {
         Some(seed) => Box::new(Seeded::new(seed, &text)),
         None => Box::new(System),
     };
-    let mut stage = Stage::open(emitter, random.as_mut())?;
-    for line in &script {
-        stage.play(line, args.size)?;
-    }
-    let messages = script.iter().filter(|line| matches!(line, Line::Says { .. })).count();
+    let habits = Habits { size: args.size, raw: args.raw };
+    let tape = play(&script, habits, Tape::new(args.wrap), random.as_mut())?;
+    out.write_all(tape.bytes()).map_err(|error| Failure::output(&error))?;
+    let says = |act: &Act| matches!(act, Act::Says(_) | Act::Sends(_) | Act::File(_));
+    let messages = script.lines.iter().filter(|line| says(&line.act)).count();
     context.voice.detail(format_args!(
         "made up: a conversation of {messages} messages that nobody else took part in"
     ));
@@ -93,101 +125,4 @@ fn read(path: Option<&PathBuf>) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| {
         Failure::new(Code::Refused, "the script is not text in UTF-8", "write it as text")
     })
-}
-
-/// Both ends, played by one.
-struct Stage<'a> {
-    ends: [Option<End>; 2],
-    emitter: Emitter,
-    random: &'a mut dyn Randomness,
-}
-
-struct End {
-    session: Session,
-    lookahead: Lookahead,
-}
-
-impl End {
-    fn new(session: Session) -> Self {
-        Self { session, lookahead: Lookahead::new(LOOK_AHEAD) }
-    }
-
-    fn receive(&mut self, packet: &[u8]) -> Result<(), Failure> {
-        let mut packet = packet.to_vec();
-        let opened = self.session.open(&mut self.lookahead, &mut packet, None);
-        let Ok(Outcome::Accepted(accepted)) = opened else { return Err(out_of_step()) };
-        let accepted = self.session.accept(&mut self.lookahead, &accepted, 0);
-        accepted.map(|_| ()).map_err(|_| out_of_step())
-    }
-}
-
-impl<'a> Stage<'a> {
-    /// The handshake.
-    fn open(mut emitter: Emitter, random: &'a mut dyn Randomness) -> Result<Self, Failure> {
-        // Nothing of the clock goes into the bytes of an invite that does not expire.
-        let mut inviting =
-            Inviting::new("", 0, None, 0, random).map_err(|_| Failure::no_randomness())?;
-        let invite = inviting.invite().to_vec();
-        emitter.invite(&invite)?;
-        let (answering, reply) =
-            respond(&invite, None, 0, random).map_err(|_| Failure::no_randomness())?;
-        emitter.reply(&reply)?;
-        let opened = inviting.open(&reply).map_err(|_| out_of_step())?;
-        let asking = inviting.accept(opened, 0).map_err(|_| out_of_step())?;
-        let ends = [asking, answering].map(|session| Some(End::new(session)));
-        Ok(Self { ends, emitter, random })
-    }
-
-    fn play(&mut self, line: &Line, least: u8) -> Result<(), Failure> {
-        let [a, b] = &mut self.ends;
-        let (speaker, listener) = if line.side() == Side::A { (a, b) } else { (b, a) };
-        let Some(end) = speaker else { return Err(closed(line)) };
-        let packet = match line {
-            Line::Says { .. } if end.session.peer_closed() => return Err(after_the_end(line)),
-            Line::Says { text, .. } => {
-                let sealed = seal_short(&mut end.session, text.as_bytes(), least, self.random)?;
-                Some(sealed.ok_or_else(|| too_long(line))?.0)
-            }
-            Line::Closes { .. } => None,
-        };
-        let keys = end.session.take_published();
-        let packet = match packet {
-            None => farewell(&mut end.session, self.random)?,
-            packet => packet,
-        };
-        if matches!(line, Line::Closes { .. }) {
-            *speaker = None;
-        }
-        let packets = packet.into_iter().collect::<Vec<_>>();
-        self.emitter.packets(&keys, &packets)?;
-        match listener {
-            Some(listener) => packets.iter().try_for_each(|packet| listener.receive(packet)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn refused(line: &Line, what: &str) -> Failure {
-    let what = format!("line {} of the script: {what}", line.number());
-    Failure::new(Code::Refused, what, "change the script")
-}
-
-fn closed(line: &Line) -> Failure {
-    refused(line, "that side has closed")
-}
-
-fn after_the_end(line: &Line) -> Failure {
-    refused(line, "the other side has closed")
-}
-
-fn too_long(line: &Line) -> Failure {
-    refused(line, "longer than the 64K that one packet here holds")
-}
-
-fn out_of_step() -> Failure {
-    Failure::new(
-        Code::Failed,
-        "the two ends do not understand each other",
-        "this is a fault of otr",
-    )
 }
