@@ -642,11 +642,11 @@ _otr() {
                     return 0
                     ;;
                 --postbox)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --proxy)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     return 0
                     ;;
                 --ca-file)
@@ -655,7 +655,7 @@ _otr() {
                         oldifs="$IFS"
                     fi
                     IFS=$'\n'
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=()
                     if [ -n "${oldifs+x}" ]; then
                         IFS="$oldifs"
                     fi

@@ -99,7 +99,7 @@ fn a_session_lives_from_create_to_wipe() {
 #[test]
 fn the_buffer_of_a_state_has_no_room_to_spare() {
     let place = Place::new();
-    let mut store = place.with(&[7; 4321]);
+    let store = place.with(&[7; 4321]);
     let held = store.lock_state(NOW).unwrap();
     assert_eq!(store.load(&held).unwrap().bytes.capacity(), 4321);
 }
