@@ -76,7 +76,11 @@ pub(super) fn post_waiting(
         };
         return Err(Failure { hint: hint.into(), ..failure });
     }
-    let mut held = Held::take(store, context.lock_wait)?;
+    let mut held = match Held::take(store, context.lock_wait) {
+        // The session was ended while they went out.
+        Err(failure) if failure.code == Code::NoSession => return Ok(()),
+        other => other?,
+    };
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     if session.handed_out(&packets) {
         session.note_posted(&packets, now());

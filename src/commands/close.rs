@@ -1,6 +1,7 @@
 //! `otr close`: tells the other side, publishes the MAC keys, wipes whatever happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use otr::protocol::packet::K_MIN;
 use otr::protocol::randomness::Randomness;
@@ -20,6 +21,9 @@ use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::{Search, Store};
 use crate::ui::speak::warn;
+
+/// How long a `send` that is at work may take to end first.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// `otr close`
 #[derive(clap::Args)]
@@ -67,6 +71,8 @@ pub(super) fn end(
     let mut store = context.open()?;
     // A terminal that cannot take the last packets does not keep the session alive.
     let emitter = Emitter::new(&ways.form);
+    // What a short `send` has taken is out, or in the state; the end waits for nothing longer.
+    let _sender = if silent { None } else { store.lock_sender(GRACE.min(context.lock_wait)).ok() };
     let lock = store.lock_state(context.lock_wait)?;
     let last = match store.load(&lock).and_then(|loaded| parse_even_frozen(&loaded.bytes)) {
         Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
