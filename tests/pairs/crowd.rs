@@ -52,7 +52,7 @@ pub(crate) fn waiting(place: &Place, postbox: &Postbox, who: &str, count: usize)
 }
 
 /// `process` sends this many messages of one line, all by one `send --lines`, or each by its own.
-fn send(place: &Place, who: &str, process: usize, messages: usize, by_lines: bool) {
+pub(crate) fn send(place: &Place, who: &str, process: usize, messages: usize, by_lines: bool) {
     let line = |message: usize| format!("{process}:{message}\n");
     if by_lines {
         let all: Vec<String> = (0..messages).map(line).collect();
@@ -65,7 +65,7 @@ fn send(place: &Place, who: &str, process: usize, messages: usize, by_lines: boo
 
 /// Each process' messages are all there, once and in order.
 #[track_caller]
-fn judge<'a>(lines: impl Iterator<Item = &'a str>, processes: usize, messages: usize) {
+pub(crate) fn judge<'a>(lines: impl Iterator<Item = &'a str>, processes: usize, messages: usize) {
     let mut next: BTreeMap<usize, usize> = BTreeMap::new();
     for line in lines {
         let (process, message) = line.split_once(':').unwrap();
@@ -107,13 +107,13 @@ fn senders_at_once_lose_nothing() {
 }
 
 /// One who follows, line by line.
-struct Follower {
+pub(crate) struct Follower {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Follower {
-    fn start(place: &Place, who: &str) -> Self {
+    pub(crate) fn start(place: &Place, who: &str) -> Self {
         let mut child = spawn(place, who, &["recv", "--follow"], b"");
         let out = BufReader::new(child.stdout.take().unwrap());
         let (tell, lines) = channel();
@@ -121,8 +121,13 @@ impl Follower {
         Self { child, lines }
     }
 
-    fn take(&self, count: usize) -> Vec<String> {
+    pub(crate) fn take(&self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.lines.recv_timeout(PATIENCE).expect("a message")).collect()
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Ends with the code 0, once the other side has closed; nothing more came.
@@ -163,7 +168,7 @@ fn senders_beside_followers_in_both_directions_lose_nothing() {
         assert_eq!(follower.unwrap().1.take(1), ["last"]);
     }
     ok(&place, "alice", &["close"], b"");
-    let [(_, mut alice), (_, bob)] = followers;
-    alice.child.kill().unwrap();
+    let [(_, alice), (_, bob)] = followers;
+    alice.kill();
     bob.end();
 }
