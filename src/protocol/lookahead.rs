@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::invite::address;
+use super::packet::ADDRESS;
 use super::ratchet::Ratchet;
 use super::secret::{HeaderChainKey, bleach};
 use super::skipped::{Position, SKIPPED_MAX};
@@ -20,8 +21,8 @@ const ROUNDS: [u32; 4] = [1, 64, 4096, u32::MAX];
 /// Known addresses of one session. It holds no state of its own: it can be dropped and made anew.
 pub struct Lookahead {
     limit: u32,
-    /// First eight bytes of an address → position. A false hit fails at the header's AEAD.
-    known: BTreeMap<u64, Position>,
+    /// Address → position.
+    known: BTreeMap<[u8; ADDRESS], Position>,
     skipped_known: bool,
     current: Option<Cursor>,
     next: Option<Cursor>,
@@ -47,18 +48,17 @@ impl Lookahead {
     }
 
     /// The position whose address this is, if `ratchet` still expects it.
-    pub(crate) fn locate(&mut self, ratchet: &Ratchet, wanted: &[u8; 32]) -> Option<Position> {
+    pub(crate) fn locate(&mut self, ratchet: &Ratchet, wanted: &[u8; ADDRESS]) -> Option<Position> {
         self.follow(ratchet);
-        let wanted = prefix(wanted);
         for round in ROUNDS {
-            let hit = self.known.get(&wanted).copied();
+            let hit = self.known.get(wanted).copied();
             if let Some(at) = hit.filter(|at| ratchet.expects(*at)) {
                 return Some(at);
             }
             self.derive(ratchet, round);
             self.know_skipped(ratchet, round);
         }
-        self.known.get(&wanted).copied().filter(|at| ratchet.expects(*at))
+        self.known.get(wanted).copied().filter(|at| ratchet.expects(*at))
     }
 
     /// How many addresses are in memory.
@@ -68,8 +68,8 @@ impl Lookahead {
     }
 
     /// Forgets the address of a packet that was accepted.
-    pub(crate) fn accepted(&mut self, address: &[u8; 32]) {
-        self.known.remove(&prefix(address));
+    pub(crate) fn accepted(&mut self, address: &[u8; ADDRESS]) {
+        self.known.remove(address);
     }
 
     /// Sets the cursors on the chains that are current and next now.
@@ -131,25 +131,49 @@ impl Lookahead {
             return;
         }
         for (at, number) in &ratchet.skipped.numbers {
-            self.known.insert(prefix(&address(number.keys.token.bytes())), *at);
+            self.known.insert(address(number.keys.token.bytes()), *at);
         }
         self.skipped_known = true;
     }
 }
 
 impl Cursor {
-    fn derive(&mut self, end: u32, known: &mut BTreeMap<u64, Position>) {
+    fn derive(&mut self, end: u32, known: &mut BTreeMap<[u8; ADDRESS], Position>) {
         while self.number < end {
             let (_, token) = self.headers.advance();
             let at = Position { chain: self.chain, number: self.number };
-            known.insert(prefix(&address(token.bytes())), at);
+            known.insert(address(token.bytes()), at);
             self.number += 1;
         }
     }
 }
 
-fn prefix(address: &[u8; 32]) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&address[..8]);
-    u64::from_be_bytes(first)
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Counted, handshake, seal};
+    use super::*;
+
+    /// Two addresses that begin alike are two: neither is taken for the other, and both are kept.
+    #[test]
+    fn an_address_is_found_by_all_of_it() {
+        let random = &mut Counted::new(90);
+        let (mut inviter, responder) = handshake(None, random);
+        let packet = seal(&mut inviter, &[], random);
+        let address: [u8; ADDRESS] = packet[..ADDRESS].try_into().unwrap();
+        for at in [8, 31] {
+            let mut other = address;
+            other[at] ^= 1;
+            let mut lookahead = Lookahead::new(16);
+            assert_eq!(lookahead.locate(&responder.ratchet, &other), None);
+            let right = Position { chain: 1, number: 0 };
+            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
+            // One that is expected, too, and begins alike.
+            let second = Position { chain: 1, number: 1 };
+            lookahead.known.insert(other, second);
+            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
+            assert_eq!(lookahead.locate(&responder.ratchet, &other), Some(second));
+            lookahead.accepted(&other);
+            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
+        }
+    }
 }
