@@ -174,4 +174,10 @@ impl Failure {
     pub(crate) fn no_randomness() -> Self {
         Self::new(Code::Failed, "the system gave no randomness", "nothing was sent")
     }
+
+    /// Argon2id takes 64 MiB at once.
+    pub(crate) fn out_of_memory() -> Self {
+        let what = "not enough memory: a secret or a passphrase takes 64 MiB";
+        Self::new(Code::Failed, what, "raise the limit (ulimit -v), or end other programs")
+    }
 }

@@ -118,6 +118,24 @@ fn a_passphrase_seals_the_line() {
     assert_eq!(place.run(&["-s", "bob", "recv"], &packet), b"sealed");
 }
 
+/// Composed or decomposed, with a byte order mark and another system's newline, or without.
+#[test]
+fn a_passphrase_is_the_same_however_it_was_written() {
+    let place = conversation();
+    fs::write(place.path("secret"), "\u{feff}cafe\u{301}\r\n").unwrap();
+    fs::write(place.path("typed"), "caf\u{e9}").unwrap();
+    fs::write(place.path("latin-1"), b"caf\xe9").unwrap();
+    let unfit = ["-s", "alice", "export", "--passphrase-file", "latin-1"];
+    let (code, said) = fails(&place, &unfit, b"");
+    assert_eq!(code, 2);
+    assert!(said.contains("the passphrase is not UTF-8"), "{said}");
+    let line = place.run(&["-s", "alice", "export", "--passphrase-file", "secret"], b"");
+    fs::write(place.path("line"), &line).unwrap();
+    let script = "\"$0\" --dir dir -s moved import --passphrase-fd 3 <line 3<typed";
+    let output = place.shell(script);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
 #[test]
 fn a_passphrase_must_be_one() {
     let place = conversation();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use otr::protocol::handshake::Inviting;
 use otr::protocol::nameplate::{Code, CodeError, DIGITS, Nameplate};
-use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::words::beginning_with;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -151,7 +151,7 @@ fn candidates(line: &str) -> (usize, Vec<String>) {
 /// or wants to.
 pub(super) fn place(
     client: &Client,
-    make: impl Fn(&Prs) -> Result<Inviting, Failure>,
+    make: impl Fn(&Password) -> Result<Inviting, Failure>,
 ) -> Result<(Code, Inviting), Failure> {
     for digits in DIGITS.flat_map(|digits| (0..TRIES).map(move |_| digits)) {
         let code = Code::generate(digits, &mut System).map_err(|_| Failure::no_randomness())?;
@@ -203,7 +203,7 @@ pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
 }
 
 /// The whole code is the secret.
-pub(super) fn secret(code: &Code) -> Result<Prs, Failure> {
+pub(super) fn secret(code: &Code) -> Result<Password, Failure> {
     let unfit = |_| Failure::new(failure::Code::Failed, "the code is no secret", "");
     code.secret().map_err(unfit)
 }

@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use otr::protocol::password::Password;
 use otr::protocol::stored::{Stage, Stored};
 use zeroize::Zeroizing;
 
@@ -10,7 +11,8 @@ use super::Context;
 use super::held::parse_even_frozen;
 use super::passphrase::Passphrase;
 use crate::failure::{Code, Failure};
-use crate::state::{Store, line, sealed};
+use crate::state::sealed::{self, SealedError};
+use crate::state::{Store, line};
 use crate::ui::speak::warn;
 use crate::ui::stdio;
 
@@ -84,8 +86,11 @@ fn freeze(context: &Context, store: &mut Store) -> Result<Stage, Failure> {
     Ok(stored.stage)
 }
 
-fn seal(state: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    sealed::seal(state, passphrase).map_err(|_| Failure::no_randomness())
+fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    sealed::seal(state, passphrase).map_err(|error| match error {
+        SealedError::OutOfMemory => Failure::out_of_memory(),
+        _ => Failure::no_randomness(),
+    })
 }
 
 fn forget(context: &Context, store: &mut Store) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use otr::protocol::password::{Password, PasswordError};
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
@@ -60,11 +61,21 @@ pub(super) fn ask_twice(
     Ok(once)
 }
 
-pub(super) fn empty(noun: &str) -> Failure {
-    Failure::new(Code::Usage, format!("the {noun} is empty"), "give it at least a word")
+/// The form of a text that both sides compare.
+pub(super) fn password(noun: &str, bytes: &[u8]) -> Result<Password, Failure> {
+    let text = str::from_utf8(bytes).map_err(|_| {
+        let hint = "write it in UTF-8: it has to be the same text everywhere";
+        Failure::new(Code::Usage, format!("the {noun} is not UTF-8"), hint)
+    })?;
+    Password::from_text(text).map_err(|error| match error {
+        PasswordError::Empty => {
+            Failure::new(Code::Usage, format!("the {noun} is empty"), "give it at least a word")
+        }
+        PasswordError::TooLong => too_long(noun),
+    })
 }
 
-pub(super) fn too_long(noun: &str) -> Failure {
+fn too_long(noun: &str) -> Failure {
     let what = format!("the {noun} is longer than 1,024 bytes");
     Failure::new(Code::Usage, what, "is it the right file?")
 }

@@ -119,6 +119,7 @@ fn unopened(error: SealedError) -> Failure {
             "nothing was imported; try again",
         ),
         SealedError::NoRandomness => Failure::no_randomness(),
+        SealedError::OutOfMemory => Failure::out_of_memory(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use otr::protocol::handshake::{Inviting, InvitingError};
-use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
 
@@ -96,7 +96,7 @@ fn by_code(
         let hint = "name one with --postbox URL or OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
-    let make = |secret: &Prs| inviting(postbox, args.expires, Some(secret));
+    let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
     let (code, inviting) = code::place(&client, make)?;
     create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(store);
@@ -109,7 +109,7 @@ fn by_code(
 fn inviting(
     postbox: &str,
     expires: Option<Duration>,
-    secret: Option<&Prs>,
+    secret: Option<&Password>,
 ) -> Result<Inviting, Failure> {
     let expires = expires.map_or(0, |time| now().saturating_add(time.as_secs()));
     let made = Inviting::new(postbox, expires, secret, now(), &mut System);
@@ -118,6 +118,7 @@ fn inviting(
             Failure::new(Code::Usage, "the postbox's address is too long", "")
         }
         InvitingError::NoRandomness => Failure::no_randomness(),
+        InvitingError::OutOfMemory => Failure::out_of_memory(),
     })
 }
 

@@ -148,9 +148,14 @@ pub(super) fn explain(error: VerifyError) -> Failure {
         VerifyError::NothingAsked => {
             not_ready("the other side has taken its question back", "ask it yourself")
         }
+        VerifyError::AskedAnew => {
+            let what = "the other side's question has changed meanwhile";
+            Failure::new(Code::Busy, what, "nothing was compared: try again")
+        }
         VerifyError::Ended => over(),
         VerifyError::Step(error) => no_number(error),
         VerifyError::Seal(error) => not_sealed(error),
         VerifyError::NoRandomness => not_sealed(SealError::NoRandomness),
+        VerifyError::OutOfMemory => Failure::out_of_memory(),
     }
 }

@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use zeroize::Zeroizing;
+use otr::protocol::password::Password;
 
 use super::hidden;
 use crate::failure::Failure;
 use crate::ui::prompt;
-
-/// Longest passphrase in bytes: more than anybody types.
-const LONGEST: usize = 1024;
 
 const NOUN: &str = "passphrase";
 const OTHERWISE: &str = "give it with --passphrase-file or --passphrase-fd";
@@ -38,36 +35,25 @@ impl Passphrase {
     }
 
     /// One that will open a line later.
-    pub(super) fn new_one(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    pub(super) fn new_one(&self) -> Result<Option<Password>, Failure> {
         if !self.ask {
             return self.without_asking();
         }
         let typed = hidden::ask_twice(NOUN, "passphrase for the exported session", OTHERWISE)?;
-        checked(typed.as_bytes()).map(Some)
+        hidden::password(NOUN, typed.as_bytes()).map(Some)
     }
 
     /// The one that a line was sealed with; without any option, the person is asked.
-    pub(super) fn known_one(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    pub(super) fn known_one(&self) -> Result<Password, Failure> {
         if let Some(passphrase) = self.without_asking()? {
             return Ok(passphrase);
         }
         let typed = prompt::secret("passphrase of the exported session", OTHERWISE)?;
-        checked(typed.as_bytes())
+        hidden::password(NOUN, typed.as_bytes())
     }
 
-    fn without_asking(&self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-        let Some(read) = hidden::read(NOUN, self.file.as_deref(), self.fd)? else {
-            return Ok(None);
-        };
-        let text = read.strip_suffix(b"\n").unwrap_or(&read);
-        checked(text.strip_suffix(b"\r").unwrap_or(text)).map(Some)
-    }
-}
-
-fn checked(passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    match passphrase.len() {
-        0 => Err(hidden::empty(NOUN)),
-        1..=LONGEST => Ok(Zeroizing::new(passphrase.to_vec())),
-        _ => Err(hidden::too_long(NOUN)),
+    fn without_asking(&self) -> Result<Option<Password>, Failure> {
+        let read = hidden::read(NOUN, self.file.as_deref(), self.fd)?;
+        read.map(|read| hidden::password(NOUN, &read)).transpose()
     }
 }

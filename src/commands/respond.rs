@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use otr::armor::{Damaged, Item};
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::invite::InviteError;
-use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::stored::Stage;
 
 use super::calling::{connect, postbox_of};
@@ -116,7 +116,7 @@ fn answer(
     args: &Args,
     store: &mut Store,
     (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
-    secret: Option<&Prs>,
+    secret: Option<&Password>,
 ) -> Result<Vec<u8>, Failure> {
     let (mut session, reply) = respond(invite, secret, now(), &mut System).map_err(explain)?;
     if let Some(record) = lies {
@@ -337,5 +337,6 @@ fn explain(error: RespondError) -> Failure {
             "ask for another one, over another channel",
         ),
         RespondError::NoRandomness => Failure::no_randomness(),
+        RespondError::OutOfMemory => Failure::out_of_memory(),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use otr::protocol::pake::{Prs, PrsError};
+use otr::protocol::password::Password;
 use zeroize::Zeroizing;
 
 use super::hidden;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::ui::prompt;
 
 const NOUN: &str = "secret";
@@ -42,16 +42,16 @@ pub(crate) struct Secret {
 
 impl Given {
     /// What was named, if anything was.
-    fn read(&self) -> Result<Option<Prs>, Failure> {
+    fn read(&self) -> Result<Option<Password>, Failure> {
         let bytes = hidden::read(NOUN, self.secret_file.as_deref(), self.secret_fd)?;
-        bytes.map(|bytes| text(&bytes)).transpose()
+        bytes.map(|bytes| hidden::password(NOUN, &bytes)).transpose()
     }
 
     /// What was named; if nothing was, the person is asked, twice where it is `new`.
-    pub(super) fn or_asked(&self, question: &str, new: bool) -> Result<Prs, Failure> {
+    pub(super) fn or_asked(&self, question: &str, new: bool) -> Result<Password, Failure> {
         match self.read()? {
             Some(secret) => Ok(secret),
-            None => prs(&asked(question, new)?),
+            None => hidden::password(NOUN, asked(question, new)?.as_bytes()),
         }
     }
 }
@@ -59,11 +59,12 @@ impl Given {
 impl Secret {
     /// The secret to use, if one is; asked for twice where it is `new`, so that it is not spent on
     /// a typing error.
-    pub(super) fn get(&self, new: bool) -> Result<Option<Prs>, Failure> {
+    pub(super) fn get(&self, new: bool) -> Result<Option<Password>, Failure> {
         if !self.ask_secret {
             return self.given.read();
         }
-        prs(&asked("the secret that you both know", new)?).map(Some)
+        let typed = asked("the secret that you both know", new)?;
+        hidden::password(NOUN, typed.as_bytes()).map(Some)
     }
 }
 
@@ -73,17 +74,4 @@ fn asked(question: &str, new: bool) -> Result<Zeroizing<String>, Failure> {
     } else {
         prompt::secret(question, OTHERWISE)
     }
-}
-
-fn text(bytes: &[u8]) -> Result<Prs, Failure> {
-    let hint = "both sides must give the same text: write it in UTF-8";
-    let unfit = |_| Failure::new(Code::Usage, "the secret is not UTF-8", hint);
-    prs(str::from_utf8(bytes).map_err(unfit)?)
-}
-
-fn prs(text: &str) -> Result<Prs, Failure> {
-    Prs::from_text(text).map_err(|error| match error {
-        PrsError::Empty => hidden::empty(NOUN),
-        PrsError::TooLong => hidden::too_long(NOUN),
-    })
 }

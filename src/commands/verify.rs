@@ -2,6 +2,7 @@
 //! one, and nothing else.
 
 use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::session::Session;
 use otr::protocol::stored::Stage;
 use otr::protocol::verify::{Ending, VerifyError};
@@ -14,7 +15,7 @@ use super::held::{Held, no_reply_yet, peer_has_closed};
 use super::owed::{self, Way, explain};
 use super::secret::Given;
 use crate::cli::Form;
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::Store;
@@ -70,16 +71,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if asked.is_some() && args.question.is_some() {
         return Err(explain(VerifyError::PeerAsked));
     }
-    // A person takes long to type: nothing is locked meanwhile.
-    let secret = args.secret.or_asked(&prompt(asked.as_deref()), asked.is_none())?;
+    // A person takes long to type, and a secret long to stretch: nothing is locked meanwhile.
+    let secret = args.secret.or_asked(&prompt(asked.as_ref()), asked.is_none())?;
+    let compared = match &asked {
+        Some(asked) => Compared::Answer(stretch(&secret, &asked.run)?),
+        None => Compared::Question(secret, args.question.as_deref().unwrap_or_default()),
+    };
     let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
-    let session = held.session()?;
-    if session.question() != asked.as_deref().map(String::as_str) {
-        let what = "the other side's question has changed meanwhile";
-        return Err(Failure::new(Code::Busy, what, "nothing was compared: try again"));
-    }
-    let packet = seal(session, &secret, args.question.as_deref())?;
+    let packet = compared.seal(held.session()?).map_err(explain)?;
     owed::hand_over(context, held, packet, Way::of(client.as_ref(), &mut emitter))?;
     context.voice.say(if asked.is_some() {
         "answered; the other side's next packet tells whether the two are equal"
@@ -117,8 +117,15 @@ fn prepare(
     Ok(written && waits)
 }
 
+/// What the other side has asked.
+struct Asked {
+    question: Zeroizing<String>,
+    /// The run that the answer belongs to.
+    run: [u8; 32],
+}
+
 /// The other side's question, if it has asked.
-fn question_of(context: &Context, store: &mut Store) -> Result<Option<Zeroizing<String>>, Failure> {
+fn question_of(context: &Context, store: &mut Store) -> Result<Option<Asked>, Failure> {
     let mut held = Held::take(store, context.lock_wait)?;
     let session = held.session()?;
     if session.peer_closed() {
@@ -127,12 +134,15 @@ fn question_of(context: &Context, store: &mut Store) -> Result<Option<Zeroizing<
     if session.awaits_last_step() {
         return Err(explain(VerifyError::Waiting));
     }
-    Ok(session.question().map(|question| Zeroizing::new(question.to_owned())))
+    Ok(session
+        .question()
+        .zip(session.question_run())
+        .map(|(question, run)| Asked { question: Zeroizing::new(question.to_owned()), run: *run }))
 }
 
-fn prompt(asked: Option<&String>) -> String {
+fn prompt(asked: Option<&Asked>) -> String {
     match asked {
-        Some(question) if !question.is_empty() => {
+        Some(Asked { question, .. }) if !question.is_empty() => {
             format!("the other side asks \"{}\"; your answer", line(question))
         }
         Some(_) => "the other side asks for the secret that you both know".to_owned(),
@@ -140,11 +150,23 @@ fn prompt(asked: Option<&String>) -> String {
     }
 }
 
-fn seal(session: &mut Session, secret: &Prs, question: Option<&str>) -> Result<Vec<u8>, Failure> {
-    let sealed = if session.question().is_some() {
-        session.answer_verify(secret, &mut System)
-    } else {
-        session.start_verify(secret, question.unwrap_or_default(), &mut System)
-    };
-    sealed.map_err(explain)
+/// What goes into the step that this command makes.
+enum Compared<'a> {
+    Answer(Prs),
+    /// The secret is stretched under the lock: the run is named by the chain that carries it, which
+    /// may begin with this very packet.
+    Question(Password, &'a str),
+}
+
+impl Compared<'_> {
+    fn seal(&self, session: &mut Session) -> Result<Vec<u8>, VerifyError> {
+        match self {
+            Self::Answer(prs) => session.answer_verify(prs, &mut System),
+            Self::Question(secret, question) => session.start_verify(secret, question, &mut System),
+        }
+    }
+}
+
+fn stretch(secret: &Password, run: &[u8; 32]) -> Result<Prs, Failure> {
+    secret.stretch(run).map_err(|_| Failure::out_of_memory())
 }

@@ -5,9 +5,9 @@ use super::handshake::{Inviting, ReplyError, RespondError, respond};
 use super::invite::Invite;
 use super::lookahead::Lookahead;
 use super::nameplate::{Code, CodeError, Nameplate, NameplateError};
-use super::pake::Prs;
+use super::password::Password;
 use super::session::{Opening, Part, Refusal, SealError, Session, nothing_frames};
-use super::testing::{Counted, asleep, asleep_inviting, deliver, handshake, prs, seal};
+use super::testing::{Counted, asleep, asleep_inviting, deliver, handshake, password, seal};
 use super::words;
 
 /// Legs on each side of the man in the middle.
@@ -117,11 +117,11 @@ fn words_are_the_same_on_both_ends_and_are_recorded() {
 }
 
 fn inviting(secret: &str, random: &mut Counted) -> Inviting {
-    Inviting::new("", 0, Some(&prs(secret)), 0, random).unwrap()
+    Inviting::new("", 0, Some(&password(secret)), 0, random).unwrap()
 }
 
 fn reply(invite: &[u8], secret: &str, random: &mut Counted) -> (Session, Vec<u8>) {
-    respond(invite, Some(&prs(secret)), 0, random).unwrap()
+    respond(invite, Some(&password(secret)), 0, random).unwrap()
 }
 
 /// The relay has the invite, replaces both directions, and does not know the secret.
@@ -274,8 +274,8 @@ fn the_flag_taken_off_or_put_on_is_refused() {
     let random = &mut Counted::new(29);
     let with = inviting("apple", random);
     let without = Inviting::new("", 0, None, 0, random).unwrap();
-    let secret = prs("apple");
-    let error = |invite: &[u8], secret: Option<&Prs>| {
+    let secret = password("apple");
+    let error = |invite: &[u8], secret: Option<&Password>| {
         respond(invite, secret, 0, &mut Counted::new(30)).err()
     };
     assert_eq!(error(without.invite(), Some(&secret)), Some(RespondError::SecretTakenOff));

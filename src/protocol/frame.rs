@@ -19,6 +19,9 @@ pub const OPENING_FRAME: usize = FRAME_HEAD + 32;
 pub const VERIFY_HEAD: usize = FRAME_HEAD + 1 + 1 + 4;
 /// Bytes of the longest question of a VERIFY frame.
 pub const QUESTION_MAX: usize = 1024;
+/// How many VERIFY frames a packet may hold: each may be told to the person. A sender needs three,
+/// two that were owed and a step of its own.
+pub const VERIFY_MAX: usize = 4;
 
 const DATA: u8 = 1;
 const OPENING: u8 = 3;
@@ -43,6 +46,8 @@ pub enum FrameError {
     Empty,
     /// More than one DATA in a packet.
     Twice,
+    /// More than [`VERIFY_MAX`] VERIFY in a packet.
+    TooManyVerify,
     /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
     Verify,
 }
@@ -160,6 +165,7 @@ impl Frames {
                     self.misplaced_opening = true;
                 }
             }
+            VERIFY if self.verify.len() == VERIFY_MAX => return Err(FrameError::TooManyVerify),
             VERIFY => self.verify.push(parse_verify(field)?),
             CLOSE => {
                 let next = field.try_into().map_err(|_| FrameError::Length)?;

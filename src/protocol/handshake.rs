@@ -12,8 +12,9 @@ use super::frame;
 use super::invite::{self, Invite, InviteError, POSTBOX_MAX};
 use super::labels;
 use super::packet::{self, Header};
-use super::pake::{self, Generator, Prs, SHARE, Scalar, Sent};
-use super::primitives;
+use super::pake::{self, Generator, SHARE, Scalar, Sent};
+use super::password::Password;
+use super::primitives::{self, OutOfMemory};
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::ratchet::{RESPONDERS_FIRST, Ratchet, Receiving, Sending};
 use super::reply::{self, PACKET_0, ReplyFields};
@@ -58,11 +59,19 @@ pub enum InvitingError {
     PostboxTooLong,
     /// No randomness.
     NoRandomness,
+    /// Not the memory that a secret takes.
+    OutOfMemory,
 }
 
 impl From<NoRandomness> for InvitingError {
     fn from(_: NoRandomness) -> Self {
         Self::NoRandomness
+    }
+}
+
+impl From<OutOfMemory> for InvitingError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
     }
 }
 
@@ -95,6 +104,14 @@ pub enum RespondError {
     BadPublicKey,
     /// No randomness.
     NoRandomness,
+    /// Not the memory that a secret takes.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for RespondError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 impl From<AgreeError> for RespondError {
@@ -167,14 +184,14 @@ impl Inviting {
     }
 
     /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none. With a
-    /// `secret`, the invite asks for it; it is not kept.
+    /// `secret`, the invite asks for it; it is not kept, and takes a tenth of a second.
     ///
     /// # Errors
     /// [`InvitingError`].
     pub fn new(
         postbox: &str,
         expires: u64,
-        secret: Option<&Prs>,
+        secret: Option<&Password>,
         now: u64,
         randomness: &mut dyn Randomness,
     ) -> Result<Self, InvitingError> {
@@ -191,7 +208,7 @@ impl Inviting {
         let mut cpace_share = None;
         if let Some(secret) = secret {
             let scalar = Scalar::draw(randomness)?;
-            let generator = Generator::new(secret, labels::CPACE, &commitment);
+            let generator = Generator::new(&secret.stretch(&commitment)?, labels::CPACE);
             cpace_share = Some(scalar.share(&generator)?);
             guess = Some(Guess { scalar, spent: None, code: false });
         }
@@ -343,7 +360,7 @@ impl Inviting {
 /// [`RespondError`].
 pub fn respond(
     invite_bytes: &[u8],
-    secret: Option<&Prs>,
+    secret: Option<&Password>,
     now: u64,
     randomness: &mut dyn Randomness,
 ) -> Result<(Session, Vec<u8>), RespondError> {
@@ -394,7 +411,7 @@ pub fn respond(
 
 /// The reply's last field, and `psk`: R's share and CPace's key, or filler and zeros.
 fn answer(
-    secret: Option<&Prs>,
+    secret: Option<&Password>,
     invite: &Invite,
     header: &Header,
     randomness: &mut dyn Randomness,
@@ -404,8 +421,13 @@ fn answer(
         randomness.fill(Draw::Filler, &mut filler)?;
         return Ok((filler, Secret::zeroed()));
     };
+    // Before the work that the secret takes.
+    if !invite.cpace_share.as_ref().is_some_and(pake::is_valid_share) {
+        return Err(RespondError::BadPublicKey);
+    }
     let scalar = Scalar::draw(randomness)?;
-    let share = scalar.share(&Generator::new(secret, labels::CPACE, &invite.commitment))?;
+    let prs = secret.stretch(&invite.commitment)?;
+    let share = scalar.share(&Generator::new(&prs, labels::CPACE))?;
     let psk = psk(&scalar, invite, header, &share, Role::Responder);
     Ok((share, psk.ok_or(RespondError::BadPublicKey)?))
 }

@@ -4,7 +4,7 @@
 //! invite → reply → handshake        how a session begins
 //! root → chain → ratchet            keys: root key → chain keys → packet keys; skipped keys
 //! packet ⊃ frame ⊃ message          bytes: sealed packet ⊃ frames ⊃ parts of a message
-//! pake → words, verify, nameplate   who the other side is: a secret, four words, a code
+//! password → pake → words, verify, nameplate   who the other side is: a secret, four words, a code
 //! authentication                    what of that was found out
 //! reveal → forge                    MAC keys on their way to the public, and what it does with them
 //! session, stored                   the state machine that the rest serves, and how it sleeps
@@ -24,6 +24,7 @@ pub mod message;
 pub mod nameplate;
 pub mod packet;
 pub mod pake;
+pub mod password;
 pub mod primitives;
 pub mod randomness;
 pub mod ratchet;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::invite::{self, INVITE_MAX};
 use super::labels;
 use super::packet::ADDRESS;
-use super::pake::Prs;
+use super::password::{Password, PasswordError};
 use super::primitives::{self, TAG};
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::secret::{Secret, Token, bleach};
@@ -110,8 +110,8 @@ impl Code {
     ///
     /// # Errors
     /// None that can occur: a code is a short text.
-    pub fn secret(&self) -> Result<Prs, super::pake::PrsError> {
-        Prs::from_text(&self.text)
+    pub fn secret(&self) -> Result<Password, PasswordError> {
+        Password::from_text(&self.text)
     }
 }
 

@@ -3,12 +3,11 @@
 //! [draft-irtf-cfrg-cpace-21, CPACE-RISTR255-SHA512].
 //!
 //! ```text
-//! generator(secret, CI, sid) ─▶ A: Ya = ya·g ──Ya──▶ B: Yb = yb·g, K = yb·Ya
-//!                               A: K = ya·Yb ◀──Yb──
+//! generator(PRS, CI, sid) ─▶ A: Ya = ya·g ──Ya──▶ B: Yb = yb·g, K = yb·Ya
+//!                            A: K = ya·Yb ◀──Yb──
 //! ISK = SHA-512("CPaceRistretto255_ISK", sid, K, Ya, ADa, Yb, ADb), each behind its length
 //! ```
 
-use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use super::primitives::{self, BadPublicKey, GROUP_ELEMENT};
@@ -17,8 +16,6 @@ use super::secret::{Secret, bleach};
 
 /// Bytes of a share.
 pub const SHARE: usize = GROUP_ELEMENT;
-/// Bytes of the longest secret, after normalisation.
-pub const PRS_MAX: usize = 1024;
 
 /// The group's domain separation identifier [CPace, 8.3].
 const DSI: &[u8] = b"CPaceRistretto255";
@@ -27,52 +24,26 @@ const DSI_ISK: &[u8] = b"CPaceRistretto255_ISK";
 /// Bytes of a block of SHA-512, which DSI and a short secret fill up together.
 const HASH_BLOCK: usize = 128;
 
-/// A secret that two people share: 1 to [`PRS_MAX`] bytes of UTF-8 in NFC.
-pub struct Prs(Zeroizing<Vec<u8>>);
-
-/// Why a text cannot be a secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrsError {
-    /// Nothing is left of it.
-    Empty,
-    /// More than [`PRS_MAX`] bytes.
-    TooLong,
+/// The password-related string of one run: Argon2id of what both know, salted with the run's `sid`
+/// [`super::password::Password::stretch`].
+pub struct Prs {
+    bytes: Secret<32>,
+    sid: [u8; 32],
 }
 
 impl Prs {
-    /// Brings a text into the form that both sides compare: NFC, without one "\n" or "\r\n" at its
-    /// end. Nothing else is changed: spaces and case count.
-    ///
-    /// # Errors
-    /// [`PrsError`].
-    pub fn from_text(text: &str) -> Result<Self, PrsError> {
-        let most = PRS_MAX + "\r\n".len();
-        // Room for one character past the end: the buffer never grows, so no copy stays behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(most + 4));
-        for character in text.nfc() {
-            if bytes.len() > most {
-                return Err(PrsError::TooLong);
-            }
-            let mut utf8 = Zeroizing::new([0; 4]);
-            bytes.extend_from_slice(character.encode_utf8(&mut *utf8).as_bytes());
-        }
-        if bytes.ends_with(b"\n") {
-            bytes.pop();
-            if bytes.ends_with(b"\r") {
-                bytes.pop();
-            }
-        }
-        bleach();
-        match bytes.len() {
-            0 => Err(PrsError::Empty),
-            1..=PRS_MAX => Ok(Self(bytes)),
-            _ => Err(PrsError::TooLong),
-        }
+    pub(super) fn new(bytes: Secret<32>, sid: [u8; 32]) -> Self {
+        Self { bytes, sid }
+    }
+
+    /// Whether it was made for the run that `sid` names.
+    pub(super) fn is_for(&self, sid: &[u8; 32]) -> bool {
+        self.sid == *sid
     }
 
     #[cfg(test)]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        self.bytes.bytes()
     }
 }
 
@@ -81,8 +52,12 @@ pub(crate) struct Generator(Secret<64>);
 
 impl Generator {
     /// [CPace, `calculate_generator`]. Only who knows the secret knows it.
-    pub(crate) fn new(prs: &Prs, channel: &[u8], sid: &[u8]) -> Self {
-        Self(primitives::sha512(&[&generator_string(&prs.0, channel, sid)]))
+    pub(crate) fn new(prs: &Prs, channel: &[u8]) -> Self {
+        Self::of(prs.bytes.bytes(), channel, &prs.sid)
+    }
+
+    fn of(prs: &[u8], channel: &[u8], sid: &[u8]) -> Self {
+        Self(primitives::sha512(&[&generator_string(prs, channel, sid)]))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The few calls to SHA-2, HMAC, HKDF, ChaCha20-Poly1305, X25519, ristretto255 and ML-KEM-768: this
-//! file alone names their crates, and the three that are modules of it.
+//! The few calls to SHA-2, HMAC, HKDF, Argon2id, ChaCha20-Poly1305, X25519, ristretto255 and
+//! ML-KEM-768: this file alone names their crates, and the four that are modules of it.
 //!
 //! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
 //! (`secret::bleach`).
@@ -19,6 +19,9 @@ use zeroize::{Zeroize, Zeroizing};
 use super::secret::Secret;
 
 pub use aead::{TAG, Unopened, open, seal};
+#[cfg(test)]
+pub(crate) use argon2id::argon2id_cheap;
+pub use argon2id::{OutOfMemory, argon2id};
 pub use x25519::{DH_PUBLIC, DhPeer, dh, dh_public};
 
 #[cfg(not(feature = "fast-aead"))]
@@ -27,6 +30,8 @@ mod aead;
 #[cfg(feature = "fast-aead")]
 #[path = "aead_fast.rs"]
 mod aead;
+#[path = "argon2id.rs"]
+mod argon2id;
 #[path = "x25519.rs"]
 mod x25519;
 

@@ -7,7 +7,6 @@ use super::handshake::{Inviting, respond};
 use super::invite::Invite;
 use super::lookahead::{LOOK_AHEAD, Lookahead};
 use super::message::RUNS_MAX;
-use super::pake::Prs;
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::ratchet::RatchetError;
 use super::session::{
@@ -15,6 +14,7 @@ use super::session::{
 };
 use super::skipped::{SKIPPED_MAX, SKIPPED_SECONDS};
 use super::stored::{Stage, Stored};
+use super::testing::{answer, password};
 
 /// Reproducible and good enough for tests: a linear congruential generator.
 struct Seeded(u64);
@@ -435,7 +435,7 @@ fn whatever_two_processes_an_end_do_no_number_serves_twice_and_no_packet_is_lost
 /// A relay holds back R's question until I's own, which crossed it, is done.
 #[test]
 fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
-    let secret = || Prs::from_text("the same").unwrap();
+    let secret = || password("the same");
     let (mut inviter, mut responder, mut random) = pair(5);
     let (mut at_inviter, mut at_responder) =
         (Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD));
@@ -444,14 +444,14 @@ fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
     let late = responder.start_verify(&secret(), "", &mut random).unwrap();
     let step_1 = inviter.start_verify(&secret(), "", &mut random).unwrap();
     assert!(take(&mut responder, &mut at_responder, &step_1, 0), "gives way");
-    let step_2 = responder.answer_verify(&secret(), &mut random).unwrap();
+    let step_2 = answer(&mut responder, "the same", &mut random).unwrap();
     assert!(take(&mut inviter, &mut at_inviter, &step_2, 0), "equal");
     let step_3 = inviter.seal_owed(&mut random).unwrap().unwrap();
     assert!(take(&mut responder, &mut at_responder, &step_3, 0), "equal");
     // Now the relay lets the first question through.
     assert!(take(&mut inviter, &mut at_inviter, &late, 0));
     if inviter.question().is_some() {
-        let answer = inviter.answer_verify(&secret(), &mut random).unwrap();
+        let answer = answer(&mut inviter, "the same", &mut random).unwrap();
         assert!(take(&mut responder, &mut at_responder, &answer, 0));
         while let Some(owed) = responder.seal_owed(&mut random).unwrap() {
             assert!(take(&mut inviter, &mut at_inviter, &owed, 0));
@@ -484,7 +484,7 @@ fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
 #[test]
 fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
     let mut random = Seeded(41);
-    let secret = || Prs::from_text("the same").unwrap();
+    let secret = || password("the same");
     let inviting = Inviting::new("", 0, Some(&secret()), 0, &mut random).unwrap();
     let (mut responder, _) = respond(inviting.invite(), Some(&secret()), 0, &mut random).unwrap();
     let mut numbers = responder.reserve(2, &mut random).unwrap();

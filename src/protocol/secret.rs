@@ -20,7 +20,7 @@ impl<const N: usize> Secret<N> {
     }
 
     /// The bytes.
-    pub(crate) fn bytes(&self) -> &[u8; N] {
+    pub fn bytes(&self) -> &[u8; N] {
         &self.0
     }
 

@@ -2,11 +2,12 @@
 
 use super::handshake::{Inviting, respond};
 use super::lookahead::{LOOK_AHEAD, Lookahead};
-use super::pake::Prs;
+use super::password::Password;
 use super::primitives;
 use super::randomness::{Draw, NoRandomness, Randomness};
 use super::session::{Accepted, Effects, Outcome, Session};
 use super::stored::{Stage, Stored};
+use super::verify::VerifyError;
 
 /// SHA-256 of a counter: as good as random for tests, and the same each time.
 pub(crate) struct Counted {
@@ -31,13 +32,25 @@ impl Randomness for Counted {
     }
 }
 
-pub(crate) fn prs(text: &str) -> Prs {
-    Prs::from_text(text).unwrap()
+/// A secret whose stretching costs nothing.
+pub(crate) fn password(text: &str) -> Password {
+    Password::cheap(text).unwrap()
+}
+
+/// An answer to the peer's question, stretched as the command does it.
+pub(crate) fn answer(
+    end: &mut Session,
+    text: &str,
+    random: &mut dyn Randomness,
+) -> Result<Vec<u8>, VerifyError> {
+    // Where nothing is asked it fits no run.
+    let run = end.question_run().copied().unwrap_or_default();
+    end.answer_verify(&password(text).stretch(&run).unwrap(), random)
 }
 
 /// A handshake that works; with a secret or without.
 pub(crate) fn handshake(secret: Option<&str>, random: &mut Counted) -> (Session, Session) {
-    let secret = secret.map(prs);
+    let secret = secret.map(password);
     let mut inviting = Inviting::new("", 0, secret.as_ref(), 0, random).unwrap();
     let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, random).unwrap();
     let opened = inviting.open(&reply).unwrap();

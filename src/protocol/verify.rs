@@ -19,7 +19,8 @@ use super::frame::{self, QUESTION_MAX, Step, VERIFY_HEAD, Verify};
 use super::labels;
 use super::packet::K_MIN;
 use super::pake::{self, Generator, Prs, SHARE, Scalar, Sent};
-use super::primitives;
+use super::password::Password;
+use super::primitives::{self, OutOfMemory};
 use super::randomness::{NoRandomness, Randomness};
 use super::ratchet::StepError;
 use super::secret::{Secret, WordsKey, bleach};
@@ -137,6 +138,8 @@ pub enum VerifyError {
     Waiting,
     /// The peer has not asked anything.
     NothingAsked,
+    /// The peer has asked something else since.
+    AskedAnew,
     /// Failures have ended the session, or the attempts are used up.
     Ended,
     /// No number to send it under.
@@ -145,6 +148,14 @@ pub enum VerifyError {
     Seal(SealError),
     /// No randomness.
     NoRandomness,
+    /// Not the memory that a secret takes.
+    OutOfMemory,
+}
+
+impl From<OutOfMemory> for VerifyError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
+    }
 }
 
 impl From<StepError> for VerifyError {
@@ -248,11 +259,11 @@ impl Asked {
     fn answer(
         self,
         by_inviter: bool,
-        secret: &Prs,
+        prs: &Prs,
         randomness: &mut dyn Randomness,
     ) -> Result<(Step, Answered), VerifyError> {
         let scalar = Scalar::draw(randomness)?;
-        let share = scalar.share(&Generator::new(secret, labels::VERIFY, &self.sid))?;
+        let share = scalar.share(&Generator::new(prs, labels::VERIFY))?;
         // It was checked when it came.
         let shared = scalar.agree(&self.share).map_err(|_| VerifyError::NothingAsked)?;
         let public = Public {
@@ -438,7 +449,7 @@ impl Session {
     /// [`VerifyError`].
     pub fn start_verify(
         &mut self,
-        secret: &Prs,
+        secret: &Password,
         question: &str,
         randomness: &mut dyn Randomness,
     ) -> Result<Vec<u8>, VerifyError> {
@@ -458,7 +469,8 @@ impl Session {
         let sending = self.ratchet.sending.as_ref().ok_or(StepError::Exhausted)?;
         let sid = session_id(&sending.transcript, &self.words, by_inviter, attempt);
         let scalar = Scalar::draw(randomness)?;
-        let share = scalar.share(&Generator::new(secret, labels::VERIFY, &sid))?;
+        let prs = secret.stretch(&sid)?;
+        let share = scalar.share(&Generator::new(&prs, labels::VERIFY))?;
         let question = Zeroizing::new(question.to_owned());
         let step = Step::Ask { share, question: question.clone() };
         let frames = self.verify.take_owed(&encode(by_inviter, attempt, step));
@@ -475,22 +487,23 @@ impl Session {
     /// [`VerifyError`].
     pub fn answer_verify(
         &mut self,
-        secret: &Prs,
+        prs: &Prs,
         randomness: &mut dyn Randomness,
     ) -> Result<Vec<u8>, VerifyError> {
         if self.verify.over {
             return Err(VerifyError::Ended);
         }
         let asked = match core::mem::take(&mut self.verify.run) {
-            Run::Asked(asked) => asked,
+            Run::Asked(asked) if prs.is_for(&asked.sid) => asked,
             other => {
+                let anew = matches!(other, Run::Asked(_));
                 self.verify.run = other;
-                return Err(VerifyError::NothingAsked);
+                return Err(if anew { VerifyError::AskedAnew } else { VerifyError::NothingAsked });
             }
         };
         let mut reservation = self.reserve(1, randomness)?;
         let by_inviter = !self.is_inviter();
-        let (step, answered) = asked.answer(by_inviter, secret, randomness)?;
+        let (step, answered) = asked.answer(by_inviter, prs, randomness)?;
         self.verify.failures = self.verify.failures.saturating_add(1);
         self.verify.run = Run::Answered(answered);
         let frames = self.verify.take_owed(&encode(by_inviter, self.verify.peer_attempt, step));
@@ -517,6 +530,14 @@ impl Session {
     /// Whether anything is owed to the peer.
     pub fn owes(&self) -> bool {
         self.verify.is_owed()
+    }
+
+    /// Names the run that an answer would belong to: the answer is stretched with it.
+    pub fn question_run(&self) -> Option<&[u8; 32]> {
+        match &self.verify.run {
+            Run::Asked(asked) => Some(&asked.sid),
+            _ => None,
+        }
     }
 
     /// The peer's question that waits for an answer; may be empty.

@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::session::nothing_frames;
-use crate::protocol::testing::{Counted, asleep, deliver, handshake, prs, seal};
+use crate::protocol::frame::FrameError;
+use crate::protocol::lookahead::Lookahead;
+use crate::protocol::session::{Refusal, nothing_frames};
+use crate::protocol::testing::{Counted, answer, asleep, deliver, handshake, password, seal};
 
 /// Both ends, I and R, with the opening behind them.
 fn pair(random: &mut Counted) -> (Session, Session) {
@@ -21,15 +23,50 @@ fn run(
     secrets: [&str; 2],
     random: &mut Counted,
 ) -> [Vec<Event>; 2] {
-    let packet = starter.start_verify(&prs(secrets[0]), "who?", random).unwrap();
+    let packet = starter.start_verify(&password(secrets[0]), "who?", random).unwrap();
     let asked = deliver(answerer, &packet).verify;
     assert_eq!(asked, [Event::Asked { question: Zeroizing::new("who?".to_owned()) }]);
     assert_eq!(answerer.question(), Some("who?"));
-    let packet = answerer.answer_verify(&prs(secrets[1]), random).unwrap();
+    let packet = answer(answerer, secrets[1], random).unwrap();
     let first = deliver(starter, &packet).verify;
     let packet = starter.seal_owed(random).unwrap().unwrap();
     assert_eq!(starter.seal_owed(random).unwrap(), None);
     [first, deliver(answerer, &packet).verify]
+}
+
+/// One packet could hold 95,053 frames, and each was told.
+#[test]
+fn a_packet_holds_four_frames_at_most() {
+    let random = &mut Counted::new(70);
+    let (mut inviter, responder) = pair(random);
+    let stop = encode(true, 1, Step::Stop);
+    let four = seal(&mut inviter, &stop.repeat(4), random);
+    let five = seal(&mut inviter, &stop.repeat(5), random);
+    let state = responder.to_stored_bytes();
+    let refusal = responder.open(&mut Lookahead::new(64), &mut five.clone(), None).err();
+    assert_eq!(refusal, Some(Refusal::Frames(FrameError::TooManyVerify)));
+    assert_eq!(*responder.to_stored_bytes(), *state);
+    let mut responder = responder;
+    assert_eq!(deliver(&mut responder, &four).verify, vec![Event::Dropped; 4]);
+}
+
+/// An answer that was stretched for one question does not go out for another.
+#[test]
+fn an_answer_belongs_to_one_question() {
+    let random = &mut Counted::new(71);
+    let (mut inviter, mut responder) = pair(random);
+    for question in ["first", "second"] {
+        let packet = inviter.start_verify(&password("a"), question, random).unwrap();
+        let before = responder.question_run().copied();
+        deliver(&mut responder, &packet);
+        if let Some(before) = before {
+            let stale = password("a").stretch(&before).unwrap();
+            let error = responder.answer_verify(&stale, random).err();
+            assert_eq!(error, Some(VerifyError::AskedAnew));
+            assert_eq!((responder.verify_failures(), responder.question()), (0, Some("second")));
+        }
+    }
+    assert!(answer(&mut responder, "a", random).is_ok());
 }
 
 fn different(failures: u8) -> Vec<Event> {
@@ -65,14 +102,14 @@ fn three_failures_in_both_roles_together_end_the_session() {
     run(&mut inviter, &mut responder, ["a", "b"], random);
     run(&mut responder, &mut inviter, ["a", "b"], random);
     assert_eq!(inviter.ending(), Ending::GoesOn);
-    let packet = inviter.start_verify(&prs("a"), "", random).unwrap();
+    let packet = inviter.start_verify(&password("a"), "", random).unwrap();
     deliver(&mut responder, &packet);
-    let packet = responder.answer_verify(&prs("b"), random).unwrap();
+    let packet = answer(&mut responder, "b", random).unwrap();
     assert_eq!(responder.ending(), Ending::GoesOn, "a right step 3 may still take it back");
     assert_eq!(deliver(&mut inviter, &packet).verify, different(3));
     inviter = asleep(inviter);
     assert_eq!(inviter.ending(), Ending::AfterOwed);
-    assert_eq!(inviter.start_verify(&prs("a"), "", random).err(), Some(VerifyError::Ended));
+    assert_eq!(inviter.start_verify(&password("a"), "", random).err(), Some(VerifyError::Ended));
     let packet = inviter.seal_owed(random).unwrap().unwrap();
     assert_eq!(inviter.ending(), Ending::Now);
     assert_eq!(deliver(&mut responder, &packet).verify, different(3));
@@ -85,35 +122,38 @@ fn an_answerer_that_is_never_told_the_result_counts_it() {
     let random = &mut Counted::new(3);
     let (mut inviter, mut responder) = pair(random);
     for failures in 1..=3 {
-        let packet = inviter.start_verify(&prs("guess"), "", random).unwrap();
+        let packet = inviter.start_verify(&password("guess"), "", random).unwrap();
         let events = deliver(&mut responder, &packet).verify;
         if failures > 1 {
             assert_eq!(events[0], Event::Unfinished { failures: failures - 1 });
         }
         // What the peer learns from this packet is worth one guess: it is counted already.
-        responder.answer_verify(&prs("secret"), random).unwrap();
+        answer(&mut responder, "secret", random).unwrap();
         assert_eq!(responder.verify_failures(), failures);
         responder = asleep(responder);
         assert_eq!(responder.ending(), Ending::GoesOn);
-        assert_eq!(responder.start_verify(&prs("x"), "", random).err(), Some(VerifyError::Waiting));
+        assert_eq!(
+            responder.start_verify(&password("x"), "", random).err(),
+            Some(VerifyError::Waiting)
+        );
     }
-    let packet = inviter.start_verify(&prs("guess"), "", random).unwrap();
+    let packet = inviter.start_verify(&password("guess"), "", random).unwrap();
     assert_eq!(deliver(&mut responder, &packet).verify, [Event::Unfinished { failures: 3 }]);
     assert_eq!(responder.ending(), Ending::Now);
-    assert_eq!(responder.answer_verify(&prs("x"), random).err(), Some(VerifyError::Ended));
+    assert_eq!(answer(&mut responder, "x", random).err(), Some(VerifyError::Ended));
 }
 
 #[test]
 fn of_two_that_cross_the_inviters_goes_on() {
     let random = &mut Counted::new(4);
     let (mut inviter, mut responder) = pair(random);
-    let by_responder = responder.start_verify(&prs("a"), "mine", random).unwrap();
-    let by_inviter = inviter.start_verify(&prs("a"), "no, mine", random).unwrap();
+    let by_responder = responder.start_verify(&password("a"), "mine", random).unwrap();
+    let by_inviter = inviter.start_verify(&password("a"), "no, mine", random).unwrap();
     assert_eq!(deliver(&mut inviter, &by_responder).verify, [Event::Crossed]);
     let events = deliver(&mut responder, &by_inviter).verify;
     assert_eq!(events[0], Event::GaveWay);
     assert_eq!(responder.question(), Some("no, mine"));
-    let packet = responder.answer_verify(&prs("a"), random).unwrap();
+    let packet = answer(&mut responder, "a", random).unwrap();
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Equal]);
     let packet = inviter.seal_owed(random).unwrap().unwrap();
     assert_eq!(deliver(&mut responder, &packet).verify, [Event::Equal]);
@@ -125,13 +165,13 @@ fn of_two_that_cross_the_inviters_goes_on() {
 fn what_is_owed_goes_out_with_the_next_step() {
     let random = &mut Counted::new(5);
     let (mut inviter, mut responder) = pair(random);
-    let packet = inviter.start_verify(&prs("a"), "", random).unwrap();
+    let packet = inviter.start_verify(&password("a"), "", random).unwrap();
     deliver(&mut responder, &packet);
-    let packet = responder.answer_verify(&prs("a"), random).unwrap();
+    let packet = answer(&mut responder, "a", random).unwrap();
     deliver(&mut inviter, &packet);
     let mut inviter = asleep(inviter);
     assert!(inviter.owes());
-    let packet = inviter.start_verify(&prs("b"), "again?", random).unwrap();
+    let packet = inviter.start_verify(&password("b"), "again?", random).unwrap();
     assert!(!inviter.owes());
     let events = deliver(&mut responder, &packet).verify;
     assert_eq!(events[0], Event::Equal);
@@ -153,7 +193,7 @@ fn frames_of_no_run_that_goes_on_are_dropped() {
     let steps = || {
         [Step::Answer { share: [9; 32], mac: [0; 32] }, Step::Confirm { mac: [0; 32] }, Step::Stop]
     };
-    let packet = responder.start_verify(&prs("a"), "", random).unwrap();
+    let packet = responder.start_verify(&password("a"), "", random).unwrap();
     for (by_inviter, attempt) in [(true, 0), (true, 1), (false, 0), (false, 2), (true, u32::MAX)] {
         for step in steps() {
             let verify = Verify { started_by_inviter: by_inviter, attempt, step };
@@ -163,7 +203,7 @@ fn frames_of_no_run_that_goes_on_are_dropped() {
     }
     // The run that was going on still works.
     deliver(&mut inviter, &packet);
-    let packet = inviter.answer_verify(&prs("a"), random).unwrap();
+    let packet = answer(&mut inviter, "a", random).unwrap();
     assert_eq!(deliver(&mut responder, &packet).verify, [Event::Equal]);
     assert_eq!(responder.verify_failures(), 0);
 }
@@ -172,12 +212,12 @@ fn frames_of_no_run_that_goes_on_are_dropped() {
 fn an_attempt_must_rise() {
     let random = &mut Counted::new(7);
     let (mut inviter, mut responder) = pair(random);
-    let first = inviter.start_verify(&prs("a"), "old", random).unwrap();
-    let second = inviter.start_verify(&prs("a"), "new", random).unwrap();
+    let first = inviter.start_verify(&password("a"), "old", random).unwrap();
+    let second = inviter.start_verify(&password("a"), "new", random).unwrap();
     deliver(&mut responder, &second);
     assert_eq!(deliver(&mut responder, &first).verify, [Event::Dropped]);
     assert_eq!(responder.question(), Some("new"));
-    let packet = responder.answer_verify(&prs("a"), random).unwrap();
+    let packet = answer(&mut responder, "a", random).unwrap();
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Equal]);
 }
 
@@ -219,7 +259,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
     let random = &mut Counted::new(9);
     for share in bad_shares() {
         let (mut inviter, mut responder) = pair(random);
-        let packet = inviter.start_verify(&prs("a"), "", random).unwrap();
+        let packet = inviter.start_verify(&password("a"), "", random).unwrap();
         deliver(&mut responder, &packet);
         let step = Step::Answer { share, mac: [0; 32] };
         let verify = Verify { started_by_inviter: true, attempt: 1, step };
@@ -234,7 +274,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
 fn reflection_is_refused() {
     let random = &mut Counted::new(10);
     let (mut inviter, mut responder) = pair(random);
-    inviter.start_verify(&prs("a"), "", random).unwrap();
+    inviter.start_verify(&password("a"), "", random).unwrap();
     let Run::Started(started) = &inviter.verify.run else { panic!("it has started") };
     let (share, question) = (started.share, Zeroizing::new(String::new()));
     let step = Step::Ask { share, question };
@@ -255,9 +295,9 @@ fn reflection_is_refused() {
     assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
 
     // The answerer's MAC, sent back as the starter's.
-    let packet = responder.start_verify(&prs("guess"), "", random).unwrap();
+    let packet = responder.start_verify(&password("guess"), "", random).unwrap();
     deliver(&mut inviter, &packet);
-    let packet = inviter.answer_verify(&prs("secret"), random).unwrap();
+    let packet = answer(&mut inviter, "secret", random).unwrap();
     let frames = crate::protocol::testing::open(&responder, &packet).frames.verify.clone();
     // A stop of the run before is in front of it.
     let Step::Answer { mac, .. } = frames[1].step else { panic!("it is an answer") };
@@ -274,12 +314,12 @@ fn a_relay_between_two_sessions_learns_that_they_differ() {
     let random = &mut Counted::new(11);
     let (mut inviter, mut to_inviter) = pair(random);
     let (mut to_responder, mut responder) = pair(random);
-    let packet = inviter.start_verify(&prs("same"), "", random).unwrap();
+    let packet = inviter.start_verify(&password("same"), "", random).unwrap();
     let ask = crate::protocol::testing::open(&to_inviter, &packet).frames.verify[0].clone();
     deliver(&mut to_inviter, &packet);
     let packet = frame_of(&mut to_responder, &ask, random);
     deliver(&mut responder, &packet);
-    let packet = responder.answer_verify(&prs("same"), random).unwrap();
+    let packet = answer(&mut responder, "same", random).unwrap();
     let answer = crate::protocol::testing::open(&to_responder, &packet).frames.verify[0].clone();
     deliver(&mut to_responder, &packet);
     let packet = frame_of(&mut to_inviter, &answer, random);
@@ -291,11 +331,11 @@ fn a_relay_between_two_sessions_learns_that_they_differ() {
 fn another_question_or_secret_gives_no_agreement() {
     let random = &mut Counted::new(12);
     let (mut inviter, mut responder) = pair(random);
-    let packet = inviter.start_verify(&prs("a"), "asked", random).unwrap();
+    let packet = inviter.start_verify(&password("a"), "asked", random).unwrap();
     deliver(&mut responder, &packet);
     let Run::Asked(asked) = &mut responder.verify.run else { panic!("it was asked") };
     asked.question = Zeroizing::new("shown".to_owned());
-    let packet = responder.answer_verify(&prs("a"), random).unwrap();
+    let packet = answer(&mut responder, "a", random).unwrap();
     assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
 }
 
@@ -304,12 +344,12 @@ fn questions_have_bounds() {
     let random = &mut Counted::new(13);
     let (mut inviter, mut responder) = pair(random);
     let longest = "?".repeat(QUESTION_MAX);
-    let error = inviter.start_verify(&prs("a"), &format!("{longest}?"), random).err();
+    let error = inviter.start_verify(&password("a"), &format!("{longest}?"), random).err();
     assert_eq!(error, Some(VerifyError::QuestionTooLong));
     // The longest one fits beside what is owed and the opening.
     inviter.verify.owed_by_starter = Some(encode(true, 9, Step::Confirm { mac: [0; 32] }));
     inviter.verify.owed_by_answerer = Some(encode(false, 9, Step::Stop));
-    let packet = inviter.start_verify(&prs("a"), &longest, random).unwrap();
+    let packet = inviter.start_verify(&password("a"), &longest, random).unwrap();
     deliver(&mut responder, &packet);
     assert_eq!(responder.question(), Some(&*longest));
 }
@@ -382,14 +422,13 @@ impl Schedule {
         | Act::Lose(side, _)
         | Act::Sleep(side)) = act;
         let end = self.ends[side].as_mut().unwrap();
-        let secret = prs(self.secrets[side]);
         match act {
             Act::Start(_) => {
-                let packet = end.start_verify(&secret, "", &mut self.random);
+                let packet = end.start_verify(&password(self.secrets[side]), "", &mut self.random);
                 self.wires[1 - side].extend(packet);
             }
             Act::Answer(_) => {
-                if let Ok(packet) = end.answer_verify(&secret, &mut self.random) {
+                if let Ok(packet) = answer(end, self.secrets[side], &mut self.random) {
                     self.answers[side] += 1;
                     self.wires[1 - side].push(packet);
                 }

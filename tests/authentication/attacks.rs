@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::encode;
 use otr::protocol::handshake::Inviting;
 use otr::protocol::packet::K_MIN;
-use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::nothing_frames;
 use otr::protocol::stored::{Stage, Stored};
@@ -243,7 +243,7 @@ fn crafted_replies_are_refused_and_with_a_secret_they_are_the_one_guess() {
     {
         let handshake = &vectors[handshake];
         let secret = handshake["secret"].as_str().filter(|_| with_secret);
-        let secret = secret.map(|text| Prs::from_text(text).unwrap());
+        let secret = secret.map(|text| Password::from_text(text).unwrap());
         let mut random = Named(&handshake["randomness"]["I"]);
         let inviting = Inviting::new(
             handshake["postbox"].as_str().unwrap(),

@@ -149,7 +149,7 @@ fn an_invite_put_in_place_of_another_gives_one_guess_as_well() {
     let guessed = Inviting::new(
         &postbox.url,
         0,
-        Some(&otr::protocol::pake::Prs::from_text("417-guitar-vanish").unwrap()),
+        Some(&otr::protocol::password::Password::from_text("417-guitar-vanish").unwrap()),
         0,
         &mut System,
     );

@@ -173,6 +173,52 @@ fn a_secret_is_text_from_a_file_or_a_descriptor() {
     assert_eq!(world.otr("carol", "init --ask-secret --secret-fd 3", b"").code, 2);
 }
 
+/// Notepad puts a byte order mark before what it saves; who types the secret does not.
+#[test]
+fn a_byte_order_mark_before_a_secret_does_not_count() {
+    let world = World::of_pipes();
+    let (plain, marked) = (world.secret("apple"), world.secret("\u{feff}apple\r\n"));
+    for (inviter, responder) in [(&plain, &marked), (&marked, &plain)] {
+        let invite = world.otr("alice", &format!("init --secret-file {inviter}"), b"").ok();
+        std::fs::write(world.pair.path("invite"), &invite).unwrap();
+        let script = format!("bob respond --secret-fd 3 < invite 3< {responder}");
+        let reply = world.pair.sh(&script).ok();
+        world.otr("alice", "recv", &reply).ok();
+        world.say("alice", "bob", "hello").ok();
+        let asked = world.otr("bob", &format!("verify --secret-file {inviter}"), b"").ok();
+        world.otr("alice", "recv", &asked).ok();
+        let answer = world.otr("alice", &format!("verify --secret-file {responder}"), b"").ok();
+        let run = world.otr("bob", "recv", &answer);
+        assert!(run.err.contains("equal"), "{}", run.err);
+        run.ok();
+        for who in ["alice", "bob"] {
+            world.otr(who, "close", b"").ok();
+        }
+    }
+    let nothing = world.secret("\u{feff}\n");
+    world.otr("alice", &format!("init --secret-file {nothing}"), b"").fails(2);
+}
+
+/// Stretching a secret takes 64 MiB; where they cannot be had, nothing has happened.
+#[test]
+fn without_memory_for_a_secret_nothing_happens() {
+    let world = World::of_pipes();
+    let secret = world.secret("apple");
+    let invite = world.invite("alice", Some("apple"));
+    std::fs::write(world.pair.path("invite"), invite).unwrap();
+    for command in ["carol init", "bob respond <invite"] {
+        let (who, command) = command.split_once(' ').unwrap();
+        let script = format!(
+            "ulimit -v 60000; OTR_DIR=$PLACE/{who} otr {} --secret-file {secret} {}",
+            command.split(' ').next().unwrap(),
+            command.split_once(' ').map_or("", |(_, input)| input),
+        );
+        let failed = world.pair.sh(&script).fails(1);
+        assert!(failed.contains("not enough memory"), "{failed}");
+        assert!(world.is_wiped(who));
+    }
+}
+
 #[test]
 fn each_answer_with_a_secret_is_counted_for_a_day() {
     let world = World::of_pipes();
