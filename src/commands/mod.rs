@@ -19,6 +19,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod numbers;
 mod owed;
 mod passphrase;
 pub(crate) mod postbox;

@@ -22,6 +22,7 @@ use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
 use super::held::{Held, Known, peer_has_closed};
+use super::numbers::Numbers;
 use super::owed::{self, Way};
 use super::poster::{Poster, Sealed};
 use super::recv::take_reply;
@@ -29,7 +30,7 @@ use super::window::Window;
 use super::{Context, now, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Client, Reach};
+use crate::postbox::client::{Client, Patience, Reach};
 use crate::process;
 use crate::randomness::System;
 use crate::state::{Store, Version};
@@ -45,6 +46,10 @@ const REPLY_WAIT: Duration = Duration::from_secs(30);
 const BATCH: u32 = 256;
 /// With `--lines`: how long a postbox that was away is not called for each line.
 const AWAY: Duration = Duration::from_secs(5);
+/// The same where they are posted: no more of the largest packets wait in a postbox at a time.
+const BATCH_POSTED: u32 = 32;
+/// How long a postbox that is away is called again and again, unless `--retry` says otherwise.
+const RETRY: &str = "1m";
 
 /// `otr send`
 #[derive(clap::Args)]
@@ -80,6 +85,10 @@ pub(crate) struct Args {
     /// --confirm for the other side [default: as long as the postbox keeps the message]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     wait: Option<Duration>,
+
+    /// With a postbox: how long to go on trying while it cannot be reached; 0s: some seconds
+    #[arg(long, value_name = "TIME", default_value = RETRY, value_parser = units::duration)]
+    retry: Duration,
 
     #[command(flatten)]
     reach: Reach,
@@ -147,6 +156,21 @@ struct Sender<'a> {
     away: Option<Instant>,
 }
 
+/// A long message on its way.
+struct Flow {
+    message: u64,
+    /// The size class of its packets but the last.
+    largest: u8,
+    layout: Layout,
+    numbers: Numbers,
+}
+
+/// The size class of the largest packet that the postbox takes.
+fn largest_packet(client: &Client) -> u8 {
+    let bytes = client.largest_packet();
+    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
+}
+
 impl Sender<'_> {
     /// The session's store. One that has a postbox is called from now on, and asked for the reply
     /// if that has not come.
@@ -161,7 +185,9 @@ impl Sender<'_> {
             self.begun.get_or_insert(session.identity());
         }
         if self.client.is_none() {
-            self.client = calling::client(stage, &self.args.reach)?;
+            let patience = Patience::For(self.args.retry);
+            self.client = calling::client(stage, &self.args.reach)?
+                .map(|client| client.patient(patience, self.context.voice));
         }
         match &self.client {
             None if self.args.confirm => Err(Failure::new(
@@ -373,17 +399,46 @@ impl Sender<'_> {
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
         process::lock_pages();
+        let largest = self.client.as_ref().map_or(K_MAX, largest_packet);
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
-        let mut reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
+        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
         let message = session.begin_message();
-        let keys = self.keys(session);
+        let (of, keys) = (session.identity(), self.keys(session));
         session.keep_nothing();
         self.seen = Some(held.keep()?);
-        self.emitter.packets(&keys, &[])?;
+        let layout = Layout { start: reservation.text_start(), room: reservation.room(largest) };
+        let flow =
+            Flow { message, largest, layout, numbers: Numbers::watch(store, of, reservation)? };
+        let flowed = self.emitter.packets(&keys, &[]).and_then(|()| self.flow(store, &flow, input));
+        let (window, last) =
+            flowed.inspect_err(|_| flow.numbers.give_back(store, self.context.lock_wait))?;
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        let session = self.same(held.session()?)?;
+        if let Some(left) = flow.numbers.take() {
+            session.give_back(left);
+        }
+        if window.is_some() {
+            session.note_posted(&[last], now());
+        }
+        held.keep()?;
+        drop(sender);
+        window.map_or(Ok(()), |window| self.confirm(window))
+    }
 
-        let layout = Layout { start: reservation.text_start(), room: reservation.room(K_MAX) };
-        let (mut blocks, stop) = Blocks::read(input, layout)?;
+    /// Numbers to take at a time.
+    fn batch(&self) -> u32 {
+        if self.client.is_some() { BATCH_POSTED } else { BATCH }
+    }
+
+    /// Reads, seals and hands out; what was posted and is not collected yet, and the last address.
+    fn flow(
+        &mut self,
+        store: &mut Store,
+        flow: &Flow,
+        input: impl Read + Send + 'static,
+    ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
+        let (mut blocks, stop) = Blocks::read(input, flow.layout)?;
         let buffers = blocks.buffers();
         let mut progress = Progress::new(self.context.voice, None);
         let window = self.client.clone().map(Window::new);
@@ -393,11 +448,14 @@ impl Sender<'_> {
         loop {
             let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
             self.goes_on(store, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
-            if reservation.left() == 0 {
-                reservation = self.more(store)?;
-            }
-            let part = Part { message, offset, end: block.last, length: block.length };
-            let (framed, receipt) = self.seal(&mut block, layout, &mut reservation, part)?;
+            let part =
+                Part { message: flow.message, offset, end: block.last, length: block.length };
+            let (framed, receipt) = flow.numbers.with(|numbers| {
+                if numbers.left() == 0 {
+                    *numbers = self.more(store)?;
+                }
+                self.seal(&mut block, flow, numbers, part)
+            })?;
             let length = framed.len();
             offset += part.length as u64;
             progress.at(offset);
@@ -417,15 +475,7 @@ impl Sender<'_> {
             }
         }
         let window = poster.map(Poster::end).transpose().map_err(|failure| cut_short(&failure))?;
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.same(held.session()?)?;
-        session.give_back(reservation);
-        if window.is_some() {
-            session.note_posted(&[last], now());
-        }
-        held.keep()?;
-        drop(sender);
-        window.map_or(Ok(()), |window| self.confirm(window))
+        Ok((window, last))
     }
 
     /// Looks whether the session has ended since this long message began, if anything was stored
@@ -455,7 +505,7 @@ impl Sender<'_> {
     fn more(&mut self, store: &mut Store) -> Result<Reservation, Failure> {
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
-        let reservation = session.reserve(BATCH, &mut System).map_err(no_number)?;
+        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
         self.seen = Some(held.keep()?);
         Ok(reservation)
     }
@@ -464,13 +514,14 @@ impl Sender<'_> {
     fn seal<'a>(
         &self,
         block: &'a mut Block,
-        layout: Layout,
+        flow: &Flow,
         reservation: &mut Reservation,
         part: Part,
     ) -> Result<(&'a mut [u8], Receipt), Failure> {
-        let least = if part.end { self.args.size } else { K_MAX };
+        let layout = flow.layout;
+        let least = if part.end { self.args.size.min(flow.largest) } else { flow.largest };
         // Fits: the room of a later chain is never smaller than that of the first.
-        let k = reservation.fit(part.length, least).unwrap_or(K_MAX);
+        let k = reservation.fit(part.length, least).unwrap_or(flow.largest);
         let start = reservation.text_start();
         let framed = &mut block.framed[..=size(k)];
         if start != layout.start {

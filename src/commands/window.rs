@@ -10,7 +10,7 @@ use otr::protocol::reveal::Receipt;
 
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{Address, Fate, MAX_WAIT};
-use crate::postbox::client::Client;
+use crate::postbox::client::{Client, Patience};
 
 /// Bytes of packets that wait to be collected at most: enough for a receiver far away to be kept
 /// busy, an eighth of what a postbox holds by default.
@@ -77,6 +77,8 @@ impl Window {
     /// 8 after that time, 6 where a packet is lost or nothing shows that it was opened.
     pub(super) fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
         let since = Instant::now();
+        let patience = limit.map_or(Patience::Endless, |limit| Patience::Until(since + limit));
+        self.client = self.client.lasting(patience);
         while let Some(oldest) = self.uncollected.front() {
             let left = limit.map_or(MAX_WAIT, |limit| limit.saturating_sub(since.elapsed()));
             if !self.is_held(oldest.address, left)? {

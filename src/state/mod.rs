@@ -90,6 +90,16 @@ impl Store {
         Descriptors::open(numbers).map(|descriptors| Self(Kind::Descriptors(descriptors)))
     }
 
+    /// Another store of the same session, for a thread of its own; none of descriptors.
+    pub(crate) fn beside(&self) -> Option<Self> {
+        match &self.0 {
+            Kind::File { directory, name, .. } => {
+                Some(Self::in_directory(Arc::clone(directory), name))
+            }
+            Kind::Descriptors(_) => None,
+        }
+    }
+
     /// The directory that the state lies in, if it lies in one.
     pub(crate) fn directory(&self) -> Option<&Directory> {
         match &self.0 {

@@ -97,7 +97,7 @@ fn a_postbox_that_never_answers_is_given_up() {
     let (place, _postbox, faulty) = met();
     faulty.set(Fault::Silent);
     let began = Instant::now();
-    let callers = [("alice", &["send"][..]), ("bob", &["recv", "--wait", "1s"])]
+    let callers = [("alice", &["send", "--retry", "0s"][..]), ("bob", &["recv", "--wait", "1s"])]
         .map(|(who, arguments)| spawn(&place, who, arguments, b"1\n"));
     for caller in callers {
         let output = caller.wait_with_output().unwrap();

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crate::postbox::{Postbox, connect};
 
@@ -16,6 +17,8 @@ pub(crate) enum Fault {
     Answer(&'static str, Vec<u8>),
     /// Each call of this path gets an answer that never ends.
     Endless(&'static str),
+    /// Each call of this path that waits ends so after two seconds; without bytes: it is closed.
+    EndsWaits(&'static str, Vec<u8>),
     /// No call is ever answered.
     Silent,
     /// The next call of this path ends after so many parts of 8 of its request.
@@ -84,6 +87,11 @@ fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<
                 while caller.write_all(&[0xF5; 8192]).is_ok() {}
                 return None;
             }
+            Fault::EndsWaits(path, answer) if is_of(&request, path) && wait_of(&request) > 2 => {
+                thread::sleep(Duration::from_secs(2));
+                caller.write_all(&answer).ok()?;
+                return None;
+            }
             Fault::Silent => {
                 let _ = caller.read_to_end(&mut Vec::new());
                 return None;
@@ -104,6 +112,13 @@ fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<
             }
         }
     }
+}
+
+/// The seconds that a call is willing to wait.
+fn wait_of(request: &[u8]) -> u64 {
+    let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next().unwrap());
+    let wait = line.split_once("wait=").map_or("0", |(_, wait)| wait);
+    wait.split(|byte: char| !byte.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 fn is_of(request: &[u8], path: &str) -> bool {

@@ -57,7 +57,7 @@ fn what_json_had_not_told_is_still_there_after_a_kill() {
 fn a_postbox_that_is_gone_ends_a_send_whose_input_pauses() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
-    let (mut alice, mut stdin) = running(&place, "alice", &["send"]);
+    let (mut alice, mut stdin) = running(&place, "alice", &["send", "--retry", "0s"]);
     // What is posted as long as there is a postbox.
     stdin.write_all(&vec![b'A'; 1 << 20]).unwrap();
     std::thread::sleep(Duration::from_secs(1));

@@ -67,7 +67,7 @@ fn a_postbox_that_lost_all_or_is_not_there_is_told() {
     assert!(page.contains("3 of them lost with a restart, or not collected in time"), "{page}");
 
     drop(postbox);
-    fails(&place, "alice", &["send"], b"later", 9);
+    fails(&place, "alice", &["send", "--retry", "0s"], b"later", 9);
     let output = otr(&place, "alice", &["status", "--ask", "--json"], b"");
     assert_eq!(code(&output), 9);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -11,9 +11,11 @@ mod confirm;
 mod conversation;
 mod faults;
 mod faulty;
+mod gaps;
 mod killed;
 mod long;
 mod lost_state;
+mod outages;
 mod people;
 #[path = "../place/mod.rs"]
 mod place;
@@ -21,6 +23,7 @@ mod place;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
 mod queue;
+mod socks;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;

@@ -19,7 +19,8 @@ fn object(output: &Output) -> Value {
 
 /// Sends while the postbox is away: the exit code, and whether it was taken.
 fn sent(place: &Place, arguments: &[&str], input: &[u8]) -> (i32, bool) {
-    let output = otr(place, "alice", &[&["--json", "send"], arguments].concat(), input);
+    let output =
+        otr(place, "alice", &[&["--json", "send", "--retry", "0s"], arguments].concat(), input);
     (code(&output), object(&output)["taken"].as_bool().unwrap())
 }
 
@@ -83,7 +84,7 @@ fn what_does_not_fit_is_refused_and_can_be_given_again() {
     assert_eq!(sent(&place, &[], b"small"), (10, false));
     assert_eq!(unposted(&place), 4);
     // Of lines, the first that was not taken is named.
-    let said = fails(&place, "alice", &["send", "--lines"], b"a\nb\n", 10);
+    let said = fails(&place, "alice", &["send", "--lines", "--retry", "0s"], b"a\nb\n", 10);
     assert!(said.contains("line 1 was not taken"), "{said}");
     let _postbox = restart(postbox);
     ok(&place, "alice", &["send"], b"small");

@@ -6,12 +6,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use otr::protocol::lookahead::LOOK_AHEAD;
 use otr::protocol::session::Session;
 
 use crate::beside;
 use crate::failure::Failure;
 use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
-use crate::postbox::client::{Client, Found};
+use crate::postbox::client::{Client, Found, Patience};
 
 /// Numbers asked for in one call: two answers full of the largest packets.
 const AHEAD: u32 = 16;
@@ -20,21 +21,27 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// So many bytes in one answer are a part of a long message, and what follows is asked for while
 /// they are opened.
 const LONG: usize = 1 << 20;
+/// Numbers of each chain that are asked for once after a wait in vain: a call of 32 KiB. As many as
+/// a weekend's messages, whose time is up.
+const BEYOND: u32 = 512;
+/// Further numbers of each chain in the next rounds, as many as one call may name beside those,
+/// until all of the look-ahead was asked for.
+const FARTHER: u32 = 3_584;
+/// After that, the first ones again in every so many rounds: somebody may follow for weeks.
+const SELDOM: u32 = 8;
+/// The same through Tor, where each number takes a circuit: so many at once,
+const BEYOND_BY_TOR: u32 = 16;
+/// so many in each later round,
+const FARTHER_BY_TOR: u32 = 8;
+/// and so far, then from the beginning.
+const LAST_BY_TOR: u32 = 512;
 /// Skipped numbers that are asked for through Tor in one round: each takes a circuit.
 const SKIPPED_BY_TOR: usize = 4;
 
 /// The tokens for round `round` of a wait (0: before anything was waited for in vain).
 pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
-    let several = if isolates { 1 } else { AHEAD };
     // Never one that opening would not look for: what lies there would pass for junk.
-    let mut ahead: BTreeSet<u32> = (0..several.min(look_ahead)).collect();
-    if round > 0 {
-        // Of numbers beyond a gap, one is met sooner or later: each in turn, and far ones at once.
-        let near = several.saturating_add(round - 1);
-        let far = 1_u32.checked_shl(round).unwrap_or(near);
-        ahead.extend([near, far].into_iter().filter(|number| *number < look_ahead));
-    }
-    let ahead: Vec<u32> = ahead.into_iter().collect();
+    let ahead: Vec<u32> = (0..near(isolates).min(look_ahead)).collect();
     let mut tokens = session.awaited_tokens(&ahead);
     let skipped = session.skipped_tokens();
     if isolates {
@@ -45,6 +52,33 @@ pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: b
     }
     tokens.truncate(MAX_RECORDS);
     tokens
+}
+
+fn near(isolates: bool) -> u32 {
+    if isolates { 1 } else { AHEAD }
+}
+
+/// The tokens of numbers beyond those, to be asked for when round `round` was waited for in vain:
+/// those before them may have been lost.
+pub(super) fn beyond(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
+    session.awaited_tokens(&numbers_beyond(round, look_ahead, isolates))
+}
+
+fn numbers_beyond(round: u32, look_ahead: u32, isolates: bool) -> Vec<u32> {
+    let near = near(isolates);
+    let first = near + if isolates { BEYOND_BY_TOR } else { BEYOND - near };
+    let step = if isolates { FARTHER_BY_TOR } else { FARTHER };
+    let end = look_ahead.min(if isolates { LAST_BY_TOR } else { LOOK_AHEAD });
+    let steps = end.saturating_sub(first).div_ceil(step);
+    let mut numbers = Vec::new();
+    if round == 0 || (!isolates && (round <= steps || round.is_multiple_of(SELDOM))) {
+        numbers.extend(near..first.min(end));
+    }
+    if round > 0 && (isolates || round <= steps) {
+        let from = (round - 1).checked_rem(steps).map_or(end, |window| first + window * step);
+        numbers.extend(from..(from + step).min(end));
+    }
+    numbers
 }
 
 /// How long to wait in that round.
@@ -86,6 +120,11 @@ impl Collector {
     pub(super) fn new(client: Client) -> Self {
         let (tell, answers) = channel();
         Self { client, asked: BTreeSet::new(), tell, answers, ahead: None }
+    }
+
+    /// How long it goes on while the postbox cannot be reached.
+    pub(super) fn lasting(&mut self, patience: Patience) {
+        self.client = self.client.lasting(patience);
     }
 
     /// What lies under these tokens, as soon as there is something, or nothing after `wait`.
@@ -160,5 +199,49 @@ impl Collector {
             drop(tell.send((token, client.collect(&[token], wait))));
         };
         beside::start(call).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_the_look_ahead_is_asked_for_in_calls_of_their_size() {
+        let mut asked: BTreeSet<u32> = (0..AHEAD).collect();
+        for round in 0..=20 {
+            let numbers = numbers_beyond(round, LOOK_AHEAD, false);
+            assert!(numbers.len() * 2 <= MAX_RECORDS && numbers.is_sorted());
+            // An early gap is never far from being found.
+            assert!(round > 18 || numbers.contains(&AHEAD) && numbers.contains(&(BEYOND - 1)));
+            asked.extend(numbers);
+        }
+        assert!(asked.into_iter().eq(0..LOOK_AHEAD));
+        assert!(numbers_beyond(21, LOOK_AHEAD, false).is_empty());
+        assert!(numbers_beyond(24, LOOK_AHEAD, false).into_iter().eq(AHEAD..BEYOND));
+    }
+
+    #[test]
+    fn by_tor_few_are_asked_for_at_a_time() {
+        let mut asked = BTreeSet::from([0]);
+        for round in 0..=62 {
+            let numbers = numbers_beyond(round, LOOK_AHEAD, true);
+            assert!(numbers.len() <= 16 && (round == 0 || numbers.len() <= 8));
+            asked.extend(numbers);
+        }
+        assert!(asked.into_iter().eq(0..LAST_BY_TOR));
+        assert_eq!(numbers_beyond(63, LOOK_AHEAD, true), numbers_beyond(1, LOOK_AHEAD, true));
+    }
+
+    #[test]
+    fn nothing_is_asked_for_beyond_the_look_ahead() {
+        for look_ahead in [1, 16, 17, 40, 600] {
+            for round in 0..99 {
+                for isolates in [true, false] {
+                    let numbers = numbers_beyond(round, look_ahead, isolates);
+                    assert!(numbers.iter().all(|number| *number < look_ahead));
+                }
+            }
+        }
     }
 }

@@ -144,7 +144,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             && let Some(known) = if_there(Held::take(found, context.lock_wait))?
         {
             match (calling::client(&known.stage, &args.reach)?, store) {
-                (Some(client), Some(store)) => return postbox::run(context, args, store, client),
+                (Some(client), Some(store)) => return postbox::run(context, args, store, &client),
                 (_, opened) => store = opened,
             }
             loaded = Some(known);

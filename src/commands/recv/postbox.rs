@@ -19,7 +19,7 @@ use crate::commands::held::Held;
 use crate::commands::{Context, authenticated};
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{Discard, Token};
-use crate::postbox::client::{Client, Found};
+use crate::postbox::client::{Client, Found, Patience};
 use crate::process;
 use crate::state::Store;
 use crate::ui::speak::warn;
@@ -66,10 +66,16 @@ pub(super) fn run(
     context: &Context,
     args: &Args,
     store: Store,
-    client: Client,
+    client: &Client,
 ) -> Result<u8, Failure> {
     let delivery = Delivery::new(context, args, JSON_MAX_POSTBOX)?;
     let receiver = store.lock_receiver(context.lock_wait)?;
+    let patience = match args.wait {
+        _ if args.all => Patience::Brief,
+        Some(wait) => Patience::For(wait),
+        None => Patience::Endless,
+    };
+    let client = client.patient(patience, context.voice);
     let mut intake =
         Intake::open(context, store, None, receiver, args.look_ahead, args.reveal.clone())?;
     intake.answer_by(&client);
@@ -133,24 +139,32 @@ impl Receiving<'_> {
             self.intake.refresh()?;
             self.intake.end_if_over()?;
             let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
+            let longest = collector::patience(round).min(self.client.longest_wait());
             let patience = match self.until {
                 Until::Empty => Duration::ZERO,
-                _ => left.map_or(Duration::MAX, |left| left).min(collector::patience(round)),
+                _ => left.map_or(longest, |left| left.min(longest)),
             };
+            if let (Some(left), false) = (left, matches!(self.until, Until::Empty)) {
+                self.collector.lasting(Patience::Until(Instant::now() + left));
+            }
             if !self.collector.is_ahead() {
                 // Not for as long as nothing comes.
                 self.discarded()?;
             }
             let asked = Instant::now();
-            let found = self.collector.collect(&self.tokens(round), patience)?;
+            let mut found = self.collector.collect(&self.tokens(round), patience)?;
+            let in_vain = found.is_empty() && asked.elapsed() >= patience / 2;
+            if in_vain {
+                found = self.collector.collect(&self.beyond(round), Duration::ZERO)?;
+            }
             if !found.is_empty() {
-                self.take(found)?;
+                self.take(found, in_vain)?;
                 (round, since) = (0, Instant::now());
             } else if matches!(self.until, Until::Empty)
                 || wait.is_some_and(|wait| since.elapsed() >= wait)
             {
                 return self.end();
-            } else if asked.elapsed() >= patience / 2 {
+            } else if in_vain {
                 round += 1;
                 self.give_up_waiting(round)?;
             }
@@ -186,7 +200,16 @@ impl Receiving<'_> {
         tokens
     }
 
-    fn take(&mut self, found: Vec<Found>) -> Result<(), Failure> {
+    /// As [`Self::tokens`], beyond a gap.
+    fn beyond(&self, round: u32) -> Vec<Token> {
+        let Some(session) = self.intake.session() else { return Vec::new() };
+        let mut tokens = collector::beyond(session, round, self.look_ahead, self.client.isolates());
+        tokens.retain(|token| !self.parked.contains(token));
+        tokens
+    }
+
+    /// Takes what was found, maybe `beyond` a gap.
+    fn take(&mut self, found: Vec<Found>, beyond: bool) -> Result<(), Failure> {
         if matches!(self.intake.stage(), Stage::Inviting(_)) {
             let opened = take_replies(&mut self.intake, &self.client, &found, &mut self.outcome)?;
             if opened {
@@ -207,13 +230,13 @@ impl Receiving<'_> {
             if nth % BATCH == BATCH - 1 {
                 self.store()?;
             }
-            self.packet(one)?;
+            self.packet(one, beyond)?;
         }
         self.intake.settle(&mut self.delivery, &mut self.outcome)?;
         self.store()
     }
 
-    fn packet(&mut self, found: Found) -> Result<(), Failure> {
+    fn packet(&mut self, found: Found, beyond: bool) -> Result<(), Failure> {
         let (refused, unexpected) = (self.outcome.refused(), self.outcome.unexpected);
         let address = crate::postbox::api::address_of(&found.token);
         let record = Discard::without_key(&found.token, &found.hash);
@@ -224,7 +247,8 @@ impl Receiving<'_> {
             &mut self.outcome,
         )?;
         let unexpected = self.outcome.unexpected > unexpected;
-        if self.intake.holds(&address) || (unexpected && self.is_awaited(&found.token)) {
+        if self.intake.holds(&address) || (unexpected && (beyond || self.is_awaited(&found.token)))
+        {
             self.parked.insert(found.token);
         } else if self.outcome.refused() > refused {
             self.junk.push(record);
@@ -340,7 +364,7 @@ pub(crate) fn take_reply(
         };
         let token = *inviting.reply_token();
         let left = deadline.saturating_duration_since(Instant::now());
-        let found = client.collect(&[token], left)?;
+        let found = client.lasting(Patience::Until(deadline)).collect(&[token], left)?;
         if found.is_empty() && Instant::now() >= deadline {
             outcome.tell_refused(context.voice);
             return Err(not_answered());

@@ -1,10 +1,12 @@
 //! The side of the postbox that calls: the five calls, in raw form.
 //!
-//! Every call may be made again without harm, and is, for a short while, when the connection fails
-//! or the postbox is busy. What the postbox says is never shown: an error tells what kind it was.
+//! Every call may be made again without harm, and is, for a short while or as long as the command
+//! has patience, when the connection fails or the postbox is busy. What the postbox says is never
+//! shown: an error tells what kind it was.
 
 mod answer;
 mod dial;
+mod patience;
 mod race;
 mod reach;
 mod socks;
@@ -12,6 +14,7 @@ mod trouble;
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +28,10 @@ use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
     POST, PacketHash, RAW, RAW_BASE, REVEALED, Token, address_of,
 };
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
+use crate::ui::speak::Voice;
+pub(crate) use patience::Patience;
+use patience::{Outage, Trying, Waits};
 use reach::Connector;
 pub(crate) use reach::{Reach, Url, check_open};
 use trouble::{Trouble, pause};
@@ -42,8 +48,8 @@ const POST_MAX: usize = 4 << 20;
 const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
 /// For an answer to begin, beyond the time that the call itself waits: two turns through Tor.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// How often a call is made before it counts as failed: with the pauses between, for some seconds.
-const ATTEMPTS: u32 = 5;
+/// Bytes of what a postbox says of itself: it says some 300.
+const LIMITS_ANSWER: u64 = 16 << 10;
 /// The pause after an answer of nothing that came well before the time that was asked for.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Buffers of the largest packets that are kept for the next ones: two answers full.
@@ -53,7 +59,10 @@ const AGENTS: usize = 4_096;
 
 /// A postbox, from the outside. Clones share their connections.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Inner>);
+pub(crate) struct Client {
+    inner: Arc<Inner>,
+    trying: Trying,
+}
 
 struct Inner {
     url: Url,
@@ -66,6 +75,10 @@ struct Inner {
     own: Mutex<BTreeMap<Address, Agent>>,
     /// Of the largest packets, so that a long stream does not ask the system for new pages.
     buffers: Mutex<Vec<Vec<u8>>>,
+    outage: Mutex<Outage>,
+    waits: Waits,
+    /// Whether something refuses bodies of several packets.
+    one_a_post: AtomicBool,
 }
 
 /// What lay under one of the tokens.
@@ -84,12 +97,39 @@ impl Client {
         let connector = Connector::new(&url, reach)?;
         let shared = connector.agent()?;
         let (long, own, buffers) = Default::default();
-        Ok(Self(Arc::new(Inner { url, connector, shared, long, own, buffers })))
+        let inner = Inner {
+            url,
+            connector,
+            shared,
+            long,
+            own,
+            buffers,
+            outage: Mutex::default(),
+            waits: Waits::new(),
+            one_a_post: AtomicBool::new(false),
+        };
+        let trying = Trying { patience: Patience::Brief, voice: None };
+        Ok(Self { inner: Arc::new(inner), trying })
+    }
+
+    /// The same postbox, called as long as `patience` says, and so said.
+    pub(crate) fn patient(&self, patience: Patience, voice: Voice) -> Self {
+        Self { inner: Arc::clone(&self.inner), trying: Trying { patience, voice: Some(voice) } }
+    }
+
+    /// The same, with another patience.
+    pub(crate) fn lasting(&self, patience: Patience) -> Self {
+        Self { inner: Arc::clone(&self.inner), trying: Trying { patience, ..self.trying } }
+    }
+
+    /// The longest that one call waits, as far as is known by now.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.inner.waits.longest()
     }
 
     /// Whether each call names one address only, by a circuit of its own.
     pub(crate) fn isolates(&self) -> bool {
-        self.0.connector.isolates
+        self.inner.connector.isolates
     }
 
     /// Posts packets, in order.
@@ -99,7 +139,7 @@ impl Client {
             let mut body = Vec::new();
             let mut count: usize = 0;
             for packet in rest.iter().map(AsRef::as_ref) {
-                let fits = body.len() + packet.len() <= POST_MAX && !self.isolates();
+                let fits = body.len() + packet.len() <= POST_MAX && !self.one_a_post();
                 if count > 0 && !fits {
                     break;
                 }
@@ -109,8 +149,15 @@ impl Client {
                 count += 1;
             }
             let agent = self.agent(&front(first.as_ref()))?;
-            self.post_body(&agent, &body, count)?;
-            rest = &rest[count..];
+            match self.post_body(&agent, &body, count) {
+                // It may be too much for a proxy in between only together.
+                Err(failure)
+                    if failure.code == Code::Postbox && count > 1 && self.was_too_large() => {}
+                done => {
+                    done?;
+                    rest = &rest[count..];
+                }
+            }
         }
         Ok(())
     }
@@ -124,10 +171,48 @@ impl Client {
         self.post_body(&agent, framed, 1)
     }
 
+    fn one_a_post(&self) -> bool {
+        self.isolates() || self.was_too_large()
+    }
+
+    fn was_too_large(&self) -> bool {
+        self.inner.one_a_post.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the largest packet that the postbox says it takes; where it does not say, of the
+    /// largest that there is.
+    pub(crate) fn largest_packet(&self) -> usize {
+        self.limits().unwrap_or(MAX_PACKET)
+    }
+
+    fn limits(&self) -> Option<usize> {
+        let agent = self.inner.connector.agent().ok()?;
+        let request = agent
+            .get(self.inner.url.call("/"))
+            .header("accept", "application/json")
+            .config()
+            .timeout_recv_response(Some(ANSWER_TIME))
+            .build();
+        let mut answer = request.call().ok()?;
+        let mut body = Vec::new();
+        let read = answer.body_mut().as_reader().take(LIMITS_ANSWER).read_to_end(&mut body);
+        read.ok()?;
+        let told: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        let bytes = usize::try_from(told.get("max_packet_bytes")?.as_u64()?).ok()?;
+        Some(bytes.clamp(api::MIN_PACKET, MAX_PACKET))
+    }
+
     fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<(), Failure> {
-        self.call(agent, POST, body, Duration::ZERO, |status, answer| {
+        self.call(agent, POST, body, |status, answer| {
             let all = answer.trim_ascii_end() == count.to_string().as_bytes();
-            if status == 201 && all { Ok(()) } else { Err(Trouble::answered(status)) }
+            if status == 201 && all {
+                return Ok(());
+            }
+            if status == 413 {
+                self.inner.one_a_post.store(true, Ordering::Relaxed);
+                return Err(Trouble::TooLarge(body.len()));
+            }
+            Err(Trouble::answered(status))
         })
     }
 
@@ -138,15 +223,16 @@ impl Client {
         let by_address: BTreeMap<Address, Token> =
             tokens.iter().map(|token| (address_of(token), *token)).collect();
         let agent = self.agent(&address_of(first))?;
+        let wait = wait.min(self.longest_wait());
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
         let asked = Instant::now();
         let body = tokens.concat();
-        let found =
-            self.call_reading(&agent, &path, &body, wait, |status, answer| match status {
-                204 => Ok(Vec::new()),
-                200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
-                _ => Err(Trouble::answered(status)),
-            })?;
+        let read = |status, answer: &mut BodyReader<'_>| match status {
+            204 => Ok(Vec::new()),
+            200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
+            _ => Err(Trouble::answered(status)),
+        };
+        let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new)?;
         if found.is_empty() {
             wait_instead(asked, wait);
         }
@@ -170,7 +256,7 @@ impl Client {
 
     /// A buffer of that size, of any content.
     fn buffer(&self, size: usize) -> Vec<u8> {
-        let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
     }
 
@@ -180,7 +266,7 @@ impl Client {
             return;
         }
         buffer[..].zeroize();
-        let mut buffers = self.0.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         if buffers.len() < BUFFERS {
             buffers.push(buffer);
         }
@@ -192,7 +278,7 @@ impl Client {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
             let agent = self.agent(&address)?;
-            self.call(&agent, DISCARD, &some.concat(), Duration::ZERO, |status, _| {
+            self.call(&agent, DISCARD, &some.concat(), |status, _| {
                 if status == 204 { Ok(()) } else { Err(Trouble::answered(status)) }
             })?;
             self.forget(&address);
@@ -204,14 +290,24 @@ impl Client {
     pub(crate) fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<Fate>, Failure> {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
+        let wait = wait.min(self.longest_wait());
         let path = format!("{GONE}?wait={}", seconds(wait));
         let asked = Instant::now();
-        let fates = self.call(&agent, &path, &addresses.concat(), wait, |status, answer| {
+        let read = |status, answer: &[u8]| {
             if status != 200 || answer.len() != addresses.len() {
                 return Err(Trouble::answered(status));
             }
             answer::fates(answer).ok_or(Trouble::Nonsense)
-        })?;
+        };
+        let held = || vec![Fate::Held; addresses.len()];
+        let fates = self.call_reading(
+            &agent,
+            &path,
+            &addresses.concat(),
+            wait,
+            |status, answer| read(status, &small(answer)?),
+            held,
+        )?;
         if fates.contains(&Fate::Held) {
             wait_instead(asked, wait);
         }
@@ -228,7 +324,7 @@ impl Client {
                 200 => answer::keys(answer).ok_or(Trouble::Nonsense),
                 _ => Err(Trouble::answered(status)),
             };
-            keys.extend(self.call(&agent, REVEALED, &some.concat(), Duration::ZERO, call)?);
+            keys.extend(self.call(&agent, REVEALED, &some.concat(), call)?);
         }
         Ok(keys)
     }
@@ -240,51 +336,49 @@ impl Client {
 
     fn agent(&self, address: &Address) -> Result<Agent, Failure> {
         if !self.isolates() {
-            return Ok(self.0.shared.clone());
+            return Ok(self.inner.shared.clone());
         }
-        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = self.inner.own.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = own.get(address) {
             return Ok(agent.clone());
         }
         while own.len() >= AGENTS {
             own.pop_first();
         }
-        let agent = self.0.connector.agent()?;
+        let agent = self.inner.connector.agent()?;
         own.insert(*address, agent.clone());
         Ok(agent)
     }
 
     fn agent_for_long(&self) -> Result<Agent, Failure> {
-        if let Some(agent) = self.0.long.get() {
+        if let Some(agent) = self.inner.long.get() {
             return Ok(agent.clone());
         }
-        let agent = self.0.connector.agent_for_long()?;
-        Ok(self.0.long.get_or_init(|| agent).clone())
+        let agent = self.inner.connector.agent_for_long()?;
+        Ok(self.inner.long.get_or_init(|| agent).clone())
     }
 
     /// No more is said about this address.
     pub(crate) fn forget(&self, address: &Address) {
-        self.0.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+        self.inner.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
 
-    /// [`Client::call_reading`] for a short answer.
+    /// [`Client::call_reading`] for a short answer that is not waited for.
     fn call<T>(
         &self,
         agent: &Agent,
         path: &str,
         body: &[u8],
-        wait: Duration,
         read: impl Fn(u16, &[u8]) -> Result<T, Trouble>,
     ) -> Result<T, Failure> {
-        self.call_reading(agent, path, body, wait, |status, answer| {
-            let mut bytes = Vec::new();
-            let mut answer = answer.take(SMALL_ANSWER as u64 + 1);
-            answer.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
-            if bytes.len() > SMALL_ANSWER { Err(Trouble::Nonsense) } else { read(status, &bytes) }
-        })
+        let read = |status, answer: &mut BodyReader<'_>| read(status, &small(answer)?).map(Some);
+        let done = self.call_reading(agent, path, body, Duration::ZERO, read, || None)?;
+        // Nothing ends a wait that is none.
+        done.ok_or_else(|| Trouble::Slow.failure(self.inner.url.host()))
     }
 
-    /// Makes a call until `read` can make something of its answer, or there is no hope of that.
+    /// Makes a call until `read` can make something of its answer, or there is no hope of that; or,
+    /// where somebody in between ended its wait, until `nothing` is known to have come.
     fn call_reading<T>(
         &self,
         agent: &Agent,
@@ -292,23 +386,50 @@ impl Client {
         body: &[u8],
         wait: Duration,
         read: impl Fn(u16, &mut BodyReader<'_>) -> Result<T, Trouble>,
+        nothing: impl Fn() -> T,
     ) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
             attempt += 1;
+            let began = Instant::now();
             let done = self.once(agent, path, body, wait).and_then(|mut answer| {
                 let (status, after) = (answer.status().as_u16(), retry_after(&answer));
                 let done = read(status, &mut answer.body_mut().as_reader());
                 done.map_err(|trouble| trouble.or_after(after))
             });
-            match done {
-                Ok(read) => return Ok(read),
-                Err(trouble) if attempt < ATTEMPTS && trouble.may_pass() => {
-                    thread::sleep(pause(attempt, &trouble)?);
+            let trouble = match done {
+                Ok(read) => {
+                    self.came_through();
+                    return Ok(read);
                 }
-                Err(trouble) => return Err(trouble.failure(self.0.url.host())),
+                Err(trouble) => trouble,
+            };
+            if self.inner.waits.was_cut(wait, began.elapsed(), &trouble) {
+                return Ok(nothing());
             }
+            if !self.tries_again((attempt, began), &trouble) {
+                return Err(trouble.failure(self.inner.url.host()));
+            }
+            thread::sleep(pause(attempt, &trouble)?);
         }
+    }
+
+    fn came_through(&self) {
+        let over = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).is_over();
+        if let (true, Some(voice)) = (over, self.trying.voice) {
+            voice.say(format_args!("the postbox {} is there again", self.inner.url.host()));
+        }
+    }
+
+    fn tries_again(&self, tried: (u32, Instant), trouble: &Trouble) -> bool {
+        let tell = || {
+            if let Some(voice) = self.trying.voice {
+                let what = trouble.failure(self.inner.url.host()).what;
+                voice.say(format_args!("{what}; it is tried again and again"));
+            }
+        };
+        let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        outage.goes_on(tried, trouble, self.trying.patience, tell)
     }
 
     /// The answer, its body still to be read.
@@ -320,13 +441,21 @@ impl Client {
         wait: Duration,
     ) -> Result<Response<Body>, Trouble> {
         let request = agent
-            .post(self.0.url.call(path))
+            .post(self.inner.url.call(path))
             .content_type(RAW)
             .config()
             .timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME))
             .build();
         request.send(body).map_err(Trouble::of)
     }
+}
+
+/// A short answer's bytes.
+fn small(answer: &mut BodyReader<'_>) -> Result<Vec<u8>, Trouble> {
+    let mut bytes = Vec::new();
+    let mut answer = answer.take(SMALL_ANSWER as u64 + 1);
+    answer.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
+    if bytes.len() > SMALL_ANSWER { Err(Trouble::Nonsense) } else { Ok(bytes) }
 }
 
 /// Pauses for a postbox, or a proxy before it, that did not: it is asked again at once.

@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Parser;
 
 use super::*;
-use crate::failure::Code;
 
 #[derive(Parser)]
 struct Options {
@@ -136,10 +135,28 @@ fn an_endless_answer_has_an_end() {
 
 #[test]
 fn a_full_postbox_is_another_error() {
-    for status in ["507 Insufficient Storage", "413 Payload Too Large"] {
-        let (client, _) = server(vec![http(status, b"0\n")]);
-        assert_eq!(code(client.post(&[packet(0)])), Code::Full);
-    }
+    let (client, _) = server(vec![http("507 Insufficient Storage", b"0\n")]);
+    assert_eq!(code(client.post(&[packet(0)])), Code::Full);
+}
+
+/// It was called full, which it is not: later it will be refused just the same.
+#[test]
+fn what_is_too_large_is_told_with_its_size() {
+    let (client, hears) = server(vec![http("413 Payload Too Large", b"0\n")]);
+    let failure = client.post(&[vec![0; 64 << 10]]).unwrap_err();
+    assert_eq!(failure.code, Code::Postbox);
+    assert!(failure.what.contains("64 KiB"), "{}", failure.what);
+    assert!(failure.hint.contains("client_max_body_size"), "{}", failure.hint);
+    assert_eq!(hears.try_iter().count(), 1, "it is not tried again");
+}
+
+#[test]
+fn packets_that_are_too_much_together_go_one_by_one() {
+    let one = http("201 Created", b"1\n");
+    let answers = vec![http("413 Payload Too Large", b"0\n"), one];
+    let (client, hears) = server(answers);
+    client.post(&[packet(1), packet(2)]).unwrap();
+    assert_eq!(hears.try_iter().count(), 3);
 }
 
 #[test]
@@ -154,7 +171,7 @@ fn what_may_pass_is_tried_again() {
     // But not for ever.
     let (client, hears) = server(vec![busy]);
     assert_eq!(code(client.post(&[packet(3)])), Code::Postbox);
-    assert_eq!(hears.try_iter().count(), ATTEMPTS as usize);
+    assert_eq!(hears.try_iter().count(), super::patience::ATTEMPTS as usize);
 }
 
 #[test]
@@ -287,7 +304,7 @@ fn through_a_proxy_that_takes_no_name_nothing_is_sent() {
 fn a_buffer_that_comes_back_holds_no_text() {
     let (client, _) = server(vec![http("204 No Content", b"")]);
     client.recycle(vec![b'A'; MAX_PACKET]);
-    assert_eq!(client.0.buffers.lock().unwrap().len(), 1);
+    assert_eq!(client.inner.buffers.lock().unwrap().len(), 1);
     assert!(client.buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
-    assert!(client.0.buffers.lock().unwrap().is_empty(), "it was that one");
+    assert!(client.inner.buffers.lock().unwrap().is_empty(), "it was that one");
 }

@@ -33,8 +33,12 @@ pub(super) enum Trouble {
     Nonsense,
     /// A redirect.
     Elsewhere,
-    /// 413, 507.
+    /// 507.
     Full,
+    /// 413, and the size of what was refused.
+    TooLarge(usize),
+    /// 408, 502, 504 and the like, of a proxy that got no answer.
+    Gateway(u16),
     /// 429, 503; the seconds it asks for.
     Busy(Option<u64>),
     /// Any other status.
@@ -47,7 +51,9 @@ impl Trouble {
         match status {
             200..300 => Self::Nonsense,
             300..400 => Self::Elsewhere,
-            413 | 507 => Self::Full,
+            413 => Self::TooLarge(0),
+            507 => Self::Full,
+            408 | 502 | 504 | 520..=524 => Self::Gateway(status),
             429 | 503 => Self::Busy(None),
             _ => Self::Status(status),
         }
@@ -98,12 +104,35 @@ impl Trouble {
 
     /// Whether the same call may succeed a moment later.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self, Self::Connection(_) | Self::Busy(_) | Self::NoHost(NoAddress::NoServer))
+        matches!(
+            self,
+            Self::Connection(_)
+                | Self::Busy(_)
+                | Self::NoHost(NoAddress::NoServer)
+                | Self::Gateway(502)
+        )
+    }
+
+    /// Whether it may succeed some time later: the postbox, or the way to it, is away.
+    pub(super) fn may_end(&self) -> bool {
+        self.may_pass() || matches!(self, Self::NoHost(_) | Self::Slow | Self::Gateway(_))
+    }
+
+    /// Whether that is how somebody in between ends a call that waits for too long.
+    pub(super) fn ends_a_wait(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+        match self {
+            Self::Gateway(_) => true,
+            Self::Connection(kind) => {
+                !matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
+            }
+            _ => false,
+        }
     }
 
     /// What to tell the person.
-    pub(super) fn failure(self, host: &str) -> Failure {
-        let (code, what, hint) = match self {
+    pub(super) fn failure(&self, host: &str) -> Failure {
+        let (code, what, hint) = match *self {
             Self::Connection(kind) => (
                 Code::Postbox,
                 format!("cannot reach the postbox {host}: {}", words(kind)),
@@ -138,6 +167,21 @@ impl Trouble {
                 "is the address right?",
             ),
             Self::Full => (Code::Full, format!("the postbox {host} is full"), "try again later"),
+            // The byte before it is not counted.
+            Self::TooLarge(bytes) => (
+                Code::Postbox,
+                format!(
+                    "{host} refuses a packet for its size, {} KiB: --max-packet, or a proxy's \
+                     client_max_body_size, is too small",
+                    bytes >> 10
+                ),
+                "who runs it can set --max-packet 1M, and client_max_body_size 2m",
+            ),
+            Self::Gateway(status) => (
+                Code::Postbox,
+                format!("what stands before the postbox {host} gets no answer: status {status}"),
+                "try again later",
+            ),
             Self::Busy(_) => {
                 (Code::Postbox, format!("the postbox {host} is busy"), "try again later")
             }

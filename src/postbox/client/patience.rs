@@ -1,0 +1,151 @@
+//! How long a call is made again while the postbox is away, what is said of that, and how long one
+//! call may wait for something to come.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::trouble::Trouble;
+use crate::ui::speak::Voice;
+
+/// The longest that one call waits: what stands between ends a silent call after a minute (nginx,
+/// and load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
+const LONGEST_WAIT: u64 = 25;
+/// No proxy that lets anything through ends calls sooner: below that, it is trouble.
+const SHORTEST_WAIT: u64 = 1;
+/// A call that ends sooner was not ended for its length.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// How often a call is made before it counts as failed: with the pauses between, for some seconds.
+pub(super) const ATTEMPTS: u32 = 5;
+
+/// How long to go on calling a postbox that cannot be reached.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Patience {
+    /// For some seconds, as everything that calls does at least.
+    Brief,
+    /// For so long from when it first could not be reached.
+    For(Duration),
+    /// Until then.
+    Until(Instant),
+    /// As long as it takes.
+    Endless,
+}
+
+impl Patience {
+    fn lasts(self, since: Instant) -> bool {
+        match self {
+            Self::Brief => false,
+            Self::For(time) => since.elapsed() < time,
+            Self::Until(end) => Instant::now() < end,
+            Self::Endless => true,
+        }
+    }
+}
+
+/// Of the postbox, for all who call it in this process.
+#[derive(Default)]
+pub(super) struct Outage {
+    /// The first call that failed since one came through.
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Outage {
+    /// Whether to make the call again that was made `attempt` times, the last one from `began` on.
+    pub(super) fn goes_on(
+        &mut self,
+        (attempt, began): (u32, Instant),
+        trouble: &Trouble,
+        patience: Patience,
+        tell: impl FnOnce(),
+    ) -> bool {
+        let since = *self.since.get_or_insert(began);
+        let brief = attempt < ATTEMPTS && trouble.may_pass();
+        let patient = trouble.may_end() && patience.lasts(since);
+        // What passes in a moment is not worth a word.
+        if patient && !self.told && (attempt >= 3 || !trouble.may_pass()) {
+            self.told = true;
+            tell();
+        }
+        brief || patient
+    }
+
+    /// A call came through; whether that is news.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.since = None;
+        std::mem::take(&mut self.told)
+    }
+}
+
+/// How a client tries.
+#[derive(Clone, Copy)]
+pub(super) struct Trying {
+    pub(super) patience: Patience,
+    /// Who says so, where that is to be said.
+    pub(super) voice: Option<Voice>,
+}
+
+/// The longest wait that came through so far, in seconds.
+pub(super) struct Waits(AtomicU64);
+
+impl Waits {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(LONGEST_WAIT))
+    }
+
+    pub(super) fn longest(&self) -> Duration {
+        Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Whether a call that was to wait for `asked`, and failed after `spent`, was ended by somebody
+    /// in between who lets none wait so long: then nothing came, and the next waits for half of it.
+    pub(super) fn was_cut(&self, asked: Duration, spent: Duration, trouble: &Trouble) -> bool {
+        let floor = Duration::from_secs(SHORTEST_WAIT);
+        if !trouble.ends_a_wait() || spent < AT_ONCE || asked <= floor {
+            return false;
+        }
+        let half = (asked.as_secs() / 2).max(SHORTEST_WAIT);
+        self.0.fetch_min(half, Ordering::Relaxed);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_shorter_until_they_come_through_and_then_it_is_trouble() {
+        let (waits, second) = (Waits::new(), Duration::from_secs(1));
+        let cut = Trouble::answered(504);
+        let mut asked = Vec::new();
+        while waits.was_cut(waits.longest(), 2 * second, &cut) {
+            asked.push(waits.longest().as_secs());
+        }
+        assert_eq!(asked, [12, 6, 3, 1]);
+        let waits = Waits::new();
+        assert!(!waits.was_cut(25 * second, second / 2, &cut), "it was refused, not cut");
+        assert!(!waits.was_cut(25 * second, 9 * second, &Trouble::answered(500)));
+        assert_eq!(waits.longest(), 25 * second);
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_lasts_as_long_as_patience() {
+        let mut outage = Outage::default();
+        let (began, refused) =
+            (Instant::now(), Trouble::Connection(std::io::ErrorKind::ConnectionRefused));
+        let mut told = 0;
+        for attempt in 1..9 {
+            assert!(outage.goes_on((attempt, began), &refused, Patience::Endless, || told += 1));
+        }
+        assert_eq!(told, 1);
+        assert!(!outage.goes_on((9, began), &refused, Patience::Brief, || told += 1));
+        let no_time = Patience::For(Duration::ZERO);
+        assert!(!outage.goes_on((9, began), &refused, no_time, || told += 1));
+        assert!(outage.is_over() && !outage.is_over());
+        // What will not change is not tried again.
+        for status in [400, 404, 413, 500] {
+            let trouble = Trouble::answered(status);
+            assert!(!outage.goes_on((1, began), &trouble, Patience::Endless, || told += 1));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Numbers that never come: what lies beyond them is found.
+
+use std::io::Write as _;
+use std::process::{Child, ChildStdin};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
+
+use crate::people::{fails, ok, otr, pair, restart};
+use crate::place::{Place, code, text};
+use crate::postbox::Postbox;
+use crate::socks::Socks;
+use crate::support::{start, tool};
+
+/// `send` of alice, which the signals end that whoever started the test may have ignored.
+fn interruptible(place: &Place) -> (Child, ChildStdin) {
+    let mut command = tool("env", "coreutils");
+    command.args(["--default-signal=INT,HUP", env!("CARGO_BIN_EXE_otr"), "-s", "alice", "send"]);
+    command.env("OTR_DIR", place.path("dir")).current_dir(place.path(""));
+    let mut child = start(&mut command);
+    let stdin = child.stdin.take().unwrap();
+    (child, stdin)
+}
+
+/// alice and bob, and so many messages that went with their postbox.
+fn after_losing(lost: usize) -> (Place, Postbox) {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    ok(&place, "alice", &["send", "--lines"], "lost\n".repeat(lost).as_bytes());
+    (place, restart(postbox))
+}
+
+#[test]
+fn a_message_after_many_lost_ones_is_found() {
+    for wanted in [&["recv", "--all"][..], &["recv", "--wait", "20s"], &["recv"]] {
+        let (place, _postbox) = after_losing(40);
+        ok(&place, "alice", &["send"], b"after");
+        let came = otr(&place, "bob", wanted, b"");
+        assert_eq!((code(&came), &came.stdout[..]), (0, &b"after"[..]), "{}", text(&came.stderr));
+        assert!(text(&came.stderr).contains("not here (yet)"), "{}", text(&came.stderr));
+        // And then it goes on as ever, in both directions.
+        ok(&place, "alice", &["send"], b"next");
+        assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"next");
+        ok(&place, "bob", &["send"], b"back");
+        assert_eq!(ok(&place, "alice", &["recv", "--all"], b""), b"back");
+    }
+}
+
+/// The first numbers of a new chain are lost as easily.
+#[test]
+fn the_beginning_of_the_next_chain_may_be_lost() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    ok(&place, "bob", &["send"], b"turn");
+    ok(&place, "alice", &["recv"], b"");
+    ok(&place, "alice", &["send", "--lines"], "lost\n".repeat(40).as_bytes());
+    let _again = restart(postbox);
+    ok(&place, "alice", &["send"], b"after");
+    assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"after");
+}
+
+/// Farther than one call asks for: who waits gets there.
+#[test]
+fn a_long_gap_takes_some_rounds() {
+    let (place, _postbox) = after_losing(700);
+    ok(&place, "alice", &["send"], b"after");
+    fails(&place, "bob", &["recv", "--all"], b"", 8);
+    assert_eq!(ok(&place, "bob", &["recv", "--wait", "40s"], b""), b"after");
+}
+
+/// The numbers that an interrupted message had taken lay between it and the next one.
+#[test]
+fn a_message_after_an_interrupted_one_is_found() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::KILL] {
+        for wanted in [&["recv", "--all"][..], &["recv", "--wait", "20s"]] {
+            let (place, postbox) = (Place::new(), Postbox::start(&[]));
+            pair(&place, &postbox);
+            let (mut alice, mut stdin) = interruptible(&place);
+            stdin.write_all(&vec![b'A'; 2 << 20]).unwrap();
+            std::thread::sleep(Duration::from_secs(1));
+            kill_process(Pid::from_child(&alice), signal).unwrap();
+            let ended = alice.wait().unwrap();
+            assert!(ended.code().is_none(), "{signal:?} ends it: {ended}");
+            ok(&place, "alice", &["send"], b"after");
+            let mut came = Vec::new();
+            for _ in 0..2 {
+                came = otr(&place, "bob", wanted, b"").stdout;
+                if came.ends_with(b"after") {
+                    break;
+                }
+            }
+            assert!(came.ends_with(b"after"), "{signal:?}");
+        }
+    }
+}
+
+/// What an interrupted message has not used is not missing: the next one takes it.
+#[test]
+fn an_interrupted_message_gives_its_numbers_back() {
+    let place = Place::new();
+    let invite = ok(&place, "alice", &["init"], b"");
+    let reply = ok(&place, "bob", &["respond"], &invite);
+    ok(&place, "alice", &["recv"], &reply);
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let awaited = ok(&place, "bob", &["expect", "--raw"], b"");
+        let (mut alice, mut stdin) = interruptible(&place);
+        stdin.write_all(&vec![b'A'; 100 << 10]).unwrap();
+        // It has taken numbers.
+        std::thread::sleep(Duration::from_secs(1));
+        kill_process(Pid::from_child(&alice), signal).unwrap();
+        assert!(alice.wait().unwrap().code().is_none());
+        let next = ok(&place, "alice", &["send", "--raw"], b"next");
+        let packet = &next[next.len() - 4096..];
+        let address: [u8; 32] = Sha256::new()
+            .chain_update(b"otr/1 address")
+            .chain_update(&awaited[..32])
+            .finalize()
+            .into();
+        assert_eq!(packet[..32], address, "{signal:?}: the very next number");
+        assert_eq!(ok(&place, "bob", &["recv"], &next), b"next");
+    }
+}
+
+/// By Tor each number takes a circuit, so few are asked for; but one lost packet is no end.
+#[test]
+fn by_tor_a_few_lost_messages_hide_nothing() {
+    let (place, postbox) = after_losing(10);
+    let behind = postbox.url.strip_prefix("http://").unwrap();
+    ok(&place, "alice", &["send"], b"after");
+    let socks = Socks::before(behind);
+    let tor = ["--tor", "--proxy", &socks.url];
+    let came = ok(&place, "bob", &[&["recv", "--all"][..], &tor].concat(), b"");
+    assert_eq!(came, b"after");
+    let found = socks.connections();
+    fails(&place, "bob", &[&["recv", "--all"][..], &tor].concat(), b"", 8);
+    // Two, 16 beyond each of them, and four that were skipped.
+    assert!(socks.connections() - found <= 38, "{}", socks.connections() - found);
+}

@@ -1,0 +1,63 @@
+//! A SOCKS proxy that wants a user and a password, as Tor takes them: enough for `--tor`.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// The proxy; all it is asked for leads to one postbox.
+pub(crate) struct Socks {
+    pub(crate) url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Socks {
+    pub(crate) fn before(postbox: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("socks5h://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (behind, count) = (postbox.to_owned(), Arc::clone(&connections));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let behind = behind.clone();
+                thread::spawn(move || pass_on(stream.unwrap(), &behind));
+            }
+        });
+        Self { url, connections }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+fn pass_on(mut caller: TcpStream, behind: &str) -> io::Result<()> {
+    let methods = take(&mut caller, 2)?[1];
+    take(&mut caller, methods)?;
+    caller.write_all(&[5, 2])?;
+    let user = take(&mut caller, 2)?[1];
+    take(&mut caller, user)?;
+    let word = take(&mut caller, 1)?[0];
+    take(&mut caller, word)?;
+    caller.write_all(&[1, 0])?;
+    let head = take(&mut caller, 5)?;
+    // An address of four bytes, or a name; and a port.
+    take(&mut caller, if head[3] == 1 { 5 } else { head[4] + 2 })?;
+    caller.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    let mut postbox = TcpStream::connect(behind)?;
+    let (mut from, mut to) = (caller.try_clone()?, postbox.try_clone()?);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    });
+    io::copy(&mut postbox, &mut caller)?;
+    caller.shutdown(std::net::Shutdown::Both)
+}
+
+fn take(stream: &mut TcpStream, count: u8) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; count.into()];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
