@@ -127,7 +127,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let key = recorded.key_of(chosen).ok_or_else(no_key)?;
     let room = forge::room(chosen.bytes.len(), first_turn);
     let forged = forge::rewrite(key, &chosen.bytes, start, &was, &says)
-        .map_err(|error| explain(&error, chosen, args.at, was.len(), room))?;
+        .map_err(|error| explain(error, chosen, args.at, was.len(), room))?;
     emitter.packets(&[], &[forged])?;
     context.voice.say(format_args!(
         "rewritten: packet {} ({}…), bytes {} to {} of its text",
@@ -178,7 +178,7 @@ fn guessed(item: u64, first_turn: bool) -> String {
     }
 }
 
-fn explain(error: &ForgeError, packet: &Packet, at: usize, length: usize, room: usize) -> Failure {
+fn explain(error: ForgeError, packet: &Packet, at: usize, length: usize, room: usize) -> Failure {
     match error {
         ForgeError::Outside if packet.bytes.len() < size(K_MAX) || room == 0 => {
             let what = format!("the packet has no room for such a text, only for {room} bytes");

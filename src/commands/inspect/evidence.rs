@@ -32,26 +32,26 @@ struct Group {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyName {
     /// An item of the capture.
-    OfItem(u64),
+    Item(u64),
     /// One of the file of keys, by its number there.
-    OfFile(u64),
+    File(u64),
     /// One that the postbox has, by its number in the answer.
-    OfPostbox(u64),
+    Postbox(u64),
 }
 
 impl KeyName {
     fn text(self) -> String {
         match self {
-            Self::OfItem(item) => format!("key {item}"),
-            Self::OfFile(number) => format!("KEYS {number}"),
-            Self::OfPostbox(number) => format!("postbox key {number}"),
+            Self::Item(item) => format!("key {item}"),
+            Self::File(number) => format!("KEYS {number}"),
+            Self::Postbox(number) => format!("postbox key {number}"),
         }
     }
 
     fn item(self) -> Option<u64> {
         match self {
-            Self::OfItem(item) => Some(item),
-            Self::OfFile(_) | Self::OfPostbox(_) => None,
+            Self::Item(item) => Some(item),
+            Self::File(_) | Self::Postbox(_) => None,
         }
     }
 }
@@ -237,7 +237,7 @@ mod tests {
     fn a_repeated_key_counts_once_and_a_copy_is_no_second_text() {
         let mut evidence = Evidence::default();
         for item in [1, 2] {
-            evidence.key(KeyName::OfItem(item), NO_KEY);
+            evidence.key(KeyName::Item(item), NO_KEY);
             evidence.packet(item + 2, vec![1; 4096]).ok();
         }
         let verdict = evidence.verdict();
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn keys_and_packets_alone_are_told() {
         let mut evidence = Evidence::default();
-        evidence.key(KeyName::OfFile(7), NO_KEY);
+        evidence.key(KeyName::File(7), NO_KEY);
         evidence.packet(1, vec![2; 4096]).ok();
         let text = evidence.verdict().text();
         assert!(text.contains("KEYS 7: its packet is not here"), "{text}");

@@ -125,7 +125,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if let (Some(url), Some(evidence)) = (&args.postbox, &mut inspection.evidence) {
         let keys = capture::published(url, &args.reach, evidence.without_key())?;
         for (number, key) in (1..).zip(keys) {
-            evidence.key(KeyName::OfPostbox(number), key);
+            evidence.key(KeyName::Postbox(number), key);
         }
     }
     let end = inspection.end();
@@ -173,7 +173,7 @@ impl Inspection {
                 for item in items {
                     if let Item::Key(key) = item {
                         count += 1;
-                        evidence.key(KeyName::OfFile(count), key);
+                        evidence.key(KeyName::File(count), key);
                     }
                 }
             }
@@ -192,7 +192,7 @@ impl Inspection {
         match (item, &mut self.evidence) {
             (Item::Packet(packet), Some(evidence)) => evidence.packet(self.items, packet)?,
             (Item::Packet(packet), None) => source.recycle(packet),
-            (Item::Key(key), Some(evidence)) => evidence.key(KeyName::OfItem(self.items), key),
+            (Item::Key(key), Some(evidence)) => evidence.key(KeyName::Item(self.items), key),
             _ => {}
         }
         if self.json {

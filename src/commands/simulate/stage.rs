@@ -139,7 +139,7 @@ fn handshake(
         InvitingError::PostboxTooLong => {
             Failure::new(Code::Refused, "the postbox's address is too long", "")
         }
-        _ => Failure::no_randomness(),
+        InvitingError::NoRandomness => Failure::no_randomness(),
     })?;
     let invite = inviting.invite().to_vec();
     match &code {
