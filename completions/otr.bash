@@ -964,7 +964,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__send)
-            opts="-s -q -v -h --lines --last --size --no-keys --stdout --confirm --wait --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --lines --last --size --no-keys --stdout --confirm --wait --retry --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -975,6 +975,10 @@ _otr() {
                     return 0
                     ;;
                 --wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --retry)
                     COMPREPLY=()
                     return 0
                     ;;

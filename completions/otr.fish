@@ -100,6 +100,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for p
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l retry -d 'With a postbox: how long to go on trying while it cannot be reached; 0s: some seconds' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r

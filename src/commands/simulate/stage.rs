@@ -7,7 +7,7 @@ use otr::protocol::handshake::{Inviting, InvitingError, respond};
 use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::nameplate::{Code as ShortCode, Nameplate};
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
-use otr::protocol::pake::Prs;
+use otr::protocol::password::Password;
 use otr::protocol::randomness::Randomness;
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
 use otr::protocol::verify::{Ending, VerifyError};
@@ -125,7 +125,7 @@ fn handshake(
     let code = code.transpose()?;
     let secret = match (&code, &setup.secret) {
         (Some(code), _) => Some(code.secret().map_err(|_| no_code())?),
-        (None, Some(secret)) => Some(Prs::from_text(secret).map_err(|_| no_secret())?),
+        (None, Some(secret)) => Some(Password::from_text(secret).map_err(|_| no_secret())?),
         (None, None) => None,
     };
     // Nothing of the clock goes into the bytes of an invite that does not expire.
@@ -136,6 +136,7 @@ fn handshake(
     };
     let inviting = Inviting::new(&setup.postbox, expires, secret.as_ref(), 0, random);
     let mut inviting = inviting.map_err(|error| match error {
+        InvitingError::OutOfMemory => Failure::out_of_memory(),
         InvitingError::PostboxTooLong => {
             Failure::new(Code::Refused, "the postbox's address is too long", "")
         }
@@ -272,7 +273,7 @@ impl Stage<'_> {
         right: bool,
     ) -> Result<(), Failure> {
         self.still_goes_on(line)?;
-        let secret = Prs::from_text(if right { ANSWER } else { WRONG_ANSWER });
+        let secret = Password::from_text(if right { ANSWER } else { WRONG_ANSWER });
         let secret = secret.map_err(|_| no_secret())?;
         let (end, random) = self.end_and_random(line.side);
         if end.session.peer_closed() {
@@ -280,7 +281,13 @@ impl Stage<'_> {
         }
         let sealed = match question {
             Some(question) => end.session.start_verify(&secret, question, random),
-            None => end.session.answer_verify(&secret, random),
+            None => match end.session.question_run() {
+                Some(run) => {
+                    let prs = secret.stretch(run).map_err(|_| Failure::out_of_memory())?;
+                    end.session.answer_verify(&prs, random)
+                }
+                None => Err(VerifyError::NothingAsked),
+            },
         };
         let packet = sealed.map_err(|error| match error {
             VerifyError::QuestionTooLong => refused(line.number, "a question of over 1,024 bytes"),
