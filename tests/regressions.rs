@@ -233,7 +233,7 @@ fn what_waits_to_be_posted_goes_out_with_what_is_sent_to_stdout() {
     let pair = at_home(&postbox.url);
     postbox.child.kill().unwrap();
     postbox.child.wait().unwrap();
-    let failed = pair.alice("send", b"first");
+    let failed = pair.alice("send --retry 0", b"first");
     assert!(failed.code == 9 && failed.err.contains("nothing is lost"), "{}", failed.err);
     // The state keeps one message: what was not posted goes the way of the next.
     let both = pair.alice("send --stdout", b"second").ok();

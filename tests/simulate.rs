@@ -384,8 +384,9 @@ fn b(act: Act) -> Done {
     Done { a: false, act, lost: false }
 }
 
-fn lost(done: Done) -> Done {
-    Done { lost: true, ..done }
+fn lost(mut done: Done) -> Done {
+    done.lost = true;
+    done
 }
 
 const URL: &str = "http://127.0.0.1:7363";
@@ -489,21 +490,21 @@ fn kinds() -> Vec<Kind> {
 impl Kind {
     fn script(&self) -> String {
         let mut script = self.setup.to_owned();
-        for Done { a, act, lost } in &self.done {
+        for Done { a, act, lost: is_lost } in &self.done {
             let side = if *a { "A" } else { "B" };
             match act {
                 Act::Says(text) => writeln!(script, "{side}: {text}"),
-                Act::Sends(size, _) => writeln!(script, "{side} sends {size}"),
+                Act::Sends(bytes, _) => writeln!(script, "{side} sends {bytes}"),
                 Act::Reads => writeln!(script, "{side} reads"),
                 Act::Asks => writeln!(script, "{side} asks: where"),
                 Act::Answers { right: true } => writeln!(script, "{side} answers"),
                 Act::Answers { right: false } => writeln!(script, "{side} answers wrongly"),
                 Act::Last => writeln!(script, "{side} last"),
-                Act::Size(size) => writeln!(script, "{side} size {size}"),
+                Act::Size(least) => writeln!(script, "{side} size {least}"),
                 Act::Closes => writeln!(script, "{side} closes"),
             }
             .unwrap();
-            if *lost {
+            if *is_lost {
                 script.push_str("lost\n");
             }
         }
@@ -672,7 +673,7 @@ fn what_people_really_have_cannot_be_told_from_made_up_ones_either() {
         // where it was the same once more.
         let plant = |flaw: &dyn Fn(&mut Vec<Item>) -> bool| {
             let mut corpus = corpus(&simulated);
-            let planted = corpus.0.iter_mut().map(|items| flaw(items)).filter(|done| *done).count();
+            let planted = corpus.0.iter_mut().map(flaw).filter(|done| *done).count();
             (planted > 0).then(|| judge(&real, &corpus).unwrap_err())
         };
         let share = plant(&|items| match &mut items[0] {

@@ -216,7 +216,7 @@ fn a_code_is_typed_with_completion_and_asked_for_again() {
 fn a_line_of_any_length_is_typed() {
     let pair = Pair::new();
     let screen = Screen::new(&pair);
-    let line: String = (0..2_500).map(|number| format!("{number:07} ")).collect();
+    let line = (0..2_500).fold(String::new(), |line, number| line + &format!("{number:07} "));
     assert_eq!(line.len(), 20_000);
     for args in ["", "--lines"] {
         screen.enter(&format!(

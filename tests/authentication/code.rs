@@ -99,7 +99,7 @@ fn a_typing_error_that_can_be_seen_uses_nothing_up() {
         (code.replacen('-', "-x", 1), "the first word"),
         (code.replacen('@', "x@", 1), "the second word"),
         (format!("0{code}"), "number"),
-        (code.replacen('-', " ", 1), "a number and two words"),
+        (code.replacen('-', "#", 1), "a number and two words"),
     ] {
         let failed = world.otr("bob", "respond --code -", wrong.as_bytes()).fails(2);
         assert!(failed.contains(told) && failed.contains("nothing was tried"), "{failed}");

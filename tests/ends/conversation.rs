@@ -71,7 +71,7 @@ fn what_could_not_be_posted_is_posted_by_the_next_command() {
     pair(&place, &postbox);
     let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
     drop(postbox);
-    let failed = otr(&place, "bob", &["send"], b"first\n");
+    let failed = otr(&place, "bob", &["send", "--retry", "0"], b"first\n");
     assert_eq!(code(&failed), 9, "{}", text(&failed.stderr));
     assert_eq!(code(&otr(&place, "alice", &["recv", "--all"], b"")), 9);
     let _again = Postbox::run(postbox::otr().args(["postbox", "--listen", &listen]));

@@ -108,7 +108,9 @@ fn what_looks_and_what_notes_disturbs_no_conversation() {
                 assert_eq!(status(&place, who)["verify"]["failures"], 0);
             }
         }
-        senders.into_iter().for_each(|sender| sender.join().unwrap());
+        for sender in senders {
+            sender.join().unwrap();
+        }
         stop.store(true, Ordering::SeqCst);
     });
     for (who, follower) in followers {
@@ -249,7 +251,7 @@ fn a_session_is_begun_once() {
                 }
             }
             let again = ok(&place, who, &[arguments, &["--again"]].concat(), b"");
-            assert_eq!(written, [again.clone()]);
+            assert_eq!(written, std::slice::from_ref(&again));
             again
         };
         let invite = begin("alice", &["init"], b"");

@@ -162,15 +162,15 @@ async fn serve(
         stdio::say(format!("OTR_POSTBOX={url}\n").as_bytes());
     }
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = terminate.recv() => {}
+        () = interrupt.recv() => {}
     }
     server.begin_to_stop();
     let ended = async { while serving.join_next().await.is_some() {} };
     tokio::select! {
         _ = timeout(GRACE_TIME, ended) => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = terminate.recv() => {}
+        () = interrupt.recv() => {}
     }
     sweeping.abort();
     match server.store.totals().held {
