@@ -103,11 +103,19 @@ fn damaged_invites_are_refused() {
         ("one character too many", Kind::Invite, Reason::Checksum),
         ("an unused bit set", Kind::Invite, Reason::UnusedBits),
         ("standard base64 alphabet", Kind::Invite, Reason::Character),
-        ("padded with =", Kind::Invite, Reason::Character),
         ("prefix of a reply", Kind::Reply, Reason::Length),
     ];
+    // Here the padding is one character, which quoted-printable has as a soft break: the invite is
+    // whole, as its checksum says, and is taken. Two of them are refused.
+    let (padded, cases): (Vec<_>, Vec<_>) =
+        cases.iter().partition(|case| case["name"] == "padded with =");
+    let [padded] = padded[..] else { panic!("{} are padded", padded.len()) };
+    let line = text(&padded["text"]);
+    assert!(matches!(scan(line).0[..], [Item::Invite(_)]));
+    let twice = [line.trim_ascii_end(), b"=\n"].concat();
+    assert_eq!(damage(&twice), (Some(Kind::Invite), Reason::Character));
     assert_eq!(cases.len(), expected.len());
-    for (case, (name, kind, reason)) in cases.iter().zip(expected) {
+    for (case, (name, kind, reason)) in cases.into_iter().zip(expected) {
         assert_eq!(case["name"], name);
         assert_eq!(damage(text(&case["text"])), (Some(kind), reason), "{name}");
     }
@@ -122,8 +130,17 @@ fn damaged_packets_and_keys_are_refused() {
         ("packet text: wrong length", Kind::Packet, Reason::Length),
         ("published key text: 63 bytes", Kind::Key, Reason::Length),
     ];
+    // Here the padding is one character, which quoted-printable has as a soft break: the invite is
+    // whole, as its checksum says, and is taken. Two of them are refused.
+    let (padded, cases): (Vec<_>, Vec<_>) =
+        cases.iter().partition(|case| case["name"] == "padded with =");
+    let [padded] = padded[..] else { panic!("{} are padded", padded.len()) };
+    let line = text(&padded["text"]);
+    assert!(matches!(scan(line).0[..], [Item::Invite(_)]));
+    let twice = [line.trim_ascii_end(), b"=\n"].concat();
+    assert_eq!(damage(&twice), (Some(Kind::Invite), Reason::Character));
     assert_eq!(cases.len(), expected.len());
-    for (case, (name, kind, reason)) in cases.iter().zip(expected) {
+    for (case, (name, kind, reason)) in cases.into_iter().zip(expected) {
         assert_eq!(case["name"], name);
         assert_eq!(damage(text(&case["text"])), (Some(kind), reason), "{name}");
     }
