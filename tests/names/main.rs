@@ -129,6 +129,15 @@ fn no_verb_that_names_a_host_loads_a_module() {
     assert!(said.contains("ADDRESS:PORT"), "{said}");
 }
 
+/// One call of the C library's `getaddrinfo` anywhere, be it for an address that is written out,
+/// and the program holds it; it alone reads that file.
+#[test]
+fn the_program_holds_nothing_of_the_c_librarys_lookup() {
+    let program = fs::read(support::binary()).unwrap();
+    let file = b"/etc/gai.conf";
+    assert!(!program.windows(file.len()).any(|part| part == file));
+}
+
 #[test]
 fn this_machine_is_known_without_a_look_at_any_file() {
     let root = Root::new("192.0.2.1 localhost\n", "nameserver 192.0.2.2\n");

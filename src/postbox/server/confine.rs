@@ -37,7 +37,10 @@ pub(crate) fn probe(out: &mut impl Write) -> io::Result<bool> {
         ("write a file", std::fs::write(&target, b"x")),
         ("read /etc/passwd", std::fs::read("/etc/passwd").map(drop)),
         ("run /bin/true", std::process::Command::new("/bin/true").status().map(drop)),
-        ("connect elsewhere", std::net::TcpStream::connect(("127.0.0.1", 9)).map(drop)),
+        (
+            "connect elsewhere",
+            std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, 9)).map(drop),
+        ),
     ];
     let mut all = true;
     for (what, came) in tries {
