@@ -140,10 +140,13 @@ fn a_line_that_was_cut_off_does_not_spoil_the_one_appended_behind_it() {
 #[test]
 fn a_damaged_state_is_not_a_missing_one() {
     let pair = Pair::strangers();
-    for command in ["recv", "recv --stdin", "send", "close", "expect"] {
-        let run = pair.sh(&format!(
-            "echo otr1s:AAAA > state; echo x | otr {command} --state-fd 3,4 3< state 4> /dev/null"
-        ));
-        run.fails(11);
+    for state in ["otr1s:AAAA", "otr1s:A", "rubbish"] {
+        for command in ["recv", "recv --stdin", "send", "close", "expect"] {
+            let run = pair.sh(&format!(
+                "echo {state} > state
+                echo x | otr {command} --state-fd 3,4 3< state 4> /dev/null"
+            ));
+            run.fails(11);
+        }
     }
 }
