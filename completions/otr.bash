@@ -37,6 +37,9 @@ _otr() {
             otr,forge)
                 cmd="otr__subcmd__forge"
                 ;;
+            otr,help)
+                cmd="otr__subcmd__help"
+                ;;
             otr,import)
                 cmd="otr__subcmd__import"
                 ;;
@@ -80,7 +83,7 @@ _otr() {
 
     case "${cmd}" in
         otr)
-            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo"
+            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -446,6 +449,43 @@ _otr() {
                     COMPREPLY=()
                     return 0
                     ;;
+                --session)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
+                    return 0
+                    ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        otr__subcmd__help)
+            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0

@@ -31,7 +31,7 @@ complete -c otr -n "__fish_otr_needs_command" -l lock-wait -d 'How long to wait 
 complete -c otr -n "__fish_otr_needs_command" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_needs_command" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_needs_command" -s V -l version -d 'Print version'
 complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: write an invite'
@@ -52,6 +52,7 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessio
 complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the completions for a shell'
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
+complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
@@ -72,7 +73,7 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Begin anew und
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names' -r -f
 complete -c otr -n "__fish_otr_using_subcommand respond" -l code -d 'Fetch the invite by its code, and post the reply there; without CODE ask for it, with \'-\' read it from stdin' -r
@@ -96,7 +97,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packet
 complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
@@ -119,7 +120,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets a
 complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand send" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand send" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the message into FILE, which appears only when the message is complete' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
@@ -143,7 +144,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l plain-http -d 'Call a p
 complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
@@ -161,7 +162,7 @@ complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets 
 complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
@@ -179,7 +180,7 @@ complete -c otr -n "__fish_otr_using_subcommand words" -l raw -d 'Write packets 
 complete -c otr -n "__fish_otr_using_subcommand words" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand words" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand words" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand words" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is no secret' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
@@ -198,7 +199,7 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -l raw -d 'Write packets
 complete -c otr -n "__fish_otr_using_subcommand verify" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or what systemd hands over]' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
@@ -216,7 +217,7 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l show-confinement -d 
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Tokens for so many packets ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -228,7 +229,7 @@ complete -c otr -n "__fish_otr_using_subcommand expect" -l raw -d 'Write bytes i
 complete -c otr -n "__fish_otr_using_subcommand expect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand expect" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand expect" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand expect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
@@ -242,7 +243,7 @@ complete -c otr -n "__fish_otr_using_subcommand export" -l ask-passphrase -d 'As
 complete -c otr -n "__fish_otr_using_subcommand export" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand export" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand export" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand export" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand export" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
@@ -254,7 +255,7 @@ complete -c otr -n "__fish_otr_using_subcommand import" -l ask-passphrase -d 'As
 complete -c otr -n "__fish_otr_using_subcommand import" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Tell which packets the published MAC keys verify, those of the capture or also of KEYS' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l postbox -d 'As --keys, with the keys that the postbox at this address has for these packets, too' -r -f
@@ -269,7 +270,7 @@ complete -c otr -n "__fish_otr_using_subcommand inspect" -l plain-http -d 'Call 
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was -d 'What the packet said: all of its text, or the beginning' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was-file -d 'The same, from a file' -r -F
@@ -295,7 +296,7 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -l raw -d 'Write packets 
 complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows or guesses TEXT can see it' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
@@ -308,7 +309,7 @@ complete -c otr -n "__fish_otr_using_subcommand simulate" -l raw -d 'Write reply
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
@@ -322,7 +323,7 @@ complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a
 complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand status" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand status" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand completions" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -331,7 +332,7 @@ complete -c otr -n "__fish_otr_using_subcommand completions" -l lock-wait -d 'Ho
 complete -c otr -n "__fish_otr_using_subcommand completions" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand man" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand man" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -340,7 +341,7 @@ complete -c otr -n "__fish_otr_using_subcommand man" -l lock-wait -d 'How long t
 complete -c otr -n "__fish_otr_using_subcommand man" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand man" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
@@ -349,6 +350,16 @@ complete -c otr -n "__fish_otr_using_subcommand demo" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand demo" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s q -l quiet -d 'Say only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where there is something to tell, errors as JSON'
+complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand help" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand help" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand help" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand help" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand help" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
+complete -c otr -n "__fish_otr_using_subcommand help" -s q -l quiet -d 'Say only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Say more of what is done, never a secret'
+complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
+complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo"

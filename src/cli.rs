@@ -1,24 +1,17 @@
 //! The command line: one definition, from which parsing, `--help`, man pages and completions all
 //! come.
 
-use std::ffi::OsString;
-use std::io::Write as _;
-use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
     postbox, recv, respond, send, simulate, status, verify, words,
 };
-use crate::failure::Code;
 use crate::state::{Name, Numbers};
 use crate::ui::units;
-use crate::usage;
 
 macro_rules! first_steps {
     () => {
@@ -57,91 +50,13 @@ Exit status:
     after_help = FIRST_STEPS,
     after_long_help = LONG_HELP,
     subcommand_required = true,
-    disable_help_subcommand = true
+    arg_required_else_help = false
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-impl Cli {
-    /// Parses the command line; whether `-s` was on it. Ends the process where it is wrong.
-    pub(crate) fn from_command_line() -> (Self, bool) {
-        if let Some(quick) = Self::quickly() {
-            return quick;
-        }
-        let matches = all_matches();
-        (
-            Self::from_arg_matches(&matches).unwrap_or_else(|error| usage::end(&error)),
-            typed(&matches),
-        )
-    }
-
-    /// The two commands that run once a packet, `otr [OPTIONS] send …` and `recv`, parsed without
-    /// building all the others: a third of their start-up. Whatever is not plainly right is left
-    /// to [`all_matches`], which says why.
-    fn quickly() -> Option<(Self, bool)> {
-        let mut arguments: Vec<OsString> = std::env::args_os().collect();
-        let verb = arguments.remove(verb_at(&arguments)?);
-        let command = Common::augment_args(clap::Command::new("otr").disable_help_flag(true));
-        if verb == "send" {
-            let matches = matches_quickly(send::Args::augment_args(command), &arguments)?;
-            let args = send::Args::from_arg_matches(&matches).ok()?;
-            Self::of(&matches, Command::Send(args))
-        } else if verb == "recv" {
-            let matches = matches_quickly(recv::Args::augment_args(command), &arguments)?;
-            let args = recv::Args::from_arg_matches(&matches).ok()?;
-            Self::of(&matches, Command::Recv(args))
-        } else {
-            None
-        }
-    }
-
-    fn of(matches: &ArgMatches, command: Command) -> Option<(Self, bool)> {
-        let common = Common::from_arg_matches(matches).ok()?;
-        Some((Self { common, command }, typed(matches)))
-    }
-}
-
-/// Where the command stands, behind options of [`Common`].
-fn verb_at(arguments: &[OsString]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        match arguments.get(at)?.to_str()? {
-            "-s" | "--session" | "--dir" | "--state-fd" | "--lock-wait" => at += 2,
-            "-q" | "--quiet" | "-v" | "--verbose" | "--json" | "--allow-disk" => at += 1,
-            _ => return Some(at),
-        }
-    }
-}
-
-/// Whether the session's name was on the command line.
-fn typed(matches: &ArgMatches) -> bool {
-    matches.value_source("session") == Some(ValueSource::CommandLine)
-}
-
-fn matches_quickly(command: clap::Command, arguments: &[OsString]) -> Option<ArgMatches> {
-    // Never dropped: the process is over before its memory could be of use.
-    let mut command = ManuallyDrop::new(command);
-    command.try_get_matches_from_mut(arguments).ok()
-}
-
-/// Parses with all that there is; ends the process where it is wrong.
-fn all_matches() -> ArgMatches {
-    let mut command = Cli::command();
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
-    matches.unwrap_or_else(|error| match error.kind() {
-        ErrorKind::MissingSubcommand => no_command(&mut command),
-        _ => usage::end(&error),
-    })
-}
-
-/// What there is to choose from, for a person who typed nothing, or only options.
-fn no_command(command: &mut clap::Command) -> ! {
-    let _ = write!(std::io::stderr(), "{}", command.render_help());
-    std::process::exit(i32::from(Code::Usage as u8))
 }
 
 /// What every command takes.
@@ -186,7 +101,7 @@ pub(crate) struct Common {
     #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// Write for programs: JSON on stdout where there is something to tell, errors as JSON
+    /// Write for programs: JSON on stdout where there is something to tell, and all of stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// Exit codes; the numbers and names are a promise to scripts (`man otr`, "EXIT STATUS").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,8 @@ pub(crate) struct Failure {
     pub(crate) what: Cow<'static, str>,
     /// What to do about it; may be empty when `what` says it.
     pub(crate) hint: Cow<'static, str>,
+    /// The file that it is about, for programs: its exact name.
+    pub(crate) file: Option<PathBuf>,
     /// Whether nobody reads our output any more: the process then ends as by SIGPIPE.
     pub(crate) broken_pipe: bool,
     /// Of a command that takes something to be sent: whether it goes out without being given again.
@@ -133,7 +136,19 @@ impl Failure {
         what: impl Into<Cow<'static, str>>,
         hint: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { code, what: what.into(), hint: hint.into(), broken_pipe: false, taken: None }
+        Self {
+            code,
+            what: what.into(),
+            hint: hint.into(),
+            file: None,
+            broken_pipe: false,
+            taken: None,
+        }
+    }
+
+    /// Names the file that it is about; `what` says it, too, as far as it can be shown.
+    pub(crate) fn about(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
     }
 
     /// What could not be posted just now, and is stored: a later command posts it.

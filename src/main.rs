@@ -1,6 +1,8 @@
 //! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
 
 #[forbid(unsafe_code)]
+mod arguments;
+#[forbid(unsafe_code)]
 mod beside;
 #[forbid(unsafe_code)]
 mod cli;
@@ -26,9 +28,9 @@ mod usage;
 
 use std::process::ExitCode;
 
-use cli::Cli;
+use arguments::Given;
 use commands::Context;
-use ui::speak::Voice;
+use ui::speak::{self, Voice};
 
 /// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
 /// packets pass on their way.
@@ -38,15 +40,16 @@ static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 fn main() -> ExitCode {
     process::harden();
-    let (cli, name_was_typed) = Cli::from_command_line();
-    let voice = Voice::new(cli.common.quiet, cli.common.verbose, cli.common.json);
-    match commands::run(&Context::new(cli.common, name_was_typed, voice), cli.command) {
+    let Given { cli, origins } = arguments::parse();
+    speak::in_json(cli.common.json);
+    let voice = Voice::new(cli.common.quiet, cli.common.verbose);
+    match commands::run(&Context::new(cli.common, origins, voice), cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if failure.broken_pipe {
                 process::end_by_broken_pipe();
             }
-            voice.fail(&failure);
+            speak::fail(&failure);
             ExitCode::from(failure.code as u8)
         }
     }

@@ -1,67 +1,245 @@
-//! Wrong arguments, told as every other failure: one line, or an object with `--json`.
+//! Wrong arguments, told as every other failure: one line, or an object with `--json`. Help and
+//! versions that were asked for.
 
-use std::ffi::OsStr;
+use std::error::Error as _;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::path::Path;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory as _};
+use otr::protocol::nameplate;
 
+use crate::cli::Cli;
 use crate::failure::{Code, Failure};
-use crate::ui::speak::Voice;
+use crate::process;
+use crate::ui::{printable, speak};
 
 /// Ends the process with what clap says: help and versions on stdout, what is wrong on stderr.
 pub(crate) fn end(error: &clap::Error) -> ! {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        error.exit();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => show(error),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            no_command()
+        }
+        _ => fail(&wrong(error, command_typed().as_deref())),
     }
-    // Parsing has failed, so that nobody has read this option yet.
-    let json = std::env::args_os().take_while(|word| word != "--").any(|word| is_json(&word));
-    let failure = failure(&error.render().to_string());
-    Voice::new(false, false, json).fail(&failure);
+}
+
+/// Ends the process over a variable whose value cannot be used. The value itself is not shown: a
+/// proxy's may hold a password.
+pub(crate) fn end_by_environment(error: &clap::Error, command: &Command) -> ! {
+    let option = context(error, ContextKind::InvalidArg).unwrap_or_default();
+    let long = option.split(' ').next().unwrap_or_default().trim_start_matches('-');
+    let all = [command].into_iter().chain(command.get_subcommands());
+    let arg = all.flat_map(Command::get_arguments).find(|arg| arg.get_long() == Some(long));
+    let variable = arg.and_then(clap::Arg::get_env).map(OsStr::to_string_lossy);
+    let (Some(variable), reason) = (variable, reason(error)) else {
+        fail(&wrong(error, command_typed().as_deref()))
+    };
+    // A reason may have its own advice behind it.
+    let (why, hint) = match reason.split_once("; ") {
+        Some((why, hint)) => (why, hint.to_owned()),
+        None => (reason.as_str(), format!("correct it, unset it, or give --{long}")),
+    };
+    fail(&Failure::new(Code::Usage, format!("{variable} cannot be used: {why}"), hint))
+}
+
+/// Why a value is wrong.
+fn reason(error: &clap::Error) -> String {
+    match (error.kind(), error.source()) {
+        (ErrorKind::InvalidUtf8, _) => "it is not UTF-8".to_owned(),
+        (_, Some(why)) => why.to_string(),
+        (_, None) => "it has no such value".to_owned(),
+    }
+}
+
+fn fail(failure: &Failure) -> ! {
+    speak::in_json(json_was_typed());
+    speak::fail(failure);
+    std::process::exit(i32::from(failure.code as u8))
+}
+
+/// Parsing has failed, so that nobody has read this option yet.
+fn json_was_typed() -> bool {
+    std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
+}
+
+/// Writes what was asked for: 1 where that fails, as with any other output.
+fn show(error: &clap::Error) -> ! {
+    let Err(failed) = error.print().and_then(|()| io::stdout().flush()) else {
+        std::process::exit(0)
+    };
+    if failed.kind() == io::ErrorKind::BrokenPipe {
+        process::end_by_broken_pipe();
+    }
+    fail(&Failure::output(&failed))
+}
+
+/// What there is to choose from, for a person who typed nothing, or only options.
+fn no_command() -> ! {
+    if json_was_typed() {
+        fail(&Failure::new(Code::Usage, "no command was given", "see 'otr --help'"));
+    }
+    let _ = write!(io::stderr(), "{}", Cli::command().render_help());
     std::process::exit(i32::from(Code::Usage as u8))
 }
 
-fn is_json(word: &OsStr) -> bool {
-    word == "--json"
+/// The command among the words, whatever else is wrong with them.
+fn command_typed() -> Option<String> {
+    let lenient = Cli::command().ignore_errors(true).subcommand_required(false);
+    let matches = lenient.try_get_matches_from(std::env::args_os()).ok()?;
+    matches.subcommand_name().map(str::to_owned)
 }
 
-/// Of clap's paragraphs (what is wrong, tips, usage, where to look) the first, and the tip if there
-/// is one.
-fn failure(told: &str) -> Failure {
+fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// Of clap's paragraphs (what is wrong, tips, usage, where to look) the first, and what helps
+/// most: what the person may have meant, clap's tip, or the command's own help.
+fn wrong(error: &clap::Error, command: Option<&str>) -> Failure {
+    let told = error.render().to_string();
     let mut lines = told.lines();
     let first = lines.by_ref().take_while(|line| !line.trim().is_empty());
     let what = first.map(str::trim).collect::<Vec<_>>().join(" ");
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
-    let (mut tip, mut command) = (None, "otr".to_owned());
-    for line in lines {
-        if let Some(text) = line.trim().strip_prefix("tip: ") {
-            // Nobody who mistyped an option means it as a value.
-            tip = tip.or_else(|| (!text.starts_with("to pass")).then(|| text.to_owned()));
-        } else if let Some(usage) = line.strip_prefix("Usage: ") {
-            let words = usage.split(' ').take_while(|word| word.starts_with(char::is_alphabetic));
-            command = words.collect::<Vec<_>>().join(" ");
+    let tips = lines.filter_map(|line| line.trim().strip_prefix("tip: "));
+    // Nobody who mistyped an option means it as a value.
+    let tip = tips.map(str::to_owned).find(|tip| !tip.starts_with("to pass"));
+    let word = context(error, ContextKind::InvalidArg).filter(|word| !word.starts_with('-'));
+    if let (ErrorKind::UnknownArgument, Some(command), Some(word)) = (error.kind(), command, word)
+        && let Some(failure) = stray(command, word)
+    {
+        return failure;
+    }
+    let see = || {
+        let command = command.map(|command| format!(" {command}")).unwrap_or_default();
+        format!("see 'otr{command} --help'")
+    };
+    Failure::new(Code::Usage, what, tip.unwrap_or_else(see))
+}
+
+/// A word behind a command that takes none: what was meant by it.
+fn stray(command: &str, word: &str) -> Option<Failure> {
+    let what = format!("{command} takes no '{}'", printable::line(word));
+    let hint = match command {
+        // It may be the secret: not to be shown once more.
+        "verify" => {
+            let what = "verify takes no secret as an argument, where others can read it";
+            let hint = "it is asked for, or comes by --secret-file or --secret-fd";
+            return Some(Failure::new(Code::Usage, what, hint));
+        }
+        "respond" if nameplate::Code::parse(word.split('@').next().unwrap_or(word)).is_ok() => {
+            let what = "respond takes a code with --code";
+            return Some(Failure::new(Code::Usage, what, "otr respond --code, which asks for it"));
+        }
+        "recv" | "respond" | "import" => {
+            let what = format!("{command} reads stdin, not a file that is named");
+            let hint = from_file(command, OsStr::new(word));
+            return Some(Failure::new(Code::Usage, what, hint).about(Path::new(word)));
+        }
+        "init" | "close" | "words" | "expect" | "export" | "status" => {
+            format!("for a session of that name: otr -s {} {command}", quoted(OsStr::new(word)))
+        }
+        _ => return None,
+    };
+    Some(Failure::new(Code::Usage, what, hint))
+}
+
+/// What to type so that a command reads this file.
+pub(crate) fn from_file(command: &str, file: &OsStr) -> String {
+    format!("otr {command} < {}", quoted(file))
+}
+
+/// What to type so that `send` sends these words, or the file that they name.
+pub(crate) fn instead_of_words(words: &[OsString]) -> String {
+    match words {
+        [file] if Path::new(file).exists() => from_file("send", file),
+        _ => {
+            let text: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+            format!("echo {} | otr send", text.join(" "))
         }
     }
-    Failure::new(Code::Usage, what, tip.unwrap_or_else(|| format!("see '{command} --help'")))
+}
+
+/// A word as a shell takes it, and a terminal shows it.
+fn quoted(word: &OsStr) -> String {
+    let text = printable::line(&word.to_string_lossy());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_wrong_becomes_one_line() {
-        let told = "error: unexpected argument '--rw' found\n\n  tip: a similar argument exists: \
-                    '--raw'\n\nUsage: otr send [OPTIONS]\n\nFor more information, try '--help'.\n";
-        let failure = failure(told);
-        assert_eq!(failure.what, "unexpected argument '--rw' found");
-        assert_eq!(failure.hint, "a similar argument exists: '--raw'");
+    fn told(arguments: &[&str]) -> Failure {
+        let words = ["otr"].iter().chain(arguments);
+        let Err(error) = Cli::command().try_get_matches_from(words) else {
+            panic!("{arguments:?} is right");
+        };
+        wrong(&error, arguments.first().copied())
     }
 
     #[test]
-    fn what_is_missing_is_in_the_line() {
-        let told = "error: the following required arguments were not provided:\n  <SHELL>\n\n\
-                    Usage: otr completions <SHELL>\n\nFor more information, try '--help'.\n";
-        let failure = failure(told);
-        assert_eq!(failure.what, "the following required arguments were not provided: <SHELL>");
-        assert_eq!(failure.hint, "see 'otr completions --help'");
+    fn what_is_wrong_becomes_one_line_with_what_was_meant() {
+        let failure = told(&["recv", "--folow"]);
+        assert_eq!(failure.what, "unexpected argument '--folow' found");
+        assert_eq!(failure.hint, "a similar argument exists: '--follow'");
+        for (arguments, what, hint) in [
+            (
+                &["completions"][..],
+                "the following required arguments were not provided: <SHELL>",
+                "see 'otr completions --help'",
+            ),
+            (
+                &["recv", "my packet"],
+                "recv reads stdin, not a file that is named",
+                "otr recv < 'my packet'",
+            ),
+            (
+                &["respond", "invite"],
+                "respond reads stdin, not a file that is named",
+                "otr respond < invite",
+            ),
+            (
+                &["respond", "417-guitar-vanish@box.example"],
+                "respond takes a code with --code",
+                "otr respond --code, which asks for it",
+            ),
+            (
+                &["close", "bob"],
+                "close takes no 'bob'",
+                "for a session of that name: otr -s bob close",
+            ),
+            (
+                &["recv", "--wait", "long"],
+                "invalid value 'long' for '--wait <TIME>': use 30s, 5m, 1h or 7d",
+                "see 'otr recv --help'",
+            ),
+        ] {
+            let failure = told(arguments);
+            assert_eq!((&*failure.what, &*failure.hint), (what, hint));
+        }
+        assert!(!sentence(&told(&["verify", "hunter2"])).contains("hunter2"));
+    }
+
+    fn sentence(failure: &Failure) -> String {
+        format!("{} {}", failure.what, failure.hint)
+    }
+
+    #[test]
+    fn words_are_quoted_as_a_shell_needs_it() {
+        let words = ["it's", "a.txt"].map(OsString::from);
+        assert_eq!(instead_of_words(&words), r"echo 'it'\''s' a.txt | otr send");
+        assert_eq!(instead_of_words(&["/dev/null".into()]), "otr send < /dev/null");
     }
 }

@@ -92,7 +92,7 @@ pub(crate) fn published(
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let name = printable::line(&path.to_string_lossy());
-    Failure::new(Code::Failed, format!("cannot read {name}: {error}"), "")
+    Failure::new(Code::Failed, format!("cannot read {name}: {error}"), "").about(path)
 }
 
 /// Too much for a command that has to keep all of it.

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
 use clap_complete::{Shell as Generator, generate};
 
@@ -80,7 +81,14 @@ fn visible() -> Command {
     let all = Cli::command();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let top = Command::new("otr").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
-    Common::augment_args(top).subcommands(shown)
+    let commands = all.get_subcommands().filter(|command| !command.is_hide_set());
+    // Leaked, since clap takes nothing shorter-lived: this command ends when they are written.
+    let names: Vec<&'static str> =
+        commands.map(|command| &*command.get_name().to_owned().leak()).collect();
+    // clap's own has a command below it for each other one.
+    let command = Arg::new("command").value_parser(PossibleValuesParser::new(names));
+    let help = Command::new("help").about("Show the help of a command").arg(command);
+    Common::augment_args(top).subcommands(shown).subcommand(help)
 }
 
 /// Puts session names in place of file names, and leaves file names to readline, which quotes what

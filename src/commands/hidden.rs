@@ -36,7 +36,7 @@ pub(super) fn read(
     };
     let bytes = file.and_then(|mut file| read_all(&mut file)).map_err(|error| {
         let what = format!("cannot read the {noun} from {name}: {error}");
-        Failure::new(Code::Usage, what, "")
+        Failure { file: path.map(Path::to_owned), ..Failure::new(Code::Usage, what, "") }
     })?;
     if bytes.len() > MOST { Err(too_long(noun)) } else { Ok(Some(bytes)) }
 }

@@ -126,11 +126,14 @@ fn inviting(
 /// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
 fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, Failure> {
     let given = args.postbox.as_deref().unwrap_or_default();
-    let replaced =
-        if args.anew && !is_typed("--postbox") { replaced_postbox(context, store)? } else { None };
+    let typed = !context.origins.is_from_environment("postbox") && args.postbox.is_some();
+    let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
+    let replaced = if args.anew && !typed { replaced_postbox(context, store)? } else { None };
     let text = replaced.unwrap_or_else(|| given.to_owned());
     if !text.is_empty() {
-        let url = Url::parse(&text).map_err(|why| Failure::new(Code::Usage, why, ""))?;
+        let url = Url::parse(&text).map_err(|why| {
+            Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
+        })?;
         check_open(&url, args.reach.plain_http())?;
     }
     Ok(text)
@@ -152,13 +155,6 @@ fn replaced_postbox(context: &Context, store: &mut Store) -> Result<Option<Strin
             Ok(None)
         }
     }
-}
-
-/// Whether an option stands on the command line, and does not come from the environment.
-fn is_typed(option: &str) -> bool {
-    std::env::args_os().filter_map(|word| word.into_string().ok()).any(|word| {
-        word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
-    })
 }
 
 fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {

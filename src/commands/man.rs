@@ -40,15 +40,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     fs::create_dir_all(dir).map_err(|error| {
         let what = format!("cannot make {}: {error}", dir.display());
-        Failure::new(Code::Failed, what, "name a directory that you can write to")
+        Failure::new(Code::Failed, what, "name a directory that you can write to").about(dir)
     })?;
-    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = command.get_subcommands().filter(|command| has_page(command));
     for one in commands.chain([&command]) {
         let file = dir.join(format!("{}.1", title(one)));
         let written = page(one, &command).and_then(|page| fs::write(&file, page));
         written.map_err(|error| {
             let what = format!("cannot write {}: {error}", file.display());
-            Failure::new(Code::Failed, what, "name a directory that you can write to")
+            Failure::new(Code::Failed, what, "name a directory that you can write to").about(&file)
         })?;
     }
     if io::stdout().is_terminal() {
@@ -58,6 +58,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             .say(format_args!("the pages are in {shown}; to read one: man -l {shown}/otr.1"));
     }
     Ok(())
+}
+
+/// `otr help` is told where it is listed: what it shows is in these pages.
+fn has_page(command: &Command) -> bool {
+    !command.is_hide_set() && command.get_name() != "help"
 }
 
 fn title(command: &Command) -> &str {
@@ -85,6 +90,7 @@ fn page(command: &Command, top: &Command) -> io::Result<Vec<u8>> {
         as_it_stands(&mut rest, "NOTES", &notes.to_string());
     }
     exit_status(&mut rest);
+    json(&mut rest);
     environment(&mut rest, top);
     files(&mut rest);
     if is_top {
@@ -111,12 +117,26 @@ fn exit_status(roff: &mut Roff) {
     }
 }
 
+fn json(roff: &mut Roff) {
+    roff.control("SH", ["JSON"]);
+    roff.text([roman(
+        "Under --json each line on stderr is an object. It has a level (error, warning, notice or, \
+         with -v, detail) and a message for people. An error is the last line, and also has error \
+         (the name of the exit status), code (its number) and hint. What is about a file has file, \
+         its exact name, or file_base64 where that is not UTF-8. More fields may come.",
+    )]);
+}
+
 fn environment(roff: &mut Roff, top: &Command) {
     roff.control("SH", ["ENVIRONMENT"]);
     for option in top.get_arguments() {
         if let (Some(name), Some(long)) = (option.get_env(), option.get_long()) {
             let name = bold(name.to_string_lossy());
-            entry(roff, name, format!("what --{long} is where it is not given"));
+            entry(
+                roff,
+                name,
+                format!("what --{long} is where it is not given; empty counts as unset"),
+            );
         }
     }
     entry(
@@ -159,7 +179,7 @@ fn as_it_stands(roff: &mut Roff, heading: &str, text: &str) {
 
 fn see_also(roff: &mut Roff, command: &Command, top: &Command) {
     roff.control("SH", ["SEE ALSO"]);
-    let commands = top.get_subcommands().filter(|other| !other.is_hide_set());
+    let commands = top.get_subcommands().filter(|other| has_page(other));
     let others = [top].into_iter().chain(commands);
     let others = others.map(title).filter(|other| *other != title(command));
     let list: Vec<String> = others.map(|other| format!("{other}(1)")).collect();

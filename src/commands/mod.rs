@@ -37,16 +37,17 @@ pub(crate) mod words;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::arguments::Origins;
 use crate::cli::{Command, Common};
 use crate::failure::{Code, Failure};
 use crate::state::{Name, Numbers, Options, Store};
-use crate::ui::speak::{Voice, warn};
+use crate::ui::speak::{Voice, warn_of_file};
 
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
     pub(crate) name: Name,
-    /// Whether that name was typed, rather than taken from `OTR_SESSION` or the default.
-    pub(crate) name_was_typed: bool,
+    /// Whether options were typed, or come from the environment.
+    pub(crate) origins: Origins,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
     pub(crate) lock_wait: Duration,
@@ -55,10 +56,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(common: Common, name_was_typed: bool, voice: Voice) -> Self {
+    pub(crate) fn new(common: Common, origins: Origins, voice: Voice) -> Self {
         Self {
             name: common.session,
-            name_was_typed,
+            origins,
             options: Options { named: common.dir, allow_disk: common.allow_disk },
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
@@ -71,7 +72,9 @@ impl Context {
     fn open(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => Store::open(&self.options, &self.name).inspect(|store| self.tell_where(store)),
+            None => Store::open(&self.options, &self.name)
+                .inspect(|store| self.tell_where(store))
+                .map_err(|failure| self.by_variable(failure)),
         }
     }
 
@@ -79,9 +82,9 @@ impl Context {
     fn prepare(&self) -> Result<Store, Failure> {
         match self.state_fd {
             Some(numbers) => Store::from_descriptors(numbers),
-            None => {
-                Store::prepare(&self.options, &self.name).inspect(|store| self.tell_where(store))
-            }
+            None => Store::prepare(&self.options, &self.name)
+                .inspect(|store| self.tell_where(store))
+                .map_err(|failure| self.by_variable(failure)),
         }
     }
 
@@ -93,10 +96,26 @@ impl Context {
         }
     }
 
+    /// Names the variable that the trouble comes from, where it was not typed.
+    pub(crate) fn by_variable(&self, failure: Failure) -> Failure {
+        let (option, variable) = match failure.code {
+            Code::UnsafeState => ("dir", "OTR_DIR"),
+            Code::NoSession | Code::Exists => ("session", "OTR_SESSION"),
+            _ => return failure,
+        };
+        if !self.origins.is_from_environment(option) {
+            return failure;
+        }
+        let hint = format!("{variable} names it: {}", failure.hint);
+        Failure { hint: hint.into(), ..failure }
+    }
+
     fn tell_where(&self, store: &Store) {
         if let Some(path) = store.on_disk() {
-            let path = path.display();
-            warn(format_args!("the state lies on a disk, {path}; wiped bytes may stay there"));
+            let shown = path.display();
+            let words =
+                format_args!("the state lies on a disk, {shown}; wiped bytes may stay there");
+            warn_of_file(path, words);
         } else if let Some(directory) = store.directory() {
             let path = directory.path().display();
             self.voice.detail(format_args!("session '{}' lies in {path}", self.name));
@@ -116,7 +135,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
         Command::Send(args) => send::run(context, &args).map(|()| 0).map_err(Failure::of_sending),
         Command::Recv(args) => recv::run(context, &args),
-        Command::Postbox(args) => args.run().map(|()| 0),
+        Command::Postbox(args) => args.run(context.voice).map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Words(args) => words::run(context, &args).map(|()| 0),

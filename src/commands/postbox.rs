@@ -3,6 +3,8 @@
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
 use crate::postbox::server::{self, Choices, Settings};
+use crate::ui::speak::Voice;
+use crate::ui::units;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,13 +21,13 @@ pub(crate) struct Postbox {
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
     /// How long a packet that nobody discards is kept
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = units::duration)]
     ttl: Duration,
     /// The memory cap, for packets, calls and connections together; what would pass it is refused
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = units::length)]
     memory: usize,
     /// The largest packet that is taken
-    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = units::length)]
     max_packet: usize,
     /// Certificate chain for TLS (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -46,9 +48,9 @@ pub(crate) struct Postbox {
 
 impl Postbox {
     /// Serves until SIGTERM or SIGINT.
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self, voice: Voice) -> Result<(), Failure> {
         if self.show_confinement {
-            return server::show_confinement(self.require_confinement);
+            return server::show_confinement(voice, self.require_confinement);
         }
         check(self.ttl >= Duration::from_secs(1), "--ttl is at least 1s")?;
         check(self.memory >= MIN_MEMORY, "--memory is at least 8M")?;
@@ -61,51 +63,23 @@ impl Postbox {
             admin: self.admin,
             tls: self.tls_cert.zip(self.tls_key),
             require_confinement: self.require_confinement,
+            voice,
             choices: Choices { ttl: self.ttl, memory: self.memory, max_packet: self.max_packet },
         })
     }
 }
 
 fn check(holds: bool, otherwise: &'static str) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new(Code::Usage, otherwise, "see otr postbox --help")) }
-}
-
-/// A whole number and one of these letters.
-fn parse_units(text: &str, units: &[(char, u64)]) -> Option<u64> {
-    let last = text.chars().next_back()?;
-    let (_, unit) = units.iter().find(|(letter, _)| *letter == last)?;
-    let digits = text.strip_suffix(last)?;
-    let number: u64 = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
-    number.checked_mul(*unit)
-}
-
-/// `30s`, `5m`, `24h`.
-fn parse_duration(text: &str) -> Result<Duration, &'static str> {
-    parse_units(text, &[('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)])
-        .map(Duration::from_secs)
-        .ok_or("a time is written 30s, 5m, 24h or 7d")
-}
-
-/// `64K`, `256M`, `1G`.
-fn parse_size(text: &str) -> Result<usize, &'static str> {
-    parse_units(text, &[('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)])
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .ok_or("a size is written 64K, 256M or 1G")
+    if holds {
+        Ok(())
+    } else {
+        Err(Failure::new(Code::Usage, otherwise, "see 'otr postbox --help'"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_and_sizes_are_whole_numbers_with_a_unit() {
-        assert_eq!(parse_duration("24h"), Ok(Duration::from_hours(24)));
-        assert_eq!(parse_size("256M"), Ok(256 << 20));
-        for wrong in ["", "5", "h", "-5m", "+5m", "1.5h", "5x", "99999999999999999999h", "ä"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_default_that_help_names_is_the_one_that_is_used() {

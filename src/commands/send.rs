@@ -36,6 +36,7 @@ use crate::randomness::System;
 use crate::state::{Store, Version};
 use crate::ui::progress::Progress;
 use crate::ui::{speak, units};
+use crate::usage;
 
 /// The largest packet of a short message, whose packets are kept in the state.
 const K_SHORT: u8 = 16;
@@ -98,7 +99,7 @@ pub(crate) struct Args {
 
     /// Not taken: the message comes on stdin
     #[arg(hide = true, value_hint = clap::ValueHint::FilePath)]
-    file: Option<OsString>,
+    words: Vec<OsString>,
 }
 
 const HELP: &str = "\
@@ -116,10 +117,9 @@ pub(super) fn size_class(text: &str) -> Result<u8, String> {
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    if let Some(file) = &args.file {
-        let file = file.to_string_lossy();
-        let what = format!("'{file}' is not an option, and send reads no file");
-        return Err(Failure::new(Code::Usage, what, format!("otr send < {file}")));
+    if !args.words.is_empty() {
+        let what = "send reads stdin, and takes no text or file as an argument";
+        return Err(Failure::new(Code::Usage, what, usage::instead_of_words(&args.words)));
     }
     let emitter = Emitter::new(&args.form)?;
     let mut sender = Sender {

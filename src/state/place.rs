@@ -102,7 +102,7 @@ impl Directory {
     pub(crate) fn sessions(&self) -> Result<Vec<Name>, Failure> {
         let failed = |error: Errno| {
             let what = format!("cannot list {}: {error}", self.path.display());
-            Failure::new(Code::Failed, what, "")
+            Failure::new(Code::Failed, what, "").about(&self.path)
         };
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
@@ -353,7 +353,7 @@ fn refusal(path: &Path, unfit: Unfit) -> Failure {
         Unfit::Missing => "make it with 'mkdir -m 700'",
         _ => "name a directory of your own",
     };
-    Failure::new(Code::UnsafeState, format!("{} {unfit}", path.display()), hint)
+    Failure::new(Code::UnsafeState, format!("{} {unfit}", path.display()), hint).about(path)
 }
 
 #[cfg(test)]

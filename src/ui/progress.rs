@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::speak::Voice;
+use super::speak::{self, Voice};
 use super::stdio;
 
 /// A transfer that is over by then needs no progress.
@@ -37,7 +37,8 @@ impl Progress {
     /// A transfer that begins now, of `total` bytes where that is known.
     pub(crate) fn new(voice: Voice, total: Option<u64>) -> Self {
         let begun = Instant::now();
-        let shown = !voice.is_quiet() && io::stderr().is_terminal() && can_rewrite();
+        let shown =
+            !voice.is_quiet() && !speak::is_json() && io::stderr().is_terminal() && can_rewrite();
         Self { total, begun, due: shown.then(|| begun + PATIENCE) }
     }
 

@@ -1,44 +1,58 @@
-//! Lines on stderr: `otr: what happened; what to do about it`.
+//! Lines on stderr: `otr: what happened; what to do about it`, or with `--json` an object each.
 //!
 //! No capital, no full stop, one line each, written with one call so that two processes do not
 //! mix theirs. A stderr that is closed or full changes nothing: the exit code says it too.
+//!
+//! The objects are a promise: `level` (error, warning, notice, detail) and `message`; an error has
+//! `error`, `code` and `hint` too, and what is about a file has `file` or `file_base64`.
 
 use std::fmt::Display;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{printable, progress, stdio};
+use serde_json::{Value, json};
+
+use super::{names, printable, progress, stdio};
 use crate::failure::Failure;
 
-/// How much is said, and in which form errors are.
+/// Whether stderr is for a program: of the whole process, since a warning may come from anywhere.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on each line on stderr is a JSON object, if `json` is set.
+pub(crate) fn in_json(json: bool) {
+    JSON.store(json, Ordering::Relaxed);
+}
+
+/// Whether each line on stderr has to be a JSON object.
+pub(super) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// How much is said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Voice {
     quiet: bool,
     verbose: bool,
-    json: bool,
 }
 
 impl Voice {
-    /// From the options `-q`, `-v` and `--json`.
-    pub(crate) fn new(quiet: bool, verbose: bool, json: bool) -> Self {
-        Self { quiet, verbose, json }
+    /// From the options `-q` and `-v`.
+    pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
+        Self { quiet, verbose }
     }
 
     /// Something worth knowing; not with `-q`.
     pub(crate) fn say(self, words: impl Display) {
         if !self.quiet {
-            speak(&words);
+            speak("notice", &words);
         }
     }
 
     /// How it is done; with `-v` only, and never a secret even then.
     pub(crate) fn detail(self, words: impl Display) {
         if self.verbose {
-            speak(&words);
+            speak("detail", &words);
         }
-    }
-
-    /// Why the command stops: a line, or with `--json` an object with the code's name.
-    pub(crate) fn fail(self, failure: &Failure) {
-        if self.json { write(&object(failure)) } else { speak(&sentence(failure)) }
     }
 
     /// Whether progress may be shown.
@@ -47,9 +61,33 @@ impl Voice {
     }
 }
 
+/// Why the command stops.
+pub(crate) fn fail(failure: &Failure) {
+    if is_json() {
+        write(&object(failure).to_string());
+    } else {
+        write(&format!("otr: {}", printable::line(&sentence(failure))));
+    }
+}
+
 /// Something that a person has to know, whatever `-q` says.
 pub(crate) fn warn(words: impl Display) {
-    speak(&words);
+    speak("warning", &words);
+}
+
+/// As [`warn`], about a file that `words` names.
+pub(crate) fn warn_of_file(path: &Path, words: impl Display) {
+    tell("warning", &words, |object| names::put(object, "file", path));
+}
+
+/// What a shell can take over as it stands, `NAME=VALUE`; in JSON a field of the notice.
+pub(crate) fn setting(name: &str, value: &str) {
+    let line = format!("{name}={value}");
+    if is_json() {
+        write(&json!({ "level": "notice", "message": line, name: value }).to_string());
+    } else {
+        write(&line);
+    }
 }
 
 fn sentence(failure: &Failure) -> String {
@@ -57,25 +95,40 @@ fn sentence(failure: &Failure) -> String {
     if hint.is_empty() { what.to_string() } else { format!("{what}; {hint}") }
 }
 
-fn object(failure: &Failure) -> String {
-    let mut object = serde_json::json!({
+fn object(failure: &Failure) -> Value {
+    let mut object = json!({
+        "level": "error",
         "error": failure.code.name(),
         "code": failure.code as u8,
         "message": failure.what,
         "hint": failure.hint,
     });
-    if let (Some(taken), Some(object)) = (failure.taken, object.as_object_mut()) {
-        object.insert("taken".to_owned(), taken.into());
+    if let Some(taken) = failure.taken {
+        object["taken"] = taken.into();
     }
-    object.to_string()
+    if let Some(path) = &failure.file {
+        names::put(&mut object, "file", path);
+    }
+    object
 }
 
-fn speak(words: &impl Display) {
-    write(&format!("otr: {}", printable::line(&words.to_string())));
+fn speak(level: &str, words: &impl Display) {
+    tell(level, words, |_| {});
+}
+
+fn tell(level: &str, words: &impl Display, more: impl FnOnce(&mut Value)) {
+    let words = words.to_string();
+    if is_json() {
+        let mut object = json!({ "level": level, "message": words });
+        more(&mut object);
+        write(&object.to_string());
+    } else {
+        write(&format!("otr: {}", printable::line(&words)));
+    }
 }
 
 fn write(line: &str) {
-    let line = format!("{}{line}\n", progress::take_line_away());
+    let line = format!("{}{}\n", progress::take_line_away(), printable::json(line));
     stdio::say(line.as_bytes());
 }
 
@@ -98,8 +151,8 @@ mod tests {
     fn an_error_object_carries_the_stable_name() {
         let failure = Failure::new(Code::NotReady, "no \"reply\" yet\n", "wait");
         assert_eq!(
-            object(&failure),
-            r#"{"code":14,"error":"not_ready","hint":"wait","message":"no \"reply\" yet\n"}"#
+            object(&failure).to_string(),
+            r#"{"code":14,"error":"not_ready","hint":"wait","level":"error","message":"no \"reply\" yet\n"}"#
         );
     }
 }

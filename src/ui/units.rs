@@ -14,6 +14,11 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     scaled(text, &units).ok_or_else(|| "use 512, 64K, 1M or 2G".into())
 }
 
+/// As [`size`], of what lies in memory here.
+pub(crate) fn length(text: &str) -> Result<usize, String> {
+    usize::try_from(size(text)?).map_err(|_| "that is more than this machine can hold".into())
+}
+
 /// How long ago, or how long yet, in one unit: `45s`, `3m`, `5h`, `12d`.
 pub(crate) fn age(seconds: u64) -> String {
     const MINUTE: u64 = 60;

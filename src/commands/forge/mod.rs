@@ -145,7 +145,7 @@ fn text(given: Option<&String>, file: Option<&PathBuf>) -> Result<Vec<u8>, Failu
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
         (None, Some(path)) => fs::read(path).map_err(|error| {
             let what = format!("cannot read {}: {error}", path.display());
-            Failure::new(Code::Failed, what, "")
+            Failure::new(Code::Failed, what, "").about(path)
         }),
         (None, None) => Ok(Vec::new()),
     }

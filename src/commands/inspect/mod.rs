@@ -18,7 +18,7 @@ use super::source::Source;
 use super::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
-use crate::ui::stdio;
+use crate::ui::{printable, stdio};
 use evidence::{Evidence, KeyName};
 use randomness::{Histogram, Measure};
 use show::{Seen, TABLE_HEAD};
@@ -74,7 +74,7 @@ packet at all a key can be made up that verifies it. Packets are kept for this, 
 
 --json writes one object a line:
   item    its number in the capture, from 1
-  file    null for stdin
+  file    null for stdin; file_base64 instead if the name is not UTF-8
   kind    packet | reply | invite | key (a published MAC key) | damaged | mac | total
   of each but damaged, mac and total: bytes, address (first bytes, hexadecimal), chi_square, p (or
             null)
@@ -103,7 +103,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut empty = true;
     for path in capture::expand(&args.files)? {
         let Input { mut source, name } = capture::open(&path)?;
-        inspection.file = name;
+        inspection.file = name.map(|_| path);
         inspection.heading_due = true;
         while let Some(items) = source.next_items()? {
             let mut told = String::new();
@@ -143,7 +143,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 struct Inspection {
     json: bool,
     /// The input that is being read, unless it is stdin.
-    file: Option<String>,
+    file: Option<PathBuf>,
     /// Whether the table's head, and the file's name, are still to be shown.
     heading_due: bool,
     headed: bool,
@@ -209,7 +209,7 @@ impl Inspection {
         if std::mem::replace(&mut self.heading_due, false)
             && let Some(name) = &self.file
         {
-            heading.push_str(name);
+            heading.push_str(&printable::line(&name.to_string_lossy()));
             heading.push('\n');
         }
         heading

@@ -1,12 +1,14 @@
 //! One item, as a line for a person or an object for a program.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use otr::protocol::invite::{Invite, InviteError};
 use otr::protocol::packet::size_class;
 use serde_json::{Value, json};
 
 use super::randomness::{Histogram, Measure};
+use crate::ui::names;
 use crate::ui::printable::line;
 use crate::ui::units;
 
@@ -82,10 +84,10 @@ impl Seen {
     }
 
     /// As the long help has it, and a newline.
-    pub(super) fn json(&self, item: u64, file: Option<&str>) -> String {
+    pub(super) fn json(&self, item: u64, file: Option<&Path>) -> String {
         let mut object = match self {
             Self::Sealed { kind, bytes, address, measure } => {
-                let mut object = measured(kind, file, *bytes, measure);
+                let mut object = measured(kind, *bytes, measure);
                 object["address"] = json!(address);
                 if *kind != "key" {
                     object["k"] = json!(size_class(*bytes));
@@ -93,7 +95,7 @@ impl Seen {
                 object
             }
             Self::Invite { bytes, measure, fields } => {
-                let mut object = measured("invite", file, *bytes, measure);
+                let mut object = measured("invite", *bytes, measure);
                 let fields = fields.as_ref().ok();
                 object["address"] = json!(fields.map(|fields| &fields.address));
                 object["version"] = json!(fields.map(|_| 1));
@@ -103,16 +105,19 @@ impl Seen {
                     json!(fields.map(|fields| &fields.postbox).filter(|url| !url.is_empty()));
                 object
             }
-            Self::Damaged(reason) => json!({ "kind": "damaged", "file": file, "reason": reason }),
+            Self::Damaged(reason) => json!({ "kind": "damaged", "file": null, "reason": reason }),
         };
         object["item"] = json!(item);
+        if let Some(path) = file {
+            names::put(&mut object, "file", path);
+        }
         format!("{object}\n")
     }
 }
 
-fn measured(kind: &str, file: Option<&str>, bytes: usize, measure: &Measure) -> Value {
+fn measured(kind: &str, bytes: usize, measure: &Measure) -> Value {
     json!({
-        "kind": kind, "file": file, "bytes": bytes,
+        "kind": kind, "file": null, "bytes": bytes,
         "chi_square": measure.chi_square(), "p": measure.p(),
     })
 }

@@ -534,7 +534,7 @@ fn append(path: &PathBuf, lines: &[u8]) -> Result<(), Failure> {
     };
     open().and_then(|mut file| file.write_all(lines)).map_err(|error| {
         let what = format!("cannot write the MAC keys to {}: {error}", path.display());
-        Failure::new(Code::Failed, what, "these keys are not published")
+        Failure::new(Code::Failed, what, "these keys are not published").about(path)
     })
 }
 

@@ -17,7 +17,7 @@ use super::delivery::elsewhere;
 use crate::failure::{Code, Failure};
 use crate::inherited::{self, Use};
 use crate::ui::printable;
-use crate::ui::speak::warn;
+use crate::ui::speak::warn_of_file;
 use crate::ui::stdio::Patient;
 
 /// Bytes of a file's name that its part file's name begins with: with all that follows it fits the
@@ -238,8 +238,8 @@ impl Output {
 
     pub(super) fn cut(&mut self) {
         if let Some((_, part)) = self.file.take() {
-            let part = part.display();
-            warn(format_args!("what came of the message is in {part}"));
+            let shown = part.display();
+            warn_of_file(&part, format_args!("what came of the message is in {shown}"));
         }
     }
 }
@@ -296,13 +296,14 @@ fn shown(path: &Path) -> String {
 
 fn exists(path: &Path) -> Failure {
     let what = format!("{} is there already", shown(path));
-    Failure::new(Code::Exists, what, "use --force to replace it")
+    Failure::new(Code::Exists, what, "use --force to replace it").about(path)
 }
 
 fn no_file(path: &Path, why: &str) -> Failure {
     Failure::new(Code::Usage, format!("{} {why}", shown(path)), "name a file to be made")
+        .about(path)
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(Code::Failed, format!("cannot write {}: {error}", shown(path)), "")
+    Failure::new(Code::Failed, format!("cannot write {}: {error}", shown(path)), "").about(path)
 }

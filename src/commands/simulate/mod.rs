@@ -117,7 +117,10 @@ fn read(path: Option<&PathBuf>) -> Result<String, Failure> {
     };
     read.map_err(|error| {
         let name = path.map_or("stdin".into(), |path| printable::line(&path.to_string_lossy()));
-        Failure::new(Code::Failed, format!("cannot read {name}: {error}"), "")
+        Failure {
+            file: path.cloned(),
+            ..Failure::new(Code::Failed, format!("cannot read {name}: {error}"), "")
+        }
     })?;
     if bytes.len() as u64 > SCRIPT_MAX {
         return Err(Failure::new(Code::Full, "the script is longer than 16 MiB", "cut it"));

@@ -40,7 +40,7 @@ that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is 
   version        1
   sessions       an array, empty if there is none; of each session
     name           null with --state-fd
-    directory      null with --state-fd
+    directory      null with --state-fd; directory_base64 instead if it is not UTF-8
     stage          inviting       no reply has come yet
                    open
                    unconfirmed    answering side: no packet of the other side has come yet
@@ -116,7 +116,7 @@ fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
     if let Some(numbers) = context.state_fd {
         return Ok(vec![report(context, &mut Store::from_descriptors(numbers)?, None)?]);
     }
-    if context.name_was_typed {
+    if context.origins.session_was_typed {
         let mut store = Store::open(&context.options, &context.name)?;
         return Ok(vec![report(context, &mut store, Some(&context.name))?]);
     }

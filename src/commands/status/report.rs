@@ -16,6 +16,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::api::Fate;
 use crate::postbox::client::Reach;
 use crate::state::{Directory, Name, Store, advice};
+use crate::ui::names;
 
 /// One session.
 pub(super) struct Report {
@@ -143,11 +144,14 @@ impl Report {
         let place = self.place.as_ref();
         let mut object = json!({
             "name": self.name,
-            "directory": place.map(|place| place.directory.to_string_lossy()),
+            "directory": null,
             "in_memory": place.map(|place| place.in_memory),
             "swap": place.map(|place| &place.swap),
             "logout_erases": place.map(|place| place.logout_erases),
         });
+        if let Some(place) = place {
+            names::put(&mut object, "directory", &place.directory);
+        }
         let state = match &self.condition {
             Condition::Readable(facts) => facts.json(),
             Condition::Unreadable(stage, problem) => unreadable(stage, problem),

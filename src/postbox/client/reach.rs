@@ -234,7 +234,7 @@ fn isolated(proxy: &Proxy) -> Result<Proxy, Failure> {
 fn certificates(path: &std::path::Path) -> Result<RootCerts, Failure> {
     const TAKES: &str = "it takes one certificate or more, in PEM form";
     let unfit = |why: &str, hint: &'static str| {
-        Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), hint)
+        Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), hint).about(path)
     };
     let file = std::fs::read(path).map_err(|error| unfit(&error.to_string(), TAKES))?;
     if file.first() == Some(&DER) {

@@ -21,6 +21,7 @@ mod tls;
 
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
+use crate::ui::speak::{self, Voice, warn};
 use crate::ui::stdio;
 use accept::Entrance;
 use connection::Side;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     /// To fail where the kernel lacks Landlock or seccomp.
     pub(crate) require_confinement: bool,
+    /// How much to say.
+    pub(crate) voice: Voice,
     /// The rest.
     pub(crate) choices: Choices,
 }
@@ -72,14 +75,14 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|why| failed("can't start", &why))?;
-    runtime.block_on(serve(&server, doors, tls, settings.require_confinement))
+    runtime.block_on(serve(&server, doors, tls, settings.require_confinement, settings.voice))
 }
 
 /// Shuts this process in and shows that it is. Serves nothing.
-pub(crate) fn show_confinement(require: bool) -> Result<(), Failure> {
+pub(crate) fn show_confinement(voice: Voice, require: bool) -> Result<(), Failure> {
     let mut out_to = stdio::output()?;
     prepare_process()?;
-    shut_in(require)?;
+    shut_in(voice, require)?;
     let mut out = Vec::new();
     let refused = confine::probe(&mut out).map_err(|why| failed("can't try", &why))?;
     out_to.write_all(&out).map_err(|why| Failure::output(&why))?;
@@ -123,7 +126,7 @@ fn open_doors(settings: &Settings) -> Result<Vec<Door>, Failure> {
 }
 
 /// Shuts this process in, and says how far.
-fn shut_in(require: bool) -> Result<(), Failure> {
+fn shut_in(voice: Voice, require: bool) -> Result<(), Failure> {
     let granted = confine::confine();
     if require && !granted.whole() {
         return Err(Failure::new(
@@ -132,7 +135,7 @@ fn shut_in(require: bool) -> Result<(), Failure> {
             "run it on a Linux with both, in no container that refuses them, or without --require-confinement",
         ));
     }
-    say(&format!("shut in: {granted}"));
+    voice.say(format_args!("shut in: {granted}"));
     Ok(())
 }
 
@@ -141,6 +144,7 @@ async fn serve(
     doors: Vec<Door>,
     tls: Option<TlsAcceptor>,
     require_confinement: bool,
+    voice: Voice,
 ) -> Result<(), Failure> {
     // All that asks the system for something new comes before the walls.
     let urls: Vec<String> =
@@ -152,14 +156,13 @@ async fn serve(
         .map_err(|why| failed("can't listen", &why))?;
     let mut terminate = Heard::new(SignalKind::terminate())?;
     let mut interrupt = Heard::new(SignalKind::interrupt())?;
-    shut_in(require_confinement)?;
+    shut_in(voice, require_confinement)?;
 
     let mut serving: tokio::task::JoinSet<()> =
         entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(server))).collect();
     let sweeping = tokio::spawn(sweep(Arc::clone(server)));
     for url in urls {
-        // Not our own `say`: this line is for a shell to read.
-        stdio::say(format!("OTR_POSTBOX={url}\n").as_bytes());
+        speak::setting("OTR_POSTBOX", &url);
     }
     tokio::select! {
         () = terminate.recv() => {}
@@ -174,8 +177,9 @@ async fn serve(
     }
     sweeping.abort();
     match server.store.totals().held {
-        1 => say("the postbox ends; 1 packet is lost with it"),
-        held => say(&format!("the postbox ends; {held} packets are lost with it")),
+        0 => voice.say("the postbox ends; nothing is lost with it"),
+        1 => warn("the postbox ends; 1 packet is lost with it"),
+        held => warn(format_args!("the postbox ends; {held} packets are lost with it")),
     }
     Ok(())
 }
@@ -214,11 +218,6 @@ async fn sweep(server: Arc<Server>) {
         }
         sleep(pause.max(begin.elapsed())).await;
     }
-}
-
-/// A line on stderr.
-fn say(line: &str) {
-    stdio::say(format!("otr: {line}\n").as_bytes());
 }
 
 fn failed(what: &str, why: &io::Error) -> Failure {
