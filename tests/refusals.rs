@@ -55,8 +55,8 @@ fn every_bit_of_a_packet_counts() {
             changed[bit / 8] ^= 1 << (bit % 8);
             let refusal = r.open(&mut ahead, &mut changed, None).err();
             assert!(refusal.is_some(), "bit {bit}");
-            // Packets are looked up by the first eight bytes of their address.
-            assert_eq!(refusal == Some(Refusal::NotOurs), bit < 64, "bit {bit}");
+            // Packets are looked up by their whole address.
+            assert_eq!(refusal == Some(Refusal::NotOurs), bit < 256, "bit {bit}");
             if bit % 256 == 0 {
                 assert_eq!(r.state(), before, "bit {bit}");
             }
