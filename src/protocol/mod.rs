@@ -48,6 +48,8 @@ mod edges;
 #[cfg(test)]
 mod forgetting;
 #[cfg(test)]
+mod made_vectors;
+#[cfg(test)]
 mod primitives_vectors;
 #[cfg(test)]
 mod publication;

@@ -22,6 +22,15 @@ pub(super) fn unhex(value: &Value) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
+pub(super) fn hex(bytes: &[u8]) -> Value {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+    text.into()
+}
+
 pub(super) fn load(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -79,16 +88,22 @@ fn secret(value: &Value) -> Option<Password> {
     value.as_str().map(|text| Password::from_text(text).unwrap())
 }
 
-/// Both ends of a handshake, checked byte for byte.
-fn handshake(vector: &Value) -> (Inviting, Session, Session) {
+/// I of a handshake, who has not seen any reply.
+fn inviting(vector: &Value) -> Inviting {
     let expires = vector.get("expires").map_or(0, number);
     let postbox = vector["postbox"].as_str().unwrap_or_default();
     let mut random = Named::inviter(&vector["randomness"]["I"]);
     let secret = secret(&vector["secret"]);
-    let mut inviting = Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
+    let inviting = Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
     assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(inviting.invite(), unhex(&vector["invite"]["bytes"]));
+    inviting
+}
 
+/// Both ends of a handshake, checked byte for byte.
+fn handshake(vector: &Value) -> (Inviting, Session, Session) {
+    let mut inviting = inviting(vector);
+    let secret = secret(&vector["secret"]);
     let mut random = Named::responder(&vector["randomness"]["R"]);
     let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, &mut random).unwrap();
     assert!(random.0.is_empty(), "every value that was given is used");
@@ -387,6 +402,7 @@ fn verify_run(vector: &Value) {
 #[test]
 fn verify() {
     verify_run(&load(include_str!("../../tests/vectors/verify.json")));
+    verify_run(&load(include_str!("../../tests/vectors/own/verify-responder-asks.json")));
 }
 
 #[test]
@@ -489,9 +505,7 @@ fn refused_replies_to_an_invite_with_a_secret() {
     let good = unhex(&vector["handshake_secret"]["reply"]["bytes"]);
     for case in vector["replies_secret"].as_array().unwrap() {
         // A state that has not seen any reply.
-        let mut random = Named::inviter(&vector["handshake_secret"]["randomness"]["I"]);
-        let prs = secret(&vector["handshake_secret"]["secret"]);
-        let mut inviting = Inviting::new("", 0, prs.as_ref(), 0, &mut random).unwrap();
+        let mut inviting = inviting(&vector["handshake_secret"]);
         assert!(!inviting.is_spent());
         let reply = unhex(&case["reply"]);
         for _ in 0..2 {

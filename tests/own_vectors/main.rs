@@ -1,5 +1,6 @@
 //! Vectors for what the given ones are too small for: packets above 2^16 bytes, whose salt is the
-//! fresh bytes themselves, and messages of several full packets.
+//! fresh bytes themselves, messages of several full packets, and a check of a secret in which R asks
+//! (which `src/protocol/made_vectors.rs` makes).
 //!
 //! `tests/vectors/own/large.json` holds the randomness by name, the keys, and SHA-256 of each packet
 //! and text. The test makes it all again; a packet of 2^17 bytes is opened by a second
@@ -205,5 +206,39 @@ fn a_second_implementation_opens_a_large_packet() {
         let offset = usize::try_from(packet["offset"].as_u64().unwrap()).unwrap();
         let length = usize::try_from(packet["text_length"].as_u64().unwrap()).unwrap();
         assert_eq!(frames[1]["text_sha256"], sha256(&text(offset + length)[offset..]));
+    }
+}
+
+/// A check in which R asks: its packets, its name and its MACs.
+#[test]
+fn a_second_implementation_works_out_a_check_in_which_the_responder_asks() {
+    let made: Value =
+        serde_json::from_str(include_str!("../vectors/own/verify-responder-asks.json")).unwrap();
+    let run = &made["run"];
+    assert_eq!(run["starter"], "R");
+    let answer = ask(&json!({ "do": "verify", "run": run }));
+    for name in ["sid", "mac_answerer", "mac_starter"] {
+        assert_eq!(answer[name], run[name], "{name}");
+    }
+    // The same from the given set, in which I asks, where ISK is given too.
+    let given: Value = serde_json::from_str(include_str!("../vectors/verify.json")).unwrap();
+    let answer = ask(&json!({ "do": "verify", "run": given["run"] }));
+    for name in ["sid", "ISK", "K", "mac_answerer", "mac_starter"] {
+        assert_eq!(answer[name], given["run"][name], "{name}");
+    }
+    for packet in made["packets"].as_array().unwrap() {
+        let answer = ask(&json!({
+            "do": "open", "CK": packet["CK"], "HC": packet["HC"], "packet": packet["packet"],
+        }));
+        let published = made["events"].as_array().unwrap().iter().find_map(|event| {
+            event["published_key"].as_str().filter(|_| event["packet"] == packet["id"])
+        });
+        assert_eq!(answer["poly1305_key"], published.unwrap()[64..]);
+        let listed = packet["frames"].as_array().unwrap();
+        let opened = answer["frames"].as_array().unwrap();
+        assert_eq!(opened.len(), listed.len());
+        for (opened, listed) in opened.iter().zip(listed) {
+            assert_eq!(opened["type"], listed["type"]);
+        }
     }
 }

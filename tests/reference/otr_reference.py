@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""A slow second opinion on packets, from docs/protocol.md and the standard library alone.
+"""A slow second opinion on packets and on checks of a secret, from docs/protocol.md and the standard
+library alone. (Argon2id, ristretto255, X25519 and ML-KEM are not in that: their results come in.)
 
 One JSON object on standard input, one on standard output:
   {"do": "keys", "CK": hex, "HC": hex, "salt": hex}  the keys of one number
   {"do": "open", "CK": hex, "HC": hex, "packet": hex} the keys, and what the packet holds
+  {"do": "verify", "run": {…}}                        sid, ISK and MACs, from what a run exchanged
 Bytes are hex. Anything that does not fit is an error (exit 1).
 """
 import hashlib
@@ -128,9 +130,39 @@ def read_frames(body):
     return frames
 
 
+def prefixed(field):
+    """A field behind its length in LEB128 (draft-irtf-cfrg-cpace-21, prepend_len)."""
+    length, out = len(field), b""
+    while length >= 0x80:
+        out, length = out + bytes([0x80 | length & 0x7F]), length >> 7
+    return out + bytes([length]) + field
+
+
+def verify(run):
+    """docs/protocol.md, 9.3."""
+    value = {name: bytes.fromhex(run[name]) for name in
+             ("th_of_chain", "SASK", "starter_share", "answerer_share", "K_point")}
+    starter, answerer = (b"\0", b"\1") if run["starter"] == "I" else (b"\1", b"\0")
+    info = b"otr/1 verify" + starter + struct.pack(">I", run["attempt"])
+    sid = hkdf(value["th_of_chain"], value["SASK"], info, 32)
+    fields = [b"CPaceRistretto255_ISK", sid, value["K_point"],
+              value["starter_share"], starter + run["question"].encode(),
+              value["answerer_share"], answerer]
+    isk = hashlib.sha512(b"".join(map(prefixed, fields))).digest()
+    key = hkdf(sid, isk, b"otr/1 verify mac", 32)
+    return {
+        "sid": sid, "ISK": isk, "K": key,
+        "mac_answerer": hmac.new(key, b"otr/1 answerer", "sha256").digest(),
+        "mac_starter": hmac.new(key, b"otr/1 starter", "sha256").digest(),
+    }
+
+
 def main():
     check_own_primitives()
     asked = json.load(sys.stdin)
+    if asked["do"] == "verify":
+        json.dump({name: value.hex() for name, value in verify(asked["run"]).items()}, sys.stdout)
+        return
     keys = number_keys(bytes.fromhex(asked["CK"]), bytes.fromhex(asked["HC"]))
     answer = {}
     if asked["do"] == "keys":
