@@ -4,12 +4,12 @@
 use std::io::{self, IsTerminal, Write};
 
 use otr::protocol::password::Password;
-use otr::protocol::stored::{Stage, Stored};
+use otr::protocol::stored::{Expired, Stage, Stored};
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::held::parse_even_frozen;
 use super::passphrase::Passphrase;
+use super::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::state::sealed::{self, SealedError};
 use crate::state::{Store, line};
@@ -79,8 +79,9 @@ fn freeze(context: &Context, store: &mut Store) -> Result<Stage, Failure> {
     let _receiver = store.lock_receiver(context.lock_wait)?;
     let lock = store.lock_state(context.lock_wait)?;
     let mut loaded = store.load(&lock)?;
-    let stored = parse_even_frozen(&loaded.bytes)?;
-    if !stored.frozen {
+    let mut stored = parse_even_frozen(&loaded.bytes)?;
+    let expired = stored.stage.expire(now());
+    if !stored.frozen || expired == Expired::Numbers {
         store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(true))?;
     }
     Ok(stored.stage)
@@ -104,7 +105,8 @@ fn forget(context: &Context, store: &mut Store) -> Result<(), Failure> {
 fn thaw(context: &Context, store: &mut Store) -> Result<(), Failure> {
     let lock = store.lock_state(context.lock_wait)?;
     let mut loaded = store.load(&lock)?;
-    let stored = frozen(&loaded.bytes)?;
+    let mut stored = frozen(&loaded.bytes)?;
+    stored.stage.expire(now());
     store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(false))?;
     warn(
         "the session is in use here again; never use the exported copy: with both in use, keys \

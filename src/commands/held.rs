@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use otr::protocol::session::Session;
-use otr::protocol::stored::{Stage, Stored, StoredError};
+use otr::protocol::stored::{Expired, Stage, Stored, StoredError};
 use otr::protocol::verify::Ending;
 use zeroize::Zeroizing;
 
-use super::owed;
+use super::{now, owed};
 use crate::failure::{Code, Failure};
 use crate::state::{Loaded, StateLock, Store, Version};
 use crate::ui::speak::warn;
@@ -69,11 +69,12 @@ pub(crate) fn parse_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Fa
 }
 
 impl<'a> Held<'a> {
-    /// Locks and loads. A session that failed checks of a secret have ended is wiped: code 5.
+    /// Locks and loads. A session that failed checks of a secret have ended is wiped: code 5. Keys
+    /// whose time is up go, and that is stored; an invite whose time is up is wiped: code 12.
     pub(crate) fn take(store: &'a mut Store, wait: Duration) -> Result<Self, Failure> {
         let lock = store.lock_state(wait)?;
         let Known { stage, version } = Known::load(store, &lock)?;
-        Self { store, lock, stage, version }.unless_over()
+        Self { store, lock, stage, version }.without_old_keys()?.unless_over()
     }
 
     /// As [`take`](Self::take), with what this command loaded before, if nobody stored since.
@@ -85,7 +86,23 @@ impl<'a> Held<'a> {
         let lock = store.lock_state(wait)?;
         let is_current = store.is_current(&lock, &known.version)?;
         let known = if is_current { known } else { Known::load(store, &lock)? };
-        Self { store, lock, stage: known.stage, version: known.version }.unless_over()
+        Self { store, lock, stage: known.stage, version: known.version }
+            .without_old_keys()?
+            .unless_over()
+    }
+
+    fn without_old_keys(mut self) -> Result<Self, Failure> {
+        match self.stage.expire(now()) {
+            Expired::Nothing => Ok(self),
+            Expired::Numbers => {
+                self.keep_on()?;
+                Ok(self)
+            }
+            Expired::Invite => {
+                self.wipe()?;
+                Err(nobody_answered())
+            }
+        }
     }
 
     fn unless_over(self) -> Result<Self, Failure> {
@@ -166,6 +183,12 @@ pub(crate) fn warn_dropped(count: usize) {
             "{count} packets that waited to be handed out are dropped with the session"
         )),
     }
+}
+
+/// The invite's end is long past.
+fn nobody_answered() -> Failure {
+    let what = "nobody answered the invite before its end; its keys are wiped";
+    Failure::new(Code::Expired, what, "begin again with 'otr init'")
 }
 
 /// The handshake waits for the other side.

@@ -23,6 +23,10 @@ use super::secret::{ChainKey, HeaderChainKey, RootKey, Secret, Token, WordsKey, 
 use super::session::{Opening, Role, Session};
 use super::skipped::Skipped;
 
+/// How long an invite's keys outlive its end, in seconds: a reply that was made in time may be on its
+/// way for a day.
+pub const INVITE_GRACE: u64 = 24 * 3600;
+
 /// The inviting side while it waits for the reply.
 pub struct Inviting {
     pub(crate) private: RatchetPrivate,
@@ -238,6 +242,17 @@ impl Inviting {
     /// Unix seconds at which the invite was made.
     pub fn created(&self) -> u64 {
         self.created
+    }
+
+    /// Unix seconds after which nobody answers the invite; `None` = never.
+    pub fn expires(&self) -> Option<u64> {
+        let invite = Invite::parse(&self.invite).ok()?;
+        Some(invite.expires).filter(|&time| time != 0)
+    }
+
+    /// Whether its end lies so far back that no reply is waited for.
+    pub fn is_past(&self, now: u64) -> bool {
+        self.expires().is_some_and(|end| now > end.saturating_add(INVITE_GRACE))
     }
 
     /// Whether the invite asks for a secret, so that a reply may be tried once.

@@ -51,6 +51,18 @@ pub enum Stage {
     Session(Box<Session>),
 }
 
+/// What a state no longer holds, because its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing that was there before.
+    Nothing,
+    /// Keys of skipped packets: the state must be stored.
+    Numbers,
+    /// The invite's end lies more than [`INVITE_GRACE`] back, and nobody has answered it: the state
+    /// must be wiped.
+    Invite,
+}
+
 /// Why bytes are not a stored state of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredError {
@@ -67,6 +79,16 @@ impl From<Malformed> for StoredError {
 }
 
 impl Stage {
+    /// Drops what is too old to be kept; `now` is in Unix seconds. Every command that loads a state
+    /// calls this, and stores what comes of it.
+    pub fn expire(&mut self, now: u64) -> Expired {
+        let expired = match self {
+            Self::Session(session) => (session.expire(now) > 0).then_some(Expired::Numbers),
+            Self::Inviting(inviting) => inviting.is_past(now).then_some(Expired::Invite),
+        };
+        expired.unwrap_or(Expired::Nothing)
+    }
+
     /// The bytes of a state file, in a buffer that is wiped when dropped and never had to grow.
     pub fn to_bytes(&self, frozen: bool) -> Zeroizing<Vec<u8>> {
         let mut count = Count::default();

@@ -83,14 +83,10 @@ impl<'a> Intake<'a> {
         look_ahead: u32,
         reveal: Option<PathBuf>,
     ) -> Result<Self, Failure> {
-        let mut held = match loaded {
+        let held = match loaded {
             Some(known) => Held::retake(&mut store, known, context.lock_wait)?,
             None => Held::take(&mut store, context.lock_wait)?,
         };
-        if let Stage::Session(session) = &mut held.stage {
-            // Not stored by itself: with the first packet.
-            session.expire(now());
-        }
         let known = held.into_known();
         Ok(Self {
             context,
@@ -154,9 +150,11 @@ impl<'a> Intake<'a> {
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
             self.version = version;
-        } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty()) {
+        } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty())
+            && session.expire(now()) > 0
+        {
             // A receiver that runs for weeks.
-            session.expire(now());
+            self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))?;
         }
         Ok(changed)
     }

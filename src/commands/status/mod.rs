@@ -46,6 +46,8 @@ that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is 
                    unconfirmed    answering side: no packet of the other side has come yet
                    closed         by the other side
                    ended          by three failed checks of a secret; 'otr close' tells and wipes
+                   expired        nobody answered the invite by a day after its end: this command
+                                  has wiped its keys, and the next one finds no session
                    frozen         by 'otr export'; the other fields say what it was
                    damaged        the state cannot be read, see problem
                    foreign        the state is of a version that this otr does not know

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::protocol::handshake::Inviting;
-use otr::protocol::invite::Invite;
 use otr::protocol::session::{Posted, Role, Session};
-use otr::protocol::stored::{Stage, Stored, StoredError};
+use otr::protocol::stored::{Expired, Stage, Stored, StoredError};
 use otr::protocol::verify::Ending;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -98,8 +97,10 @@ impl Report {
         wait: Duration,
         now: u64,
     ) -> Result<Self, Failure> {
-        let condition = match read(store, wait) {
-            Ok(Ok(stored)) => Condition::Readable(Box::new(Facts::of(&stored, now))),
+        let condition = match read(store, wait, now) {
+            Ok(Ok((stored, expired))) => {
+                Condition::Readable(Box::new(Facts::of(&stored, expired, now)))
+            }
             Ok(Err(StoredError::Damaged)) => {
                 Condition::Unreadable("damaged", "its bytes are not those that were stored".into())
             }
@@ -163,9 +164,27 @@ impl Report {
     }
 }
 
-fn read(store: &mut Store, wait: Duration) -> Result<Result<Stored, StoredError>, Failure> {
+/// The state, and what of it was too old to be kept: that is stored, but with --state-fd, which
+/// gives a state to look at.
+fn read(
+    store: &mut Store,
+    wait: Duration,
+    now: u64,
+) -> Result<Result<(Stored, Expired), StoredError>, Failure> {
     let lock = store.lock_state(wait)?;
-    Ok(Stored::from_bytes(&store.load(&lock)?.bytes))
+    let mut loaded = store.load(&lock)?;
+    let mut stored = match Stored::from_bytes(&loaded.bytes) {
+        Ok(stored) => stored,
+        Err(error) => return Ok(Err(error)),
+    };
+    let expired = stored.stage.expire(now);
+    match expired {
+        _ if store.directory().is_none() => {}
+        Expired::Nothing => {}
+        Expired::Numbers => store.replace(&lock, &mut loaded.version, &stored.to_bytes())?,
+        Expired::Invite => store.wipe(&lock)?,
+    }
+    Ok(Ok((stored, expired)))
 }
 
 impl Place {
@@ -180,19 +199,21 @@ impl Place {
 }
 
 impl Facts {
-    fn of(stored: &Stored, now: u64) -> Self {
+    fn of(stored: &Stored, expired: Expired, now: u64) -> Self {
         let mut facts = match &stored.stage {
             Stage::Inviting(inviting) => Self::of_inviting(inviting, now),
             Stage::Session(session) => Self::of_session(session, now),
         };
-        if stored.frozen {
+        if expired == Expired::Invite {
+            facts.stage = "expired";
+        } else if stored.frozen {
             facts.stage = "frozen";
         }
         facts
     }
 
     fn of_inviting(inviting: &Inviting, now: u64) -> Self {
-        let invite = Invite::parse(inviting.invite()).ok();
+        let postbox = calling::postbox_of(inviting.invite());
         Self {
             stage: "inviting",
             role: "inviter",
@@ -200,8 +221,8 @@ impl Facts {
             check: Check::default(),
             created: inviting.created(),
             age: now.saturating_sub(inviting.created()),
-            expires: invite.as_ref().map(|invite| invite.expires).filter(|&time| time != 0),
-            postbox: invite.map(|invite| invite.postbox).filter(|postbox| !postbox.is_empty()),
+            expires: inviting.expires(),
+            postbox: (!postbox.is_empty()).then_some(postbox),
             counts: Counts::default(),
             posts: Vec::new(),
             fates: None,

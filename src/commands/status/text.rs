@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use otr::protocol::handshake::INVITE_GRACE;
 use otr::protocol::verify::FAILURES_MAX;
 
 use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
@@ -50,6 +51,7 @@ fn headline(facts: &Facts) -> &'static str {
         "unconfirmed" => "waits for the other side's first packet",
         "closed" => "closed by the other side; end it here too with 'otr close'",
         "ended" => "ended by three failed checks of a secret; 'otr close' tells and wipes",
+        "expired" => "nobody answered the invite before its end; its keys are wiped now",
         "frozen" => "frozen by export; then 'otr export --forget', or '--undo'",
         _ => "open",
     }
@@ -61,14 +63,8 @@ fn conversation(page: &mut String, facts: &Facts) {
     let checked = authenticated::phrase(&facts.authenticated);
     put(page, format_args!("  role      {role} side, for {age}; who the other is: {checked}"));
     check(page, &facts.check);
-    if let Some(expires) = facts.expires {
-        let left = expires.saturating_sub(facts.created + facts.age);
-        let when = if left == 0 {
-            "has expired".into()
-        } else {
-            format!("for another {}", units::age(left))
-        };
-        put(page, format_args!("  invite    {when}"));
+    if let Some(expires) = facts.expires.filter(|_| facts.stage != "expired") {
+        invite(page, expires, facts.created + facts.age);
     }
     let counts = &facts.counts;
     let missing = missing(&counts.missing);
@@ -80,6 +76,17 @@ fn conversation(page: &mut String, facts: &Facts) {
     let postbox = facts.postbox.as_deref().unwrap_or("none");
     put(page, format_args!("  postbox   {postbox}"));
     posted(page, facts);
+}
+
+/// For how long the invite can be answered, or how long its keys still wait for an answer.
+fn invite(page: &mut String, expires: u64, now: u64) {
+    match expires.saturating_sub(now) {
+        0 => {
+            let left = units::age(expires.saturating_add(INVITE_GRACE).saturating_sub(now));
+            put(page, format_args!("  invite    has expired; its keys are wiped in {left}"));
+        }
+        left => put(page, format_args!("  invite    for another {}", units::age(left))),
+    }
 }
 
 /// Whether the other side still collects, where the postbox was asked.

@@ -1,0 +1,133 @@
+//! Keys whose time is up go with any command that loads the state: those of packets that were
+//! skipped seven days ago, and those of an invite that nobody answered by a day after its end.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+
+mod common;
+mod place;
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::{Seeded, short_sighted};
+use otr::protocol::handshake::{INVITE_GRACE, Inviting, respond};
+use otr::protocol::session::{Outcome, nothing_frames};
+use otr::protocol::skipped::SKIPPED_SECONDS;
+use otr::protocol::stored::{Stage, Stored};
+use place::{Place, code, set_mode, text};
+use serde_json::Value;
+
+/// Tests may take a while: what is to be too old is so by far, and what is not, too.
+const HOUR: u64 = 3600;
+const ALICE: [&str; 2] = ["-s", "alice"];
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn put(place: &Place, stage: &Stage) {
+    let path = place.state("alice");
+    fs::write(&path, stage.to_bytes(false)).unwrap();
+    set_mode(&path, 0o600);
+}
+
+/// Alice's session, in which three numbers were skipped so many seconds ago.
+fn skipped(place: &Place, ago: u64) {
+    let mut random = Seeded::new(b"expiry");
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (mut responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    let mut inviter = inviting.accept(opened, 0).unwrap();
+    let mut numbers = responder.reserve(4, &mut random).unwrap();
+    let mut packet = Vec::new();
+    for _ in 0..4 {
+        packet = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
+    }
+    let mut ahead = short_sighted();
+    let Outcome::Accepted(accepted) = inviter.open(&mut ahead, &mut packet, None).unwrap() else {
+        panic!("nothing is held")
+    };
+    inviter.accept(&mut ahead, &accepted, now() - ago).unwrap();
+    assert_eq!(inviter.skipped(), 3);
+    put(place, &Stage::Session(Box::new(inviter)));
+}
+
+/// How many skipped numbers the state file holds, and how many it says are lost.
+fn stored(place: &Place) -> (usize, u64) {
+    let stored = Stored::from_bytes(&fs::read(place.state("alice")).unwrap()).unwrap();
+    let Stage::Session(session) = stored.stage else { panic!("a session") };
+    (session.skipped(), session.lost())
+}
+
+#[test]
+fn keys_of_packets_skipped_a_week_ago_go_with_any_command() {
+    for command in [&["status"][..], &["words"], &["recv"], &["send"], &["expect"], &["export"]] {
+        let place = Place::new();
+        skipped(&place, SKIPPED_SECONDS + HOUR);
+        assert_eq!(stored(&place), (3, 0));
+        place.otr(&[&ALICE, command].concat()).write_stdin("").output().unwrap();
+        assert_eq!(stored(&place), (0, 3), "{command:?}");
+        // Younger ones stay.
+        skipped(&place, SKIPPED_SECONDS - HOUR);
+        place.otr(&[&ALICE, command].concat()).write_stdin("").output().unwrap();
+        assert_eq!(stored(&place), (3, 0), "{command:?}");
+    }
+}
+
+#[test]
+fn keys_go_from_a_frozen_state_too() {
+    let place = Place::new();
+    skipped(&place, SKIPPED_SECONDS + HOUR);
+    let mut stored_ = Stored::from_bytes(&fs::read(place.state("alice")).unwrap()).unwrap();
+    stored_.frozen = true;
+    fs::write(place.state("alice"), stored_.to_bytes()).unwrap();
+    let page = text(&place.run(&["status"], b""));
+    assert!(page.contains("frozen by export") && page.contains("3 lost"), "{page}");
+    assert_eq!(stored(&place), (0, 3));
+    assert!(Stored::from_bytes(&fs::read(place.state("alice")).unwrap()).unwrap().frozen);
+}
+
+fn invite(place: &Place, expires: u64) {
+    let inviting = Inviting::new("", expires, None, 0, &mut Seeded::new(b"invite")).unwrap();
+    put(place, &Stage::Inviting(Box::new(inviting)));
+}
+
+#[test]
+fn an_invite_that_nobody_answered_goes_a_day_after_its_end() {
+    for command in [&["recv"][..], &["init", "--again"], &["send"], &["words"], &["verify"]] {
+        let place = Place::new();
+        invite(&place, now() - INVITE_GRACE - HOUR);
+        let output = place.otr(&[&ALICE, command].concat()).write_stdin("x").output().unwrap();
+        assert_eq!(code(&output), 12, "{command:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("nobody answered the invite"));
+        assert!(!place.state("alice").exists(), "{command:?}");
+        // One that never ends stays, and one whose reply may be on its way.
+        for expires in [0, now() + HOUR, now() - INVITE_GRACE + HOUR] {
+            invite(&place, expires);
+            place.otr(&[&ALICE, command].concat()).write_stdin("x").output().unwrap();
+            assert!(place.state("alice").exists(), "{command:?}");
+        }
+    }
+}
+
+#[test]
+fn status_says_when_an_invites_keys_go_and_that_they_went() {
+    let place = Place::new();
+    invite(&place, now() - HOUR);
+    let page = text(&place.run(&["status"], b""));
+    assert!(page.contains("has expired; its keys are wiped in 2"), "{page}");
+    assert!(place.state("alice").exists());
+    for json in [false, true] {
+        invite(&place, now() - INVITE_GRACE - HOUR);
+        if json {
+            let told: Value =
+                serde_json::from_slice(&place.run(&["status", "--json"], b"")).unwrap();
+            assert_eq!(told["sessions"][0]["stage"], "expired");
+        } else {
+            let page = text(&place.run(&["status"], b""));
+            assert!(page.contains("alice: nobody answered the invite"), "{page}");
+        }
+        assert!(!place.state("alice").exists());
+    }
+    assert_eq!(code(&place.otr(&["status"]).output().unwrap()), 3);
+}
