@@ -54,6 +54,21 @@ pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: b
     tokens
 }
 
+/// Drops what is of the peer's next chain while anything that was posted before it is here: a chain is
+/// shown whole before the next, even where more of it lies there than was asked for.
+pub(super) fn one_chain(session: &Session, look_ahead: u32, found: &mut Vec<Found>) {
+    if found.len() < 2 {
+        return;
+    }
+    let numbers = AHEAD.saturating_add(u32::try_from(found.len()).unwrap_or(AHEAD));
+    let ahead: Vec<u32> = (0..numbers.min(look_ahead)).collect();
+    let tokens = session.awaited_tokens(&ahead);
+    let next: BTreeSet<&Token> = tokens.iter().rev().take(ahead.len()).collect();
+    if found.iter().any(|one| !next.contains(&one.token)) {
+        found.retain(|one| !next.contains(&one.token));
+    }
+}
+
 fn near(isolates: bool) -> u32 {
     if isolates { 1 } else { AHEAD }
 }

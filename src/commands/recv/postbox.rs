@@ -209,7 +209,7 @@ impl Receiving<'_> {
     }
 
     /// Takes what was found, maybe `beyond` a gap.
-    fn take(&mut self, found: Vec<Found>, beyond: bool) -> Result<(), Failure> {
+    fn take(&mut self, mut found: Vec<Found>, beyond: bool) -> Result<(), Failure> {
         if matches!(self.intake.stage(), Stage::Inviting(_)) {
             let opened = take_replies(&mut self.intake, &self.client, &found, &mut self.outcome)?;
             if opened {
@@ -221,6 +221,7 @@ impl Receiving<'_> {
         // A `send` beside may have made possible what came.
         self.intake.refresh()?;
         if let Some(session) = self.intake.session() {
+            collector::one_chain(session, self.look_ahead, &mut found);
             self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
         }
         for (nth, one) in found.into_iter().enumerate() {
