@@ -130,17 +130,8 @@ fn damaged_packets_and_keys_are_refused() {
         ("packet text: wrong length", Kind::Packet, Reason::Length),
         ("published key text: 63 bytes", Kind::Key, Reason::Length),
     ];
-    // Here the padding is one character, which quoted-printable has as a soft break: the invite is
-    // whole, as its checksum says, and is taken. Two of them are refused.
-    let (padded, cases): (Vec<_>, Vec<_>) =
-        cases.iter().partition(|case| case["name"] == "padded with =");
-    let [padded] = padded[..] else { panic!("{} are padded", padded.len()) };
-    let line = text(&padded["text"]);
-    assert!(matches!(scan(line).0[..], [Item::Invite(_)]));
-    let twice = [line.trim_ascii_end(), b"=\n"].concat();
-    assert_eq!(damage(&twice), (Some(Kind::Invite), Reason::Character));
     assert_eq!(cases.len(), expected.len());
-    for (case, (name, kind, reason)) in cases.into_iter().zip(expected) {
+    for (case, (name, kind, reason)) in cases.iter().zip(expected) {
         assert_eq!(case["name"], name);
         assert_eq!(damage(text(&case["text"])), (Some(kind), reason), "{name}");
     }
