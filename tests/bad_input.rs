@@ -501,6 +501,9 @@ fn what_cannot_be_read_or_is_not_meant() {
     pair.sh("bob recv < $PLACE").fails(1);
     pair.sh("alice send < $PLACE").fails(1);
     let said = pair.alice("send letter.txt", b"").fails(2);
+    assert!(said.contains("echo letter.txt | otr send"), "{said}");
+    fs::write(pair.path("letter.txt"), "hello").unwrap();
+    let said = pair.alice("send letter.txt", b"").fails(2);
     assert!(said.contains("otr send < letter.txt"), "{said}");
     assert!([alice, bob] == ["alice", "bob"].map(|who| pair.state(who)), "a state changed");
     let packet = pair.sealed("", b"x");

@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// at it.
 const UNCHECKED: &str =
     "otr: nobody has checked who the other side is; compare 'otr words' by voice\n";
+/// The same with `--json`.
+const UNCHECKED_OBJECT: &str = "{\"level\":\"notice\",\"message\":\"nobody has checked who the other \
+     side is; compare 'otr words' by voice\"}\n";
 
 /// How a process ended, and what it wrote.
 pub(crate) struct Run {
@@ -113,7 +116,10 @@ pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Run {
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     });
-    let err = String::from_utf8(output.stderr).unwrap().replace(UNCHECKED, "");
+    let err = String::from_utf8(output.stderr)
+        .unwrap()
+        .replace(UNCHECKED, "")
+        .replace(UNCHECKED_OBJECT, "");
     Run { code: shell_code(output.status), out: output.stdout, err }
 }
 

@@ -177,7 +177,7 @@ async fn serve(
     }
     sweeping.abort();
     match server.store.totals().held {
-        0 => voice.say("the postbox ends; nothing is lost with it"),
+        0 => voice.say("the postbox ends; 0 packets are lost with it"),
         1 => warn("the postbox ends; 1 packet is lost with it"),
         held => warn(format_args!("the postbox ends; {held} packets are lost with it")),
     }
