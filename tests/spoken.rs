@@ -85,7 +85,7 @@ fn every_command_speaks_json_when_it_fails_and_when_it_succeeds() {
         "respond --code 4-x",
         "init --postbox ftp://x",
         "init --code",
-        "man /nowhere/at/all",
+        "man /dev/null/at/all",
         "completions",
         "completions tcsh",
         "help nonsense",
