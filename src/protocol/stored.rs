@@ -58,7 +58,7 @@ pub enum Expired {
     Nothing,
     /// Keys of skipped packets: the state must be stored.
     Numbers,
-    /// The invite's end lies more than [`INVITE_GRACE`] back, and nobody has answered it: the state
+    /// The invite's end lies more than [`INVITE_GRACE`](super::handshake::INVITE_GRACE) back, and nobody has answered it: the state
     /// must be wiped.
     Invite,
 }
