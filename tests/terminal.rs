@@ -76,6 +76,31 @@ impl Screen {
         String::from_utf8(self.run(&["capture-pane", "-p", "-J"])).unwrap()
     }
 
+    /// All of it, also what has gone over the edge.
+    fn history(&self) -> String {
+        String::from_utf8(self.run(&["capture-pane", "-p", "-J", "-S", "-"])).unwrap()
+    }
+
+    /// Types a command that prints something to be handed over, and pastes this where it reads; what
+    /// it printed, as a person copies it from the screen: the lines that begin with this mark.
+    #[track_caller]
+    fn handed(&self, pair: &Pair, command: &str, paste: &[u8], mark: &str, said: &str) -> Vec<u8> {
+        self.enter(&format!("{command}; echo ended: $?"));
+        if !paste.is_empty() {
+            self.wait_for("press Enter and Ctrl-D");
+            self.paste(pair, paste);
+            self.run(&["send-keys", "C-d"]);
+        }
+        let shown = self.wait_for("ended: 0");
+        assert!(shown.contains(said), "{command}: {shown}");
+        let all = self.history();
+        let at = |text: &str| all.rfind(text).unwrap_or_else(|| panic!("{text}: {all}"));
+        let printed = all[at("otr: what follows is")..].split("otr: that was").next().unwrap();
+        let lines: Vec<&str> = printed.lines().filter(|line| line.starts_with(mark)).collect();
+        assert!(!lines.is_empty(), "{all}");
+        lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect::<String>().into_bytes()
+    }
+
     #[track_caller]
     fn wait_for(&self, text: &str) -> String {
         until(&format!("{text:?} is on the screen"), || self.shown().contains(text));
@@ -110,6 +135,88 @@ fn a_packet_is_pasted() {
     // The terminal is as it was: what is typed is seen.
     screen.type_line("true typed");
     screen.wait_for("ready> true typed");
+}
+
+/// Whatever a command has seen by then, it takes the Ctrl-D that it has asked for: the shell behind it
+/// would end by that.
+#[test]
+fn a_paste_ends_with_ctrl_d_alone() {
+    let pair = Pair::new();
+    let invite = pair.alice("-s new init", b"").ok();
+    let screen = Screen::new(&pair);
+    for (args, paste, code) in [
+        ("bob -s new respond > reply", &invite[..], 0),
+        ("bob recv --strict", b"nothing of ours\n", 4),
+        ("bob -s other import", b"nothing of ours\n", 4),
+        ("bob inspect", b"nothing of ours\n", 4),
+    ] {
+        screen.enter(&format!("{args}; echo ended: $?"));
+        screen.wait_for("press Enter and Ctrl-D");
+        screen.paste(&pair, paste);
+        // It goes through the same terminal: the command has read all before it.
+        screen.run(&["send-keys", "C-d"]);
+        screen.wait_for(&format!("ended: {code}"));
+        screen.type_line("echo still $((1 + 1))");
+        screen.wait_for("still 2");
+    }
+    pair.alice("-s new recv", &std::fs::read(pair.path("reply")).unwrap()).ok();
+}
+
+#[test]
+fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
+    let pair = Pair::strangers();
+    let screen = Screen::new(&pair);
+    let hand = |command: &str, paste: &[u8], mark: &str, said: &str| {
+        screen.handed(&pair, command, paste, mark, said)
+    };
+    let answers = "who answers with 'otr respond'; then give their reply to 'otr recv'";
+    let invite = hand("alice init", b"", "otr1i:", answers);
+    assert_eq!(hand("alice init --again", b"", "otr1i:", answers), invite);
+    let writes = "give it to whoever made the invite, for 'otr recv'; then both of you can write";
+    let reply = hand("bob respond", &invite, "otr1r:", writes);
+    assert_eq!(hand("bob respond --again", b"", "otr1r:", writes), reply);
+    pair.alice("recv", &reply).ok();
+    let tokens = "post it to the postbox, at /v1/collect";
+    hand("alice expect", b"", "", tokens);
+    std::fs::write(pair.path("letter"), "hello").unwrap();
+    let reads = "give it to the other person, who reads it with 'otr recv'";
+    let message = hand("alice send < letter", b"", "otr1p:", reads);
+    assert_eq!(hand("alice send --last", b"", "otr1p:", reads), message);
+    assert_eq!(pair.bob("recv", &message).ok(), b"hello");
+    std::fs::write(pair.path("secret"), "rex").unwrap();
+    let comes_back = "what comes back is for 'otr recv' here";
+    let question = hand("alice verify --secret-file secret", b"", "otr1p:", comes_back);
+    pair.bob("recv", &question).ok();
+    let answer = "that was the answer: give it to the other person, for 'otr recv'";
+    let answer = hand("bob verify --secret-file secret", b"", "otr1p:", answer);
+    pair.alice("recv", &answer).ok();
+    let imports = "give it to 'otr import' on the other machine, and to nobody else";
+    hand("bob export", b"", "otr1s:", imports);
+    pair.bob("export --undo", b"").ok();
+    let farewell = "that was the farewell: give it to the other person, for 'otr recv'";
+    let last = hand("alice close", b"", "otr1p:", farewell);
+    assert_eq!(pair.bob("recv", &last).code, 7);
+
+    // With a secret, and through a postbox.
+    pair.bob("close --silent", b"").ok();
+    let invite = pair.alice("init --secret-file secret", b"").ok();
+    let waits = "you can write when your own 'otr recv' has taken a first packet of theirs";
+    hand("bob respond --secret-file secret", &invite, "otr1r:", waits);
+    hand("bob respond --again", b"", "otr1r:", waits);
+    let postbox = postbox::Postbox::start(&[]);
+    let init = format!("alice init --anew --postbox {}", postbox.url);
+    hand(&init, b"", "otr1i:", "then 'otr send' and 'otr recv' find the reply in the postbox");
+    screen.enter(&format!("{init} --code; echo ended: $?"));
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("that was the code: tell it to the other person, and to"), "{shown}");
+
+    // Not where a program has it, and not where nobody wants to be told.
+    for args in ["init --anew -q", "init --anew | cat", "--json init --anew", "init --anew 2>&1 >f"]
+    {
+        screen.enter(&format!("alice {args}; echo ended: $?"));
+        let shown = screen.wait_for("ended: 0");
+        assert!(!shown.contains("what follows") && !shown.contains("that was"), "{shown}");
+    }
 }
 
 #[test]

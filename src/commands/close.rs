@@ -12,6 +12,7 @@ use otr::protocol::stored::Stage;
 use super::Context;
 use super::calling;
 use super::emit::Emitter;
+use super::guide::Handed;
 use super::held::{parse_even_frozen, tell_dropped, warn_dropped};
 use super::owed;
 use super::send::{no_number, not_sealed};
@@ -70,7 +71,7 @@ pub(super) fn end(
 ) -> Result<Result<(), Failure>, Failure> {
     let mut store = context.open()?;
     // A terminal that cannot take the last packets does not keep the session alive.
-    let emitter = Emitter::new(&ways.form);
+    let emitter = Emitter::new(&ways.form).map(|out| out.guided(context.voice, Handed::Farewell));
     // What a short `send` has taken is out, or in the state; the end waits for nothing longer.
     let _sender = if silent { None } else { store.lock_sender(GRACE.min(context.lock_wait)).ok() };
     let lock = store.lock_state(context.lock_wait)?;
@@ -95,7 +96,12 @@ fn hand_over(last: &Last, emitter: Result<Emitter, Failure>) -> Result<(), Failu
     match &last.client {
         // Nothing to say needs no stdout.
         None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
-        None => emitter?.packets(&last.keys, &last.packets),
+        None => {
+            let mut emitter = emitter?;
+            emitter.packets(&last.keys, &last.packets)?;
+            emitter.end();
+            Ok(())
+        }
         Some(client) => {
             let posted = client.post(&last.packets);
             // Also where that failed: what was read shows itself as read, and not as lost.

@@ -13,13 +13,13 @@ use otr::protocol::words::beginning_with;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::source::plain_stdin;
+use super::source::is_by_hand;
 use crate::failure::{self, Failure};
 use crate::postbox::api::Discard;
 use crate::postbox::client::Client;
 use crate::randomness::System;
-use crate::ui::complete;
 use crate::ui::speak::warn;
+use crate::ui::{complete, stdio};
 
 /// How many numbers of one length are tried before a longer one is.
 const TRIES: u32 = 5;
@@ -46,13 +46,15 @@ pub(super) fn show(code: &Code, postbox: &str) -> Zeroizing<String> {
     Zeroizing::new(format!("{}@{host}", code.text()))
 }
 
-/// The code that was given: an empty text asks the person, `-` is stdin.
+/// The code that was given: an empty text asks the person, `-` is stdin, and so does that where it is a
+/// terminal.
 pub(super) fn given(text: &str) -> Result<Spoken, Failure> {
     match text {
         "" => asked(),
+        "-" if is_by_hand() => asked(),
         "-" => {
             let mut line = Zeroizing::new(String::new());
-            let read = plain_stdin()?.take(LONGEST).read_to_string(&mut line);
+            let read = stdio::input()?.take(LONGEST).read_to_string(&mut line);
             read.map_err(|error| Failure::input(&error))?;
             parse(&line)
         }

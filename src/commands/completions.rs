@@ -5,7 +5,7 @@
 //! with the words typed so far, for a `--dir` may be among them.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
@@ -43,20 +43,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let script = script(args.shell);
     let written = stdio::output()?.write_all(script.as_bytes());
     written.map_err(|error| Failure::output(&error))?;
-    if io::stdout().is_terminal() {
-        context.voice.say(match args.shell {
-            Shell::Bash => {
-                "to have bash use this: otr completions bash > \
+    context.voice.guide(match args.shell {
+        Shell::Bash => {
+            "to have bash use this: otr completions bash > \
                  ~/.local/share/bash-completion/completions/otr"
-            }
-            Shell::Zsh => {
-                "to have zsh use this: otr completions zsh > DIR/_otr, where DIR is one of $fpath"
-            }
-            Shell::Fish => {
-                "to have fish use this: otr completions fish > ~/.config/fish/completions/otr.fish"
-            }
-        });
-    }
+        }
+        Shell::Zsh => {
+            "to have zsh use this: otr completions zsh > DIR/_otr, where DIR is one of $fpath"
+        }
+        Shell::Fish => {
+            "to have fish use this: otr completions fish > ~/.config/fish/completions/otr.fish"
+        }
+    });
     Ok(())
 }
 

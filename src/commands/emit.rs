@@ -6,8 +6,11 @@ use std::io::Write;
 use otr::armor::encode;
 use otr::protocol::reveal::PUBLISHED_KEY;
 
+use super::calling::postbox_of;
+use super::guide::Handed;
 use crate::cli::Form;
 use crate::failure::Failure;
+use crate::ui::speak::Voice;
 use crate::ui::stdio::{self, Patient};
 use crate::ui::terminal;
 
@@ -17,6 +20,14 @@ pub(crate) struct Emitter {
     raw: bool,
     wrap: Option<encode::Wrap>,
     buffer: Vec<u8>,
+    guide: Option<Guide>,
+}
+
+/// What a person at a terminal is told.
+struct Guide {
+    voice: Voice,
+    item: Handed,
+    has_begun: bool,
 }
 
 impl Emitter {
@@ -25,7 +36,27 @@ impl Emitter {
         if form.raw {
             terminal::refuse_binary()?;
         }
-        Ok(Self { out: stdio::output()?, raw: form.raw, wrap: form.wrap, buffer: Vec::new() })
+        let (raw, wrap) = (form.raw, form.wrap);
+        Ok(Self { out: stdio::output()?, raw, wrap, buffer: Vec::new(), guide: None })
+    }
+
+    /// A person who sees what comes out is told what it is.
+    pub(super) fn guided(self, voice: Voice, item: Handed) -> Self {
+        Self { guide: Some(Guide { voice, item, has_begun: false }), ..self }
+    }
+
+    /// What comes out is rather this.
+    pub(super) fn is(&mut self, item: Handed) {
+        if let Some(guide) = &mut self.guide {
+            guide.item = item;
+        }
+    }
+
+    /// All is out.
+    pub(super) fn end(&mut self) {
+        if let Some(guide) = self.guide.take_if(|guide| guide.has_begun) {
+            guide.item.ends(guide.voice);
+        }
     }
 
     /// Makes room in the pipe for a stream of large packets.
@@ -34,8 +65,13 @@ impl Emitter {
     }
 
     pub(crate) fn invite(&mut self, invite: &[u8]) -> Result<(), Failure> {
+        if !postbox_of(invite).is_empty() {
+            self.is(Handed::InviteToPostbox);
+        }
         encode::invite(&mut self.buffer, invite, self.wrap);
-        self.flush()
+        self.flush()?;
+        self.end();
+        Ok(())
     }
 
     pub(crate) fn reply(&mut self, reply: &[u8]) -> Result<(), Failure> {
@@ -44,7 +80,9 @@ impl Emitter {
         } else {
             encode::reply(&mut self.buffer, reply, self.wrap);
         }
-        self.flush()
+        self.flush()?;
+        self.end();
+        Ok(())
     }
 
     /// Published keys, then packets, in one write: whoever reads sees all of it or waits.
@@ -82,6 +120,13 @@ impl Emitter {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        if let Some(guide) = &mut self.guide
+            && !guide.has_begun
+            && !self.buffer.is_empty()
+        {
+            guide.has_begun = true;
+            guide.item.begins(guide.voice);
+        }
         let written = self.out.write_all(&self.buffer);
         self.buffer.clear();
         written.map_err(|error| Failure::output(&error))

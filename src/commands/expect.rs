@@ -9,6 +9,7 @@ use otr::protocol::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::guide::Handed;
 use super::held::Held;
 use crate::failure::Failure;
 use crate::ui::{stdio, terminal};
@@ -64,5 +65,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             out.push(b'\n');
         }
     }
-    to.write_all(&out).map_err(|error| Failure::output(&error))
+    if out.is_empty() {
+        return Ok(());
+    }
+    let item = if args.spent { Handed::Spent } else { Handed::Tokens };
+    item.begins(context.voice);
+    to.write_all(&out).map_err(|error| Failure::output(&error))?;
+    item.ends(context.voice);
+    Ok(())
 }

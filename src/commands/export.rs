@@ -7,6 +7,7 @@ use otr::protocol::password::Password;
 use otr::protocol::stored::{Expired, Stage, Stored};
 use zeroize::Zeroizing;
 
+use super::guide::Handed;
 use super::held::parse_even_frozen;
 use super::passphrase::Passphrase;
 use super::{Context, now};
@@ -65,7 +66,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
               other machine's 'otr import', or use --ask-passphrase",
         );
     }
+    Handed::Session.begins(context.voice);
     out.write_all(&line).map_err(|error| Failure::output(&error))?;
+    Handed::Session.ends(context.voice);
     context
         .voice
         .say("the session is frozen here; once its import has worked: otr export --forget");

@@ -1,7 +1,5 @@
 //! `otr import`: a session that was exported elsewhere goes on here.
 
-use std::io::{self, IsTerminal, Read};
-
 use otr::protocol::stored::{Stored, StoredError};
 use zeroize::Zeroizing;
 
@@ -9,11 +7,10 @@ use super::Context;
 use super::held::create;
 use super::init::warn_of_logout;
 use super::passphrase::Passphrase;
-use super::source::plain_stdin;
+use super::source::items_on_stdin;
 use crate::failure::{Code, Failure};
 use crate::state::line::{self, LineError};
 use crate::state::sealed::{self, SealedError};
-use crate::ui::terminal::{PASTE_HINT, Pasted};
 
 /// `otr import`
 #[derive(clap::Args)]
@@ -63,12 +60,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// The last line on stdin that holds a session.
 fn read_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut input: Box<dyn Read> = if io::stdin().is_terminal() {
-        crate::ui::speak::warn(PASTE_HINT);
-        Box::new(Pasted::new(plain_stdin()?).map_err(|error| Failure::input(&error))?)
-    } else {
-        Box::new(plain_stdin()?)
-    };
+    let mut input = items_on_stdin()?;
     let (mut last, mut empty) = (None, true);
     let read = line::read(&mut input, |mut line, _| {
         empty = false;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::calling::{connect, postbox_of_stage};
 use super::code;
 use super::emit::Emitter;
+use super::guide::Handed;
 use super::held::{Held, create, parse_even_frozen};
 use super::secret::Secret;
 use super::{Context, now};
@@ -68,7 +69,8 @@ With --secret-file, --secret-fd or --ask-secret the other side must give the sam
 blanks count, a newline at its end does not.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut emitter = Emitter::new(&Form { raw: false, wrap: args.wrap })?;
+    let form = Form { raw: false, wrap: args.wrap };
+    let mut emitter = Emitter::new(&form)?.guided(context.voice, Handed::Invite);
     if args.again {
         return emitter.invite(&waiting_invite(context)?);
     }
@@ -102,7 +104,7 @@ fn by_code(
     warn_of_logout(store);
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
-    context.voice.say("tell the other person this code, and nobody else; it works once");
+    Handed::Code.ends(context.voice);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! command. What clap does not know, exit codes, environment and files, is added here.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Command, CommandFactory};
@@ -33,9 +33,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let Some(dir) = &args.dir else {
         let page = page(&command, &command).map_err(|error| Failure::output(&error))?;
         stdio::output()?.write_all(&page).map_err(|error| Failure::output(&error))?;
-        if io::stdout().is_terminal() {
-            context.voice.say("to read it: otr man | man -l -; to have all pages: otr man DIR");
-        }
+        context.voice.guide("to read it: otr man | man -l -; to have all pages: otr man DIR");
         return Ok(());
     };
     fs::create_dir_all(dir).map_err(|error| {
@@ -51,12 +49,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             Failure::new(Code::Failed, what, "name a directory that you can write to").about(&file)
         })?;
     }
-    if io::stdout().is_terminal() {
-        let shown = dir.display();
-        context
-            .voice
-            .say(format_args!("the pages are in {shown}; to read one: man -l {shown}/otr.1"));
-    }
+    let shown = dir.display();
+    let words = format_args!("the pages are in {shown}; to read one: man -l {shown}/otr.1");
+    context.voice.guide(words);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod emit;
 pub(crate) mod expect;
 pub(crate) mod export;
 pub(crate) mod forge;
+mod guide;
 mod held;
 mod hidden;
 pub(crate) mod import;

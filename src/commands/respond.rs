@@ -11,6 +11,7 @@ use otr::protocol::stored::Stage;
 use super::calling::{connect, postbox_of};
 use super::code;
 use super::emit::Emitter;
+use super::guide::Handed;
 use super::held::{Held, create};
 use super::init::warn_of_logout;
 use super::secret::Secret;
@@ -80,9 +81,12 @@ With a secret or a code, text can be sent only when the other side has shown tha
 take its first packet with 'otr recv'.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut emitter = Emitter::new(&args.form)?;
+    let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Reply);
     if args.again {
-        let (reply, postbox) = kept_reply(context)?;
+        let Kept { reply, postbox, has_secret } = kept_reply(context)?;
+        if has_secret {
+            emitter.is(Handed::ReplyWithSecret);
+        }
         let client = consented(args, &postbox)?;
         hand_over(&reply, client.as_ref(), &mut emitter)?;
         return match client {
@@ -106,6 +110,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
     let reply = answer(context, args, &mut store, (&invite, None), secret.as_ref())?;
+    if secret.is_some() {
+        emitter.is(Handed::ReplyWithSecret);
+    }
     hand_over(&reply, client.as_ref(), &mut emitter)
 }
 
@@ -298,16 +305,24 @@ fn is_own(context: &Context, invite: &[u8]) -> bool {
     matches!(held.map(|held| held.stage), Ok(Stage::Inviting(own)) if own.invite() == invite)
 }
 
-/// The reply, and the postbox of its session.
-fn kept_reply(context: &Context) -> Result<(Vec<u8>, String), Failure> {
+/// The reply, and what belongs to it.
+struct Kept {
+    reply: Vec<u8>,
+    postbox: String,
+    has_secret: bool,
+}
+
+/// The reply of this session, which was handed over before.
+fn kept_reply(context: &Context) -> Result<Kept, Failure> {
     let mut store = context.open()?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
     let session = held.session()?;
-    let reply = session.reply().map(|reply| (reply.to_vec(), session.postbox().to_owned()));
-    reply.ok_or_else(|| {
+    let Some(reply) = session.reply() else {
         let hint = "the other side has it: its first packet has come";
-        Failure::new(Code::Refused, "there is no reply to show again", hint)
-    })
+        return Err(Failure::new(Code::Refused, "there is no reply to show again", hint));
+    };
+    let (reply, postbox) = (reply.to_vec(), session.postbox().to_owned());
+    Ok(Kept { reply, postbox, has_secret: session.used_secret() })
 }
 
 fn explain(error: RespondError) -> Failure {

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use super::blocks::{Block, Blocks, Layout};
 use super::calling;
 use super::emit::Emitter;
+use super::guide::Handed;
 use super::held::{Held, Known, peer_has_closed};
 use super::numbers::Numbers;
 use super::owed::{self, Way};
@@ -121,7 +122,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let what = "send reads stdin, and takes no text or file as an argument";
         return Err(Failure::new(Code::Usage, what, usage::instead_of_words(&args.words)));
     }
-    let emitter = Emitter::new(&args.form)?;
+    let emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Message);
     let mut sender = Sender {
         context,
         args,
@@ -132,12 +133,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         seen: None,
         away: None,
     };
-    if args.last {
-        return sender.last();
-    }
-    let hint = "type the message, then Ctrl-D on a line of its own";
-    let input = source::text_on_stdin(|| context.voice.say(hint))?;
-    if args.lines { sender.lines(input) } else { sender.message(input) }
+    sender.run()?;
+    sender.emitter.end();
+    Ok(())
 }
 
 struct Sender<'a> {
@@ -172,6 +170,15 @@ fn largest_packet(client: &Client) -> u8 {
 }
 
 impl Sender<'_> {
+    fn run(&mut self) -> Result<(), Failure> {
+        if self.args.last {
+            return self.last();
+        }
+        let hint = "type the message, then Ctrl-D on a line of its own";
+        let input = source::text_on_stdin(|| self.context.voice.say(hint))?;
+        if self.args.lines { self.lines(input) } else { self.message(input) }
+    }
+
     /// The session's store. One that has a postbox is called from now on, and asked for the reply
     /// if that has not come.
     fn open(&mut self) -> Result<Store, Failure> {

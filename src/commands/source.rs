@@ -57,17 +57,9 @@ struct Counts {
 }
 
 impl Source {
-    /// stdin; a person at a terminal is told what to do.
+    /// stdin.
     pub(crate) fn stdin() -> Result<Self, Failure> {
-        let input: Box<dyn Read + Send> = if io::stdin().is_terminal() {
-            let pasted = Pasted::new(stdio::input()?).map_err(|error| Failure::input(&error))?;
-            // Said once it is so: what is pasted before is cut at 4,096 characters.
-            speak::warn(PASTE_HINT);
-            Box::new(pasted)
-        } else {
-            Box::new(stdio::input()?)
-        };
-        Ok(Self::new(input, "stdin".into()))
+        Ok(Self::new(items_on_stdin()?, "stdin".into()))
     }
 
     /// What a file holds; `name` for errors.
@@ -227,9 +219,21 @@ pub(crate) fn widen_stdin() {
     stdio::widen(io::stdin());
 }
 
-/// A descriptor of stdin, for what is not items.
-pub(crate) fn plain_stdin() -> Result<Patient<File>, Failure> {
-    stdio::input()
+/// Whether a person pastes or types what a command reads.
+pub(crate) fn is_by_hand() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// stdin as items; a person at a terminal is told how to paste them.
+pub(crate) fn items_on_stdin() -> Result<Box<dyn Read + Send>, Failure> {
+    let stdin = stdio::input()?;
+    if !stdin.as_fd().is_terminal() {
+        return Ok(Box::new(stdin));
+    }
+    let pasted = Pasted::new(stdin).map_err(|error| Failure::input(&error))?;
+    // Said once it is so: what is pasted before is cut at 4,096 characters.
+    speak::warn(PASTE_HINT);
+    Ok(Box::new(pasted))
 }
 
 /// stdin as text; what a person types there is read in lines of any length. `hint` tells that person

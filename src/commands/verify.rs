@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::Context;
 use super::calling;
 use super::emit::Emitter;
+use super::guide::Handed;
 use super::held::{Held, no_reply_yet, peer_has_closed};
 use super::owed::{self, Way, explain};
 use super::secret::Given;
@@ -57,13 +58,14 @@ What is owed to the other side after that waits for the next 'send' or 'verify';
 postbox 'recv' posts it by itself.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut emitter = Emitter::new(&args.form)?;
+    let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Step);
     let mut store = context.open()?;
     let client = {
         let stage = Held::take(&mut store, context.lock_wait)?.stage;
         if args.stdout { None } else { calling::client(&stage, &args.reach)? }
     };
     if prepare(context, &mut store, client.as_ref(), &mut emitter)? {
+        emitter.end();
         context.voice.say("this is the step that an interrupted command did not write out");
         return Ok(());
     }
@@ -80,7 +82,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let _sender = store.lock_sender(context.lock_wait)?;
     let mut held = Held::take(&mut store, context.lock_wait)?;
     let packet = compared.seal(held.session()?).map_err(explain)?;
+    emitter.is(if asked.is_some() { Handed::Answer } else { Handed::Question });
     owed::hand_over(context, held, packet, Way::of(client.as_ref(), &mut emitter))?;
+    emitter.end();
     context.voice.say(if asked.is_some() {
         "answered; the other side's next packet tells whether the two are equal"
     } else {

@@ -7,6 +7,7 @@
 //! `error`, `code` and `hint` too, and what is about a file has `file` or `file_base64`.
 
 use std::fmt::Display;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,6 +46,13 @@ impl Voice {
     pub(crate) fn say(self, words: impl Display) {
         if !self.quiet {
             speak("notice", &words);
+        }
+    }
+
+    /// What to do with what stands on stdout: to a person alone, who sees both.
+    pub(crate) fn guide(self, words: impl Display) {
+        if !is_json() && io::stdout().is_terminal() && io::stderr().is_terminal() {
+            self.say(words);
         }
     }
 

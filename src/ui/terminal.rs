@@ -21,6 +21,13 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 
+/// Bytes of a paste that are held until its end: more than anybody has in a clipboard. What is
+/// beyond is handed on as it comes.
+const PASTE: usize = 16 << 20;
+
+/// How much is read at once: all that a terminal holds.
+const PIECE: usize = 4096;
+
 /// What to say before a paste, since nothing of it will be seen.
 pub(crate) const PASTE_HINT: &str =
     "paste what you received (it is not shown), then press Enter and Ctrl-D";
@@ -144,11 +151,16 @@ fn resume() {
     }
 }
 
-/// What a person pastes into a terminal, up to Ctrl-D.
+/// What a person pastes into a terminal, up to Ctrl-D, which alone ends it: nothing of it is handed
+/// on before, lest a command that has seen enough ends, and the Ctrl-D that was asked for closes the
+/// shell behind it.
 pub(crate) struct Pasted<T: AsFd> {
     terminal: T,
     end: u8,
     ended: bool,
+    held: Vec<u8>,
+    /// How many bytes of those were handed on.
+    taken: usize,
     _quiet: Quiet,
 }
 
@@ -157,21 +169,41 @@ impl<T: AsFd> Pasted<T> {
     pub(crate) fn new(terminal: T) -> io::Result<Self> {
         let end = tcgetattr(&terminal)?.special_codes[SpecialCodeIndex::VEOF];
         let quiet = Quiet::enter(&terminal)?;
-        Ok(Self { terminal, end, ended: false, _quiet: quiet })
+        Ok(Self { terminal, end, ended: false, held: Vec::new(), taken: 0, _quiet: quiet })
+    }
+}
+
+impl<T: AsFd + Read> Pasted<T> {
+    fn fill(&mut self) -> io::Result<()> {
+        self.held.clear();
+        self.taken = 0;
+        let mut piece = [0; PIECE];
+        while !self.ended && self.held.len() < PASTE {
+            let count = match self.terminal.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            // Without canonical mode Ctrl-D is a character like others, and ending is up to us.
+            // 0 stands for a key that is turned off.
+            let end = memchr::memchr(self.end, &piece[..count]).filter(|_| self.end != 0);
+            // The terminal may be gone.
+            self.ended = end.is_some() || count == 0;
+            self.held.extend_from_slice(&piece[..end.unwrap_or(count)]);
+        }
+        Ok(())
     }
 }
 
 impl<T: AsFd + Read> Read for Pasted<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.ended {
-            return Ok(0);
+        if self.taken == self.held.len() {
+            self.fill()?;
         }
-        let count = self.terminal.read(&mut *buffer)?;
-        // Without canonical mode Ctrl-D is a character like others, and ending is up to us.
-        // 0 stands for a key that is turned off.
-        let end = memchr::memchr(self.end, &buffer[..count]).filter(|_| self.end != 0);
-        self.ended = end.is_some();
-        Ok(end.unwrap_or(count))
+        let left = &self.held[self.taken..];
+        let count = left.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&left[..count]);
+        self.taken += count;
+        Ok(count)
     }
 }
 
