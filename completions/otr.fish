@@ -54,7 +54,7 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man page
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
-complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
+complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r

@@ -9,7 +9,7 @@ use otr::protocol::reveal::PUBLISHED_KEY;
 use super::calling::connect;
 use super::source::Source;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Reach, Url, check_open};
+use crate::postbox::client::{Reach, Url};
 use crate::ui::printable;
 
 /// Bytes of packets that are kept to be tried with keys that come later.
@@ -77,7 +77,7 @@ pub(crate) fn published(
     mut addresses: Vec<[u8; ADDRESS]>,
 ) -> Result<Vec<[u8; PUBLISHED_KEY]>, Failure> {
     let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-    check_open(&parsed, reach.plain_http)?;
+    reach.check(&parsed)?;
     let Some(client) = connect(url, reach)? else { return Ok(Vec::new()) };
     addresses.sort_unstable();
     addresses.dedup();

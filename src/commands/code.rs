@@ -104,7 +104,8 @@ fn url(host: &str) -> Result<String, Failure> {
         let what = "what follows the @ of a code is a postbox's name, without blanks";
         return Err(Failure::new(failure::Code::Usage, what, LOOK_AGAIN));
     }
-    Ok(if host.contains("://") { host.to_string() } else { format!("{HTTPS}{}", *host) })
+    let is_whole = host.contains("://") || host.starts_with("unix:/");
+    Ok(if is_whole { host.to_string() } else { format!("{HTTPS}{}", *host) })
 }
 
 /// The code with one hyphen wherever people, or a program that improves their text, put something
@@ -230,6 +231,8 @@ mod tests {
             ("https://box.example", "417-guitar-vanish@box.example"),
             ("https://box.example:8443/otr", "417-guitar-vanish@box.example:8443/otr"),
             ("http://127.0.0.1:7363", "417-guitar-vanish@http://127.0.0.1:7363"),
+            ("unix:/run/box:/otr", "417-guitar-vanish@unix:/run/box:/otr"),
+            ("https://unix:7363", "417-guitar-vanish@unix:7363"),
         ] {
             let spoken = parse(&format!(" {text}\n")).unwrap();
             assert_eq!(spoken.postbox.as_deref(), Some(url));

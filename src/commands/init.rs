@@ -17,7 +17,7 @@ use super::secret::Secret;
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Reach, Url, check_open};
+use crate::postbox::client::{Reach, Url};
 use crate::randomness::System;
 use crate::state::{Store, advice};
 use crate::ui::speak::warn;
@@ -31,8 +31,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "again")]
     expires: Option<Duration>,
 
-    /// Hold the conversation through the postbox at this https:// address; with --anew the one of
-    /// the session that is replaced is kept, and '' is none
+    /// Hold the conversation through the postbox at this https:// address, or unix: and the path of
+    /// a socket; with --anew the one of the session that is replaced is kept, and '' is none
     #[arg(long, value_name = "URL", env = "OTR_POSTBOX", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
@@ -136,7 +136,7 @@ fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, 
         let url = Url::parse(&text).map_err(|why| {
             Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
         })?;
-        check_open(&url, args.reach.plain_http())?;
+        args.reach.check(&url)?;
     }
     Ok(text)
 }

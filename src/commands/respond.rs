@@ -20,7 +20,7 @@ use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Discard;
-use crate::postbox::client::{Client, Reach};
+use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
 use crate::state::Store;
 use crate::ui::prompt;
@@ -174,7 +174,10 @@ fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
 
 /// Whether two URLs name one postbox.
 fn same(one: &str, other: &str) -> bool {
-    one.trim_end_matches('/') == other.trim_end_matches('/')
+    match (Url::parse(one), Url::parse(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
 }
 
 /// Answers the invite that lies under the code's number, which is consent to call that postbox.

@@ -1,10 +1,14 @@
-//! How a connection comes about: to the host itself, or through a SOCKS proxy; and how bytes go
-//! over it. TLS comes above it.
+//! How a connection comes about: to the host itself, through a SOCKS proxy, or to a Unix socket; and
+//! how bytes go over it. TLS comes above it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout as Limit, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -48,6 +52,8 @@ fn port(uri: &Uri) -> u16 {
 /// Opens connections.
 #[derive(Debug)]
 pub(super) struct Dial {
+    /// The Unix socket to call, whatever the URL says.
+    pub(super) socket: Option<PathBuf>,
     /// Whether a proxy has to know each of them by a user name of its own.
     pub(super) isolates: bool,
 }
@@ -57,9 +63,10 @@ impl Connector for Dial {
 
     fn connect(&self, to: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Tcp>, Error> {
         let time = to.timeout.not_zero().map_or(CONNECT_TIME, |time| *time);
-        let stream = match to.config.proxy() {
-            None => open(&to.addrs, time),
-            Some(proxy) => {
+        let stream = match (&self.socket, to.config.proxy()) {
+            (Some(path), _) => open_unix(path, time),
+            (None, None) => open(&to.addrs, time),
+            (None, Some(proxy)) => {
                 let begun = Instant::now();
                 let addresses = to.resolver.resolve(proxy.uri(), to.config, to.timeout)?;
                 let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
@@ -88,6 +95,33 @@ fn open(addresses: &[SocketAddr], time: Duration) -> io::Result<TcpStream> {
     let stream = race::connect(addresses, time)?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// This user may not call the Unix socket.
+#[derive(Debug)]
+pub(super) struct NoEntry;
+
+impl std::fmt::Display for NoEntry {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("this user may not call that socket")
+    }
+}
+
+impl std::error::Error for NoEntry {}
+
+/// To the system a stream is a stream: what is read and written from here on is the same as over TCP.
+fn open_unix(path: &Path, time: Duration) -> io::Result<TcpStream> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // For as long as that, too, whoever connects waits while others do.
+    set_socket_timeout(&socket, Limit::Send, Some(time))?;
+    let address = SocketAddrUnix::new(path)?;
+    match rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)) {
+        Err(Errno::ACCESS) => return Err(io::Error::other(NoEntry)),
+        reached => reached?,
+    }
+    set_socket_timeout(&socket, Limit::Send, None)?;
+    Ok(socket.into())
 }
 
 /// A stream whose reads and writes all end within one time.

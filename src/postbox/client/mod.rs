@@ -11,6 +11,7 @@ mod race;
 mod reach;
 mod socks;
 mod trouble;
+mod url;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -33,8 +34,9 @@ use crate::ui::speak::Voice;
 pub(crate) use patience::Patience;
 use patience::{Outage, Trying, Waits};
 use reach::Connector;
-pub(crate) use reach::{Reach, Url, check_open};
+pub(crate) use reach::Reach;
 use trouble::{Trouble, pause};
+pub(crate) use url::{UNIX, Url};
 
 /// Bytes of packets that are asked for at a time: enough that a stream's calls cost little, and a
 /// part of the 96 MiB that a command may take.

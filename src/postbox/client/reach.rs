@@ -1,21 +1,21 @@
-//! How a postbox is reached: its URL, the proxy or Tor in front of it, whose certificates count.
+//! How a postbox is reached: the proxy or Tor in front of it, whose certificates count.
 //!
 //! Nothing of it comes from the environment but what is named in `--help`: `HTTP_PROXY` and the
 //! like are passed over, so that no call leaves by a way that nobody chose.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio_rustls::rustls::RootCertStore;
 use ureq::config::AutoHeaderValue;
-use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
 use super::dial::{Dial, Names};
+use super::url::Url;
 use crate::failure::{Code, Failure};
 use crate::postbox::pem;
 
@@ -38,8 +38,6 @@ const LONG_OUTPUT: usize = 512 << 10;
 const HEAD: usize = 16 << 10;
 /// The first byte of a certificate in DER form; PEM begins with a hyphen or a remark.
 const DER: u8 = 0x30;
-/// Bytes of a URL, as in an invite.
-const URL_MAX: usize = 1024;
 
 /// How to reach a postbox
 #[derive(Clone, clap::Args)]
@@ -59,87 +57,36 @@ pub(crate) struct Reach {
 
     /// Call a postbox on another machine by http://, where all on the way see what it sees
     #[arg(long)]
-    pub(crate) plain_http: bool,
+    plain_http: bool,
 }
 
 impl Reach {
-    /// Whether a postbox on another machine may be called by `http://`.
-    pub(crate) fn plain_http(&self) -> bool {
-        self.plain_http
-    }
-}
-
-/// A postbox's URL, taken apart.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Url {
-    /// Without a slash at its end.
-    base: String,
-    host: String,
-    tls: bool,
-}
-
-impl Url {
-    /// Reads a URL; why not, where it is none that can be called.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
-        const WRONG: &str = "a postbox's address is https://HOST, with a port or a path if need be";
-        if text.len() > URL_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(WRONG);
+    /// Refuses a URL whose calls could be read on the way, unless that was asked for, and one to which
+    /// no proxy leads where one was given.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
+        if url.is_open() && !self.plain_http {
+            let host = url.host();
+            return Err(Failure::new(
+                Code::Usage,
+                format!("http://{host} is not encrypted: all on the way would see what it sees"),
+                "use https://, or --plain-http if that is what you want",
+            ));
         }
-        let uri: Uri = text.parse().map_err(|_| WRONG)?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(WRONG),
-        };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(WRONG)?.to_ascii_lowercase();
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        if authority.contains('@') || text.contains(['?', '#']) {
-            return Err("a postbox's address holds no name, password or query");
+        if url.socket().is_some() && (self.tor || self.proxy.is_some()) {
+            return Err(Failure::new(
+                Code::Usage,
+                format!("{} is a Unix socket, to which no proxy leads", url.host()),
+                "nobody was called: leave --tor, --proxy and OTR_PROXY out",
+            ));
         }
-        Ok(Self { base: text.trim_end_matches('/').to_owned(), host, tls })
+        Ok(())
     }
-
-    /// The URL of a call.
-    pub(super) fn call(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-
-    /// The host, for errors and questions.
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    fn is_onion(&self) -> bool {
-        self.host.trim_end_matches('.').rsplit('.').next() == Some("onion")
-    }
-
-    fn is_loopback(&self) -> bool {
-        let bare = self.host.trim_matches(['[', ']']);
-        let ip = bare.parse::<std::net::IpAddr>();
-        self.host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
-    }
-
-    /// Whether what is sent there can be read on the way.
-    fn is_open(&self) -> bool {
-        !self.tls && !self.is_loopback() && !self.is_onion()
-    }
-}
-
-/// Refuses a URL whose calls could be read on the way, unless that was asked for.
-pub(crate) fn check_open(url: &Url, plain_http: bool) -> Result<(), Failure> {
-    if url.is_open() && !plain_http {
-        return Err(Failure::new(
-            Code::Usage,
-            format!("http://{} is not encrypted: all on the way would see what it sees", url.host),
-            "use https://, or --plain-http if that is what you want",
-        ));
-    }
-    Ok(())
 }
 
 /// Connections to one postbox are made with this.
 pub(super) struct Connector {
     proxy: Option<Proxy>,
+    socket: Option<PathBuf>,
     /// Whether each address travels by a circuit of its own.
     pub(super) isolates: bool,
     roots: RootCerts,
@@ -147,7 +94,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn new(url: &Url, reach: &Reach) -> Result<Self, Failure> {
-        check_open(url, reach.plain_http)?;
+        reach.check(url)?;
         let proxy = match (&reach.proxy, reach.tor) {
             (Some(proxy), _) => Some(proxy.clone()),
             (None, true) => proxy(TOR).ok(),
@@ -161,8 +108,9 @@ impl Connector {
             Some(path) => certificates(path)?,
             None => RootCerts::WebPki,
         };
+        let socket = url.socket().map(Path::to_owned);
         // What takes a call to an onion is Tor, also where it was only called a proxy.
-        Ok(Self { proxy, isolates: reach.tor || url.is_onion(), roots })
+        Ok(Self { proxy, socket, isolates: reach.tor || url.is_onion(), roots })
     }
 
     /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
@@ -199,7 +147,8 @@ impl Connector {
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
-        let dial = Dial { isolates: self.isolates && self.proxy.is_some() };
+        let dial =
+            Dial { socket: self.socket.clone(), isolates: self.isolates && self.proxy.is_some() };
         let connector = dial.chain(RustlsConnector::default());
         Ok(Agent::with_parts(config.build(), connector, Names))
     }
@@ -231,7 +180,7 @@ fn isolated(proxy: &Proxy) -> Result<Proxy, Failure> {
 }
 
 /// The certificates of `--ca-file`, each of which has to be one.
-fn certificates(path: &std::path::Path) -> Result<RootCerts, Failure> {
+fn certificates(path: &Path) -> Result<RootCerts, Failure> {
     const TAKES: &str = "it takes one certificate or more, in PEM form";
     let unfit = |why: &str, hint: &'static str| {
         Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), hint).about(path)
@@ -279,28 +228,6 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_http_or_https_and_nothing_more() {
-        let url = Url::parse("https://Box.example:8443/otr/").unwrap();
-        assert_eq!(url.call("/v1/post"), "https://Box.example:8443/otr/v1/post");
-        assert_eq!(url.host(), "box.example");
-        for wrong in [
-            "",
-            "box.example",
-            "ftp://box.example",
-            "https://",
-            "https:///x",
-            "https://u:p@box",
-            "https://box/?q",
-            "https://box/#f",
-            "https://b\u{f6}x",
-            "https://box /",
-            "file:///etc",
-        ] {
-            assert!(Url::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn nothing_goes_in_the_clear_unless_asked_for() {
         for close in ["http://127.0.0.1:7363", "http://localhost", "http://[::1]:1", "https://box"]
         {
@@ -327,6 +254,15 @@ mod tests {
         let reach = Reach { proxy: proxy("socks5h://127.0.0.1:1").ok(), ..reach(false, false) };
         assert!(connector("http://abc.onion", &reach).unwrap().isolates);
         assert!(!connector("https://box.example", &reach).unwrap().isolates);
+    }
+
+    #[test]
+    fn to_a_unix_socket_leads_no_proxy() {
+        let socket = "unix:/run/box";
+        assert!(connector(socket, &reach(false, false)).is_ok());
+        assert!(connector(socket, &reach(true, false)).is_err());
+        let reach = Reach { proxy: proxy("socks5h://127.0.0.1:1").ok(), ..reach(false, false) };
+        assert!(connector(socket, &reach).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::{self, CertificateError};
 
+use super::dial::NoEntry;
 use super::socks::NoIsolation;
 use crate::failure::{Code, Failure};
 use crate::postbox::names::NoAddress;
@@ -25,6 +26,8 @@ pub(super) enum Trouble {
     NoHost(NoAddress),
     /// The proxy takes no user name, and so cannot keep circuits apart.
     NoIsolation,
+    /// The Unix socket is not for this user.
+    NoEntry,
     /// Nothing came in time.
     Slow,
     /// TLS failed, and why, and what to do about it.
@@ -96,6 +99,9 @@ impl Trouble {
         if inner.and_then(|inner| inner.downcast_ref::<NoIsolation>()).is_some() {
             return Self::NoIsolation;
         }
+        if inner.and_then(|inner| inner.downcast_ref::<NoEntry>()).is_some() {
+            return Self::NoEntry;
+        }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Slow,
             kind => Self::Connection(kind),
@@ -120,11 +126,11 @@ impl Trouble {
 
     /// Whether that is how somebody in between ends a call that waits for too long.
     pub(super) fn ends_a_wait(&self) -> bool {
-        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
         match self {
             Self::Gateway(_) => true,
             Self::Connection(kind) => {
-                !matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable)
+                !matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
             }
             _ => false,
         }
@@ -133,6 +139,16 @@ impl Trouble {
     /// What to tell the person.
     pub(super) fn failure(&self, host: &str) -> Failure {
         let (code, what, hint) = match *self {
+            Self::Connection(io::ErrorKind::NotFound) => (
+                Code::Postbox,
+                format!("cannot reach the postbox {host}: there is no such socket"),
+                "is it up? a Unix socket is reached on its own machine alone",
+            ),
+            Self::NoEntry => (
+                Code::Postbox,
+                format!("cannot reach the postbox {host}: this user may not call it"),
+                "who runs it sets the owner and the mode of the socket and its directory",
+            ),
             Self::Connection(kind) => (
                 Code::Postbox,
                 format!("cannot reach the postbox {host}: {}", words(kind)),

@@ -2,6 +2,7 @@
 
 use super::connection::Side;
 use crate::failure::{Code, Failure};
+use crate::postbox::client::UNIX;
 use crate::postbox::names;
 use listenfd::ListenFd;
 use std::io;
@@ -10,8 +11,6 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// What stands before the path of a Unix socket.
-const UNIX: &str = "unix:";
 /// Connections that may wait to be taken in. With the 128 of the standard library a crowd makes
 /// the kernel drop a caller's first packet, and the caller try again a second later.
 const BACKLOG: i32 = 4096;
@@ -82,7 +81,7 @@ impl Door {
             Listener::Unix(unix) => {
                 let path = unix.local_addr().ok();
                 let path: Option<PathBuf> =
-                    path.and_then(|address| address.as_pathname().map(Path::to_owned));
+                    path.and_then(|address| std::path::absolute(address.as_pathname()?).ok());
                 format!("{UNIX}{}", path.unwrap_or_default().display())
             }
         }
