@@ -106,7 +106,8 @@ fn damaged_invites_are_refused() {
         ("prefix of a reply", Kind::Reply, Reason::Length),
     ];
     // Here the padding is one character, which quoted-printable has as a soft break: the invite is
-    // whole, as its checksum says, and is taken. Two of them are refused.
+    // whole, as its checksum says, and is taken. Encoders do end a text without a last newline so
+    // (Perl's MIME::QuotedPrint). Two of them are refused.
     let (padded, cases): (Vec<_>, Vec<_>) =
         cases.iter().partition(|case| case["name"] == "padded with =");
     let [padded] = padded[..] else { panic!("{} are padded", padded.len()) };

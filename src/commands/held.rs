@@ -206,7 +206,8 @@ pub(crate) fn peer_has_closed() -> Failure {
     Failure::new(Code::Closed, "the other side has closed the session", hint)
 }
 
-/// Stores a new session; where `anew`, in place of the one that is there, which is wiped.
+/// Stores a new session; where `anew`, in place of the one that is there, which is wiped. Nobody
+/// who looks meanwhile finds none.
 pub(crate) fn create(
     store: &mut Store,
     wait: Duration,
@@ -214,9 +215,14 @@ pub(crate) fn create(
     anew: bool,
 ) -> Result<(), Failure> {
     let lock = store.lock_state(wait)?;
+    let bytes = stage.to_bytes(false);
     if anew {
         tell_dropped(store, &lock);
-        store.wipe(&lock)?;
+        match store.load(&lock) {
+            Ok(Loaded { mut version, .. }) => return store.replace(&lock, &mut version, &bytes),
+            // There is none, or none that can be read.
+            Err(_) => store.wipe(&lock)?,
+        }
     }
-    store.create(&lock, &stage.to_bytes(false)).map(drop)
+    store.create(&lock, &bytes).map(drop)
 }

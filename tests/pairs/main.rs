@@ -9,6 +9,7 @@
 )]
 
 mod crowd;
+mod endings;
 mod others;
 #[path = "../ends/people.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]

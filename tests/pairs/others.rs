@@ -17,28 +17,32 @@ use crate::postbox::{PATIENCE, Postbox};
 use crate::support::Pair;
 
 /// How often the short races are run.
-const ROUNDS: usize = 12;
+pub(crate) const ROUNDS: usize = 12;
 /// No process waits in vain for a lock on a slow machine.
 const PATIENT: [&str; 2] = ["--lock-wait", "60s"];
 
-fn end(child: Child) -> (i32, String) {
+pub(crate) fn end(child: Child) -> (i32, String) {
     let output = child.wait_with_output().unwrap();
     (code(&output), text(&output.stderr))
 }
 
 /// Starts it, waiting long for a lock.
-fn start(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Child {
+pub(crate) fn start(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Child {
     spawn(place, who, &[&PATIENT, arguments].concat(), input)
 }
 
 /// The sends of these texts, all at once.
-fn sends(place: &Place, who: &str, texts: std::ops::Range<usize>) -> Vec<(usize, Child)> {
+pub(crate) fn sends(
+    place: &Place,
+    who: &str,
+    texts: std::ops::Range<usize>,
+) -> Vec<(usize, Child)> {
     texts.map(|n| (n, start(place, who, &["send"], format!("{n}\n").as_bytes()))).collect()
 }
 
 /// Which of them ended with 0; the others with one of `codes`.
 #[track_caller]
-fn taken(sends: Vec<(usize, Child)>, codes: &[i32]) -> Vec<usize> {
+pub(crate) fn taken(sends: Vec<(usize, Child)>, codes: &[i32]) -> Vec<usize> {
     let mut taken = Vec::new();
     for (number, child) in sends {
         match end(child) {
@@ -50,7 +54,7 @@ fn taken(sends: Vec<(usize, Child)>, codes: &[i32]) -> Vec<usize> {
 }
 
 #[track_caller]
-fn numbers(shown: &[u8]) -> Vec<usize> {
+pub(crate) fn numbers(shown: &[u8]) -> Vec<usize> {
     let mut numbers: Vec<usize> = text(shown).lines().map(|line| line.parse().unwrap()).collect();
     numbers.sort_unstable();
     numbers

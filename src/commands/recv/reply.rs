@@ -33,8 +33,7 @@ pub(super) fn accept(
 
 /// The invite was given up, and another one made.
 pub(super) fn another_invite() -> Failure {
-    let hint = "look at it with 'otr status'";
-    Failure::new(Code::Busy, "the session changed meanwhile", hint)
+    Failure::another_session("this command has taken nothing; 'otr status' shows the other one")
 }
 
 /// The one guess at the secret was wrong.

@@ -4,52 +4,45 @@
 //! between loses nothing (`--last`). A longer one takes numbers in batches and flows through.
 //! In a session that has a postbox they are posted there instead of written.
 
+mod lines;
+mod long;
+
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
-use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
+use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::StepError;
 use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
-use otr::protocol::session::{Identity, OutboxKind, Part, Reservation, SealError, Session};
+use otr::protocol::session::{Identity, OutboxKind, Part, SealError, Session};
 use otr::protocol::stored::Stage;
 use otr::protocol::verify::Ending;
 use zeroize::Zeroizing;
 
-use super::blocks::{Block, Blocks, Layout};
+use self::long::HeadBytes;
 use super::calling;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, Known, peer_has_closed};
-use super::numbers::Numbers;
 use super::owed::{self, Way};
-use super::poster::{Poster, Sealed};
 use super::recv::take_reply;
 use super::window::Window;
-use super::{Context, now, source};
+use super::{Context, source};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Patience, Reach};
-use crate::process;
 use crate::randomness::System;
 use crate::state::{Store, Version};
-use crate::ui::progress::Progress;
-use crate::ui::{speak, units};
+use crate::ui::units;
 use crate::usage;
 
 /// The largest packet of a short message, whose packets are kept in the state.
 const K_SHORT: u8 = 16;
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
-/// How many numbers a long message takes at a time: enough that storing the state costs nothing,
-/// few enough that a crash leaves few numbers skipped.
-const BATCH: u32 = 256;
 /// With `--lines`: how long a postbox that was away is not called for each line.
 const AWAY: Duration = Duration::from_secs(5);
-/// The same where they are posted: no more of the largest packets wait in a postbox at a time.
-const BATCH_POSTED: u32 = 32;
 /// How long a postbox that is away is called again and again, unless `--retry` says otherwise.
 const RETRY: &str = "1m";
 
@@ -154,21 +147,6 @@ struct Sender<'a> {
     away: Option<Instant>,
 }
 
-/// A long message on its way.
-struct Flow {
-    message: u64,
-    /// The size class of its packets but the last.
-    largest: u8,
-    layout: Layout,
-    numbers: Numbers,
-}
-
-/// The size class of the largest packet that the postbox takes.
-fn largest_packet(client: &Client) -> u8 {
-    let bytes = client.largest_packet();
-    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
-}
-
 impl Sender<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         if self.args.last {
@@ -265,61 +243,6 @@ impl Sender<'_> {
         self.long(&mut store, head.chain(input))
     }
 
-    /// Each line a message, its newline included, so that what comes out is what went in. While the
-    /// postbox is away, lines wait in the state, as many as it holds.
-    fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
-        let input = Arc::new(Mutex::new(BufReader::new(input)));
-        let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
-        // Opened once: descriptors give their state to the first who reads it.
-        let mut store = None;
-        for number in 1_u64.. {
-            line.clear();
-            let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
-            let read = (&mut rest).take(size(K_SHORT) as u64).read_to_end(&mut line);
-            if read.map_err(|error| Failure::input(&error))? == 0 {
-                break;
-            }
-            let store = match &mut store {
-                Some(store) => store,
-                none => none.insert(self.open()?),
-            };
-            self.line(store, &line, rest).map_err(|failure| of_line(number, failure))?;
-        }
-        match &mut store {
-            Some(store) if self.away.is_some() => {
-                let _sender = store.lock_sender(self.context.lock_wait)?;
-                self.hand_out_waiting(store).map_err(Failure::taken)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn line(
-        &mut self,
-        store: &mut Store,
-        line: &Zeroizing<Vec<u8>>,
-        rest: impl Read + Send + 'static,
-    ) -> Result<(), Failure> {
-        let short = line.len() < size(K_SHORT);
-        let sent = if short { self.short(store, line) } else { Ok(false) };
-        match sent {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let head = Cursor::new(HeadBytes(line.clone()));
-                self.long(store, head.chain(rest))
-            }
-            Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
-                if self.away.is_none() {
-                    let why = failure.what;
-                    self.context.voice.say(format_args!("lines wait to be posted: {why}"));
-                }
-                self.away = Some(Instant::now());
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
     ///
     /// # Errors
@@ -393,151 +316,6 @@ impl Sender<'_> {
         if self.args.no_keys { Vec::new() } else { session.take_published() }
     }
 
-    /// Sends `input` as packets that flow through, whatever its length.
-    fn long(
-        &mut self,
-        store: &mut Store,
-        input: impl Read + Send + 'static,
-    ) -> Result<(), Failure> {
-        let sender = store.lock_sender(self.context.lock_wait)?;
-        let begun = self.hand_out_waiting(store).and_then(|()| self.pay(store));
-        begun.map_err(|failure| not_begun("earlier packets wait to be posted", failure))?;
-        source::widen_stdin();
-        self.emitter.widen();
-        // A short command is over before anything could be swapped out.
-        process::lock_pages();
-        let largest = self.client.as_ref().map_or(K_MAX, largest_packet);
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.ready(&mut held)?;
-        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
-        let message = session.begin_message();
-        let (of, keys) = (session.identity(), self.keys(session));
-        session.keep_nothing();
-        self.seen = Some(held.keep()?);
-        let layout = Layout { start: reservation.text_start(), room: reservation.room(largest) };
-        let flow =
-            Flow { message, largest, layout, numbers: Numbers::watch(store, of, reservation)? };
-        let flowed = self.emitter.packets(&keys, &[]).and_then(|()| self.flow(store, &flow, input));
-        let (window, last) =
-            flowed.inspect_err(|_| flow.numbers.give_back(store, self.context.lock_wait))?;
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.same(held.session()?)?;
-        if let Some(left) = flow.numbers.take() {
-            session.give_back(left);
-        }
-        if window.is_some() {
-            session.note_posted(&[last], now());
-        }
-        held.keep()?;
-        drop(sender);
-        window.map_or(Ok(()), |window| self.confirm(window))
-    }
-
-    /// Numbers to take at a time.
-    fn batch(&self) -> u32 {
-        if self.client.is_some() { BATCH_POSTED } else { BATCH }
-    }
-
-    /// Reads, seals and hands out; what was posted and is not collected yet, and the last address.
-    fn flow(
-        &mut self,
-        store: &mut Store,
-        flow: &Flow,
-        input: impl Read + Send + 'static,
-    ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
-        let (mut blocks, stop) = Blocks::read(input, flow.layout)?;
-        let buffers = blocks.buffers();
-        let mut progress = Progress::new(self.context.voice, None);
-        let window = self.client.clone().map(Window::new);
-        let poster =
-            window.map(|window| Poster::start(window, buffers.clone(), stop)).transpose()?;
-        let (mut offset, mut last) = (0, [0; ADDRESS]);
-        loop {
-            let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
-            self.goes_on(store, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
-            let part =
-                Part { message: flow.message, offset, end: block.last, length: block.length };
-            let (framed, receipt) = flow.numbers.with(|numbers| {
-                if numbers.left() == 0 {
-                    *numbers = self.more(store)?;
-                }
-                self.seal(&mut block, flow, numbers, part)
-            })?;
-            let length = framed.len();
-            offset += part.length as u64;
-            progress.at(offset);
-            if let Some(poster) = &poster {
-                last.copy_from_slice(&framed[1..=ADDRESS]);
-                let receipt = self.args.confirm.then_some(receipt);
-                if !poster.post(Sealed { framed: block.framed, length, receipt }) {
-                    break;
-                }
-            } else {
-                self.emitter.framed(framed)?;
-                // The reading thread may have come to the end.
-                drop(buffers.send(block.framed));
-            }
-            if block.last {
-                break;
-            }
-        }
-        let window = poster.map(Poster::end).transpose().map_err(|failure| cut_short(&failure))?;
-        Ok((window, last))
-    }
-
-    /// Looks whether the session has ended since this long message began, if anything was stored
-    /// beside it. What is owed to the other side then goes out, and no text any more.
-    fn goes_on(&mut self, store: &mut Store, poster: Option<&Poster>) -> Result<(), Failure> {
-        if let Some(seen) = &self.seen
-            && store.is_current(&store.lock_state(self.context.lock_wait)?, seen)?
-        {
-            return Ok(());
-        }
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let Err(failure) = self.ready(&mut held) else {
-            self.seen = Some(held.into_known().version);
-            return Ok(());
-        };
-        if let Some(poster) = poster {
-            poster.abandon();
-        }
-        if failure.code == Code::NotAuthentic {
-            drop(held);
-            self.pay(store)?;
-        }
-        Err(failure)
-    }
-
-    /// The next batch of numbers for a message that is on its way.
-    fn more(&mut self, store: &mut Store) -> Result<Reservation, Failure> {
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.ready(&mut held)?;
-        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
-        self.seen = Some(held.keep()?);
-        Ok(reservation)
-    }
-
-    /// Seals one block: the packet with a byte of room before it, and its receipt.
-    fn seal<'a>(
-        &self,
-        block: &'a mut Block,
-        flow: &Flow,
-        reservation: &mut Reservation,
-        part: Part,
-    ) -> Result<(&'a mut [u8], Receipt), Failure> {
-        let layout = flow.layout;
-        let least = if part.end { self.args.size.min(flow.largest) } else { flow.largest };
-        // Fits: the room of a later chain is never smaller than that of the first.
-        let k = reservation.fit(part.length, least).unwrap_or(flow.largest);
-        let start = reservation.text_start();
-        let framed = &mut block.framed[..=size(k)];
-        if start != layout.start {
-            framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
-        }
-        let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
-        Ok((framed, sealed.map_err(not_sealed)?))
-    }
-
     /// The session, if it may send.
     fn ready<'h>(&mut self, held: &'h mut Held<'_>) -> Result<&'h mut Session, Failure> {
         let session = self.same(held.session()?)?;
@@ -602,56 +380,6 @@ pub(super) fn seal_short(
     Ok(Some((packet, receipt)))
 }
 
-/// An input up to the end of its current line.
-struct RestOfLine<R> {
-    input: Arc<Mutex<BufReader<R>>>,
-    ended: bool,
-}
-
-impl<R: Read> Read for RestOfLine<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.ended {
-            return Ok(0);
-        }
-        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = input.fill_buf()?;
-        let newline = memchr::memchr(b'\n', here);
-        let line = newline.map_or(here.len(), |at| at + 1);
-        let count = line.min(out.len());
-        out[..count].copy_from_slice(&here[..count]);
-        self.ended = newline.is_some() && count == line;
-        input.consume(count);
-        Ok(count)
-    }
-}
-
-/// Bytes that are wiped when they have been read.
-struct HeadBytes(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for HeadBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-fn cut(error: &io::Error) -> Failure {
-    let what = format!("cannot read stdin: {error}");
-    speak::warn("the message is cut: the other side has a part of it");
-    Failure::new(Code::Failed, what, "send it again")
-}
-
-/// A call failed, or the session ended, while a long message was on its way.
-fn cut_short(failure: &Failure) -> Failure {
-    let what = format!("the message is cut: {}", failure.what);
-    let (code, hint) = match failure.code {
-        Code::NotAuthentic | Code::Closed | Code::NoSession => (failure.code, failure.hint.clone()),
-        // 9 would say that it goes out by itself.
-        Code::Postbox => (Code::CutShort, "send it again".into()),
-        code => (code, "send it again".into()),
-    };
-    Failure::new(code, what, hint)
-}
-
 /// The postbox is away, and nothing of the message was taken.
 fn not_begun(step: &str, failure: Failure) -> Failure {
     if !matches!(failure.code, Code::Postbox | Code::Full) {
@@ -659,15 +387,6 @@ fn not_begun(step: &str, failure: Failure) -> Failure {
     }
     let what = format!("{step}: {}", failure.what);
     Failure::new(Code::NotReady, what, "nothing of this message was sent: try again later")
-}
-
-/// Of many lines, the first that was not taken.
-fn of_line(number: u64, failure: Failure) -> Failure {
-    let what = match failure.taken {
-        Some(true) => format!("line {number}: {}", failure.what),
-        _ => format!("line {number} was not taken: {}", failure.what),
-    };
-    Failure { what: what.into(), ..failure }
 }
 
 pub(super) fn no_number(error: StepError) -> Failure {

@@ -1,0 +1,102 @@
+//! `--lines`: every line is a message of its own.
+
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use otr::protocol::packet::{K_MIN, size};
+use zeroize::Zeroizing;
+
+use super::long::HeadBytes;
+use super::{K_SHORT, Sender};
+use crate::failure::Failure;
+use crate::state::Store;
+
+impl Sender<'_> {
+    /// Each line a message, its newline included, so that what comes out is what went in. While the
+    /// postbox is away, lines wait in the state, as many as it holds.
+    pub(super) fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
+        let input = Arc::new(Mutex::new(BufReader::new(input)));
+        let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
+        // Opened once: descriptors give their state to the first who reads it.
+        let mut store = None;
+        for number in 1_u64.. {
+            line.clear();
+            let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
+            let read = (&mut rest).take(size(K_SHORT) as u64).read_to_end(&mut line);
+            if read.map_err(|error| Failure::input(&error))? == 0 {
+                break;
+            }
+            let store = match &mut store {
+                Some(store) => store,
+                none => none.insert(self.open()?),
+            };
+            self.line(store, &line, rest).map_err(|failure| of_line(number, failure))?;
+        }
+        match &mut store {
+            Some(store) if self.away.is_some() => {
+                let _sender = store.lock_sender(self.context.lock_wait)?;
+                self.hand_out_waiting(store).map_err(Failure::taken)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn line(
+        &mut self,
+        store: &mut Store,
+        line: &Zeroizing<Vec<u8>>,
+        rest: impl Read + Send + 'static,
+    ) -> Result<(), Failure> {
+        let short = line.len() < size(K_SHORT);
+        let sent = if short { self.short(store, line) } else { Ok(false) };
+        match sent {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let head = Cursor::new(HeadBytes(line.clone()));
+                self.long(store, head.chain(rest))
+            }
+            Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
+                if self.away.is_none() {
+                    let why = failure.what;
+                    self.context.voice.say(format_args!("lines wait to be posted: {why}"));
+                }
+                self.away = Some(Instant::now());
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// An input up to the end of its current line.
+struct RestOfLine<R> {
+    input: Arc<Mutex<BufReader<R>>>,
+    ended: bool,
+}
+
+impl<R: Read> Read for RestOfLine<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.ended {
+            return Ok(0);
+        }
+        let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = input.fill_buf()?;
+        let newline = memchr::memchr(b'\n', here);
+        let line = newline.map_or(here.len(), |at| at + 1);
+        let count = line.min(out.len());
+        out[..count].copy_from_slice(&here[..count]);
+        self.ended = newline.is_some() && count == line;
+        input.consume(count);
+        Ok(count)
+    }
+}
+
+/// Of many lines, the first that was not taken.
+fn of_line(number: u64, failure: Failure) -> Failure {
+    let what = match failure.taken {
+        Some(true) => format!("line {number}: {}", failure.what),
+        _ => format!("line {number} was not taken: {}", failure.what),
+    };
+    Failure { what: what.into(), ..failure }
+}
