@@ -1,20 +1,29 @@
 //! Keys whose time is up go with any command that loads the state: those of packets that were
 //! skipped seven days ago, and those of an invite that nobody answered by a day after its end.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers of tests fail as tests do"
+)]
 
 mod common;
 mod place;
+#[path = "postbox/support.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod postbox;
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Seeded, short_sighted};
 use otr::protocol::handshake::{INVITE_GRACE, Inviting, respond};
-use otr::protocol::session::{Outcome, nothing_frames};
+use otr::protocol::session::{Outcome, Session, nothing_frames};
 use otr::protocol::skipped::SKIPPED_SECONDS;
-use otr::protocol::stored::{Stage, Stored};
+use otr::protocol::stored::{Expired, Stage, Stored};
 use place::{Place, code, set_mode, text};
+use postbox::Postbox;
 use serde_json::Value;
 
 /// Tests may take a while: what is to be too old is so by far, and what is not, too.
@@ -33,6 +42,11 @@ fn put(place: &Place, stage: &Stage) {
 
 /// Alice's session, in which three numbers were skipped so many seconds ago.
 fn skipped(place: &Place, ago: u64) {
+    put(place, &Stage::Session(Box::new(session_with_skipped(now() - ago))));
+}
+
+/// A session in which three numbers were skipped at this time.
+fn session_with_skipped(at: u64) -> Session {
     let mut random = Seeded::new(b"expiry");
     let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
     let (mut responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
@@ -47,9 +61,9 @@ fn skipped(place: &Place, ago: u64) {
     let Outcome::Accepted(accepted) = inviter.open(&mut ahead, &mut packet, None).unwrap() else {
         panic!("nothing is held")
     };
-    inviter.accept(&mut ahead, &accepted, now() - ago).unwrap();
+    inviter.accept(&mut ahead, &accepted, at).unwrap();
     assert_eq!(inviter.skipped(), 3);
-    put(place, &Stage::Session(Box::new(inviter)));
+    inviter
 }
 
 /// How many skipped numbers the state file holds, and how many it says are lost.
@@ -94,7 +108,9 @@ fn invite(place: &Place, expires: u64) {
 
 #[test]
 fn an_invite_that_nobody_answered_goes_a_day_after_its_end() {
-    for command in [&["recv"][..], &["init", "--again"], &["send"], &["words"], &["verify"]] {
+    for command in
+        [&["recv"][..], &["init", "--again"], &["send"], &["words"], &["verify"], &["export"]]
+    {
         let place = Place::new();
         invite(&place, now() - INVITE_GRACE - HOUR);
         let output = place.otr(&[&ALICE, command].concat()).write_stdin("x").output().unwrap();
@@ -130,4 +146,42 @@ fn status_says_when_an_invites_keys_go_and_that_they_went() {
         assert!(!place.state("alice").exists());
     }
     assert_eq!(code(&place.otr(&["status"]).output().unwrap()), 3);
+}
+
+#[test]
+fn a_frozen_invite_is_not_thawed_after_its_time() {
+    let place = Place::new();
+    invite(&place, now() - INVITE_GRACE - HOUR);
+    let mut frozen = Stored::from_bytes(&fs::read(place.state("alice")).unwrap()).unwrap();
+    frozen.frozen = true;
+    fs::write(place.state("alice"), frozen.to_bytes()).unwrap();
+    let output = place.otr(&[&ALICE[..], &["export", "--undo"]].concat()).output().unwrap();
+    assert_eq!(code(&output), 12, "{}", text(&output.stderr));
+    assert!(!place.state("alice").exists());
+}
+
+/// One who waits for the reply ends when the invite's time is up, and its keys with it.
+#[test]
+fn a_recv_that_waits_wipes_an_invite_whose_time_is_up() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let mut random = Seeded::new(b"invite");
+    let expires = now() - INVITE_GRACE + 3;
+    let inviting = Inviting::new(&postbox.url, expires, None, 0, &mut random).unwrap();
+    put(&place, &Stage::Inviting(Box::new(inviting)));
+    let output = place.otr(&[&ALICE[..], &["recv", "--wait", "2m"]].concat()).output().unwrap();
+    assert_eq!(code(&output), 12, "{}", text(&output.stderr));
+    assert!(!place.state("alice").exists());
+}
+
+/// A clock that was ahead when numbers were skipped does not keep their keys for so long.
+#[test]
+fn keys_that_were_skipped_under_a_clock_ahead_age_from_now_on() {
+    const YEAR: u64 = 365 * 24 * HOUR;
+    let place = Place::new();
+    put(&place, &Stage::Session(Box::new(session_with_skipped(now() + 10 * YEAR))));
+    place.run(&["status"], b"");
+    assert_eq!(stored(&place), (3, 0));
+    let mut stored = Stored::from_bytes(&fs::read(place.state("alice")).unwrap()).unwrap();
+    assert_eq!(stored.stage.expire(now() + SKIPPED_SECONDS - HOUR), Expired::Nothing);
+    assert_eq!(stored.stage.expire(now() + SKIPPED_SECONDS + HOUR), Expired::Numbers);
 }

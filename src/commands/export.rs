@@ -8,7 +8,7 @@ use otr::protocol::stored::{Expired, Stage, Stored};
 use zeroize::Zeroizing;
 
 use super::guide::Handed;
-use super::held::parse_even_frozen;
+use super::held::{nobody_answered, parse_even_frozen};
 use super::passphrase::Passphrase;
 use super::{Context, now};
 use crate::failure::{Code, Failure};
@@ -83,9 +83,15 @@ fn freeze(context: &Context, store: &mut Store) -> Result<Stage, Failure> {
     let lock = store.lock_state(context.lock_wait)?;
     let mut loaded = store.load(&lock)?;
     let mut stored = parse_even_frozen(&loaded.bytes)?;
-    let expired = stored.stage.expire(now());
-    if !stored.frozen || expired == Expired::Numbers {
-        store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(true))?;
+    match stored.stage.expire(now()) {
+        Expired::Nothing if stored.frozen => {}
+        Expired::Nothing | Expired::Numbers => {
+            store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(true))?;
+        }
+        Expired::Invite => {
+            store.wipe(&lock)?;
+            return Err(nobody_answered());
+        }
     }
     Ok(stored.stage)
 }
@@ -109,7 +115,10 @@ fn thaw(context: &Context, store: &mut Store) -> Result<(), Failure> {
     let lock = store.lock_state(context.lock_wait)?;
     let mut loaded = store.load(&lock)?;
     let mut stored = frozen(&loaded.bytes)?;
-    stored.stage.expire(now());
+    if stored.stage.expire(now()) == Expired::Invite {
+        store.wipe(&lock)?;
+        return Err(nobody_answered());
+    }
     store.replace(&lock, &mut loaded.version, &stored.stage.to_bytes(false))?;
     warn(
         "the session is in use here again; never use the exported copy: with both in use, keys \

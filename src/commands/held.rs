@@ -185,8 +185,8 @@ pub(crate) fn warn_dropped(count: usize) {
     }
 }
 
-/// The invite's end is long past.
-fn nobody_answered() -> Failure {
+/// The invite's end is long past, and its keys are wiped.
+pub(crate) fn nobody_answered() -> Failure {
     let what = "nobody answered the invite before its end; its keys are wiped";
     Failure::new(Code::Expired, what, "begin again with 'otr init'")
 }

@@ -76,7 +76,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     // A person takes long to type, and a secret long to stretch: nothing is locked meanwhile.
     let secret = args.secret.or_asked(&prompt(asked.as_ref()), asked.is_none())?;
     let compared = match &asked {
-        Some(asked) => Compared::Answer(stretch(&secret, &asked.run)?),
+        Some(asked) => {
+            let prs = stretch(&secret, &asked.run)?;
+            drop(secret);
+            Compared::Answer(prs)
+        }
         None => Compared::Question(secret, args.question.as_deref().unwrap_or_default()),
     };
     let _sender = store.lock_sender(context.lock_wait)?;
@@ -163,10 +167,13 @@ enum Compared<'a> {
 }
 
 impl Compared<'_> {
-    fn seal(&self, session: &mut Session) -> Result<Vec<u8>, VerifyError> {
+    /// The packet; what was compared is wiped before anybody is called.
+    fn seal(self, session: &mut Session) -> Result<Vec<u8>, VerifyError> {
         match self {
-            Self::Answer(prs) => session.answer_verify(prs, &mut System),
-            Self::Question(secret, question) => session.start_verify(secret, question, &mut System),
+            Self::Answer(prs) => session.answer_verify(&prs, &mut System),
+            Self::Question(secret, question) => {
+                session.start_verify(&secret, question, &mut System)
+            }
         }
     }
 }

@@ -41,7 +41,11 @@ fn derive(
 ) -> Result<Secret<32>, OutOfMemory> {
     // No caller's parameters or lengths are among those that the crate refuses.
     let parameters = Params::new(memory, passes, LANES, Some(32)).map_err(|_| OutOfMemory)?;
-    fill(&Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters), password, salt)
+    let output =
+        fill(&Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters), password, salt);
+    // Here, below whose frame that of the crate was.
+    bleach_deep();
+    output
 }
 
 #[inline(never)]
@@ -54,7 +58,6 @@ fn fill(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<Secret<32>,
     let mut output = Secret::zeroed();
     let filled =
         argon2.hash_password_into_with_memory(password, salt, output.bytes_mut(), &mut memory[..]);
-    bleach_deep();
     filled.map(|()| output).map_err(|_| OutOfMemory)
 }
 

@@ -13,7 +13,7 @@ use super::skipped::{Position, SKIPPED_MAX};
 /// lost packets that the skipped store could serve, and 0.1 s of work at most.
 pub const LOOK_AHEAD: u32 = 65_536;
 /// The most that may be asked for.
-pub const LOOK_AHEAD_MAX: u32 = 1 << 24;
+pub const LOOK_AHEAD_MAX: u32 = 1 << 20;
 
 /// Numbers derived in each round before the map is asked again: a packet in order costs one.
 const ROUNDS: [u32; 4] = [1, 64, 4096, u32::MAX];

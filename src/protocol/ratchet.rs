@@ -359,7 +359,7 @@ impl Ratchet {
         lost.fell_out = self.skipped.add(&next.passed_old, now);
         lost.fell_out += self.skipped.add(&next.passed, now);
         // Also forgets the old chain if nothing of it is expected.
-        lost.fell_out += self.skipped.expire(now);
+        lost.fell_out += self.skipped.expire(now).dropped;
     }
 
     /// The tokens of the next `count` numbers of the peer's current chain, and of its next one while

@@ -408,11 +408,12 @@ impl Session {
         self.inbox.give_up(message);
     }
 
-    /// Drops skipped numbers that are too old; gives how many.
-    pub fn expire(&mut self, now: u64) -> u64 {
-        let expired = self.ratchet.skipped.expire(now);
-        self.lost = self.lost.saturating_add(expired);
-        expired
+    /// Drops skipped numbers that are too old at `now` (Unix seconds). Whether anything has changed:
+    /// then the state must be stored.
+    pub fn expire(&mut self, now: u64) -> bool {
+        let aged = self.ratchet.skipped.expire(now);
+        self.lost = self.lost.saturating_add(aged.dropped);
+        aged.dropped > 0 || aged.redated
     }
 
     /// Takes `count` numbers (at least 1) out of the state for sealing, after taking a step of the

@@ -53,6 +53,15 @@ impl Passed {
     }
 }
 
+/// What time did to the skipped numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Aged {
+    /// How many were too old, and are gone.
+    pub(crate) dropped: u64,
+    /// Whether others had a time to come.
+    pub(crate) redated: bool,
+}
+
 /// The skipped numbers of all chains.
 #[derive(Default)]
 pub(crate) struct Skipped {
@@ -92,12 +101,17 @@ impl Skipped {
         excess as u64
     }
 
-    /// Drops what is older than [`SKIPPED_SECONDS`]; gives how many.
-    pub(crate) fn expire(&mut self, now: u64) -> u64 {
-        let before = self.numbers.len();
-        self.numbers.retain(|_, number| now.saturating_sub(number.since) <= SKIPPED_SECONDS);
+    /// Drops what is older than [`SKIPPED_SECONDS`]. A number that was skipped while the clock was
+    /// ahead is as old as `now` from now on, or it would be kept for as long as the clock was wrong.
+    pub(crate) fn expire(&mut self, now: u64) -> Aged {
+        let (before, mut redated) = (self.numbers.len(), false);
+        self.numbers.retain(|_, number| {
+            redated |= number.since > now;
+            number.since = number.since.min(now);
+            now - number.since <= SKIPPED_SECONDS
+        });
         self.forget_chains();
-        (before - self.numbers.len()) as u64
+        Aged { dropped: (before - self.numbers.len()) as u64, redated }
     }
 
     /// Forgets the old chains that no skipped number needs.

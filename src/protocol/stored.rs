@@ -56,10 +56,10 @@ pub enum Stage {
 pub enum Expired {
     /// Nothing that was there before.
     Nothing,
-    /// Keys of skipped packets: the state must be stored.
+    /// Keys of skipped packets, or their age was set right: the state must be stored.
     Numbers,
-    /// The invite's end lies more than [`INVITE_GRACE`](super::handshake::INVITE_GRACE) back, and nobody has answered it: the state
-    /// must be wiped.
+    /// The invite's end lies more than [`INVITE_GRACE`](super::handshake::INVITE_GRACE) back, and
+    /// nobody has answered it: the state must be wiped.
     Invite,
 }
 
@@ -83,7 +83,7 @@ impl Stage {
     /// calls this, and stores what comes of it.
     pub fn expire(&mut self, now: u64) -> Expired {
         let expired = match self {
-            Self::Session(session) => (session.expire(now) > 0).then_some(Expired::Numbers),
+            Self::Session(session) => session.expire(now).then_some(Expired::Numbers),
             Self::Inviting(inviting) => inviting.is_past(now).then_some(Expired::Invite),
         };
         expired.unwrap_or(Expired::Nothing)

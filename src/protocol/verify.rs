@@ -335,20 +335,23 @@ impl Verification {
 
     /// Step 4, of a run that this end started or not. It tells nothing where the peer's question,
     /// which crossed this end's, gave way; that question may also come later, or never.
+    /// One of a later attempt of the peer's ends its earlier run, too: an answer names the run by
+    /// the highest attempt.
     fn on_stop(&mut self, own_run: bool, attempt: u32) -> Option<Event> {
+        let known = self.peer_attempt;
+        if !own_run {
+            self.peer_attempt = known.max(attempt);
+        }
         match (core::mem::take(&mut self.run), own_run) {
             (Run::Started(_), true) if attempt == self.own_attempt => Some(Event::Stopped),
-            (Run::Asked(_), false) if attempt == self.peer_attempt => Some(Event::Stopped),
-            (Run::Answered(_), false) if attempt == self.peer_attempt => Some(self.fail()),
-            (Run::Started(run), false) if attempt > 0 && attempt == self.peer_attempt => {
+            (Run::Asked(_), false) if attempt >= known => Some(Event::Stopped),
+            (Run::Answered(_), false) if attempt >= known => Some(self.fail()),
+            (Run::Started(run), false) if attempt > 0 && attempt == known => {
                 self.run = Run::Started(run);
                 None
             }
             (other, _) => {
                 self.run = other;
-                if !own_run {
-                    self.peer_attempt = self.peer_attempt.max(attempt);
-                }
                 Some(Event::Dropped)
             }
         }

@@ -221,6 +221,32 @@ fn an_attempt_must_rise() {
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Equal]);
 }
 
+/// An answer names the run by the highest attempt of the side that asked: one to an earlier question
+/// would go out under another's name.
+#[test]
+fn a_stop_of_a_later_attempt_ends_an_earlier_run() {
+    let random = &mut Counted::new(72);
+    for answered in [false, true] {
+        let (mut inviter, mut responder) = pair(random);
+        let packet = responder.start_verify(&password("a"), "", random).unwrap();
+        deliver(&mut inviter, &packet);
+        if answered {
+            answer(&mut inviter, "a", random).unwrap();
+        }
+        let stop = Verify { started_by_inviter: false, attempt: 9, step: Step::Stop };
+        let packet = frame_of(&mut responder, &stop, random);
+        let events = deliver(&mut inviter, &packet).verify;
+        if answered {
+            assert!(matches!(events[..], [Event::Different { .. }]), "{events:?}");
+            assert_eq!(inviter.verify_failures(), 1);
+        } else {
+            assert_eq!(events, [Event::Stopped]);
+        }
+        assert_eq!(inviter.question(), None);
+        assert!(answer(&mut inviter, "a", random).is_err());
+    }
+}
+
 const BAD_SHARES: [&str; 4] = [
     "0000000000000000000000000000000000000000000000000000000000000000",
     "0100000000000000000000000000000000000000000000000000000000000000",

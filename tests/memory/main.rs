@@ -15,8 +15,11 @@ mod search;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::invite::Invite;
 use otr::protocol::lookahead::Lookahead;
 use otr::protocol::packet;
+use otr::protocol::password::Password;
+use otr::protocol::primitives::argon2id;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
 use otr::protocol::stored::{Stage, Stored};
@@ -250,7 +253,7 @@ fn keys_of_a_skipped_number_are_there_until_it_comes_or_expires() {
         if comes {
             r.receive(&late);
         } else {
-            assert_eq!(r.session().expire(u64::MAX), 1);
+            assert!(r.session().expire(u64::MAX));
         }
         assert_gone(&kept);
     }
@@ -320,5 +323,67 @@ fn nothing_of_a_session_is_left() {
     }
     assert_all_there(&wanted);
     drop((i, r, again));
+    assert_gone(&wanted);
+}
+
+/// A password that a person typed, half of which is searched for as well.
+fn typed() -> (Password, [Wanted; 2]) {
+    let wanted =
+        ["636f727265637420686f727365206261747465727920737461706c6521", "626174746572792073"]
+            .map(|hex| Wanted::from_hex("password", hex));
+    let mut text = wanted[0].plant();
+    let password = Password::from_text(core::str::from_utf8(&text).unwrap()).unwrap();
+    text.zeroize();
+    (password, wanted)
+}
+
+/// What the secret gives with this salt, searched for while it is there, and then gone.
+fn stretched(secret: &Password, salt: &[u8; 32]) -> Wanted {
+    let prs = argon2id(secret.bytes(), salt).unwrap();
+    let wanted = Wanted::new("PRS", prs.bytes());
+    assert_all_there(core::slice::from_ref(&wanted));
+    drop(prs);
+    wanted
+}
+
+#[test]
+fn nothing_of_a_secret_is_left() {
+    let _alone = alone();
+    let mut random = Traceless::new(7);
+    let (secret, password) = typed();
+    let mut inviting = Inviting::new("", 0, Some(&secret), 0, &mut random).unwrap();
+    let scalar = random.last(Draw::CpaceScalar);
+    let commitment = Invite::parse(inviting.invite()).unwrap().commitment;
+    let mut wanted = vec![stretched(&secret, &commitment)];
+    assert_gone(&wanted);
+    let (responder, reply) = respond(inviting.invite(), Some(&secret), 0, &mut random).unwrap();
+    wanted.extend(random.last(Draw::CpaceScalar));
+    assert_gone(&wanted);
+    assert_all_there(&scalar);
+    assert_all_there(&password);
+    drop(secret);
+    assert_gone(&password);
+    let opened = inviting.open(&reply).unwrap();
+    let mut i = End::new(inviting.accept(opened, 0).unwrap());
+    drop(inviting);
+    assert_gone(&scalar);
+    let mut r = End::new(responder);
+    r.receive(&i.send(&mut random));
+
+    let (secret, _) = typed();
+    let question = i.session().start_verify(&secret, "", &mut random).unwrap();
+    let scalar = random.last(Draw::CpaceScalar);
+    r.receive(&question);
+    let run = *r.session().question_run().unwrap();
+    wanted.push(stretched(&secret, &run));
+    let prs = secret.stretch(&run).unwrap();
+    drop(secret);
+    let answer = r.session().answer_verify(&prs, &mut random).unwrap();
+    drop(prs);
+    wanted.extend(random.last(Draw::CpaceScalar));
+    assert_all_there(&scalar);
+    i.receive(&answer);
+    wanted.extend(scalar);
+    wanted.extend(password);
     assert_gone(&wanted);
 }

@@ -16,7 +16,7 @@ use otr::protocol::lookahead::Lookahead;
 use otr::protocol::reply::REPLY;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
 use otr::protocol::skipped::Position;
-use otr::protocol::stored::Stage;
+use otr::protocol::stored::{Expired, Stage};
 use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
@@ -24,7 +24,7 @@ use super::outcome::Outcome;
 use super::reply;
 use crate::commands::authenticated::UNCHECKED;
 use crate::commands::calling;
-use crate::commands::held::{Held, Known, no_reply_yet};
+use crate::commands::held::{Held, Known, no_reply_yet, nobody_answered};
 use crate::commands::owed::{self, Way};
 use crate::commands::{Context, now};
 use crate::failure::{Code, Failure};
@@ -150,11 +150,18 @@ impl<'a> Intake<'a> {
                 (Stage::Session(_), stage) => self.again(stage)?,
             };
             self.version = version;
-        } else if let (Stage::Session(session), true) = (&mut self.stage, self.changes.is_empty())
-            && session.expire(now()) > 0
-        {
+        } else if self.changes.is_empty() {
             // A receiver that runs for weeks.
-            self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))?;
+            match self.stage.expire(now()) {
+                Expired::Nothing => {}
+                Expired::Numbers => {
+                    self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))?;
+                }
+                Expired::Invite => {
+                    self.store.wipe(&lock)?;
+                    return Err(nobody_answered());
+                }
+            }
         }
         Ok(changed)
     }
