@@ -77,7 +77,7 @@ impl Code {
             }
             Self::CutShort => "a message ended before its end, or is missing",
             Self::Closed => "the other side has closed the session",
-            Self::NothingYet => "nothing came in the time given, or stdin is empty",
+            Self::NothingYet => "nothing came, or not in the time given; or stdin is empty",
             Self::Postbox => "the postbox could not be reached, or gave a wrong answer",
             Self::Full => "the postbox or a limit is full; try again later",
             Self::UnsafeState => {

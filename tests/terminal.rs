@@ -163,6 +163,40 @@ fn a_paste_ends_with_ctrl_d_alone() {
 }
 
 #[test]
+fn nobody_pastes_or_types_in_vain() {
+    let pair = Pair::strangers();
+    let screen = Screen::new(&pair);
+    let refused = |command: &str, code: u8, said: &str| {
+        screen.enter(&format!("{command}; echo ended: $?"));
+        let shown = screen.wait_for(&format!("ended: {code}"));
+        assert!(shown.contains(said) && !shown.contains("Ctrl-D"), "{command}: {shown}");
+    };
+    for command in ["recv", "recv --stdin", "send", "send --lines"] {
+        refused(&format!("alice {command}"), 3, "no session 'default'");
+    }
+    pair.alice("init", b"").ok();
+    refused("alice send", 14, "no reply to the invite yet");
+    for command in ["respond", "import"] {
+        refused(&format!("alice {command}"), 13, "otr: ");
+    }
+    // The reply that waits in a postbox is taken first.
+    let postbox = postbox::Postbox::start(&[]);
+    let invite = pair.alice(&format!("init --anew --postbox {}", postbox.url), b"").ok();
+    refused("alice send --wait 0s", 14, "nobody has answered the invite yet");
+    pair.bob("respond --yes", &invite).ok();
+    screen.enter("alice send; bob recv; echo ended: $?");
+    let shown = screen.wait_for("type the message, then Ctrl-D");
+    assert!(shown.contains("the session is open"), "{shown}");
+    screen.type_line("not in vain");
+    screen.run(&["send-keys", "C-d"]);
+    let shown = screen.wait_for("ended: 0");
+    assert_eq!(shown.matches("not in vain\n").count(), 2, "{shown}");
+    pair.bob("close", b"").ok();
+    pair.alice("recv", b"");
+    refused("alice send", 7, "the other side has closed");
+}
+
+#[test]
 fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
     let pair = Pair::strangers();
     let screen = Screen::new(&pair);

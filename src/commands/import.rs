@@ -7,7 +7,7 @@ use super::Context;
 use super::held::create;
 use super::init::warn_of_logout;
 use super::passphrase::Passphrase;
-use super::source::items_on_stdin;
+use super::source::{is_by_hand, items_on_stdin};
 use crate::failure::{Code, Failure};
 use crate::state::line::{self, LineError};
 use crate::state::sealed::{self, SealedError};
@@ -30,7 +30,9 @@ that is not sealed is refused.";
 const AGAIN: &str = "write it again with 'otr export', where it came from";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    // The session is looked at only afterwards: members of a pipeline start together.
+    // The session is looked at only afterwards, since members of a pipeline start together; but before
+    // a person pastes in vain.
+    let prepared = if is_by_hand() { Some(context.prepare()?) } else { None };
     let line = read_line()?;
     let state = match line.strip_prefix(line::PLAIN) {
         Some(_) if args.passphrase.is_given() => {
@@ -51,7 +53,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let what = "this is a state that export has frozen, not what it wrote";
         return Err(Failure::new(Code::NotReady, what, "use the line that 'otr export' wrote"));
     }
-    let mut store = context.prepare()?;
+    let mut store = prepared.map_or_else(|| context.prepare(), Ok)?;
     create(&mut store, context.lock_wait, &stored.stage, false)?;
     warn_of_logout(&store);
     context.voice.say("the session goes on here; end it where it came from: otr export --forget");

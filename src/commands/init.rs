@@ -1,6 +1,7 @@
 //! `otr init`: a new session as the inviting side.
 
 use std::io::Write as _;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use otr::protocol::handshake::{Inviting, InvitingError};
@@ -15,6 +16,7 @@ use super::guide::Handed;
 use super::held::{Held, create, parse_even_frozen};
 use super::secret::Secret;
 use super::{Context, now};
+use crate::beside;
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Reach, Url};
@@ -62,9 +64,10 @@ pub(crate) struct Args {
 const HELP: &str = "\
   otr init --postbox https://box.example --code       prints 417-guitar-vanish@box.example
 
+Without --code the postbox is called once, so that you are warned if it does not answer; but not with
+--tor or --proxy, nor at an .onion address.
 A code is a number under which the invite waits in the postbox, and two words, which are a secret:
-whoever guesses them has one try, and you are told if it was wrong. --tor, --proxy and --ca-file are
-for --code; otherwise nobody is called.
+whoever guesses them has one try, and you are told if it was wrong.
 With --secret-file, --secret-fd or --ask-secret the other side must give the same text: case and
 blanks count, a newline at its end does not.";
 
@@ -84,7 +87,33 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let invite = inviting.invite().to_vec();
     create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     warn_of_logout(&store);
-    emitter.invite(&invite)
+    emitter.invite(&invite)?;
+    warn_of_silence(&args.reach, &postbox);
+    Ok(())
+}
+
+/// How long the postbox is given to answer.
+const LOOK: Duration = Duration::from_secs(4);
+
+/// Warns where the postbox that the invite names does not answer. Whoever comes to it by Tor does not
+/// call it from here before.
+fn warn_of_silence(reach: &Reach, postbox: &str) {
+    let Ok(url) = Url::parse(postbox) else { return };
+    if !reach.is_direct(&url) {
+        return;
+    }
+    let Ok(Some(client)) = connect(postbox, reach) else { return };
+    let (tell, told) = channel();
+    // Names, connections and answers have time limits of their own, which are longer.
+    if beside::start(move || drop(tell.send(client.answers()))).is_err() {
+        return;
+    }
+    let what = match told.recv_timeout(LOOK) {
+        Ok(Ok(())) => return,
+        Ok(Err(failure)) => failure.what,
+        Err(_) => format!("the postbox {} did not answer in time", url.host()).into(),
+    };
+    warn(format_args!("{what}; the invite is good, and serves once the postbox is there"));
 }
 
 /// The invite goes into the postbox, and a code to the person.

@@ -15,7 +15,7 @@ use super::guide::Handed;
 use super::held::{Held, create};
 use super::init::warn_of_logout;
 use super::secret::Secret;
-use super::source::Source;
+use super::source::{Source, is_by_hand};
 use super::{Context, now};
 use crate::cli::Form;
 use crate::failure::{Code, Failure};
@@ -97,6 +97,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if let Some(text) = &args.code {
         return by_code(context, args, text);
     }
+    // A person is told before pasting anything that the name is taken.
+    let prepared = if is_by_hand() { Some(context.prepare_anew(args.anew)?) } else { None };
     let invite = read_invite()?;
     // A state from a descriptor can be read once only.
     if context.state_fd.is_none() && is_own(context, &invite) {
@@ -106,7 +108,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             "give it to the other person, or play the other end with -s NAME",
         ));
     }
-    let mut store = context.prepare_anew(args.anew)?;
+    let mut store = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
     let reply = answer(context, args, &mut store, (&invite, None), secret.as_ref())?;
@@ -125,7 +127,8 @@ fn answer(
     (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
     secret: Option<&Password>,
 ) -> Result<Vec<u8>, Failure> {
-    let (mut session, reply) = respond(invite, secret, now(), &mut System).map_err(explain)?;
+    let at = now();
+    let (mut session, reply) = respond(invite, secret, at, &mut System).map_err(explain)?;
     if let Some(record) = lies {
         // Whatever ends this command, a later one takes the invite away.
         let record = Discard::from_record(record);
@@ -135,7 +138,7 @@ fn answer(
     warn_of_logout(store);
     if secret.is_some() {
         // Before anything is out: who made the invite may drop the answer, and make another.
-        warn_of_guesses(store);
+        warn_of_guesses(store, at);
     }
     Ok(reply)
 }
@@ -242,13 +245,15 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
     prompt::yes(&format!("post the reply to {postbox}?"), OTHERWISE)
 }
 
-/// Each answer with a secret lets whoever made the invite try one secret.
-fn warn_of_guesses(store: &Store) {
-    let counted = store.directory().map(|directory| directory.count_guess(now()));
+/// Each answer with a secret lets whoever made the invite try one secret. One that turns out to have been
+/// right does not count (`recv` sees to that).
+fn warn_of_guesses(store: &Store, at: u64) {
+    let counted = store.directory().map(|directory| directory.count_guess(at));
     match counted {
         Some(Ok(count @ 2..)) => warn(format_args!(
-            "this is invite {count} answered with a secret within a day; each gave whoever made \
-             it one guess at the secret, so take another one if you did not expect that many"
+            "this is invite {count} answered with a secret within a day, and of none of them is it \
+             known yet that the other side has it; each gave whoever made it one guess at the \
+             secret, so take another one if you did not expect that many"
         )),
         Some(Err(error)) => warn(format_args!("cannot count answered invites: {error}")),
         Some(Ok(_)) | None => {}

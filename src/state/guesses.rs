@@ -1,5 +1,5 @@
 //! How often a secret was used to answer an invite within the last day: each time, whoever made
-//! that invite got one guess at it. Times only, in the sessions' directory; never anything computed
+//! that invite got one guess at it, unless it turned out to be the one who knows it. Times only, in the sessions' directory; never anything computed
 //! from a secret.
 
 use std::fs::File;
@@ -20,7 +20,29 @@ const MOST: usize = 1_000;
 impl Directory {
     /// Counts one guess given away at `now` (Unix seconds); how many it makes in a day.
     pub(crate) fn count_guess(&self, now: u64) -> io::Result<usize> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.change_guesses(OFlags::CREATE, |times| {
+            times.retain(|time| now.abs_diff(*time) < DAY);
+            times.push(now);
+            times.len()
+        })
+    }
+
+    /// What was given away then was no guess: the other side has shown that it knows the secret.
+    pub(crate) fn was_no_guess(&self, at: u64) {
+        // Where this fails, a warning comes that could have been spared.
+        let _ = self.change_guesses(OFlags::empty(), |times| {
+            if let Some(which) = times.iter().position(|time| *time == at) {
+                times.remove(which);
+            }
+        });
+    }
+
+    fn change_guesses<T>(
+        &self,
+        create: OFlags,
+        change: impl FnOnce(&mut Vec<u64>) -> T,
+    ) -> io::Result<T> {
+        let flags = OFlags::RDWR | create | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(self, FILE, flags, Mode::RUSR | Mode::WUSR)?;
         let stat = rustix::fs::fstat(&fd)?;
         if !place::is_file(&stat) || !place::is_ours(&stat) {
@@ -32,14 +54,13 @@ impl Directory {
         (&mut file).take(8 * MOST as u64).read_to_end(&mut bytes)?;
         let (times, _) = bytes.as_chunks::<8>();
         let mut times: Vec<u64> = times.iter().map(|time| u64::from_be_bytes(*time)).collect();
-        times.retain(|time| now.abs_diff(*time) < DAY);
-        times.push(now);
+        let result = change(&mut times);
         let first = times.len().saturating_sub(MOST);
         let kept: Vec<u8> = times[first..].iter().flat_map(|time| time.to_be_bytes()).collect();
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&kept)?;
         file.set_len(kept.len() as u64)?;
-        Ok(times.len())
+        Ok(result)
     }
 
     /// Forgets the count.
@@ -64,7 +85,11 @@ mod tests {
         assert_eq!(directory.count_guess(noon + 60).unwrap(), 2);
         assert_eq!(directory.count_guess(noon + DAY).unwrap(), 2, "the first is too old");
         assert_eq!(directory.sessions().unwrap(), []);
+        directory.was_no_guess(noon + 60);
+        directory.was_no_guess(noon + 61);
+        assert_eq!(directory.count_guess(noon + DAY).unwrap(), 2, "one of two was none");
         directory.forget_guesses();
+        directory.was_no_guess(noon + DAY);
         assert_eq!(directory.count_guess(noon + DAY).unwrap(), 1);
         for _ in 0..MOST {
             directory.count_guess(noon + DAY).unwrap();

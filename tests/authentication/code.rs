@@ -286,3 +286,26 @@ fn answering_with_codes_again_and_again_is_warned_of() {
     let second = world.said("bob", &format!("respond --code {}", code(&world)), b"");
     assert!(second.err.contains("one guess at the secret"), "{}", second.err);
 }
+
+/// A friend's next code is no guess after the first one was right.
+#[test]
+fn a_code_that_was_right_is_not_counted_as_a_guess() {
+    let world = World::of_postbox();
+    for _ in 0..3 {
+        let answered = world.said("bob", &format!("respond --code {}", code(&world)), b"");
+        assert_eq!(answered.err, "", "no warning");
+        world.otr("alice", "recv --all", b"").ok();
+        world.otr("bob", "recv --all", b"").ok();
+        for who in ["alice", "bob"] {
+            world.otr(who, "close --silent", b"").ok();
+        }
+    }
+    // What became of one is not known yet, and so it counts.
+    for warned in [false, true] {
+        let answered = world.said("bob", &format!("respond --code {}", code(&world)), b"");
+        assert_eq!(answered.err.contains("one guess at the secret"), warned, "{}", answered.err);
+        for who in ["alice", "bob"] {
+            world.otr(who, "close --silent", b"").ok();
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! A conversation through a postbox, as the two people have it.
 
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 
-use crate::people::{ok, otr, pair, restart, spawn};
+use crate::people::{fails, ok, otr, pair, restart, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::{self, Form, Place as Spot, Postbox};
 
@@ -45,7 +45,70 @@ fn one_who_follows_gets_what_comes_while_he_sends() {
         assert_eq!(text(&line), format!("{turn}\n"));
     }
     ok(&place, "alice", &["close"], b"");
-    assert_eq!(follower.wait().unwrap().code(), Some(0), "text came with it");
+    let ended = follower.wait_with_output().unwrap();
+    assert_eq!(code(&ended), 0, "text came with it");
+    let said = text(&ended.stderr);
+    assert!(
+        said.ends_with("the other side has closed the session: nothing more will come\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_ends_before_all_has_come_says_why() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    for (arguments, said) in [
+        (&["recv", "--all"][..], "otr: nothing is there; look again later\n"),
+        (&["recv", "--wait", "1s"], "otr: nothing came in the time given; look again later\n"),
+    ] {
+        assert_eq!(fails(&place, "bob", arguments, b"", 8), said);
+    }
+    for (arguments, said) in [
+        (&["recv", "--follow", "--wait", "1s"][..], "otr: nothing more came for 1s\n"),
+        (&["recv", "--count", "2", "--wait", "1s"], "otr: nothing more came for 1s\n"),
+        (&["recv", "--count", "1", "--wait", "1s"], ""),
+        (&["recv"], ""),
+        (&["recv", "--all"], ""),
+    ] {
+        ok(&place, "alice", &["send"], b"one");
+        let ended = otr(&place, "bob", arguments, b"");
+        assert_eq!((code(&ended), &ended.stdout[..]), (0, &b"one"[..]), "{arguments:?}");
+        let unchecked = "compare 'otr words' by voice\n";
+        let told = text(&ended.stderr);
+        let told = told.split_once(unchecked).map_or(told.as_str(), |(_, rest)| rest);
+        assert_eq!(told, said, "{arguments:?}");
+    }
+}
+
+/// Somebody who asks, and waits for an answer, is heard at once, and answered while `recv` waits on.
+#[test]
+fn a_question_is_told_while_recv_waits() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let secret = place.path("secret");
+    std::fs::write(&secret, "the cat").unwrap();
+    let by = ["--secret-file", secret.to_str().unwrap()];
+    for arguments in [&["recv"][..], &["recv", "--follow"], &["recv", "-o", "file"]] {
+        let mut waiting = spawn(&place, "bob", arguments, b"");
+        ok(&place, "alice", &[&["verify", "--question", "where?"], &by[..]].concat(), b"");
+        let mut said = BufReader::new(waiting.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("otr: the other side asks \"where?\"; answer: otr verify") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        ok(&place, "bob", &[&["verify"], &by[..]].concat(), b"");
+        ok(&place, "alice", &["recv", "--wait", "10s"], b"");
+        ok(&place, "alice", &["send"], b"equal");
+        while !line.contains("otr: the secrets are equal") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).unwrap(), 0, "it ended");
+        }
+        waiting.kill().unwrap();
+        waiting.wait().unwrap();
+        otr(&place, "bob", &["recv", "--all"], b"");
+    }
 }
 
 #[test]

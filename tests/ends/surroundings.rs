@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,39 @@ fn a_certificate_that_has_expired_is_refused() {
         let again = ["respond", "--yes", "--anew"];
         assert_eq!(code(&otr(&place, "other", &again, &invite)), 9);
     }
+}
+
+/// The invite is made all the same: the postbox may be there when it is needed.
+#[test]
+fn an_invite_to_a_postbox_that_does_not_answer_warns() {
+    let place = Place::new();
+    let (silent, postbox) = (TcpListener::bind("127.0.0.1:0").unwrap(), Postbox::start(&[]));
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let dead = format!("http://{}", free_port());
+    let other = format!("{}/elsewhere", postbox.url);
+    for (url, said) in [
+        (&dead, "cannot reach the postbox 127.0.0.1"),
+        (&silent, "the postbox 127.0.0.1 did not answer in time"),
+        (&other, "127.0.0.1"),
+    ] {
+        let made = otr(&place, "alice", &["init", "--anew", "--postbox", url], b"");
+        assert!(made.status.success() && made.stdout.starts_with(b"otr1i:"));
+        let told = text(&made.stderr);
+        assert!(told.contains(said) && told.contains("the invite is good"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    // Nobody is seen there who means to come by another way.
+    for way in [&["--tor"][..], &["--proxy", "socks5h://127.0.0.1:9"]] {
+        let arguments = [&["init", "--anew", "--postbox", &dead], way].concat();
+        assert_eq!(text(&otr(&place, "alice", &arguments, b"").stderr), "", "{way:?}");
+    }
+    let good = otr(&place, "alice", &["init", "--anew", "--postbox", &postbox.url], b"");
+    assert_eq!(text(&good.stderr), "");
+}
+
+/// An address where nobody listens.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]

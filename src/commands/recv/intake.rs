@@ -69,6 +69,8 @@ pub(super) struct Intake<'a> {
     checks: Vec<Event>,
     /// Whether the person was told in this run that nobody has checked who the other side is.
     unchecked_told: bool,
+    /// Whether it is open whether the other side knows the secret.
+    is_guess: bool,
     /// Where what is owed to the other side can be posted.
     client: Option<Client>,
 }
@@ -88,6 +90,7 @@ impl<'a> Intake<'a> {
             None => Held::take(&mut store, context.lock_wait)?,
         };
         let known = held.into_known();
+        let is_guess = is_unconfirmed(&known.stage);
         Ok(Self {
             context,
             store,
@@ -104,6 +107,7 @@ impl<'a> Intake<'a> {
             reveal,
             checks: Vec::new(),
             unchecked_told: false,
+            is_guess,
             client: None,
         })
     }
@@ -410,6 +414,7 @@ impl<'a> Intake<'a> {
         }
         let revealed = self.store_changes()?;
         self.changes.clear();
+        self.count_no_guess();
         for event in std::mem::take(&mut self.checks) {
             delivery.check_of_secret(self.context.voice, &event, self.session())?;
         }
@@ -417,6 +422,17 @@ impl<'a> Intake<'a> {
             append(path, &revealed)?;
         }
         self.end_if_over()
+    }
+
+    /// Takes back that answering the invite gave a guess at the secret away, once that is known.
+    fn count_no_guess(&mut self) {
+        if !self.is_guess || is_unconfirmed(&self.stage) {
+            return;
+        }
+        self.is_guess = false;
+        if let (Some(session), Some(directory)) = (self.session(), self.store.directory()) {
+            directory.was_no_guess(session.created());
+        }
     }
 
     /// Refuses to take anything more in a session that failed checks have ended.
@@ -526,6 +542,11 @@ impl<'a> Intake<'a> {
         session.expire(now());
         Ok(Stage::Session(session))
     }
+}
+
+/// Whether the other side has still to show that it knows the secret.
+fn is_unconfirmed(stage: &Stage) -> bool {
+    matches!(stage, Stage::Session(session) if session.used_secret() && !session.is_confirmed())
 }
 
 fn changed_meanwhile() -> Failure {

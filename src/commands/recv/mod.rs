@@ -22,7 +22,7 @@ use otr::armor::Item;
 use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
 use super::held::{Held, Known};
-use super::source::{Source, widen_stdin};
+use super::source::{Source, is_by_hand, widen_stdin};
 use super::{Context, calling};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
@@ -133,17 +133,16 @@ const BATCH: usize = 4 << 20;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let (mut store, mut loaded) = (None, None);
-    if !args.stdin {
-        // Whether there is a postbox has to be known before stdin is touched. That there is no
-        // session is told later: a pipeline's other members may still be making it.
-        store = match context.open() {
-            Err(failure) if failure.code == Code::NoSession => None,
-            opened => Some(opened?),
-        };
+    if !args.stdin || is_by_hand() {
+        // Whether there is a postbox has to be known before stdin is touched.
+        store = if_there(context.open())?;
         if let Some(found) = &mut store
-            && let Some(known) = if_there(Held::take(found, context.lock_wait))?
+            && let Some(held) = if_there(Held::take(found, context.lock_wait))?
         {
-            match (calling::client(&known.stage, &args.reach)?, store) {
+            let known = held.into_known();
+            let client =
+                if args.stdin { None } else { calling::client(&known.stage, &args.reach)? };
+            match (client, store) {
                 (Some(client), Some(store)) => return postbox::run(context, args, store, &client),
                 (_, opened) => store = opened,
             }
@@ -157,12 +156,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     read(context, args, store, loaded)
 }
 
-/// What a session holds that is there and may be used.
-fn if_there(taken: Result<Held<'_>, Failure>) -> Result<Option<Known>, Failure> {
-    match taken {
-        Ok(held) => Ok(Some(held.into_known())),
-        Err(failure) if failure.code == Code::NoSession => Ok(None),
-        Err(failure) => Err(failure),
+/// What belongs to a session, if that is there. That it is not is told when stdin has been read, since
+/// a pipeline's other members may still be making it; but before a person pastes in vain.
+fn if_there<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match found {
+        Err(failure) if failure.code == Code::NoSession && !is_by_hand() => Ok(None),
+        found => found.map(Some),
     }
 }
 

@@ -14,6 +14,16 @@ use crate::ui::speak::{Voice, warn};
 /// How many different reasons for refusing are told apart before they are only counted.
 const REASONS: usize = 16;
 
+/// Where packets come from.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Stdin,
+    Postbox,
+    /// A postbox at which they are waited for, and no longer than was asked for.
+    PostboxInTime,
+}
+
 /// The counts.
 #[derive(Default)]
 pub(super) struct Outcome {
@@ -35,8 +45,8 @@ pub(super) struct Outcome {
     pub(super) keys: u64,
     /// Lines that are not ours.
     pub(super) foreign: u64,
-    /// Whether packets were waited for at a postbox, not read.
-    pub(super) waited: bool,
+    /// Where packets come from.
+    way: Way,
     /// Packets that were not looked at, since the one message is whole.
     pub(super) left: u64,
     /// Packets under addresses where nothing is expected; among those refused.
@@ -61,9 +71,10 @@ impl Outcome {
         self.rests.push(message);
     }
 
-    /// Nothing yet, of what is waited for at a postbox.
-    pub(super) fn of_postbox() -> Self {
-        Self { waited: true, ..Self::default() }
+    /// Nothing yet, of what is waited for at a postbox, for some time only where that is `timed`.
+    pub(super) fn of_postbox(timed: bool) -> Self {
+        let way = if timed { Way::PostboxInTime } else { Way::Postbox };
+        Self { way, ..Self::default() }
     }
 
     /// How many items were not accepted.
@@ -96,7 +107,7 @@ impl Outcome {
         if self.lost > 0 {
             warn(format_args!("{} can no longer be accepted", packets(self.lost)));
         }
-        if let (Some(session), true, false) = (session, self.replied, self.waited) {
+        if let (Some(session), true, Way::Stdin) = (session, self.replied, self.way) {
             voice.say(authenticated::opened(session));
         }
         let missing = session.map(Session::missing).unwrap_or_default();
@@ -136,9 +147,13 @@ impl Outcome {
         if self.replied || self.packets > 0 {
             return Ok(0);
         }
-        if self.waited {
+        if self.way != Way::Stdin {
             let hint = if unconfirmed { UNCONFIRMED } else { "look again later" };
-            return Err(Failure::new(Code::NothingYet, "nothing came in the time given", hint));
+            let what = match self.way {
+                Way::PostboxInTime => "nothing came in the time given",
+                Way::Postbox | Way::Stdin => "nothing is there",
+            };
+            return Err(Failure::new(Code::NothingYet, what, hint));
         }
         if self.refused > 0 || self.foreign > 0 {
             let hint = if unconfirmed {

@@ -23,6 +23,7 @@ use crate::postbox::client::{Client, Found, Patience};
 use crate::process;
 use crate::state::Store;
 use crate::ui::speak::warn;
+use crate::ui::units;
 
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.
@@ -88,7 +89,7 @@ pub(super) fn run(
         context,
         intake,
         delivery,
-        outcome: Outcome::of_postbox(),
+        outcome: Outcome::of_postbox(args.wait.is_some()),
         collector: Collector::new(client.clone()),
         client,
         until,
@@ -102,7 +103,12 @@ pub(super) fn run(
     process::lock_pages();
     let result = receiving.receive(args.wait);
     result.and(receiving.discarded())?;
-    receiving.outcome.tell(context.voice, receiving.intake.session())
+    let why = receiving.why(args);
+    let code = receiving.outcome.tell(context.voice, receiving.intake.session())?;
+    if let Some(why) = why {
+        context.voice.say(why);
+    }
+    Ok(code)
 }
 
 impl Receiving<'_> {
@@ -170,6 +176,20 @@ impl Receiving<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Why it ends, where that cannot be seen: it was to go on, or to bring more.
+    fn why(&self, args: &Args) -> Option<String> {
+        if !args.follow && args.count.is_none() {
+            None
+        } else if self.outcome.closed {
+            Some("the other side has closed the session: nothing more will come".to_owned())
+        } else if self.is_done() {
+            None
+        } else {
+            let wait = args.wait.unwrap_or_default().as_secs();
+            Some(format!("nothing more came for {}", units::age(wait)))
+        }
     }
 
     /// The wait has ended: what is unfinished now stays so.

@@ -121,6 +121,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         args,
         emitter,
         begun: None,
+        opened: None,
         client: None,
         loaded: None,
         seen: None,
@@ -139,6 +140,8 @@ struct Sender<'a> {
     client: Option<Client>,
     /// The session in which the first message began: while it runs, another one may get the name.
     begun: Option<Identity>,
+    /// The store, where it was looked at before the message was read.
+    opened: Option<Store>,
     /// What was loaded to look for a postbox; most often nobody stores in between.
     loaded: Option<Known>,
     /// Which stored state a long message that is on its way has looked at last.
@@ -152,14 +155,37 @@ impl Sender<'_> {
         if self.args.last {
             return self.last();
         }
+        if source::is_by_hand() {
+            self.look_first()?;
+        }
         let hint = "type the message, then Ctrl-D on a line of its own";
         let input = source::text_on_stdin(|| self.context.voice.say(hint))?;
         if self.args.lines { self.lines(input) } else { self.message(input) }
     }
 
+    /// Says what is in the way of a message before a person has typed it.
+    fn look_first(&mut self) -> Result<(), Failure> {
+        let mut store = self.open()?;
+        let mut held = self.take(&mut store)?;
+        if let Err(failure) = self.ready(&mut held) {
+            drop(held);
+            if failure.code == Code::NotAuthentic {
+                let _sender = store.lock_sender(self.context.lock_wait)?;
+                self.pay(&mut store)?;
+            }
+            return Err(failure);
+        }
+        drop(held);
+        self.opened = Some(store);
+        Ok(())
+    }
+
     /// The session's store. One that has a postbox is called from now on, and asked for the reply
     /// if that has not come.
     fn open(&mut self) -> Result<Store, Failure> {
+        if let Some(store) = self.opened.take() {
+            return Ok(store);
+        }
         let mut store = self.context.open()?;
         if self.args.stdout {
             return Ok(store);

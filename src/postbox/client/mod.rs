@@ -134,6 +134,20 @@ impl Client {
         self.inner.connector.isolates
     }
 
+    /// Whether it answers, asked once, for what nobody has put there.
+    pub(crate) fn answers(&self) -> Result<(), Failure> {
+        let mut token = [0; 32];
+        getrandom::fill(&mut token).map_err(|_| Failure::no_randomness())?;
+        let agent = self.agent(&address_of(&token))?;
+        let path = format!("{COLLECT}?wait=0");
+        let asked = self.once(&agent, &path, &token, Duration::ZERO);
+        let told = asked.and_then(|answer| match answer.status().as_u16() {
+            200 | 204 => Ok(()),
+            status => Err(Trouble::answered(status)),
+        });
+        told.map_err(|trouble| trouble.failure(self.inner.url.host()))
+    }
+
     /// Posts packets, in order.
     pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
         let mut rest = packets;

@@ -61,6 +61,11 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
+    /// Whether that postbox is called straight from here, and so sees who calls.
+    pub(crate) fn is_direct(&self, url: &Url) -> bool {
+        !self.tor && self.proxy.is_none() && !url.is_onion()
+    }
+
     /// Refuses a URL whose calls could be read on the way, unless that was asked for, and one to which
     /// no proxy leads where one was given.
     pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
