@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
+use std::path::PathBuf;
 
 use support::{Chance, Pair, feed, tool};
 
@@ -109,10 +111,17 @@ fn names_of_every_length_serve() {
 
 /// As on a file system that knows none of these calls.
 fn without(pair: &Pair, calls: &[(&str, &str)], args: &str) -> i32 {
+    let errors = calls.iter().map(|(call, error)| format!("{call}:error={error}"));
+    traced(pair, "/dev/null", &errors.collect::<Vec<_>>(), args)
+}
+
+/// Bob's command, with the packet on stdin, where the system behaves like this; its calls go into a
+/// file.
+fn traced(pair: &Pair, trace: &str, injected: &[String], args: &str) -> i32 {
     let mut strace = tool("strace", "strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null"]);
-    for (call, error) in calls {
-        strace.arg("-e").arg(format!("inject={call}:error={error}"));
+    strace.args(["-f", "-qq", "-o", trace]);
+    for injected in injected {
+        strace.arg("-e").arg(format!("inject={injected}"));
     }
     let end = pair.end("bob", args);
     strace.arg(end.get_program()).args(end.get_args()).current_dir(pair.path(""));
@@ -120,6 +129,67 @@ fn without(pair: &Pair, calls: &[(&str, &str)], args: &str) -> i32 {
         strace.env(name, value);
     }
     feed(&mut strace, &fs::read(pair.path("packet")).unwrap()).code
+}
+
+/// The system calls of the main thread from this one on, each with its number among those of its name.
+fn calls_from(trace: &str, first: &str) -> Vec<(String, usize)> {
+    let main = trace.split(' ').next().unwrap();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in trace.lines().filter_map(|line| line.strip_prefix(main)) {
+        let Some((name, _)) = line.trim_start().split_once('(') else { continue };
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        if name == first || !calls.is_empty() {
+            calls.push((name.to_owned(), *count));
+        }
+    }
+    calls
+}
+
+fn parts(pair: &Pair) -> Vec<PathBuf> {
+    let all = fs::read_dir(pair.path("")).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.to_string_lossy().ends_with(".otr-part")).collect()
+}
+
+#[test]
+fn killed_after_the_file_appeared_the_same_command_gives_nothing_twice() {
+    let pair = pair(b"once");
+    let other = pair.sealed("", b"other");
+    let before = pair.state("bob");
+    let trace = pair.path("trace");
+    let command = "recv -o file";
+    assert_eq!(traced(&pair, trace.to_str().unwrap(), &[], command), 0);
+    let calls = calls_from(&fs::read_to_string(trace).unwrap(), "linkat");
+    assert!(calls.len() > 5, "{calls:?}");
+    let mut gaps = 0;
+    for (call, number) in calls {
+        fs::write(pair.state_path("bob"), &before).unwrap();
+        for path in parts(&pair).into_iter().chain([pair.path("file")]) {
+            fs::remove_file(path).unwrap_or_default();
+        }
+        let killed =
+            traced(&pair, "/dev/null", &[format!("{call}:signal=KILL:when={number}")], command);
+        assert_eq!(killed, 128 + 9, "{call} {number}");
+        let (is_stored, has_appeared) = (pair.state("bob") != before, pair.path("file").exists());
+        if has_appeared && !is_stored {
+            gaps += 1;
+            // Another message does not pass for it, and is not lost.
+            pair.bob(command, &other).fails(13);
+        }
+        let packet = fs::read(pair.path("packet")).unwrap();
+        let again = pair.bob(command, &packet);
+        if is_stored {
+            assert!([4, 13].contains(&again.code), "{call} {number}: {}", again.err);
+        } else {
+            again.ok();
+            assert!(parts(&pair).is_empty(), "{call} {number}");
+        }
+        assert_eq!(fs::read(pair.path("file")).unwrap(), b"once", "{call} {number}");
+        pair.bob("recv", &packet).fails(4);
+        assert_eq!(pair.bob("recv", &other).ok(), b"other");
+    }
+    assert!(gaps > 3, "{gaps}");
 }
 
 #[test]
@@ -132,10 +202,7 @@ fn file_systems_without_hard_links_serve_and_nothing_is_replaced() {
         fs::write(pair.state_path("bob"), &before).unwrap();
         assert_eq!(without(&pair, calls, "recv -o file"), 0, "{calls:?}");
         assert_eq!(fs::read(pair.path("file")).unwrap(), b"text");
-        let left = fs::read_dir(pair.path("")).unwrap().filter(|entry| {
-            entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".otr-part")
-        });
-        assert_eq!(left.count(), 0);
+        assert!(parts(&pair).is_empty());
         fs::write(pair.state_path("bob"), &before).unwrap();
         fs::write(pair.path("file"), "mine").unwrap();
         assert_eq!(without(&pair, calls, "recv -o file"), 13);

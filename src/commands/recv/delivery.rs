@@ -169,6 +169,13 @@ impl Delivery {
         }
     }
 
+    /// The session has noted what was written.
+    pub(super) fn stored(&mut self) {
+        if let Form::File(output) = &mut self.form {
+            output.stored();
+        }
+    }
+
     /// Writes the parts in line, whose text is in `packets`, and flushes.
     pub(super) fn write(
         &mut self,

@@ -414,6 +414,7 @@ impl<'a> Intake<'a> {
         }
         let revealed = self.store_changes()?;
         self.changes.clear();
+        delivery.stored();
         self.count_no_guess();
         for event in std::mem::take(&mut self.checks) {
             delivery.check_of_secret(self.context.voice, &event, self.session())?;

@@ -42,8 +42,8 @@ pub(crate) struct Args {
     ///
     /// A device, a FIFO or a descriptor (/dev/stdout, /dev/fd/3) is written through instead, and '-'
     /// is stdout. A symlink is followed. If recv is killed in the moment after FILE has appeared
-    /// and before that is noted in the session, the next run gives the message once more: with
-    /// --force into the same FILE, without it into another one.
+    /// and before that is noted in the session, the same command notes it; with another FILE, or
+    /// where the file system has no hard links, the message is given once more.
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["json", "null"])]
     output: Option<PathBuf>,
 

@@ -24,6 +24,9 @@ use crate::ui::stdio::Patient;
 /// 143 bytes that a name has at least (eCryptfs), however long the file's own name is.
 const PART_NAME: usize = 100;
 
+/// What its name ends with.
+const PART_ENDS: &str = ".otr-part";
+
 /// Symlinks that are followed, as many as Linux does.
 const LINKS: usize = 40;
 
@@ -68,7 +71,11 @@ impl Target {
             return Err(no_file(path, "is a directory"));
         }
         if kind.is_file() {
-            if force { Ok(Self::File(Output::new(path, to, true))) } else { Err(exists(path)) }
+            let twin = twin(&to, &found);
+            if !force && twin.is_none() {
+                return Err(exists(path));
+            }
+            Ok(Self::File(Output { twin, ..Output::new(path, to, force) }))
         } else if kind.is_fifo() || kind.is_char_device() {
             through(&to).map(Self::Through).map_err(|error| unwritable(path, &error))
         } else {
@@ -150,27 +157,41 @@ pub(super) struct Output {
     force: bool,
     /// What came so far, and where.
     file: Option<(File, PathBuf)>,
+    /// The part file of a message that has appeared, which is the same file by a second name: it stays
+    /// until the session has noted the message, so that the same command, after a kill in between,
+    /// knows what it finds.
+    twin: Option<PathBuf>,
     /// Whether the message is whole.
     pub(super) done: bool,
 }
 
 impl Output {
     fn new(name: &Path, path: PathBuf, force: bool) -> Self {
-        Self { name: name.to_owned(), path, force, file: None, done: false }
+        Self { name: name.to_owned(), path, force, file: None, twin: None, done: false }
     }
 
     /// Beside the file, by a name that no other message of this or another session has.
     fn part(&self, message: u64, identity: &Identity) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default().as_bytes();
-        let mut part = b".".to_vec();
-        part.extend_from_slice(&name[..cut_at(name)]);
+        let mut part = part_begins(&self.path);
         let tag = u64::from_be_bytes(identity.tag(message));
-        part.extend_from_slice(format!(".{tag:016x}.otr-part").as_bytes());
+        part.extend_from_slice(format!("{tag:016x}{PART_ENDS}").as_bytes());
         self.path.with_file_name(OsString::from_vec(part))
     }
 
-    /// A message that began in a run before can go on only if its beginning is still here.
+    /// Whether all of the message is there, from a run that was killed before that was noted.
+    fn is_there(&self, message: u64, identity: &Identity) -> bool {
+        self.twin.as_ref().is_some_and(|twin| *twin == self.part(message, identity))
+    }
+
+    /// A message that began in a run before can go on only if its beginning is still here, and none
+    /// takes another one's place.
     pub(super) fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
+        if self.is_there(data.message, identity) {
+            return Ok(());
+        }
+        if self.twin.is_some() && !self.force {
+            return Err(exists(&self.name));
+        }
         if data.offset == 0 || self.file.is_some() {
             return Ok(());
         }
@@ -196,6 +217,9 @@ impl Output {
     }
 
     fn write_part(&mut self, text: &[u8], data: &Data, identity: &Identity) -> io::Result<()> {
+        if self.is_there(data.message, identity) {
+            return Ok(());
+        }
         let (mut file, part) = match self.file.take() {
             Some(open) => open,
             None => self.open(data, identity)?,
@@ -223,16 +247,29 @@ impl Output {
         Ok((file, part))
     }
 
-    fn appear(&self, part: &Path) -> io::Result<()> {
+    fn appear(&mut self, part: &Path) -> io::Result<()> {
         if self.force {
             return fs::rename(part, &self.path);
         }
         // A link, unlike a rename, never replaces what is there.
         match fs::hard_link(part, &self.path) {
-            Ok(()) => fs::remove_file(part),
+            Ok(()) => {
+                self.twin = Some(part.to_owned());
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
             // A file system without hard links, such as FAT.
             Err(_) => rename_unless_there(part, &self.path),
+        }
+    }
+
+    /// The session has noted what was written.
+    pub(super) fn stored(&mut self) {
+        if let Some(twin) = self.twin.take_if(|_| self.done)
+            && let Err(error) = fs::remove_file(&twin)
+        {
+            let shown = twin.display();
+            warn_of_file(&twin, format_args!("cannot remove {shown}: {error}"));
         }
     }
 
@@ -254,6 +291,39 @@ fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
         }
         done => Ok(done?),
     }
+}
+
+/// What the name of each part file of this file begins with.
+fn part_begins(path: &Path) -> Vec<u8> {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    [b".", &name[..cut_at(name)], b"."].concat()
+}
+
+/// The part file that is this file by another name, of a run that was killed before the session had
+/// noted its message.
+fn twin(path: &Path, found: &fs::Metadata) -> Option<PathBuf> {
+    if found.nlink() < 2 || !is_ours(found) {
+        return None;
+    }
+    let begins = part_begins(path);
+    let beside = fs::read_dir(directory_of(path)).ok()?.flatten();
+    let is_twin = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let name = name.as_bytes();
+        name.starts_with(&begins)
+            && name.ends_with(PART_ENDS.as_bytes())
+            && entry
+                .metadata()
+                .is_ok_and(|part| (part.dev(), part.ino()) == (found.dev(), found.ino()))
+    };
+    beside.into_iter().find(is_twin).map(|entry| path.with_file_name(entry.file_name()))
+}
+
+/// Whether it is a file as `recv` makes them.
+fn is_ours(found: &fs::Metadata) -> bool {
+    found.is_file()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.mode() & 0o777 == 0o600
 }
 
 /// Where to cut a name that is too long, never within a character: some file systems take UTF-8
@@ -283,11 +353,7 @@ fn go_on(part: &Path, came: u64) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);
     let found = file.metadata()?;
-    let ours = found.is_file()
-        && found.uid() == rustix::process::geteuid().as_raw()
-        && found.mode() & 0o777 == 0o600
-        && found.nlink() == 1;
-    Ok((ours && found.len() >= came).then_some(file))
+    Ok((is_ours(&found) && found.nlink() == 1 && found.len() >= came).then_some(file))
 }
 
 fn shown(path: &Path) -> String {
