@@ -3,8 +3,8 @@
 
 use std::hint::black_box;
 
+use otr::protocol::crypto::primitives::{open, seal};
 use otr::protocol::packet::{BODY_START, K_MAX, size};
-use otr::protocol::primitives::{open, seal};
 use rustix::time::{ClockId, clock_gettime};
 
 const RUNS: usize = 5;

@@ -7,9 +7,9 @@ use std::io::Write;
 use std::time::Instant;
 
 use otr::protocol::handshake::{Inviting, respond};
-use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::session::{Outcome, Part, Session};
 
 const TEXT: usize = 32;

@@ -8,12 +8,12 @@
 
 use std::sync::{LazyLock, Mutex};
 
+use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Inviting, respond};
-use otr::protocol::invite::Invite;
-use otr::protocol::lookahead::Lookahead;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Session};
-use otr::protocol::stored::{Stage, Stored};
 use sha2::{Digest, Sha256};
 
 /// The same bytes in every run.

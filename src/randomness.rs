@@ -1,7 +1,7 @@
 //! Where the randomness comes from that is handed to the protocol, which draws from nothing else:
 //! the system's, and for what is made up and shall come out the same again, a seed's.
 
-use otr::protocol::primitives::{expand, sha256};
+use otr::protocol::crypto::primitives::{expand, sha256};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
 

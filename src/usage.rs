@@ -8,7 +8,7 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
-use otr::protocol::nameplate;
+use otr::protocol::authentication::nameplate;
 
 use crate::cli::Cli;
 use crate::failure::{Code, Failure};

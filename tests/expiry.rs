@@ -19,9 +19,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Seeded, short_sighted};
 use otr::protocol::handshake::{INVITE_GRACE, Inviting, respond};
+use otr::protocol::ratchet::skipped::SKIPPED_SECONDS;
+use otr::protocol::session::stored::{Expired, Stage, Stored};
 use otr::protocol::session::{Outcome, Session, nothing_frames};
-use otr::protocol::skipped::SKIPPED_SECONDS;
-use otr::protocol::stored::{Expired, Stage, Stored};
 use place::{Place, code, set_mode, text};
 use postbox::Postbox;
 use serde_json::Value;

@@ -11,13 +11,13 @@
 mod common;
 
 use common::{Awake, Seeded, handshake};
-use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::deniability::reveal::REVEALS_MAX;
 use otr::protocol::ratchet::RatchetError;
-use otr::protocol::reveal::REVEALS_MAX;
+use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::ratchet::skipped::{OLD_NUMBERS_MAX, SKIPPED_MAX, SKIPPED_SECONDS};
 use otr::protocol::session::{
     Accepted, Effects, Outcome, Refusal, Reservation, Session, nothing_frames,
 };
-use otr::protocol::skipped::{OLD_NUMBERS_MAX, SKIPPED_MAX, SKIPPED_SECONDS};
 
 fn seal(numbers: &mut Reservation, random: &mut Seeded) -> Vec<u8> {
     numbers.seal_frames(12, &nothing_frames(), random).unwrap()

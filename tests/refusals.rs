@@ -12,12 +12,12 @@ mod common;
 use std::sync::LazyLock;
 
 use common::{Awake, Seeded, handshake, short_sighted};
-use otr::protocol::frame::{self, QUESTION_MAX, Step};
+use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Inviting, ReplyError, respond};
-use otr::protocol::invite::Invite;
 use otr::protocol::packet::K_MAX;
+use otr::protocol::packet::frame::{self, QUESTION_MAX, Step};
+use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Part, Refusal, nothing_frames};
-use otr::protocol::stored::{Stage, Stored};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;

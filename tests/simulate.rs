@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use otr::armor::{Item, Scanner};
-use otr::protocol::forge::{rewrite, verifies};
+use otr::protocol::deniability::forge::{rewrite, verifies};
 use support::{Chance, Pair, feed};
 
 /// Conversations of each sort: enough that a byte that is always the same is no chance.
@@ -733,7 +733,7 @@ fn an_invite_that_expires_and_one_under_a_code_are_made_up_like_real_ones() {
     let script = format!("postbox: {URL}\ncode: 417-guitar-vanish\nA: hi\n");
     let found = items(&simulate(&script));
     let Item::Packet(plate) = &found[0] else { panic!("{:?}", found[0]) };
-    let invite = otr::protocol::nameplate::Nameplate::of(417).open(plate).unwrap();
+    let invite = otr::protocol::authentication::nameplate::Nameplate::of(417).open(plate).unwrap();
     assert_eq!((invite[1], plate.len()), (1, 4096));
     let again = items(&simulate("A again\nB again\nA: hi\n"));
     assert!(again[0] == again[1] && again[2] == again[3] && matches!(again[2], Item::Reply(_)));

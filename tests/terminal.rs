@@ -14,7 +14,7 @@ mod support;
 
 use std::process::Command;
 
-use otr::protocol::words::beginning_with;
+use otr::protocol::authentication::words::beginning_with;
 use support::{Pair, tool, until};
 
 /// A shell in a terminal of 80 columns, in which `alice` and `bob` are the two.

@@ -3,11 +3,11 @@
 //! What is sealed is stored before it is handed out, and forgotten when the postbox has it, or it is
 //! written out: whatever ends a command in between, the next one hands it out.
 
-use otr::protocol::invite::Invite;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::handshake::invite::Invite;
 use otr::protocol::packet::K_MIN;
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Identity, QueueFull, Session, nothing_frames};
-use otr::protocol::stored::Stage;
 
 use super::emit::Emitter;
 use super::held::{Held, no_reply_yet};

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::ADDRESS;
-use otr::protocol::reveal::PUBLISHED_KEY;
 
 use super::calling::connect;
 use super::source::Source;

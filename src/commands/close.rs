@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::K_MIN;
 use otr::protocol::randomness::Randomness;
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Session, close_frames};
-use otr::protocol::stored::Stage;
 
 use super::Context;
 use super::calling;

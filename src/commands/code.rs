@@ -6,10 +6,10 @@
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
 
+use otr::protocol::authentication::nameplate::{Code, CodeError, DIGITS, Nameplate};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::authentication::words::beginning_with;
 use otr::protocol::handshake::Inviting;
-use otr::protocol::nameplate::{Code, CodeError, DIGITS, Nameplate};
-use otr::protocol::password::Password;
-use otr::protocol::words::beginning_with;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 

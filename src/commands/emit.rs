@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 
 use otr::armor::encode;
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 
 use super::calling::postbox_of;
 use super::guide::Handed;

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::Context;

@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use otr::protocol::password::Password;
-use otr::protocol::stored::{Expired, Stage, Stored};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::session::stored::{Expired, Stage, Stored};
 use zeroize::Zeroizing;
 
 use super::guide::Handed;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use otr::protocol::session::Session;
-use otr::protocol::stored::{Expired, Stage, Stored, StoredError};
-use otr::protocol::verify::Ending;
+use otr::protocol::session::stored::{Expired, Stage, Stored, StoredError};
+use otr::protocol::session::verify::Ending;
 use zeroize::Zeroizing;
 
 use super::{now, owed};

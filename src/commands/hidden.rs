@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use otr::protocol::password::{Password, PasswordError};
+use otr::protocol::authentication::password::{Password, PasswordError};
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};

@@ -1,6 +1,6 @@
 //! `otr import`: a session that was exported elsewhere goes on here.
 
-use otr::protocol::stored::{Stored, StoredError};
+use otr::protocol::session::stored::{Stored, StoredError};
 use zeroize::Zeroizing;
 
 use super::Context;

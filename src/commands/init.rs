@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError};
-use otr::protocol::password::Password;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::calling::{connect, postbox_of_stage};

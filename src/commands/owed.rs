@@ -1,8 +1,9 @@
 //! What a check of a secret owes the other side, and the end that failed checks bring.
 
+use otr::protocol::authentication::verify::FAILURES_MAX;
+use otr::protocol::session::stored::Stage;
+use otr::protocol::session::verify::{Ending, VerifyError};
 use otr::protocol::session::{Identity, SealError, Session};
-use otr::protocol::stored::Stage;
-use otr::protocol::verify::{Ending, FAILURES_MAX, VerifyError};
 
 use super::Context;
 use super::calling;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use otr::protocol::reveal::Receipt;
+use otr::protocol::packet::receipt::Receipt;
 use zeroize::Zeroizing;
 
 use super::blocks::Stop;

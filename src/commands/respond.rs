@@ -3,10 +3,10 @@
 use std::io::IsTerminal;
 
 use otr::armor::{Damaged, Item};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::handshake::invite::InviteError;
 use otr::protocol::handshake::{RespondError, respond};
-use otr::protocol::invite::InviteError;
-use otr::protocol::password::Password;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 
 use super::calling::{connect, postbox_of};
 use super::code;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use otr::protocol::password::Password;
+use otr::protocol::authentication::password::Password;
 use zeroize::Zeroizing;
 
 use super::hidden;

@@ -1,11 +1,11 @@
 //! `otr verify`: compares a secret inside the session. Both sides learn whether they hold the same
 //! one, and nothing else.
 
-use otr::protocol::pake::Prs;
-use otr::protocol::password::Password;
+use otr::protocol::authentication::pake::Prs;
+use otr::protocol::authentication::password::Password;
 use otr::protocol::session::Session;
-use otr::protocol::stored::Stage;
-use otr::protocol::verify::{Ending, VerifyError};
+use otr::protocol::session::stored::Stage;
+use otr::protocol::session::verify::{Ending, VerifyError};
 use zeroize::Zeroizing;
 
 use super::Context;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use otr::protocol::reveal::Receipt;
+use otr::protocol::packet::receipt::Receipt;
 
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{Address, Fate, MAX_WAIT};

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
 use super::Context;

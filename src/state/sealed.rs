@@ -8,9 +8,9 @@
 //! Argon2id's parameters belong to the version, not to the line, so that nobody's line makes this
 //! end compute for hours. The salt is fresh for each line, so each key serves once.
 
-use otr::protocol::labels;
-use otr::protocol::password::Password;
-use otr::protocol::primitives::{self, OutOfMemory, TAG};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::crypto::labels;
+use otr::protocol::crypto::primitives::{self, OutOfMemory, TAG};
 use zeroize::Zeroizing;
 
 /// The one version.

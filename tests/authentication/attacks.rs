@@ -1,17 +1,17 @@
 //! A man in the middle, with the real binary on both sides of him. What needs keys in his hands
-//! that no binary gives is in `src/protocol/attacks.rs` and its neighbours.
+//! that no binary gives is in `src/protocol/tests/attacks.rs` and its neighbours.
 
 use std::fs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::encode;
+use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::Inviting;
 use otr::protocol::packet::K_MIN;
-use otr::protocol::password::Password;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::nothing_frames;
-use otr::protocol::stored::{Stage, Stored};
+use otr::protocol::session::stored::{Stage, Stored};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use otr::protocol::authentication::nameplate::Nameplate;
 use otr::protocol::handshake::Inviting;
-use otr::protocol::nameplate::Nameplate;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use serde_json::json;
 
@@ -149,7 +149,10 @@ fn an_invite_put_in_place_of_another_gives_one_guess_as_well() {
     let guessed = Inviting::new(
         &postbox.url,
         0,
-        Some(&otr::protocol::password::Password::from_text("417-guitar-vanish").unwrap()),
+        Some(
+            &otr::protocol::authentication::password::Password::from_text("417-guitar-vanish")
+                .unwrap(),
+        ),
         0,
         &mut System,
     );

@@ -5,10 +5,10 @@
 use std::ops::{Deref, DerefMut};
 
 use otr::protocol::handshake::{Inviting, respond};
-use otr::protocol::lookahead::Lookahead;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use otr::protocol::ratchet::lookahead::Lookahead;
 use otr::protocol::session::Session;
-use otr::protocol::stored::{Stage, Stored};
+use otr::protocol::session::stored::{Stage, Stored};
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a seed and a count: the same bytes in every run.

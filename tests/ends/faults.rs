@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use otr::protocol::nameplate::Nameplate;
+use otr::protocol::authentication::nameplate::Nameplate;
 
 use crate::faulty::{Fault, Faulty};
 use crate::people::{fails, ok, otr, spawn};

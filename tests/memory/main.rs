@@ -14,15 +14,15 @@ mod search;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use otr::protocol::authentication::password::Password;
+use otr::protocol::crypto::primitives::argon2id;
+use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Inviting, respond};
-use otr::protocol::invite::Invite;
-use otr::protocol::lookahead::Lookahead;
 use otr::protocol::packet;
-use otr::protocol::password::Password;
-use otr::protocol::primitives::argon2id;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
+use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
-use otr::protocol::stored::{Stage, Stored};
 use reference::{ask, hex};
 use search::{Wanted, found};
 use serde_json::json;
@@ -94,7 +94,7 @@ impl End {
         }
     }
 
-    /// RK, and of the sending chain CK and HC, as hex: `src/protocol/stored.rs` has the layout.
+    /// RK, and of the sending chain CK and HC, as hex: `src/protocol/session/stored.rs` has the layout.
     fn keys(&self) -> [String; 3] {
         let state = self.stored.to_bytes();
         assert_eq!(state[45], 1, "there is a sending chain");

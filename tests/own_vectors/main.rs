@@ -1,6 +1,6 @@
 //! Vectors for what the given ones are too small for: packets above 2^16 bytes, whose salt is the
 //! fresh bytes themselves, messages of several full packets, and a check of a secret in which R asks
-//! (which `src/protocol/made_vectors.rs` makes).
+//! (which `src/protocol/tests/made_vectors.rs` makes).
 //!
 //! `tests/vectors/own/large.json` holds the randomness by name, the keys, and SHA-256 of each packet
 //! and text. The test makes it all again; a packet of 2^17 bytes is opened by a second

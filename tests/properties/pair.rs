@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use chacha20poly1305::KeyInit;
-use otr::protocol::forge;
-use otr::protocol::lookahead::Lookahead;
+use otr::protocol::deniability::forge;
 use otr::protocol::packet::{self, BODY_START};
+use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::skipped::Position;
 use otr::protocol::session::{
     Outcome, Part, Refusal, Reservation, body, close_frames, nothing_frames,
 };
-use otr::protocol::skipped::Position;
 use poly1305::Poly1305;
 
 use crate::common::{Awake, Seeded, handshake, short_sighted};

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use otr::protocol::forge::{self, ForgeError};
-use otr::protocol::packet::{K_MAX, size};
+use otr::protocol::deniability::forge::{self, ForgeError};
+use otr::protocol::packet::{K_MAX, frame, size};
 
 use super::Context;
 use super::capture;
@@ -123,7 +123,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             chosen.maybe_first_turn
         }
     };
-    let start = forge::text_start(first_turn).saturating_add(args.at);
+    let start = frame::text_start(first_turn).saturating_add(args.at);
     let key = recorded.key_of(chosen).ok_or_else(no_key)?;
     let room = forge::room(chosen.bytes.len(), first_turn);
     let forged = forge::rewrite(key, &chosen.bytes, start, &was, &says)

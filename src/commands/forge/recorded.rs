@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use otr::armor::Item;
-use otr::protocol::forge;
+use otr::protocol::deniability::forge;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::ADDRESS;
-use otr::protocol::reveal::PUBLISHED_KEY;
 
 use super::turns::Turns;
 use crate::commands::capture::{Input, KEPT_MAX, address, published, too_much};

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use otr::protocol::forge;
+use otr::protocol::deniability::forge;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::ADDRESS;
-use otr::protocol::reveal::PUBLISHED_KEY;
 use serde_json::json;
 
 use super::show::prefix;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use otr::protocol::invite::{Invite, InviteError};
+use otr::protocol::handshake::invite::{Invite, InviteError};
 use otr::protocol::packet::size_class;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! What the check of a secret (`verify`) has come to, for the person, or for a program.
 
-use otr::protocol::verify::{Event, FAILURES_MAX};
+use otr::protocol::authentication::verify::{Event, FAILURES_MAX};
 use serde_json::{Value, json};
 
 use crate::ui::printable::line;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use otr::protocol::lookahead::LOOK_AHEAD;
+use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
 use otr::protocol::session::Session;
 
 use crate::beside;

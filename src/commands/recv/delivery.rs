@@ -7,9 +7,9 @@ use std::os::fd::AsFd;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use otr::protocol::frame::Data;
+use otr::protocol::authentication::verify::Event;
+use otr::protocol::packet::frame::Data;
 use otr::protocol::session::{Accepted, Identity, Session, body};
-use otr::protocol::verify::Event;
 use serde_json::json;
 use zeroize::Zeroizing;
 

@@ -11,13 +11,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::armor::encode;
+use otr::protocol::authentication::verify::Event;
 use otr::protocol::handshake::ReplyError;
-use otr::protocol::lookahead::Lookahead;
-use otr::protocol::reply::REPLY;
+use otr::protocol::handshake::reply::REPLY;
+use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::skipped::Position;
+use otr::protocol::session::stored::{Expired, Stage};
+use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
-use otr::protocol::skipped::Position;
-use otr::protocol::stored::{Expired, Stage};
-use otr::protocol::verify::{Ending, Event};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::armor::Item;
-use otr::protocol::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
+use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
 use super::held::{Held, Known};
 use super::source::{Source, is_by_hand, widen_stdin};

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use otr::protocol::lookahead::LOOK_AHEAD;
-use otr::protocol::reply::REPLY;
+use otr::protocol::handshake::reply::REPLY;
+use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
 use otr::protocol::session::Session;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 
 use super::Args;
 use super::collector::{self, Collector};

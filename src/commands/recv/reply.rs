@@ -2,7 +2,7 @@
 
 use otr::protocol::handshake::ReplyError;
 use otr::protocol::session::Session;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 
 use crate::commands::held::Held;
 use crate::commands::now;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
+use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
-use otr::protocol::reveal::Receipt;
 use otr::protocol::session::{Part, Reservation};
 use zeroize::Zeroizing;
 

@@ -11,13 +11,14 @@ use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::StepError;
-use otr::protocol::reveal::{PUBLISHED_KEY, Receipt};
+use otr::protocol::session::stored::Stage;
+use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Identity, OutboxKind, Part, SealError, Session};
-use otr::protocol::stored::Stage;
-use otr::protocol::verify::Ending;
 use zeroize::Zeroizing;
 
 use self::long::HeadBytes;

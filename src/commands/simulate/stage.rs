@@ -3,14 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
+use otr::protocol::authentication::nameplate::{Code as ShortCode, Nameplate};
+use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError, respond};
-use otr::protocol::lookahead::{LOOK_AHEAD, Lookahead};
-use otr::protocol::nameplate::{Code as ShortCode, Nameplate};
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
-use otr::protocol::password::Password;
 use otr::protocol::randomness::Randomness;
+use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::session::verify::{Ending, VerifyError};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
-use otr::protocol::verify::{Ending, VerifyError};
 
 use super::script::{Act, Expiry, Line, Script, Setup, Side, refused};
 use super::tape::Tape;

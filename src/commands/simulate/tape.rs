@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::{Wrap, encode};
-use otr::protocol::reveal::PUBLISHED_KEY;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 
 use crate::failure::{Code, Failure};
 

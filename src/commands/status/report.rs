@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::protocol::handshake::Inviting;
+use otr::protocol::session::stored::{Expired, Stage, Stored, StoredError};
+use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Posted, Role, Session};
-use otr::protocol::stored::{Expired, Stage, Stored, StoredError};
-use otr::protocol::verify::Ending;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
+use otr::protocol::authentication::verify::FAILURES_MAX;
 use otr::protocol::handshake::INVITE_GRACE;
-use otr::protocol::verify::FAILURES_MAX;
 
 use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
 use crate::commands::authenticated;

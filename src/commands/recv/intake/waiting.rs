@@ -1,7 +1,7 @@
 //! Later parts that came first: held until those before them have come, or are given up.
 
 use otr::protocol::session::Session;
-use otr::protocol::stored::Stage;
+use otr::protocol::session::stored::Stage;
 
 use super::{Change, HeldPacket, Intake};
 use crate::commands::recv::delivery::Delivery;

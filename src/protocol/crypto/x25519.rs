@@ -1,0 +1,72 @@
+//! X25519 (RFC 7748, section 5), computed on the Edwards form of the curve: a window of four bits at
+//! a time and AVX-512 or AVX2 where the processor has them, where the Montgomery ladder goes bit by
+//! bit. The result is the same for every input; what lies on the twist, which no honest key does,
+//! takes the ladder.
+//!
+//! In constant time but for what a public key alone decides.
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use x25519_dalek::{PublicKey, StaticSecret};
+use zeroize::Zeroizing;
+
+use super::{BadPublicKey, equal};
+use crate::protocol::crypto::secret::Secret;
+
+/// Bytes of an X25519 public key (RFC 7748).
+pub const DH_PUBLIC: usize = 32;
+
+/// A peer's public key, made ready for [`dh`]: a square root, which is worth keeping where one key
+/// is used twice.
+#[derive(Clone)]
+pub struct DhPeer(Place);
+
+#[derive(Clone)]
+enum Place {
+    /// On the curve: one of the two points with this u. The other is its negative, and gives the
+    /// same shared u.
+    Curve(EdwardsPoint),
+    /// On its quadratic twist.
+    Twist(PublicKey),
+}
+
+impl DhPeer {
+    /// From the bytes of a public key: any 32, as RFC 7748 has it. The highest bit is passed over.
+    pub fn new(public: &[u8; DH_PUBLIC]) -> Self {
+        Self(match MontgomeryPoint(*public).to_edwards(0) {
+            Some(point) => Place::Curve(point),
+            None => Place::Twist(PublicKey::from(*public)),
+        })
+    }
+}
+
+/// The X25519 public key, 32 bytes, of a private one.
+#[inline(never)]
+pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
+    PublicKey::from(&StaticSecret::from(*private.bytes())).to_bytes()
+}
+
+/// X25519 of a private key and a peer's public one: 32 bytes.
+///
+/// The crate leaves digits of the private key and the product on the stack: callers overwrite it
+/// afterwards (`secret::bleach_deep`; it goes 9 KB deep at most).
+///
+/// # Errors
+/// [`BadPublicKey`] where the output is all zeros (RFC 7748, section 6.1).
+#[inline(never)]
+pub fn dh(private: &Secret<32>, peer: &DhPeer) -> Result<Secret<32>, BadPublicKey> {
+    let shared = match &peer.0 {
+        // The scalar is clamped, not reduced: right for every point, those of small order included.
+        // The neutral element, and only that and (0, 0), becomes u = 0, as in the RFC.
+        Place::Curve(point) => {
+            let product = point.mul_clamped(*private.bytes());
+            let shared = Zeroizing::new(product.to_montgomery());
+            Secret::copy_of(shared.as_bytes())
+        }
+        Place::Twist(public) => {
+            let shared = StaticSecret::from(*private.bytes()).diffie_hellman(public);
+            Secret::copy_of(shared.as_bytes())
+        }
+    };
+    if equal(shared.bytes(), &[0; 32]) { Err(BadPublicKey) } else { Ok(shared) }
+}

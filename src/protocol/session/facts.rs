@@ -1,0 +1,81 @@
+//! What a person or a script may ask about a session. Nothing here is secret, but it is private.
+
+use super::identity::Identity;
+use super::{Outbox, Role, Session};
+
+impl Session {
+    /// What tells its states from those of any other session, of the same name for one.
+    pub fn identity(&self) -> Identity {
+        Identity::of(u8::from(self.role == Role::Inviter), &self.words)
+    }
+
+    /// Which side this is.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The postbox's URL; empty = none.
+    pub fn postbox(&self) -> &str {
+        &self.postbox
+    }
+
+    /// Unix seconds at which the handshake was done here.
+    pub fn created(&self) -> u64 {
+        self.created
+    }
+
+    /// Whether the peer has shown that it has the keys.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Whether the peer has closed.
+    pub fn peer_closed(&self) -> bool {
+        self.inbox.announced.is_some()
+    }
+
+    /// How many messages went out.
+    pub fn sent(&self) -> u64 {
+        self.next_message
+    }
+
+    /// How many messages came whole.
+    pub fn received(&self) -> u64 {
+        self.inbox.received
+    }
+
+    /// How many messages did not come whole and are too old to be listed by number.
+    pub fn missed(&self) -> u64 {
+        self.inbox.missed
+    }
+
+    /// Runs of message numbers, first and last, that were expected and are not here.
+    pub fn missing(&self) -> Vec<(u64, u64)> {
+        self.inbox.missing()
+    }
+
+    /// How many skipped packets are still expected.
+    pub fn skipped(&self) -> usize {
+        self.ratchet.skipped.numbers.len()
+    }
+
+    /// How many packets can no longer be accepted.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Keys that wait to be published, and how many fell out of the queue.
+    pub fn unpublished(&self) -> (usize, u64) {
+        (self.reveals.waiting.len(), self.reveals.fell_out)
+    }
+
+    /// The packets that went out last.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// The reply to the invite, 8,192 bytes, until the other side has shown that it has it.
+    pub fn reply(&self) -> Option<&[u8]> {
+        self.reply.as_deref()
+    }
+}

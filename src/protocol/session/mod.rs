@@ -1,0 +1,600 @@
+//! A conversation: the state machine that the rest of the protocol serves. Bytes in → what they
+//! mean; what is to be said → bytes out.
+//!
+//! Opening is in two halves, because plaintext must be out before the state forgets its key:
+//! [`Session::open`] changes nothing and says what a packet holds; [`Session::accept`] makes it
+//! true. Sending is in two halves, because the state that spends a key must be stored before the
+//! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
+
+mod authentication;
+mod facts;
+mod identity;
+pub mod sending;
+pub mod stored;
+mod stored_verify;
+pub mod verify;
+
+use std::collections::VecDeque;
+
+pub use self::authentication::NoWordsYet;
+pub use self::identity::Identity;
+use crate::protocol::authentication::Authentication;
+use crate::protocol::authentication::verify::{Event, Verification};
+use crate::protocol::crypto::primitives;
+use crate::protocol::crypto::secret::{Secret, Token, WordsKey, bleach};
+use crate::protocol::deniability::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
+use crate::protocol::handshake::invite;
+use crate::protocol::packet::frame::{self, FrameError, Frames, Step};
+use crate::protocol::packet::message::{Inbox, Verdict};
+use crate::protocol::packet::{self, ADDRESS};
+use crate::protocol::randomness::Randomness;
+use crate::protocol::ratchet::chain::LAST_NUMBER;
+use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::skipped::Position;
+use crate::protocol::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepError};
+pub use crate::protocol::session::sending::{
+    Part, Reservation, SealError, close_frames, nothing_frames,
+};
+
+/// Which side of the handshake this end was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It ran `init` (I).
+    Inviter,
+    /// It ran `respond` (R).
+    Responder,
+}
+
+/// The inviter's nonce, as this end has it.
+pub(crate) enum Opening {
+    /// This end is the inviter.
+    Own(Secret<32>),
+    /// The commitment that the opening will have to fit.
+    Awaited([u8; 32]),
+    /// It came, and it fits.
+    Came(Secret<32>),
+}
+
+/// The last packets that went out, so that a crash between storing and emitting loses nothing.
+#[derive(Default)]
+pub struct Outbox {
+    /// What they are.
+    pub kind: OutboxKind,
+    /// Their bytes, in order.
+    pub packets: Vec<Vec<u8>>,
+}
+
+/// What an [`Outbox`] holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutboxKind {
+    /// Nothing was sent yet, or what was is too long to be kept.
+    #[default]
+    Nothing,
+    /// The packets of a short message.
+    Message,
+    /// Packets that are still to be handed out: posted, or written out. The oldest first.
+    Waiting,
+}
+
+/// Bytes of packets that wait to be handed out at most: 64 short messages for a postbox that is
+/// away, and the state stays far below a MiB.
+pub const QUEUE_MAX: usize = 256 << 10;
+
+/// The packet does not fit the queue, which is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+/// How many packets are remembered as posted: enough to tell whether the other side still collects,
+/// and few, since a stolen state names them.
+pub const POSTED_MAX: usize = 8;
+
+/// A packet that was put into the postbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its address.
+    pub address: [u8; ADDRESS],
+    /// When, in Unix seconds.
+    pub at: u64,
+}
+
+/// One end of a conversation.
+pub struct Session {
+    pub(crate) role: Role,
+    pub(crate) ratchet: Ratchet,
+    pub(crate) words: WordsKey,
+    pub(crate) opening: Opening,
+    pub(crate) inbox: Inbox,
+    pub(crate) reveals: Reveals,
+    pub(crate) outbox: Outbox,
+    /// The packets that were posted last, the oldest first; at most [`POSTED_MAX`].
+    pub(crate) posted: VecDeque<Posted>,
+    /// R's reply, until I's first packet has shown that it arrived.
+    pub(crate) reply: Option<Vec<u8>>,
+    /// Number of the next message that goes out.
+    pub(crate) next_message: u64,
+    /// The postbox's URL from the invite; empty = none.
+    pub(crate) postbox: String,
+    /// Unix seconds.
+    pub(crate) created: u64,
+    /// Whether the peer has shown that it has the keys: always for I, from I's first packet on
+    /// for R.
+    pub(crate) confirmed: bool,
+    /// Whether packets lie in a postbox, so that published keys leave with their discard.
+    pub(crate) collects: bool,
+    /// Numbers that were lost since the session began.
+    pub(crate) lost: u64,
+    /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
+    pub(crate) authentication: Authentication,
+    /// Whether the person was told that nobody has checked who the other side is.
+    pub(crate) unchecked_told: bool,
+    pub(crate) verify: Verification,
+}
+
+/// Why a packet is refused. Nothing has changed; what its buffer holds is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Not 2^k bytes with 12 ≤ k ≤ 20.
+    Size,
+    /// Nothing is expected under its address: another session's, a replay, or too far ahead.
+    NotOurs,
+    /// See [`RatchetError`].
+    Ratchet(RatchetError),
+    /// Its frames are not well-formed.
+    Frames(FrameError),
+    /// OPENING is missing, misplaced or there twice.
+    Opening,
+    /// OPENING does not fit the commitment: somebody is in between. The session must end.
+    CommitmentBroken,
+    /// A part that came before, or of a message that is whole.
+    Part,
+    /// VERIFY with a starter that is not its sender.
+    Verify,
+}
+
+impl From<RatchetError> for Refusal {
+    fn from(error: RatchetError) -> Self {
+        Self::Ratchet(error)
+    }
+}
+
+/// What a packet holds that opened. [`Session::accept`] makes it true.
+pub struct Accepted {
+    /// Which packet it was.
+    pub at: Position,
+    /// Its frames; ranges lie in [`body`] of the opened packet.
+    pub frames: Frames,
+    /// Whether its text belongs to a message that was given up, and is dropped.
+    pub dropped: bool,
+    advance: Advance,
+    /// `th` of the packet's chain.
+    transcript: [u8; 32],
+    reveal: [u8; PUBLISHED_KEY],
+    collected: Option<Collected>,
+}
+
+/// What [`Session::open`] found.
+pub enum Outcome {
+    /// The packet is open in place.
+    Accepted(Box<Accepted>),
+    /// A later part of a message came first. The packet is sealed again, as it was; it is to be
+    /// tried again when the parts before it have come.
+    Held {
+        /// The message.
+        message: u64,
+        /// Where in the message it begins.
+        offset: u64,
+        /// The packet's position.
+        at: Position,
+    },
+}
+
+/// What accepting a packet brought about beside its frames.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Packets that can no longer be accepted.
+    pub lost: Lost,
+    /// Messages that were given up.
+    pub cut: Vec<u64>,
+    /// What became of the check of a secret; each is to be shown to the person.
+    pub verify: Vec<Event>,
+}
+
+/// The plain body of an opened packet.
+pub fn body(packet: &[u8]) -> &[u8] {
+    packet::body(packet)
+}
+
+impl Session {
+    pub(crate) fn new(
+        role: Role,
+        ratchet: Ratchet,
+        words: WordsKey,
+        opening: Opening,
+        secret: bool,
+        postbox: &str,
+        created: u64,
+    ) -> Self {
+        Self {
+            role,
+            ratchet,
+            words,
+            opening,
+            inbox: Inbox::default(),
+            reveals: Reveals::default(),
+            outbox: Outbox::default(),
+            posted: VecDeque::new(),
+            reply: None,
+            next_message: 0,
+            postbox: postbox.to_owned(),
+            created,
+            confirmed: role == Role::Inviter,
+            collects: !postbox.is_empty(),
+            lost: 0,
+            authentication: Authentication { secret, ..Authentication::default() },
+            unchecked_told: false,
+            verify: Verification::default(),
+        }
+    }
+
+    pub(crate) fn keep_reply(&mut self, reply: Vec<u8>) {
+        self.reply = Some(reply);
+    }
+
+    /// Opens `packet` in place and says what it holds. Nothing changes before [`Session::accept`].
+    /// While the caller is `writing` one message out, parts of others are held.
+    ///
+    /// # Errors
+    /// [`Refusal`]; after [`Refusal::CommitmentBroken`] the session must be ended.
+    pub fn open(
+        &self,
+        lookahead: &mut Lookahead,
+        packet: &mut [u8],
+        writing: Option<u64>,
+    ) -> Result<Outcome, Refusal> {
+        self.open_hashed(lookahead, packet, None, writing)
+    }
+
+    /// [`Session::open`] of a packet whose SHA-256 the caller may know already, which is half the
+    /// work where packets lie in a postbox.
+    pub fn open_hashed(
+        &self,
+        lookahead: &mut Lookahead,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        writing: Option<u64>,
+    ) -> Result<Outcome, Refusal> {
+        packet::size_class(packet.len()).ok_or(Refusal::Size)?;
+        let mut address = [0; ADDRESS];
+        address.copy_from_slice(&packet[..ADDRESS]);
+        let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
+        let packet_hash =
+            self.collects.then(|| hash.unwrap_or_else(|| primitives::sha256(&[packet])));
+        let opened = self.ratchet.open(at, packet)?;
+        let verdict = self.judge(at, packet, writing);
+        let (frames, verdict) = match verdict {
+            Ok((frames, Verdict::Hold)) => {
+                opened.body_key.close(packet);
+                let (message, offset) =
+                    frames.data.map_or((0, 0), |data| (data.message, data.offset));
+                return Ok(Outcome::Held { message, offset, at });
+            }
+            Ok(judged) => judged,
+            Err(refusal) => {
+                opened.body_key.close(packet);
+                return Err(refusal);
+            }
+        };
+        let mut reveal = [0; PUBLISHED_KEY];
+        reveal[..ADDRESS].copy_from_slice(&address);
+        reveal[ADDRESS..].copy_from_slice(&opened.body_key.poly1305_key());
+        let collected = packet_hash
+            .map(|packet_hash| Collected { token: opened.keys.token.duplicate(), packet_hash });
+        bleach();
+        Ok(Outcome::Accepted(Box::new(Accepted {
+            at,
+            dropped: verdict == Verdict::Drop,
+            frames,
+            advance: opened.advance,
+            transcript: opened.transcript,
+            reveal,
+            collected,
+        })))
+    }
+
+    fn judge(
+        &self,
+        at: Position,
+        packet: &[u8],
+        writing: Option<u64>,
+    ) -> Result<(Frames, Verdict), Refusal> {
+        let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
+        self.judge_opening(at, &frames)?;
+        let peer_is_inviter = self.role == Role::Responder;
+        let mut asks = frames.verify.iter().filter(|frame| matches!(frame.step, Step::Ask { .. }));
+        if asks.any(|frame| frame.started_by_inviter != peer_is_inviter) {
+            return Err(Refusal::Verify);
+        }
+        let verdict = match &frames.data {
+            Some(data) => match self.inbox.judge(data).map_err(|_| Refusal::Part)? {
+                Verdict::Take if writing.is_some_and(|one| one != data.message) => Verdict::Hold,
+                verdict => verdict,
+            },
+            None => Verdict::Take,
+        };
+        Ok((frames, verdict))
+    }
+
+    /// OPENING is the first frame of every packet of I's first chain, and nowhere else.
+    fn judge_opening(&self, at: Position, frames: &Frames) -> Result<(), Refusal> {
+        if frames.misplaced_opening || frames.opening.is_some() != (at.chain == INVITERS_FIRST) {
+            return Err(Refusal::Opening);
+        }
+        let Some(nonce) = &frames.opening else { return Ok(()) };
+        let fits = match &self.opening {
+            Opening::Own(_) => false,
+            Opening::Awaited(commitment) => {
+                primitives::equal(&invite::commitment(nonce), commitment)
+            }
+            Opening::Came(known) => primitives::equal(nonce, known.bytes()),
+        };
+        if fits { Ok(()) } else { Err(Refusal::CommitmentBroken) }
+    }
+
+    /// Makes true what [`Session::open`] found, in this state or in one that a `send` has moved on
+    /// since. `now` is in Unix seconds.
+    ///
+    /// # Errors
+    /// [`RatchetError::Spent`] where the packet was accepted meanwhile; nothing changes.
+    pub fn accept(
+        &mut self,
+        lookahead: &mut Lookahead,
+        accepted: &Accepted,
+        now: u64,
+    ) -> Result<Effects, RatchetError> {
+        let dropped = self.judge_again(accepted)?;
+        let lost = self.ratchet.apply(accepted.at, &accepted.transcript, &accepted.advance, now)?;
+        let mut effects = Effects { lost, ..Effects::default() };
+        let lost = effects.lost.fell_out.saturating_add(effects.lost.given_up);
+        self.lost = self.lost.saturating_add(lost);
+        let mut address = [0; ADDRESS];
+        address.copy_from_slice(&accepted.reveal[..ADDRESS]);
+        lookahead.accepted(&address);
+        if let (Some(nonce), Opening::Awaited(_)) = (&accepted.frames.opening, &self.opening) {
+            self.opening = Opening::Came(Secret::copy_of(nonce));
+        }
+        self.confirmed = true;
+        self.reply = None;
+        if let (Some(data), false) = (&accepted.frames.data, dropped) {
+            effects.cut = self.inbox.take(data, accepted.at);
+        }
+        if let Some(count) = accepted.frames.close {
+            self.inbox.announced = Some(count);
+        }
+        for frame in &accepted.frames.verify {
+            self.receive_verify(frame, &accepted.transcript, &mut effects.verify);
+        }
+        let collected = accepted.collected.as_ref().map(|collected| Collected {
+            token: collected.token.duplicate(),
+            packet_hash: collected.packet_hash,
+        });
+        self.reveals.push(Reveal { published: accepted.reveal, collected }, self.collects);
+        Ok(effects)
+    }
+
+    /// Whether the text of an accepted packet is dropped in this state: its message may have been
+    /// given up since, but nothing else may have happened to it.
+    fn judge_again(&self, accepted: &Accepted) -> Result<bool, RatchetError> {
+        let Some(data) = &accepted.frames.data else { return Ok(false) };
+        match self.inbox.judge(data) {
+            Ok(Verdict::Drop) => Ok(true),
+            Ok(Verdict::Take) if !accepted.dropped => Ok(false),
+            _ => Err(RatchetError::Spent),
+        }
+    }
+
+    /// The messages that can no longer be finished, given the parts that are `held` (message and
+    /// position). To be asked after every held part was tried again.
+    pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
+        let first = Position { chain: INVITERS_FIRST, number: 0 };
+        let next = self
+            .ratchet
+            .receiving
+            .as_ref()
+            .map_or(first, |current| Position { chain: current.index, number: current.chain.next });
+        self.inbox.hopeless(&self.ratchet.skipped, next, held)
+    }
+
+    /// Whether a held part is no longer ahead of its message, and is to be tried again.
+    pub fn is_due(&self, message: u64, offset: u64) -> bool {
+        self.inbox.is_due(message, offset)
+    }
+
+    /// The messages that began and have not ended.
+    pub fn unfinished(&self) -> Vec<u64> {
+        self.inbox.unfinished.keys().copied().collect()
+    }
+
+    /// Gives a message up: its parts are accepted and dropped from now on.
+    pub fn give_up(&mut self, message: u64) {
+        self.inbox.give_up(message);
+    }
+
+    /// Drops skipped numbers that are too old at `now` (Unix seconds). Whether anything has changed:
+    /// then the state must be stored.
+    pub fn expire(&mut self, now: u64) -> bool {
+        let aged = self.ratchet.skipped.expire(now);
+        self.lost = self.lost.saturating_add(aged.dropped);
+        aged.dropped > 0 || aged.redated
+    }
+
+    /// Takes `count` numbers (at least 1) out of the state for sealing, after taking a step of the
+    /// ratchet if one is due. The state must be stored before a packet sealed with them is used.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing has changed then.
+    pub fn reserve(
+        &mut self,
+        count: u32,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Reservation, StepError> {
+        let text = self.may_send_text();
+        self.ratchet.step_if_due(randomness)?;
+        // R has a chain from the handshake on, and I's first step is due from then on.
+        let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
+        // The first number that is not taken.
+        const { assert!(LAST_NUMBER + 1 == u32::MAX, "saturates at the first that may not be") };
+        let end = sending.chain.next.saturating_add(count);
+        if end <= sending.chain.next {
+            return Err(StepError::Exhausted);
+        }
+        let chain = sending.chain.duplicate();
+        while sending.chain.next < end {
+            sending.chain.advance()?;
+        }
+        let opening = match &self.opening {
+            Opening::Own(nonce) if sending.index == INVITERS_FIRST => Some(nonce.duplicate()),
+            _ => None,
+        };
+        bleach();
+        let header = sending.header.duplicate();
+        let transcript = sending.transcript;
+        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
+    }
+
+    /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
+    /// taken since: then they count in the previous length.
+    pub fn give_back(&mut self, reservation: Reservation) {
+        if let Some(sending) = &mut self.ratchet.sending
+            && sending.index == reservation.index
+            && sending.transcript == reservation.transcript
+            && sending.chain.next == reservation.end
+        {
+            sending.chain = reservation.chain;
+        }
+    }
+
+    /// The number of a new message that goes out.
+    pub fn begin_message(&mut self) -> u64 {
+        let number = self.next_message;
+        // Refused by the other side at the largest number, which nobody reaches.
+        self.next_message = number.saturating_add(1);
+        number
+    }
+}
+
+/// What is kept to be sent again, published or waited for.
+impl Session {
+    /// Keeps the packets of a short message, in place of what was kept.
+    pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
+        self.outbox = Outbox { kind: OutboxKind::Message, packets };
+    }
+
+    /// Puts a packet in line to be handed out. What was kept to be sent again is forgotten.
+    ///
+    /// # Errors
+    /// [`QueueFull`] where more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
+    pub fn queue(&mut self, packet: Vec<u8>) -> Result<(), QueueFull> {
+        let bytes: usize = self.waiting().iter().map(Vec::len).sum();
+        if bytes.saturating_add(packet.len()) > QUEUE_MAX {
+            return Err(QueueFull);
+        }
+        if self.outbox.kind != OutboxKind::Waiting {
+            self.outbox = Outbox { kind: OutboxKind::Waiting, packets: Vec::new() };
+        }
+        self.outbox.packets.push(packet);
+        Ok(())
+    }
+
+    /// The packets that are still to be handed out, the oldest first.
+    pub fn waiting(&self) -> &[Vec<u8>] {
+        if self.outbox.kind == OutboxKind::Waiting { &self.outbox.packets } else { &[] }
+    }
+
+    /// Takes these packets, which were handed out, off the head of the line. Whether they were there.
+    pub fn handed_out(&mut self, packets: &[Vec<u8>]) -> bool {
+        if !self.waiting().starts_with(packets) {
+            return false;
+        }
+        self.outbox.packets.drain(..packets.len());
+        if self.outbox.packets.is_empty() {
+            self.keep_nothing();
+        }
+        true
+    }
+
+    /// Remembers that these packets are in the postbox, as far as so many are remembered. `now` is
+    /// in Unix seconds.
+    pub fn note_posted<P: AsRef<[u8]>>(&mut self, packets: &[P], now: u64) {
+        for packet in packets {
+            let Some(address) = packet.as_ref().first_chunk() else { continue };
+            if self.posted.len() == POSTED_MAX {
+                self.posted.pop_front();
+            }
+            self.posted.push_back(Posted { address: *address, at: now });
+        }
+    }
+
+    /// The packets that were posted last, the oldest first.
+    pub fn posted(&self) -> Vec<Posted> {
+        self.posted.iter().copied().collect()
+    }
+
+    /// Keeps none: the last message is too long, or its packets have arrived.
+    pub fn keep_nothing(&mut self) {
+        self.outbox = Outbox::default();
+    }
+
+    /// Takes out the keys that are published as `address ‖ key`; the state must be stored before
+    /// they are.
+    pub fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
+        if self.collects { Vec::new() } else { self.reveals.take_published() }
+    }
+
+    /// Takes out the keys that leave with a discard: `token ‖ packet hash ‖ key`.
+    pub fn take_collected(&mut self) -> Vec<[u8; 96]> {
+        self.reveals.take_collected()
+    }
+
+    /// The keys that leave with a discard, as [`Session::take_collected`] would take them out.
+    pub fn collected(&self) -> Vec<[u8; 96]> {
+        self.reveals.collected()
+    }
+
+    /// Forgets such keys: the postbox has them.
+    pub fn forget_collected(&mut self, records: &[[u8; 96]]) {
+        self.reveals.forget_collected(records);
+    }
+
+    /// The tokens to wait with: of the numbers `ahead` (0 = the next; ascending) in the peer's
+    /// current chain, and in its next one even while it cannot have one, since a `send` beside may
+    /// change that at any moment. Secret.
+    pub fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
+        self.ratchet.awaited_tokens(ahead)
+    }
+
+    /// The tokens of the packets that were skipped and may still come. Secret.
+    pub fn skipped_tokens(&self) -> Vec<[u8; 32]> {
+        self.ratchet.skipped.numbers.values().map(|number| *number.keys.token.bytes()).collect()
+    }
+
+    /// The tokens, 32 bytes each, of the packets that may come next: `count` of the current chain,
+    /// and as many of the next one while the peer can have one. Secret.
+    pub fn expected_tokens(&self, count: u32) -> Vec<Vec<u8>> {
+        self.ratchet.expected_tokens(count)
+    }
+
+    /// Throws away, with the next discard, a packet in the postbox that is none of this session's:
+    /// `token 32 ‖ SHA-256 of the packet 32`. No key is published for it.
+    pub fn discard_too(&mut self, token: &[u8; 32], packet_hash: [u8; 32]) {
+        let collected = Some(Collected { token: Token(Secret::copy_of(token)), packet_hash });
+        self.reveals.push(Reveal { published: [0; PUBLISHED_KEY], collected }, self.collects);
+    }
+
+    /// From now on packets lie in a postbox, and published keys leave with their discard alone.
+    /// Keys of packets that came otherwise are never published then: beside other packets they
+    /// would link the two.
+    pub fn collect_from_postbox(&mut self) {
+        self.collects = true;
+        self.reveals.drop_uncollected();
+    }
+}

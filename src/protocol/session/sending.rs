@@ -1,0 +1,177 @@
+//! Sending, apart from the state: numbers that were taken out of it, and how packets are sealed with
+//! them ([`crate::protocol::session::Session::reserve`]).
+
+use crate::protocol::crypto::primitives::TAG;
+use crate::protocol::crypto::secret::Secret;
+use crate::protocol::packet::frame::{
+    self, DATA_HEAD, FRAME_HEAD, OPENING_FRAME, front, text_start,
+};
+use crate::protocol::packet::receipt::Receipt;
+use crate::protocol::packet::{self, Header, K_MAX, K_MIN};
+use crate::protocol::randomness::{NoRandomness, Randomness};
+use crate::protocol::ratchet::chain::Chain;
+use crate::protocol::ratchet::skipped::Position;
+
+/// Numbers taken for sending: what seals them, apart from the state.
+pub struct Reservation {
+    pub(super) index: u32,
+    pub(super) transcript: [u8; 32],
+    pub(super) chain: Chain,
+    pub(super) end: u32,
+    pub(super) header: Header,
+    pub(super) opening: Option<Secret<32>>,
+    /// Whether text may go out already.
+    pub(super) text: bool,
+}
+
+/// Why a reserved number could not be sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealError {
+    /// All numbers of the reservation are used.
+    UsedUp,
+    /// The frames do not fit the packet, or it has no valid size.
+    Size,
+    /// No randomness; the number is spent.
+    NoRandomness,
+    /// Text, before the peer has shown that it knows the secret.
+    Unconfirmed,
+}
+
+impl From<NoRandomness> for SealError {
+    fn from(_: NoRandomness) -> Self {
+        Self::NoRandomness
+    }
+}
+
+/// A part of a message that goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The message's number.
+    pub message: u64,
+    /// Where in the message it begins.
+    pub offset: u64,
+    /// Whether the message ends with it.
+    pub end: bool,
+    /// Its length in bytes.
+    pub length: usize,
+}
+
+impl Reservation {
+    /// CK and HC of the next packet.
+    #[cfg(test)]
+    pub(crate) fn chain_bytes(&self) -> ([u8; 32], [u8; 32]) {
+        (*self.chain.keys.bytes(), *self.chain.headers.bytes())
+    }
+
+    /// How many numbers are left.
+    pub fn left(&self) -> u32 {
+        self.end - self.chain.next
+    }
+
+    /// Position of the next packet.
+    pub fn position(&self) -> Position {
+        Position { chain: self.index, number: self.chain.next }
+    }
+
+    /// Bytes of frames that one of these packets holds before the caller's.
+    fn front(&self) -> usize {
+        front(self.opening.is_some())
+    }
+
+    /// Where in a packet the text of a message begins: the caller puts it there before sealing.
+    pub fn text_start(&self) -> usize {
+        text_start(self.opening.is_some())
+    }
+
+    /// How many bytes of text a packet of size class `k` (12 to 20) holds.
+    pub fn room(&self, k: u8) -> usize {
+        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.text_start()
+    }
+
+    /// The smallest size class, from `least` on, that holds `length` bytes of text.
+    pub fn fit(&self, length: usize, least: u8) -> Option<u8> {
+        (least.max(K_MIN)..=K_MAX).find(|&k| self.room(k) >= length)
+    }
+
+    /// Seals a part of a message in place. `packet` has the size of its class, and the text at
+    /// [`Reservation::text_start`]; all else of it is overwritten. The receipt may be dropped: it
+    /// serves a sender who waits to hear that the packet was opened.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_part(
+        &mut self,
+        packet: &mut [u8],
+        part: Part,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Receipt, SealError> {
+        if !self.text {
+            return Err(SealError::Unconfirmed);
+        }
+        let mut head = Vec::with_capacity(DATA_HEAD);
+        if part.length > self.room(K_MAX) {
+            return Err(SealError::Size);
+        }
+        let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
+        frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
+        self.seal_around(packet, &head, part.length, randomness)
+    }
+
+    /// Seals frames other than DATA into a packet of size class `k`.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_frames(
+        &mut self,
+        k: u8,
+        frames: &[u8],
+        randomness: &mut dyn Randomness,
+    ) -> Result<Vec<u8>, SealError> {
+        if !self.text && frame::parse(frames).is_ok_and(|frames| frames.data.is_some()) {
+            return Err(SealError::Unconfirmed);
+        }
+        let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
+        self.seal_around(&mut packet, frames, 0, randomness)?;
+        Ok(packet)
+    }
+
+    /// Seals `opening ‖ frames ‖ text ‖ zeros`; `text` bytes are there already.
+    fn seal_around(
+        &mut self,
+        packet: &mut [u8],
+        frames: &[u8],
+        text: usize,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Receipt, SealError> {
+        packet::size_class(packet.len()).ok_or(SealError::Size)?;
+        if self.left() == 0 {
+            return Err(SealError::UsedUp);
+        }
+        let front = self.front();
+        let body = packet::body_mut(packet);
+        let used = front + frames.len() + text;
+        body.get_mut(used..).ok_or(SealError::Size)?.fill(0);
+        if let Some(nonce) = &self.opening {
+            let mut opening = Vec::with_capacity(OPENING_FRAME);
+            frame::put_opening(&mut opening, nonce.bytes());
+            body[..front].copy_from_slice(&opening);
+        }
+        body[front..front + frames.len()].copy_from_slice(frames);
+        let keys = self.chain.advance().map_err(|_| SealError::UsedUp)?;
+        Ok(packet::seal(&keys, &self.header, packet, randomness)?)
+    }
+}
+
+/// The frames of a CLOSE packet: how many messages this side sent in all.
+pub fn close_frames(messages: u64) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(FRAME_HEAD + 8);
+    frame::put_close(&mut frames, messages);
+    frames
+}
+
+/// The frames of a packet that says nothing: cover, confirmation.
+pub fn nothing_frames() -> Vec<u8> {
+    let mut frames = Vec::with_capacity(FRAME_HEAD);
+    frame::put_nothing(&mut frames);
+    frames
+}

@@ -1,0 +1,586 @@
+//! How a session sleeps: its bytes in a state file. They hold every secret of the session; where
+//! they may lie is the caller's business.
+//!
+//! ```text
+//! "otr state" 9 | version 1 | frozen 1 | stage 1 | fields | SHA-256("otr/1 state" ‖ all before) 32
+//! ```
+
+use std::collections::VecDeque;
+
+use rangemap::RangeInclusiveSet;
+use zeroize::Zeroizing;
+
+use crate::protocol::authentication::Authentication;
+use crate::protocol::authentication::pake::Scalar;
+use crate::protocol::authentication::verify::Verification;
+use crate::protocol::crypto::labels;
+use crate::protocol::crypto::primitives;
+use crate::protocol::crypto::secret::{
+    ChainKey, HeaderChainKey, HeaderKey, PacketKey, RootKey, Secret, Token, WordsKey,
+};
+use crate::protocol::deniability::reveal::{Collected, REVEALS_MAX, Reveal, Reveals};
+use crate::protocol::handshake::invite::{INVITE_MAX, POSTBOX_MAX};
+use crate::protocol::handshake::reply::REPLY;
+use crate::protocol::handshake::{Guess, Inviting};
+use crate::protocol::packet::message::{Inbox, RUNS_MAX, UNFINISHED_MAX, Unfinished};
+use crate::protocol::packet::{HEADER, Header, K_MAX, size};
+use crate::protocol::ratchet::chain::{Chain, NumberKeys};
+use crate::protocol::ratchet::root::{RatchetPrivate, RatchetPublic};
+use crate::protocol::ratchet::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
+use crate::protocol::ratchet::{Ratchet, Receiving, Sending};
+use crate::protocol::session::{Opening, Outbox, OutboxKind, POSTED_MAX, Posted, Role, Session};
+use crate::protocol::wire::{Count, Malformed, Reader, Sink};
+
+const MAGIC: &[u8] = b"otr state";
+const VERSION: u8 = 1;
+const CHECK: usize = 32;
+
+/// What a state file holds.
+pub struct Stored {
+    /// Whether `export` has frozen it here: no verb may use it.
+    pub frozen: bool,
+    /// How far the conversation is.
+    pub stage: Stage,
+}
+
+/// How far a conversation is.
+pub enum Stage {
+    /// An invite was made; the reply has not come.
+    Inviting(Box<Inviting>),
+    /// The handshake is done.
+    Session(Box<Session>),
+}
+
+/// What a state no longer holds, because its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing that was there before.
+    Nothing,
+    /// Keys of skipped packets, or their age was set right: the state must be stored.
+    Numbers,
+    /// The invite's end lies more than [`INVITE_GRACE`](crate::protocol::handshake::INVITE_GRACE) back, and
+    /// nobody has answered it: the state must be wiped.
+    Invite,
+}
+
+/// Why bytes are not a stored state of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredError {
+    /// Cut, changed, or something else.
+    Damaged,
+    /// A version that this program does not know.
+    Version(u8),
+}
+
+impl From<Malformed> for StoredError {
+    fn from(_: Malformed) -> Self {
+        Self::Damaged
+    }
+}
+
+impl Stage {
+    /// Drops what is too old to be kept; `now` is in Unix seconds. Every command that loads a state
+    /// calls this, and stores what comes of it.
+    pub fn expire(&mut self, now: u64) -> Expired {
+        let expired = match self {
+            Self::Session(session) => session.expire(now).then_some(Expired::Numbers),
+            Self::Inviting(inviting) => inviting.is_past(now).then_some(Expired::Invite),
+        };
+        expired.unwrap_or(Expired::Nothing)
+    }
+
+    /// The bytes of a state file, in a buffer that is wiped when dropped and never had to grow.
+    pub fn to_bytes(&self, frozen: bool) -> Zeroizing<Vec<u8>> {
+        let mut count = Count::default();
+        self.write(frozen, &mut count);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(count.0 + CHECK));
+        self.write(frozen, &mut *bytes);
+        let check = primitives::sha256(&[labels::STATE, &bytes]);
+        bytes.put(&check);
+        bytes
+    }
+
+    fn write(&self, frozen: bool, out: &mut dyn Sink) {
+        out.put(MAGIC);
+        out.u8(VERSION);
+        out.flag(frozen);
+        match self {
+            Self::Inviting(inviting) => {
+                out.u8(0);
+                inviting.write(out);
+            }
+            Self::Session(session) => {
+                out.u8(1);
+                session.write(out);
+            }
+        }
+    }
+}
+
+impl Stored {
+    /// See [`Stage::to_bytes`].
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        self.stage.to_bytes(self.frozen)
+    }
+
+    /// Reads what [`Stage::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`StoredError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StoredError> {
+        let (fields, check) = bytes.split_last_chunk::<CHECK>().ok_or(StoredError::Damaged)?;
+        let mut reader = Reader::new(fields);
+        if reader.take(MAGIC.len())? != MAGIC {
+            return Err(StoredError::Damaged);
+        }
+        let version = reader.u8()?;
+        if version != VERSION {
+            return Err(StoredError::Version(version));
+        }
+        if !primitives::equal(&primitives::sha256(&[labels::STATE, fields]), check) {
+            return Err(StoredError::Damaged);
+        }
+        let frozen = reader.flag()?;
+        let stage = match reader.u8()? {
+            0 => Stage::Inviting(Box::new(Inviting::read(&mut reader)?)),
+            1 => Stage::Session(Box::new(Session::read(&mut reader)?)),
+            _ => return Err(StoredError::Damaged),
+        };
+        reader.end()?;
+        Ok(Self { frozen, stage })
+    }
+}
+
+/// Writes a length and the bytes.
+pub(super) fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
+    out.u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+    out.put(bytes);
+}
+
+/// Reads what [`put_run`] wrote, at most `most` bytes.
+pub(super) fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
+    let length = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
+    if length > most { Err(Malformed) } else { reader.take(length) }
+}
+
+/// Writes how many items follow.
+fn put_count(out: &mut dyn Sink, count: usize) {
+    out.u32(u32::try_from(count).unwrap_or(u32::MAX));
+}
+
+/// Writes whether there is one, and it.
+pub(super) fn put_option<T>(
+    out: &mut dyn Sink,
+    option: Option<&T>,
+    put: impl FnOnce(&T, &mut dyn Sink),
+) {
+    out.flag(option.is_some());
+    if let Some(value) = option {
+        put(value, out);
+    }
+}
+
+/// Reads what [`put_option`] wrote.
+pub(super) fn take_option<T>(
+    reader: &mut Reader<'_>,
+    take: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<Option<T>, Malformed> {
+    reader.flag()?.then(|| take(reader)).transpose()
+}
+
+pub(super) fn take_secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, Malformed> {
+    Ok(Secret::copy_of(reader.array()?))
+}
+
+impl Inviting {
+    fn write(&self, out: &mut dyn Sink) {
+        self.private.write(out);
+        out.put(self.nonce.bytes());
+        out.put(self.reply_token.bytes());
+        put_run(out, &self.invite);
+        out.u64(self.created);
+        put_option(out, self.guess.as_ref(), |guess, out| {
+            out.put(guess.scalar.0.bytes());
+            put_option(out, guess.spent.as_ref(), |hash, out| out.put(hash));
+            out.flag(guess.code);
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            private: RatchetPrivate::read(reader)?,
+            nonce: take_secret(reader)?,
+            reply_token: Token(take_secret(reader)?),
+            invite: take_run(reader, INVITE_MAX)?.to_vec(),
+            created: reader.u64()?,
+            guess: take_option(reader, |reader| {
+                Ok(Guess {
+                    scalar: Scalar(take_secret(reader)?),
+                    spent: take_option(reader, |reader| reader.array().copied())?,
+                    code: reader.flag()?,
+                })
+            })?,
+        })
+    }
+}
+
+impl Session {
+    /// Its fields alone, to compare two states.
+    #[cfg(test)]
+    pub(crate) fn to_stored_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::new());
+        self.write(&mut *bytes);
+        bytes
+    }
+
+    fn write(&self, out: &mut dyn Sink) {
+        out.flag(self.role == Role::Responder);
+        self.ratchet.write(out);
+        out.put(self.words.bytes());
+        match &self.opening {
+            Opening::Own(nonce) => {
+                out.u8(0);
+                out.put(nonce.bytes());
+            }
+            Opening::Awaited(commitment) => {
+                out.u8(1);
+                out.put(commitment);
+            }
+            Opening::Came(nonce) => {
+                out.u8(2);
+                out.put(nonce.bytes());
+            }
+        }
+        self.inbox.write(out);
+        self.reveals.write(out);
+        self.outbox.write(out);
+        put_count(out, self.posted.len());
+        for posted in &self.posted {
+            out.put(&posted.address);
+            out.u64(posted.at);
+        }
+        put_option(out, self.reply.as_ref(), |reply, out| put_run(out, reply));
+        out.u64(self.next_message);
+        put_run(out, self.postbox.as_bytes());
+        out.u64(self.created);
+        out.flag(self.confirmed);
+        out.flag(self.collects);
+        out.u64(self.lost);
+        out.flag(self.authentication.secret);
+        out.flag(self.authentication.words);
+        out.flag(self.unchecked_told);
+        self.verify.write(out);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            role: if reader.flag()? { Role::Responder } else { Role::Inviter },
+            ratchet: Ratchet::read(reader)?,
+            words: WordsKey(take_secret(reader)?),
+            opening: match reader.u8()? {
+                0 => Opening::Own(take_secret(reader)?),
+                1 => Opening::Awaited(*reader.array()?),
+                2 => Opening::Came(take_secret(reader)?),
+                _ => return Err(Malformed),
+            },
+            inbox: Inbox::read(reader)?,
+            reveals: Reveals::read(reader)?,
+            outbox: Outbox::read(reader)?,
+            posted: read_posted(reader)?,
+            reply: take_option(reader, |reader| Ok(take_run(reader, REPLY)?.to_vec()))?,
+            next_message: reader.u64()?,
+            postbox: core::str::from_utf8(take_run(reader, POSTBOX_MAX)?)
+                .map_err(|_| Malformed)?
+                .to_owned(),
+            created: reader.u64()?,
+            confirmed: reader.flag()?,
+            collects: reader.flag()?,
+            lost: reader.u64()?,
+            authentication: Authentication {
+                secret: reader.flag()?,
+                words: reader.flag()?,
+                verified: false,
+            },
+            unchecked_told: reader.flag()?,
+            verify: Verification::read(reader)?,
+        })
+    }
+}
+
+impl Ratchet {
+    fn write(&self, out: &mut dyn Sink) {
+        out.put(self.root.bytes());
+        put_option(out, self.sending.as_ref(), |sending, out| {
+            out.u32(sending.index);
+            sending.chain.write(out);
+            out.put(sending.header.bytes());
+            out.put(&sending.transcript);
+        });
+        put_option(out, self.receiving.as_ref(), |receiving, out| {
+            out.u32(receiving.index);
+            receiving.chain.write(out);
+            out.put(&receiving.header_hash);
+            out.put(&receiving.transcript);
+        });
+        out.put(self.next_sending.bytes());
+        out.put(self.next_receiving.bytes());
+        put_option(out, self.own.as_ref(), RatchetPrivate::write);
+        put_option(out, self.peer.as_ref(), |peer, out| out.put(peer.bytes()));
+        self.skipped.write(out);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let ratchet = Self::read_fields(reader)?;
+        // Either an own key waits for the peer's next chain, or the peer's for our next step.
+        let waits = ratchet.own.is_some() && ratchet.peer.is_none() && ratchet.sending.is_some();
+        let is_due = ratchet.peer.is_some() && ratchet.own.is_none() && ratchet.receiving.is_some();
+        let passed = ratchet.skipped.numbers.keys().all(|at| ratchet.has_passed(*at));
+        if passed && (waits || is_due) { Ok(ratchet) } else { Err(Malformed) }
+    }
+
+    fn read_fields(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            root: RootKey(take_secret(reader)?),
+            sending: take_option(reader, |reader| {
+                Ok(Sending {
+                    index: reader.u32()?,
+                    chain: Chain::read(reader)?,
+                    header: Header(take_secret::<HEADER>(reader)?),
+                    transcript: *reader.array()?,
+                })
+            })?,
+            receiving: take_option(reader, |reader| {
+                Ok(Receiving {
+                    index: reader.u32()?,
+                    chain: Chain::read(reader)?,
+                    header_hash: *reader.array()?,
+                    transcript: *reader.array()?,
+                })
+            })?,
+            next_sending: HeaderChainKey(take_secret(reader)?),
+            next_receiving: HeaderChainKey(take_secret(reader)?),
+            own: take_option(reader, RatchetPrivate::read)?,
+            peer: take_option(reader, RatchetPublic::read)?,
+            skipped: Skipped::read(reader)?,
+        })
+    }
+
+    /// Whether a number can be among the skipped: if not, its address would set this end to
+    /// deriving all numbers up to it.
+    fn has_passed(&self, at: Position) -> bool {
+        match &self.receiving {
+            Some(current) if current.index == at.chain => at.number < current.chain.next,
+            _ => self.skipped.chains.contains_key(&at.chain),
+        }
+    }
+}
+
+impl Chain {
+    fn write(&self, out: &mut dyn Sink) {
+        out.put(self.keys.bytes());
+        out.put(self.headers.bytes());
+        out.u32(self.next);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            keys: ChainKey(take_secret(reader)?),
+            headers: HeaderChainKey(take_secret(reader)?),
+            next: reader.u32()?,
+        })
+    }
+}
+
+impl Skipped {
+    fn write(&self, out: &mut dyn Sink) {
+        put_count(out, self.chains.len());
+        for (index, chain) in &self.chains {
+            out.u32(*index);
+            out.put(&chain.header_hash);
+            out.put(&chain.transcript);
+        }
+        put_count(out, self.numbers.len());
+        for (at, number) in &self.numbers {
+            out.u32(at.chain);
+            out.u32(at.number);
+            out.u64(number.since);
+            out.put(number.keys.header.bytes());
+            out.put(number.keys.packet.bytes());
+            out.put(number.keys.token.bytes());
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut skipped = Self::default();
+        for _ in 0..reader.u32()? {
+            let index = reader.u32()?;
+            let chain = OldChain { header_hash: *reader.array()?, transcript: *reader.array()? };
+            skipped.chains.insert(index, chain);
+        }
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > SKIPPED_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
+            let at = Position { chain: reader.u32()?, number: reader.u32()? };
+            let since = reader.u64()?;
+            let keys = NumberKeys {
+                header: HeaderKey(take_secret(reader)?),
+                packet: PacketKey(take_secret(reader)?),
+                token: Token(take_secret(reader)?),
+            };
+            skipped.numbers.insert(at, SkippedNumber { keys, since });
+        }
+        Ok(skipped)
+    }
+}
+
+impl Inbox {
+    fn write(&self, out: &mut dyn Sink) {
+        out.u64(self.floor);
+        out.u64(self.missed);
+        out.u64(self.received);
+        for runs in [&self.whole, &self.cut] {
+            put_count(out, runs.len());
+            for run in runs.iter() {
+                out.u64(*run.start());
+                out.u64(*run.end());
+            }
+        }
+        put_count(out, self.unfinished.len());
+        for (number, message) in &self.unfinished {
+            out.u64(*number);
+            out.u64(message.came);
+            put_option(out, message.overtaken.as_ref(), |at, out| put_position(*at, out));
+        }
+        put_option(out, self.newest.as_ref(), |(number, at), out| {
+            out.u64(*number);
+            put_position(*at, out);
+        });
+        put_option(out, self.announced.as_ref(), |count, out| out.u64(*count));
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut inbox = Self {
+            floor: reader.u64()?,
+            missed: reader.u64()?,
+            received: reader.u64()?,
+            whole: take_runs(reader)?,
+            cut: take_runs(reader)?,
+            ..Self::default()
+        };
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > UNFINISHED_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
+            let number = take_message(reader)?;
+            let came = reader.u64()?;
+            let overtaken = take_option(reader, take_position)?;
+            inbox.unfinished.insert(number, Unfinished { came, overtaken });
+        }
+        inbox.newest =
+            take_option(reader, |reader| Ok((take_message(reader)?, take_position(reader)?)))?;
+        if reader.flag()? {
+            inbox.announced = Some(reader.u64()?);
+        }
+        if inbox.is_consistent() { Ok(inbox) } else { Err(Malformed) }
+    }
+}
+
+/// A message's number; the largest is refused everywhere.
+fn take_message(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
+    reader.u64().and_then(|number| if number == u64::MAX { Err(Malformed) } else { Ok(number) })
+}
+
+fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malformed> {
+    let mut runs: RangeInclusiveSet<u64> = RangeInclusiveSet::new();
+    let count = reader.u32()?;
+    if usize::try_from(count).map_or(true, |count| count > RUNS_MAX) {
+        return Err(Malformed);
+    }
+    for _ in 0..count {
+        let (start, end) = (reader.u64()?, reader.u64()?);
+        // A range that ends before it starts would be a panic in the set.
+        if start > end || end == u64::MAX || runs.overlaps(&(start..=end)) {
+            return Err(Malformed);
+        }
+        runs.insert(start..=end);
+    }
+    Ok(runs)
+}
+
+fn put_position(at: Position, out: &mut dyn Sink) {
+    out.u32(at.chain);
+    out.u32(at.number);
+}
+
+fn take_position(reader: &mut Reader<'_>) -> Result<Position, Malformed> {
+    Ok(Position { chain: reader.u32()?, number: reader.u32()? })
+}
+
+impl Reveals {
+    fn write(&self, out: &mut dyn Sink) {
+        out.u64(self.fell_out);
+        put_count(out, self.waiting.len());
+        for reveal in &self.waiting {
+            out.put(&reveal.published);
+            put_option(out, reveal.collected.as_ref(), |collected, out| {
+                out.put(collected.token.bytes());
+                out.put(&collected.packet_hash);
+            });
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut reveals = Self { fell_out: reader.u64()?, ..Self::default() };
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > REVEALS_MAX) {
+            return Err(Malformed);
+        }
+        for _ in 0..count {
+            let published = *reader.array()?;
+            let collected = take_option(reader, |reader| {
+                Ok(Collected { token: Token(take_secret(reader)?), packet_hash: *reader.array()? })
+            })?;
+            reveals.waiting.push_back(Reveal { published, collected });
+        }
+        Ok(reveals)
+    }
+}
+
+fn read_posted(reader: &mut Reader<'_>) -> Result<VecDeque<Posted>, Malformed> {
+    let count = reader.u32()?;
+    if usize::try_from(count).map_or(true, |count| count > POSTED_MAX) {
+        return Err(Malformed);
+    }
+    (0..count).map(|_| Ok(Posted { address: *reader.array()?, at: reader.u64()? })).collect()
+}
+
+impl Outbox {
+    fn write(&self, out: &mut dyn Sink) {
+        out.u8(match self.kind {
+            OutboxKind::Nothing => 0,
+            OutboxKind::Message => 1,
+            OutboxKind::Waiting => 2,
+        });
+        put_count(out, self.packets.len());
+        for packet in &self.packets {
+            put_run(out, packet);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let kind = match reader.u8()? {
+            0 => OutboxKind::Nothing,
+            1 => OutboxKind::Message,
+            2 => OutboxKind::Waiting,
+            _ => return Err(Malformed),
+        };
+        let mut packets = Vec::new();
+        for _ in 0..reader.u32()? {
+            packets.push(take_run(reader, size(K_MAX))?.to_vec());
+        }
+        Ok(Self { kind, packets })
+    }
+}

@@ -1,0 +1,114 @@
+//! Edges that no test can reach from outside in reasonable time: the last number of a chain, and
+//! stored states that no session ever wrote.
+
+use crate::protocol::crypto::primitives::sha256;
+use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::packet::message::Unfinished;
+use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::protocol::ratchet::chain::LAST_NUMBER;
+use crate::protocol::ratchet::skipped::{Position, SkippedNumber};
+use crate::protocol::ratchet::{RESPONDERS_FIRST, StepError};
+use crate::protocol::session::stored::{Stage, Stored, StoredError};
+use crate::protocol::session::{SealError, Session, nothing_frames};
+
+struct Counting(u64);
+
+impl Randomness for Counting {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        for chunk in out.chunks_mut(32) {
+            self.0 += 1;
+            chunk.copy_from_slice(&sha256(&[&self.0.to_be_bytes()])[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// Inviter and responder.
+fn ends() -> [Session; 2] {
+    let mut inviting = Inviting::new("", 0, None, 0, &mut Counting(0)).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(1000)).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    [inviting.accept(opened, 0).unwrap(), responder]
+}
+
+#[test]
+fn a_sender_stops_after_the_last_number() {
+    for (before, asked, got) in [(2, 5, 3), (0, 1, 1)] {
+        let [_, mut responder] = ends();
+        responder.ratchet.sending.as_mut().unwrap().chain.next = LAST_NUMBER - before;
+        let mut random = Counting(2000);
+        let mut numbers = responder.reserve(asked, &mut random).unwrap();
+        assert_eq!(numbers.left(), got);
+        for _ in 0..got {
+            numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
+        }
+        let error = numbers.seal_frames(12, &nothing_frames(), &mut random).err();
+        assert_eq!(error, Some(SealError::UsedUp));
+        responder.give_back(numbers);
+        let state = responder.to_stored_bytes();
+        assert_eq!(responder.reserve(1, &mut random).err(), Some(StepError::Exhausted));
+        assert_eq!(*responder.to_stored_bytes(), *state);
+    }
+}
+
+fn read_again(session: Session) -> Result<(), StoredError> {
+    let stored = Stored { frozen: false, stage: Stage::Session(Box::new(session)) };
+    Stored::from_bytes(&stored.to_bytes()).map(|_| ())
+}
+
+/// Else a packet under its address would set this end to deriving numbers without end.
+#[test]
+fn a_stored_number_that_was_never_passed_is_damage() {
+    for (chain, number, accepted) in
+        [(0, 0, true), (0, 1, false), (0, 1 << 24, false), (2, 0, false)]
+    {
+        let [mut inviter, _] = ends();
+        assert!(inviter.ratchet.receiving.as_ref().unwrap().index == RESPONDERS_FIRST);
+        let keys = inviter.ratchet.receiving.as_mut().unwrap().chain.duplicate().advance().unwrap();
+        let at = Position { chain, number };
+        inviter.ratchet.skipped.numbers.insert(at, SkippedNumber { keys, since: 0 });
+        assert_eq!(read_again(inviter).is_ok(), accepted, "{at:?}");
+    }
+}
+
+/// Message numbers end at 2^64 − 2: the set of numbers cannot hold the one above.
+#[test]
+fn a_stored_message_that_cannot_be_is_damage() {
+    for (number, accepted) in [(u64::MAX - 1, true), (u64::MAX, false)] {
+        let [mut inviter, _] = ends();
+        inviter.inbox.unfinished.insert(number, Unfinished { came: 0, overtaken: None });
+        inviter.inbox.announced = Some(7);
+        if accepted {
+            assert_eq!(inviter.missing(), [(0, 6)]);
+        }
+        assert_eq!(read_again(inviter).is_ok(), accepted);
+    }
+}
+
+/// The clock of a machine may be years ahead at one command and years behind at the next: only the
+/// age of a skipped packet follows it.
+#[test]
+fn a_clock_that_jumps_is_no_matter() {
+    use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+    use crate::protocol::tests::support::{Counted, handshake, open, seal};
+    const YEAR: u64 = 31_556_952;
+    let random = &mut Counted::new(41);
+    let (mut inviter, mut responder) = handshake(None, random);
+    let clocks = [0, 20 * YEAR, 5, u64::MAX, YEAR / 52, 1, u64::MAX / 2];
+    for (round, now) in clocks.into_iter().cycle().take(50).enumerate() {
+        let (from, to) = if round % 3 == 0 {
+            (&mut responder, &mut inviter)
+        } else {
+            (&mut inviter, &mut responder)
+        };
+        if round % 5 == 0 {
+            // Lost on its way.
+            seal(from, &nothing_frames(), random);
+        }
+        to.expire(now);
+        let packet = seal(from, &nothing_frames(), random);
+        let accepted = open(to, &packet);
+        to.accept(&mut Lookahead::new(LOOK_AHEAD), &accepted, now).unwrap();
+    }
+    assert!(inviter.skipped() + responder.skipped() <= 10);
+}

@@ -1,0 +1,505 @@
+//! What reviews found, each as the sentence that holds since. Every one of these failed once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::protocol::handshake::invite::Invite;
+use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::packet::frame;
+use crate::protocol::packet::message::RUNS_MAX;
+use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::protocol::ratchet::RatchetError;
+use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::ratchet::skipped::{SKIPPED_MAX, SKIPPED_SECONDS};
+use crate::protocol::session::stored::{Stage, Stored};
+use crate::protocol::session::{
+    Accepted, OutboxKind, Outcome, Refusal, Reservation, SealError, Session, nothing_frames,
+};
+use crate::protocol::tests::support::{answer, password};
+
+/// Reproducible and good enough for tests: a linear congruential generator.
+struct Seeded(u64);
+
+impl Randomness for Seeded {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        for byte in out {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = self.0.to_be_bytes()[1];
+        }
+        Ok(())
+    }
+}
+
+/// The inviter, the responder, and what they draw from.
+fn pair(seed: u64) -> (Session, Session, Seeded) {
+    let mut random = Seeded(seed);
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    (inviting.accept(opened, 0).unwrap(), responder, random)
+}
+
+fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    let length = u32::try_from(text.len()).unwrap();
+    frame::put_data_head(&mut frames, message, offset, end, length);
+    frames.extend_from_slice(text);
+    frames
+}
+
+fn seal(session: &mut Session, frames: &[u8], random: &mut Seeded) -> Vec<u8> {
+    session.reserve(1, random).unwrap().seal_frames(12, frames, random).unwrap()
+}
+
+fn open(session: &Session, ahead: &mut Lookahead, packet: &[u8]) -> Box<Accepted> {
+    match session.open(ahead, &mut packet.to_vec(), None).unwrap() {
+        Outcome::Accepted(accepted) => accepted,
+        Outcome::Held { .. } => panic!("held"),
+    }
+}
+
+fn ahead() -> Lookahead {
+    Lookahead::new(LOOK_AHEAD)
+}
+
+#[test]
+fn a_packet_opened_in_one_conversation_is_not_accepted_in_another() {
+    let (mut alice, bob_with_alice, mut random) = pair(2);
+    let (_carol, mut bob_with_carol, _) = pair(3);
+    let packet = seal(&mut alice, &data(0, 0, true, b"from alice"), &mut random);
+    let accepted = open(&bob_with_alice, &mut ahead(), &packet);
+    let before = bob_with_carol.to_stored_bytes();
+    let applied = bob_with_carol.accept(&mut ahead(), &accepted, 0);
+    assert_eq!(applied, Err(RatchetError::Spent));
+    assert_eq!(*bob_with_carol.to_stored_bytes(), *before);
+}
+
+#[test]
+fn numbers_are_given_back_only_to_their_own_conversation() {
+    let (_alice, mut bob_with_alice, mut random) = pair(4);
+    let (_carol, mut bob_with_carol, _) = pair(5);
+    let foreign = bob_with_alice.reserve(256, &mut random).unwrap();
+    bob_with_carol.reserve(256, &mut random).unwrap();
+    let before = bob_with_carol.to_stored_bytes();
+    bob_with_carol.give_back(foreign);
+    assert_eq!(*bob_with_carol.to_stored_bytes(), *before);
+}
+
+#[test]
+fn confirmation_forgets_the_reply_and_not_a_message_on_its_way() {
+    let (mut inviter, mut responder, mut random) = pair(6);
+    let message = seal(&mut responder, &data(0, 0, true, b"hi"), &mut random);
+    responder.keep(vec![message]);
+    assert!(responder.reply().is_some(), "a message does not take the reply's place");
+    let packet = seal(&mut inviter, &nothing_frames(), &mut random);
+    let mut ahead = ahead();
+    let accepted = open(&responder, &mut ahead, &packet);
+    responder.accept(&mut ahead, &accepted, 0).unwrap();
+    assert_eq!(responder.outbox().kind, OutboxKind::Message);
+    assert!(responder.reply().is_none());
+}
+
+#[test]
+fn every_second_message_lost_is_counted_as_missed_and_leaves_nothing_stuck() {
+    let (mut inviter, mut responder, mut random) = pair(7);
+    let mut ahead = ahead();
+    let mut go = |frames: Vec<u8>, responder: &mut Session| {
+        let packet = seal(&mut inviter, &frames, &mut random);
+        let accepted = open(responder, &mut ahead, &packet);
+        responder.accept(&mut ahead, &accepted, 0).unwrap().cut
+    };
+    go(data(0, 0, true, b"a"), &mut responder);
+    go(data(1, 0, false, b"begun"), &mut responder);
+    let whole = RUNS_MAX as u64 + 4;
+    let mut cut = Vec::new();
+    for number in 1..whole {
+        cut.extend(go(data(2 * number, 0, true, b"x"), &mut responder));
+    }
+    assert_eq!(responder.received(), whole);
+    assert_eq!(cut, [1], "the unfinished one was given up, and told");
+    assert!(responder.unfinished().is_empty());
+    assert!(responder.hopeless(&[]).is_empty());
+    let listed: u64 = responder.missing().iter().map(|(first, last)| last - first + 1).sum();
+    assert_eq!(listed + responder.missed(), whole - 1, "each gap is listed or counted");
+    let late = data(1, 5, true, b"late");
+    assert!(go(late, &mut responder).is_empty(), "accepted and dropped");
+}
+
+#[test]
+fn of_two_opened_packets_with_one_part_only_one_is_accepted() {
+    let (mut inviter, mut responder, mut random) = pair(8);
+    let mut ahead = ahead();
+    let first = seal(&mut inviter, &data(0, 0, false, b"aaaa"), &mut random);
+    let again = seal(&mut inviter, &data(0, 0, false, b"bbbb"), &mut random);
+    let later = seal(&mut inviter, &nothing_frames(), &mut random);
+    let accepted = open(&responder, &mut ahead, &later);
+    responder.accept(&mut ahead, &accepted, 0).unwrap();
+    let (first, again) =
+        (open(&responder, &mut ahead, &first), open(&responder, &mut ahead, &again));
+    responder.accept(&mut ahead, &first, 0).unwrap();
+    assert_eq!(responder.accept(&mut ahead, &again, 0), Err(RatchetError::Spent));
+}
+
+#[test]
+fn a_part_of_a_message_given_up_since_it_was_opened_is_dropped() {
+    let (mut inviter, mut responder, mut random) = pair(9);
+    let mut ahead = ahead();
+    let packet = seal(&mut inviter, &data(0, 0, false, b"aaaa"), &mut random);
+    let accepted = open(&responder, &mut ahead, &packet);
+    responder.give_up(0);
+    responder.accept(&mut ahead, &accepted, 0).unwrap();
+    assert!(responder.unfinished().is_empty());
+}
+
+#[test]
+fn no_key_is_printed_once_packets_lie_in_a_postbox() {
+    let (mut inviter, mut responder, mut random) = pair(12);
+    let mut ahead = ahead();
+    let queued = seal(&mut inviter, &nothing_frames(), &mut random);
+    let opened = seal(&mut inviter, &nothing_frames(), &mut random);
+    let accepted = open(&responder, &mut ahead, &queued);
+    responder.accept(&mut ahead, &accepted, 0).unwrap();
+    let accepted = open(&responder, &mut ahead, &opened);
+    responder.collect_from_postbox();
+    responder.accept(&mut ahead, &accepted, 0).unwrap();
+    assert!(responder.take_published().is_empty());
+    assert!(responder.take_collected().is_empty());
+    assert_eq!(responder.unpublished(), (0, 2), "counted as never published");
+}
+
+#[test]
+fn a_lookahead_that_did_not_see_a_jump_finds_what_it_skipped() {
+    let (mut inviter, mut responder, mut random) = pair(13);
+    let packets: Vec<_> =
+        (0..6).map(|_| seal(&mut inviter, &nothing_frames(), &mut random)).collect();
+    let mut old = ahead();
+    let accepted = open(&responder, &mut old, &packets[0]);
+    responder.accept(&mut old, &accepted, 0).unwrap();
+    // Looks once in vain, so that all skipped numbers count as known.
+    let mut little = Lookahead::new(1);
+    assert!(responder.open(&mut little, &mut packets[0].clone(), None).is_err());
+    let mut other = ahead();
+    let accepted = open(&responder, &mut other, &packets[4]);
+    responder.accept(&mut other, &accepted, 0).unwrap();
+    assert!(responder.open(&mut little, &mut packets[2].clone(), None).is_ok());
+}
+
+#[test]
+fn jumps_without_end_do_not_grow_the_lookahead_without_end() {
+    const LIMIT: u32 = 1024;
+    let (mut inviter, mut responder, mut random) = pair(20);
+    let mut ahead = Lookahead::new(LIMIT);
+    for _ in 0..40 {
+        let mut numbers = inviter.reserve(LIMIT, &mut random).unwrap();
+        let packet = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
+        let accepted = open(&responder, &mut ahead, &packet);
+        responder.accept(&mut ahead, &accepted, 0).unwrap();
+    }
+    assert!(ahead.known_addresses() <= 3 * (2 * LIMIT as usize + SKIPPED_MAX));
+}
+
+#[test]
+fn an_invite_that_asks_for_a_secret_is_not_answered_without_one() {
+    let mut random = Seeded(40);
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (_, plain) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&plain).unwrap();
+    assert!(inviting.accept(opened, 0).is_ok());
+    let mut invite = Invite::parse(&inviting.invite).unwrap();
+    invite.cpace_share = Some([9; 32]);
+    inviting.invite = invite.to_bytes();
+    assert!(respond(inviting.invite(), None, 0, &mut random).is_err());
+}
+
+fn take(session: &mut Session, ahead: &mut Lookahead, packet: &[u8], now: u64) -> bool {
+    match session.open(ahead, &mut packet.to_vec(), None) {
+        Ok(Outcome::Accepted(accepted)) => session.accept(ahead, &accepted, now).is_ok(),
+        _ => false,
+    }
+}
+
+/// As a `recv` that runs for more than a week meets it, with and without a `send` beside it.
+#[test]
+fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
+    let (mut inviter, mut responder, mut random) = pair(1);
+    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let late = seal(&mut inviter, &data(0, 0, true, b"late"), &mut random);
+    let next = seal(&mut inviter, &nothing_frames(), &mut random);
+    assert!(take(&mut responder, &mut ahead, &next, 0));
+    let packet = late.clone();
+    let opened = responder.open(&mut ahead, &mut packet.clone(), None).unwrap();
+    let Outcome::Accepted(accepted) = opened else { panic!("held") };
+    // `Intake::again`: the changes once more, then what is too old goes.
+    let again = responder.accept(&mut ahead, &accepted, SKIPPED_SECONDS + 1);
+    responder.expire(SKIPPED_SECONDS + 1);
+    assert!(again.is_ok(), "text is out by now, and the change cannot be stored: {again:?}");
+}
+
+/// A later message that is held is not known to have begun.
+#[test]
+fn a_message_whose_numbers_all_came_is_hopeless_when_a_later_one_is_held() {
+    let (mut inviter, mut responder, mut random) = pair(2);
+    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let first = seal(&mut inviter, &data(0, 0, false, b"begun"), &mut random);
+    assert!(take(&mut responder, &mut ahead, &first, 0));
+    // The sender gave message 0 up; every number before this one is accounted for.
+    let mut later = seal(&mut inviter, &data(1, 0, true, b"later"), &mut random);
+    let held = responder.open(&mut ahead, &mut later, Some(0)).unwrap();
+    let Outcome::Held { message, at, .. } = held else { panic!("taken") };
+    assert_eq!(responder.hopeless(&[(message, at)]), [0]);
+}
+
+/// What an import brings is not trusted to be consistent.
+#[test]
+fn a_state_whose_runs_lie_below_the_floor_is_refused_or_harmless() {
+    let (mut inviter, mut responder, mut random) = pair(3);
+    responder.inbox.floor = 1000;
+    responder.inbox.whole.insert(0..=1000);
+    for run in 1..4096_u64 {
+        responder.inbox.whole.insert(1000 + 2 * run..=1000 + 2 * run);
+    }
+    responder.reveals.fell_out = u64::MAX;
+    let bytes = Stage::Session(Box::new(responder)).to_bytes(false);
+    let Ok(Stored { stage: Stage::Session(mut read), .. }) = Stored::from_bytes(&bytes) else {
+        return;
+    };
+    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let packet = seal(&mut inviter, &data(100_000, 0, true, b"x"), &mut random);
+    assert!(take(&mut read, &mut ahead, &packet, 0));
+    assert!(read.missed() < 10_000, "{}", read.missed());
+}
+
+/// One end as processes see it: what is stored, one `send` at work, one `recv` at work.
+struct End {
+    stored: Vec<u8>,
+    sending: Option<Reservation>,
+    receiving: Option<Receiving>,
+    sealed: BTreeSet<(u32, u32)>,
+    /// Addresses whose acceptance is stored.
+    accepted: BTreeMap<[u8; 32], u32>,
+}
+
+struct Receiving {
+    base: Vec<u8>,
+    working: Session,
+    ahead: Lookahead,
+    changes: Vec<([u8; 32], Box<Accepted>)>,
+}
+
+fn load(bytes: &[u8]) -> Session {
+    match Stored::from_bytes(bytes).unwrap().stage {
+        Stage::Session(session) => *session,
+        Stage::Inviting(_) => panic!(),
+    }
+}
+
+impl End {
+    fn new(session: Session) -> Self {
+        Self {
+            stored: Stage::Session(Box::new(session)).to_bytes(false).to_vec(),
+            sending: None,
+            receiving: None,
+            sealed: BTreeSet::new(),
+            accepted: BTreeMap::new(),
+        }
+    }
+
+    fn keep(&mut self, session: Session) {
+        self.stored = Stage::Session(Box::new(session)).to_bytes(false).to_vec();
+    }
+
+    fn reserve(&mut self, count: u32, random: &mut Seeded) {
+        let mut session = load(&self.stored);
+        let reservation = session.reserve(count, random).unwrap();
+        self.keep(session);
+        self.sending = Some(reservation);
+    }
+
+    fn seal(&mut self, random: &mut Seeded) -> Option<Vec<u8>> {
+        let reservation = self.sending.as_mut()?;
+        if reservation.left() == 0 {
+            return None;
+        }
+        let at = reservation.position();
+        assert!(self.sealed.insert((at.chain, at.number)), "a number sealed twice: {at:?}");
+        Some(reservation.seal_frames(12, &nothing_frames(), random).unwrap())
+    }
+
+    fn give_back(&mut self) {
+        let Some(reservation) = self.sending.take() else { return };
+        let mut session = load(&self.stored);
+        session.give_back(reservation);
+        self.keep(session);
+    }
+
+    fn begin_receiving(&mut self) {
+        let working = load(&self.stored);
+        let ahead = Lookahead::new(256);
+        let base = self.stored.clone();
+        self.receiving = Some(Receiving { base, working, ahead, changes: Vec::new() });
+    }
+
+    /// Whether it opened.
+    fn take(&mut self, packet: &[u8]) -> Result<(), Refusal> {
+        let Some(receiving) = &mut self.receiving else { return Err(Refusal::NotOurs) };
+        let mut copy = packet.to_vec();
+        match receiving.working.open(&mut receiving.ahead, &mut copy, None)? {
+            Outcome::Accepted(accepted) => {
+                receiving.working.accept(&mut receiving.ahead, &accepted, 0).unwrap();
+                receiving.changes.push((packet[..32].try_into().unwrap(), accepted));
+                Ok(())
+            }
+            Outcome::Held { .. } => panic!("held"),
+        }
+    }
+
+    /// As `Intake::store_changes`.
+    fn store(&mut self) {
+        let Some(mut receiving) = self.receiving.take() else { return };
+        if receiving.base != self.stored {
+            let mut session = load(&self.stored);
+            receiving.ahead = Lookahead::new(256);
+            for (_, accepted) in &receiving.changes {
+                session.accept(&mut receiving.ahead, accepted, 0).expect("applied again");
+            }
+            receiving.working = session;
+        }
+        for (address, _) in receiving.changes.drain(..) {
+            *self.accepted.entry(address).or_default() += 1;
+        }
+        let stage = Stage::Session(Box::new(receiving.working));
+        self.stored = stage.to_bytes(false).to_vec();
+        let Stage::Session(working) = stage else { return };
+        let base = self.stored.clone();
+        self.receiving = Some(Receiving { base, working: *working, ..receiving });
+    }
+}
+
+/// `send` and `recv` beside each other, killed at will, numbers given back or
+/// not, packets lost for a while, doubled and in any order.
+#[test]
+fn whatever_two_processes_an_end_do_no_number_serves_twice_and_no_packet_is_lost() {
+    let mut turns = 0;
+    for seed in 0..400 {
+        let (inviter, responder, mut random) = pair(1000 + seed);
+        let mut ends = [End::new(inviter), End::new(responder)];
+        // What was sent to each.
+        let mut network: [Vec<Vec<u8>>; 2] = Default::default();
+        let mut chance = Seeded(seed);
+        let mut draw = |below: usize| {
+            let mut bytes = [0; 8];
+            chance.fill(Draw::Code, &mut bytes).unwrap();
+            usize::try_from(u64::from_be_bytes(bytes) % below as u64).unwrap()
+        };
+        for _ in 0..120 {
+            let who = draw(2);
+            let end = &mut ends[who];
+            match draw(12) {
+                0 | 1 if end.sending.is_none() => {
+                    end.reserve(u32::try_from(1 + draw(5)).unwrap(), &mut random);
+                }
+                0..=3 => network[1 - who].extend(end.seal(&mut random)),
+                4 => end.give_back(),
+                5 => end.sending = None,
+                6 if end.receiving.is_none() => end.begin_receiving(),
+                6..=8 if !network[who].is_empty() => {
+                    let packet = network[who][draw(network[who].len())].clone();
+                    let _ = end.take(&packet);
+                }
+                9 | 10 => end.store(),
+                11 if draw(3) == 0 => end.receiving = None,
+                _ => {}
+            }
+        }
+        for who in [0, 1, 0, 1] {
+            let end = &mut ends[who];
+            end.store();
+            end.begin_receiving();
+            for _ in 0..3 {
+                for packet in &network[who] {
+                    let _ = end.take(packet);
+                }
+            }
+            end.store();
+        }
+        for who in 0..2 {
+            for packet in &network[who] {
+                let address: [u8; 32] = packet[..32].try_into().unwrap();
+                assert_eq!(ends[who].accepted.get(&address), Some(&1), "seed {seed}");
+            }
+        }
+        turns += ends[0].sealed.last().map_or(0, |last| last.0);
+    }
+    assert!(turns > 400, "{turns}: too few turns to mean anything");
+}
+
+/// A relay holds back R's question until I's own, which crossed it, is done.
+#[test]
+fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
+    let secret = || password("the same");
+    let (mut inviter, mut responder, mut random) = pair(5);
+    let (mut at_inviter, mut at_responder) =
+        (Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD));
+    let hello = seal(&mut inviter, &nothing_frames(), &mut random);
+    assert!(take(&mut responder, &mut at_responder, &hello, 0));
+    let late = responder.start_verify(&secret(), "", &mut random).unwrap();
+    let step_1 = inviter.start_verify(&secret(), "", &mut random).unwrap();
+    assert!(take(&mut responder, &mut at_responder, &step_1, 0), "gives way");
+    let step_2 = answer(&mut responder, "the same", &mut random).unwrap();
+    assert!(take(&mut inviter, &mut at_inviter, &step_2, 0), "equal");
+    let step_3 = inviter.seal_owed(&mut random).unwrap().unwrap();
+    assert!(take(&mut responder, &mut at_responder, &step_3, 0), "equal");
+    // Now the relay lets the first question through.
+    assert!(take(&mut inviter, &mut at_inviter, &late, 0));
+    if inviter.question().is_some() {
+        let answer = answer(&mut inviter, "the same", &mut random).unwrap();
+        assert!(take(&mut responder, &mut at_responder, &answer, 0));
+        while let Some(owed) = responder.seal_owed(&mut random).unwrap() {
+            assert!(take(&mut inviter, &mut at_inviter, &owed, 0));
+        }
+    }
+    assert_eq!((inviter.verify_failures(), responder.verify_failures()), (0, 0));
+}
+
+#[test]
+fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
+    let (mut inviter, mut responder, mut random) = pair(6);
+    let mut ahead = ahead();
+    let first = seal(&mut inviter, &data(0, 0, false, b"be"), &mut random);
+    let mut hold = |message, offset, responder: &Session, ahead: &mut Lookahead| {
+        let mut packet = seal(&mut inviter, &data(message, offset, true, b"gun"), &mut random);
+        match responder.open(ahead, &mut packet, Some(7)).unwrap() {
+            Outcome::Held { message, at, .. } => (message, at),
+            Outcome::Accepted(_) => panic!("taken"),
+        }
+    };
+    // Before anything of the other side came at all.
+    let rest = hold(0, 2, &responder, &mut ahead);
+    let later = hold(1, 0, &responder, &mut ahead);
+    assert!(responder.hopeless(&[rest, later]).is_empty());
+    assert!(take(&mut responder, &mut ahead, &first, 0));
+    // The rest is held no more, and did not come: now its number is what is missing.
+    assert!(responder.hopeless(&[later]).is_empty());
+}
+
+#[test]
+fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
+    let mut random = Seeded(41);
+    let secret = || password("the same");
+    let inviting = Inviting::new("", 0, Some(&secret()), 0, &mut random).unwrap();
+    let (mut responder, _) = respond(inviting.invite(), Some(&secret()), 0, &mut random).unwrap();
+    let mut numbers = responder.reserve(2, &mut random).unwrap();
+    let text = numbers.seal_frames(12, &data(0, 0, true, b"hi"), &mut random);
+    assert_eq!(text, Err(SealError::Unconfirmed));
+    assert!(numbers.seal_frames(12, &nothing_frames(), &mut random).is_ok());
+}
+
+#[test]
+fn an_invite_knows_the_session_it_became_from_any_other() {
+    let mut random = Seeded(42);
+    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    let (another, ..) = pair(43);
+    assert!(inviting.became(&inviting.accept(opened, 0).unwrap()));
+    assert!(!inviting.became(&another) && !inviting.became(&responder));
+}

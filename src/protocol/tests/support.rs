@@ -1,0 +1,105 @@
+//! What the core's tests share: a repeatable source of randomness, and ends that talk.
+
+use crate::protocol::authentication::password::Password;
+use crate::protocol::crypto::primitives;
+use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::session::stored::{Stage, Stored};
+use crate::protocol::session::verify::VerifyError;
+use crate::protocol::session::{Accepted, Effects, Outcome, Session};
+
+/// SHA-256 of a counter: as good as random for tests, and the same each time.
+pub(crate) struct Counted {
+    seed: u64,
+    count: u64,
+}
+
+impl Counted {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, count: 0 }
+    }
+}
+
+impl Randomness for Counted {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        for chunk in out.chunks_mut(32) {
+            self.count += 1;
+            let block = primitives::sha256(&[&self.seed.to_be_bytes(), &self.count.to_be_bytes()]);
+            chunk.copy_from_slice(&block[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// A secret whose stretching costs nothing.
+pub(crate) fn password(text: &str) -> Password {
+    Password::cheap(text).unwrap()
+}
+
+/// An answer to the peer's question, stretched as the command does it.
+pub(crate) fn answer(
+    end: &mut Session,
+    text: &str,
+    random: &mut dyn Randomness,
+) -> Result<Vec<u8>, VerifyError> {
+    // Where nothing is asked it fits no run.
+    let run = end.question_run().copied().unwrap_or_default();
+    end.answer_verify(&password(text).stretch(&run).unwrap(), random)
+}
+
+/// A handshake that works; with a secret or without.
+pub(crate) fn handshake(secret: Option<&str>, random: &mut Counted) -> (Session, Session) {
+    let secret = secret.map(password);
+    let mut inviting = Inviting::new("", 0, secret.as_ref(), 0, random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, random).unwrap();
+    let opened = inviting.open(&reply).unwrap();
+    (inviting.accept(opened, 0).unwrap(), responder)
+}
+
+/// Delivers a packet that must be accepted.
+pub(crate) fn deliver(to: &mut Session, packet: &[u8]) -> Effects {
+    let mut lookahead = Lookahead::new(LOOK_AHEAD);
+    let accepted = open(to, packet);
+    to.accept(&mut lookahead, &accepted, 0).unwrap()
+}
+
+/// Opens a packet that must be ours.
+pub(crate) fn open(to: &Session, packet: &[u8]) -> Box<Accepted> {
+    let mut bytes = packet.to_vec();
+    match to.open(&mut Lookahead::new(LOOK_AHEAD), &mut bytes, None) {
+        Ok(Outcome::Accepted(accepted)) => accepted,
+        Ok(Outcome::Held { .. }) => panic!("it was held"),
+        Err(refusal) => panic!("it was refused: {refusal:?}"),
+    }
+}
+
+/// A packet with these frames.
+pub(crate) fn seal(from: &mut Session, frames: &[u8], random: &mut Counted) -> Vec<u8> {
+    let mut reservation = from.reserve(1, random).unwrap();
+    reservation.seal_frames(12, frames, random).unwrap()
+}
+
+/// Puts a session to sleep and wakes it up.
+pub(crate) fn asleep(session: Session) -> Session {
+    let bytes = Stage::Session(Box::new(session)).to_bytes(false);
+    match Stored::from_bytes(&bytes).unwrap().stage {
+        Stage::Session(session) => {
+            assert_eq!(*Stage::Session(session).to_bytes(false), *bytes, "nothing is lost");
+        }
+        Stage::Inviting(_) => panic!("it went to sleep as a session"),
+    }
+    match Stored::from_bytes(&bytes).unwrap().stage {
+        Stage::Session(session) => *session,
+        Stage::Inviting(_) => panic!("it went to sleep as a session"),
+    }
+}
+
+/// The same for an invite.
+pub(crate) fn asleep_inviting(inviting: Inviting) -> Inviting {
+    let bytes = Stage::Inviting(Box::new(inviting)).to_bytes(false);
+    match Stored::from_bytes(&bytes).unwrap().stage {
+        Stage::Inviting(inviting) => *inviting,
+        Stage::Session(_) => panic!("it went to sleep as an invite"),
+    }
+}
