@@ -20,29 +20,36 @@ pub(crate) struct Given {
     pub(crate) origins: Origins,
 }
 
-/// Where the values of options come from, so that an error can name what was typed.
-pub(crate) struct Origins {
-    /// The options that the environment gave.
-    from_environment: Vec<String>,
-    /// Whether `-s` was on the command line.
-    pub(crate) session_was_typed: bool,
-}
+/// Where the values of options come from: what was typed counts more than what is set for all, and an
+/// error names the one or the other. Options go by the names of their fields.
+pub(crate) struct Origins(Vec<(String, ValueSource)>);
 
 impl Origins {
-    /// Whether a variable of the environment gave this option, by the name of its field.
-    pub(crate) fn is_from_environment(&self, option: &str) -> bool {
-        self.from_environment.iter().any(|id| id == option)
+    /// Whether it stands on the command line.
+    pub(crate) fn was_typed(&self, option: &str) -> bool {
+        self.is_from(ValueSource::CommandLine, option)
     }
 
+    /// Whether a variable of the environment gave it.
+    pub(crate) fn is_from_environment(&self, option: &str) -> bool {
+        self.is_from(ValueSource::EnvVariable, option)
+    }
+
+    fn is_from(&self, source: ValueSource, option: &str) -> bool {
+        self.0.iter().any(|(id, from)| id == option && *from == source)
+    }
+
+    /// Of each option that has a value, of `otr` and of its command.
     fn of(matches: &ArgMatches) -> Self {
-        let mut from_environment: Vec<_> = Vec::new();
-        for (id, source) in sources(matches) {
-            if source == ValueSource::EnvVariable {
-                from_environment.push(id);
+        let of_command = matches.subcommand().map(|(_, matches)| matches);
+        let mut sources = Vec::new();
+        for matches in [matches].into_iter().chain(of_command) {
+            for id in matches.ids() {
+                let source = matches.value_source(id.as_str());
+                sources.extend(source.map(|source| (id.as_str().to_owned(), source)));
             }
         }
-        let session = matches.value_source("session");
-        Self { from_environment, session_was_typed: session == Some(ValueSource::CommandLine) }
+        Self(sources)
     }
 }
 
@@ -114,10 +121,10 @@ fn all_matches() -> ArgMatches {
     // What was typed comes first; then only the variables count that it leaves room for, since a
     // variable is read at `otr` even where its option stands behind the command.
     let typed = match matches(|_| false) {
-        Ok(matches) => typed(&matches),
+        Ok(matches) => Origins::of(&matches),
         Err(error) => usage::end(&error),
     };
-    let needed = |arg: &Arg| is_set(arg) && !typed.iter().any(|id| arg.get_id() == id.as_str());
+    let needed = |arg: &Arg| is_set(arg) && !typed.was_typed(arg.get_id().as_str());
     matches(needed).unwrap_or_else(|error| usage::end_by_environment(&error, &Cli::command()))
 }
 
@@ -136,23 +143,4 @@ fn listening(arg: Arg, listens: impl Fn(&Arg) -> bool) -> Arg {
 fn is_set(arg: &Arg) -> bool {
     let value = arg.get_env().and_then(std::env::var_os);
     value.is_some_and(|value| !value.is_empty())
-}
-
-/// The options on the command line, by the names of their fields.
-fn typed(matches: &ArgMatches) -> Vec<String> {
-    let all = sources(matches).into_iter();
-    all.filter(|(_, source)| *source == ValueSource::CommandLine).map(|(id, _)| id).collect()
-}
-
-/// Each option that has a value, of `otr` and of its command, and where that comes from.
-fn sources(matches: &ArgMatches) -> Vec<(String, ValueSource)> {
-    let of_command = matches.subcommand().map(|(_, matches)| matches);
-    let mut sources = Vec::new();
-    for matches in [matches].into_iter().chain(of_command) {
-        for id in matches.ids() {
-            let source = matches.value_source(id.as_str());
-            sources.extend(source.map(|source| (id.as_str().to_owned(), source)));
-        }
-    }
-    sources
 }

@@ -186,6 +186,7 @@ fn nobody_pastes_or_types_in_vain() {
     pair.bob("respond --yes", &invite).ok();
     screen.enter("alice send; bob recv; echo ended: $?");
     let shown = screen.wait_for("type the message, then Ctrl-D");
+    assert!(shown.contains("looking for the reply to the invite"), "{shown}");
     assert!(shown.contains("the session is open"), "{shown}");
     screen.type_line("not in vain");
     screen.run(&["send-keys", "C-d"]);
@@ -227,6 +228,8 @@ fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
     let imports = "give it to 'otr import' on the other machine, and to nobody else";
     hand("bob export", b"", "otr1s:", imports);
     pair.bob("export --undo", b"").ok();
+    screen.enter("alice words; echo ended: $?");
+    assert!(screen.wait_for("ended: 0").contains("then 'otr words --same', or --differ"));
     let farewell = "that was the farewell: give it to the other person, for 'otr recv'";
     let last = hand("alice close", b"", "otr1p:", farewell);
     assert_eq!(pair.bob("recv", &last).code, 7);
@@ -350,7 +353,8 @@ fn a_code_is_typed_with_completion_and_asked_for_again() {
         screen.wait_for(&whole);
     }
     screen.run(&["send-keys", "Enter"]);
-    screen.wait_for("ended: 0");
+    let shown = screen.wait_for("ended: 0");
+    assert!(shown.contains("the reply is in the postbox; 'otr recv' waits"), "{shown}");
 }
 
 #[test]
@@ -418,6 +422,8 @@ fn whatever_ends_a_command_the_terminal_is_given_back() {
         ("verify", "the secret to compare:"),
         ("init -s other --ask-secret", "that you both know:"),
         ("respond -s other --code --postbox http://127.0.0.1:1", "completes words):"),
+        ("respond -s other --code - --postbox http://127.0.0.1:1", "completes words):"),
+        ("simulate", "type the script"),
         ("export --ask-passphrase", "passphrase"),
     ] {
         for signal in ["TERM", "HUP", "INT", "QUIT"] {

@@ -157,7 +157,7 @@ fn inviting(
 /// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
 fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, Failure> {
     let given = args.postbox.as_deref().unwrap_or_default();
-    let typed = !context.origins.is_from_environment("postbox") && args.postbox.is_some();
+    let typed = context.origins.was_typed("postbox");
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
     let replaced = if args.anew && !typed { replaced_postbox(context, store)? } else { None };
     let text = replaced.unwrap_or_else(|| given.to_owned());

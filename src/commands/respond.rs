@@ -24,7 +24,7 @@ use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
 use crate::state::Store;
 use crate::ui::prompt;
-use crate::ui::speak::warn;
+use crate::ui::speak::{Voice, warn};
 
 /// `otr respond`
 #[derive(clap::Args)]
@@ -88,7 +88,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             emitter.is(Handed::ReplyWithSecret);
         }
         let client = consented(args, &postbox)?;
-        hand_over(&reply, client.as_ref(), &mut emitter)?;
+        hand_over(context.voice, &reply, client.as_ref(), &mut emitter)?;
         return match client {
             Some(client) => take_away(context, &mut context.open()?, &client),
             None => Ok(()),
@@ -115,7 +115,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if secret.is_some() {
         emitter.is(Handed::ReplyWithSecret);
     }
-    hand_over(&reply, client.as_ref(), &mut emitter)
+    hand_over(context.voice, &reply, client.as_ref(), &mut emitter)
 }
 
 /// Makes the session, and stores it; the reply, which is still to be handed over. The invite may lie
@@ -204,7 +204,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
     let reply = answer(context, args, &mut store, invite, Some(&secret))?;
-    post(&reply, &client)?;
+    post(context.voice, &reply, &client)?;
     take_away(context, &mut store, &client)
 }
 
@@ -260,18 +260,25 @@ fn warn_of_guesses(store: &Store, at: u64) {
     }
 }
 
-fn hand_over(reply: &[u8], client: Option<&Client>, emitter: &mut Emitter) -> Result<(), Failure> {
+fn hand_over(
+    voice: Voice,
+    reply: &[u8],
+    client: Option<&Client>,
+    emitter: &mut Emitter,
+) -> Result<(), Failure> {
     match client {
-        Some(client) => post(reply, client),
+        Some(client) => post(voice, reply, client),
         None => emitter.reply(reply),
     }
 }
 
-fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
+fn post(voice: Voice, reply: &[u8], client: &Client) -> Result<(), Failure> {
     client.post(&[reply]).map_err(|failure| Failure {
         hint: "the session is there: post the reply with 'otr respond --again'".into(),
         ..failure
-    })
+    })?;
+    voice.guide("the reply is in the postbox; 'otr recv' waits for what the other side says");
+    Ok(())
 }
 
 /// The first invite on stdin; what stands around it is passed over.

@@ -70,7 +70,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     } else {
         format!("{}\n", words.join(" "))
     };
-    stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))
+    stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
+    context.voice.guide(
+        "read them to each other where you know the voice; then 'otr words --same', or --differ if \
+         the other person has others",
+    );
+    Ok(())
 }
 
 /// Where there is a postbox, the other side's command has put it there, or will.

@@ -209,6 +209,9 @@ impl Sender<'_> {
             )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 let wait = self.args.wait.unwrap_or(REPLY_WAIT);
+                if source::is_by_hand() {
+                    self.context.voice.say("looking for the reply to the invite");
+                }
                 take_reply(self.context, store, client, wait)
                     .map_err(|f| not_begun("no reply yet", f))
             }

@@ -16,6 +16,7 @@ use super::send::size_class;
 use super::source::text_on_stdin;
 use crate::failure::{Code, Failure};
 use crate::randomness::{Seeded, System};
+use crate::ui::speak::Voice;
 use crate::ui::{printable, stdio, terminal};
 use script::{Act, parse};
 use stage::{Habits, play};
@@ -90,7 +91,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         terminal::refuse_binary()?;
     }
     let mut out = stdio::output()?;
-    let text = read(args.script.as_ref())?;
+    let text = read(context.voice, args.script.as_ref())?;
     let script = parse(&text)?;
     let mut random: Box<dyn Randomness> = match &args.seed {
         Some(seed) => Box::new(Seeded::new(seed, &text)),
@@ -107,11 +108,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read(path: Option<&PathBuf>) -> Result<String, Failure> {
+/// What a person at a terminal is told.
+const TYPE: &str =
+    "type the script (A: and what she says, B: and what he does), then Ctrl-D on a line of its own";
+
+fn read(voice: Voice, path: Option<&PathBuf>) -> Result<String, Failure> {
     let path = path.filter(|path| path.as_os_str() != "-");
     let mut bytes = Vec::new();
     let read = match path {
-        None => text_on_stdin(|| {})?.take(SCRIPT_MAX + 1).read_to_end(&mut bytes),
+        None => text_on_stdin(|| voice.say(TYPE))?.take(SCRIPT_MAX + 1).read_to_end(&mut bytes),
         Some(path) => std::fs::File::open(path)
             .and_then(|file| file.take(SCRIPT_MAX + 1).read_to_end(&mut bytes)),
     };

@@ -118,7 +118,7 @@ fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
     if let Some(numbers) = context.state_fd {
         return Ok(vec![report(context, &mut Store::from_descriptors(numbers)?, None)?]);
     }
-    if context.origins.session_was_typed {
+    if context.origins.was_typed("session") {
         let mut store = Store::open(&context.options, &context.name)?;
         return Ok(vec![report(context, &mut store, Some(&context.name))?]);
     }
