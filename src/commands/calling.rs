@@ -5,7 +5,7 @@
 
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::handshake::invite::Invite;
-use otr::protocol::packet::K_MIN;
+use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Identity, QueueFull, Session, nothing_frames};
 
@@ -18,6 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
 use crate::state::Store;
+use crate::ui::speak::warn;
 
 /// The postbox of a session, if it has one.
 pub(super) fn client(stage: &Stage, reach: &Reach) -> Result<Option<Client>, Failure> {
@@ -51,12 +52,30 @@ pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failur
 
 /// Posts what waits for it in the session `of`. The caller is the session's one sender. One that
 /// failed checks have ended is wiped where that fails, which is not tried twice: code 5.
+///
+/// What is refused for its size stays, is told, and is in nobody's way.
 pub(super) fn post_waiting(
     context: &Context,
     store: &mut Store,
     client: &Client,
     of: Option<Identity>,
 ) -> Result<(), Failure> {
+    let refused = post_fitting(context, store, client, of)?;
+    if refused.iter().any(|packet| packet.len() == size(K_MIN)) {
+        // No packet at all comes through.
+        return Err(client.too_large(size(K_MIN)));
+    }
+    tell_refused(&refused);
+    Ok(())
+}
+
+/// As [`post_waiting`]; gives the packets that are refused for their size.
+pub(super) fn post_fitting(
+    context: &Context,
+    store: &mut Store,
+    client: &Client,
+    of: Option<Identity>,
+) -> Result<Vec<Vec<u8>>, Failure> {
     let packets = match Held::take(store, context.lock_wait)?.stage {
         // The postbox is that of the session in which the command began.
         Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
@@ -66,27 +85,50 @@ pub(super) fn post_waiting(
         Stage::Inviting(_) => return Err(no_reply_yet()),
     };
     if packets.is_empty() {
-        return Ok(());
+        return Ok(packets);
     }
-    if let Err(failure) = client.post(&packets) {
-        owed::wipe_untold(context, store, of, &failure.what)?;
-        let hint = match packets.len() {
-            1 => "a packet waits, and the next command posts it".to_owned(),
-            count => format!("{count} packets wait, and the next command posts them"),
-        };
-        return Err(Failure { hint: hint.into(), ..failure });
+    let refused = match client.post_fitting(&packets) {
+        Ok(refused) => refused,
+        Err(failure) => {
+            owed::wipe_untold(context, store, of, &failure.what)?;
+            let hint = match packets.len() {
+                1 => "a packet waits, and the next command posts it".to_owned(),
+                count => format!("{count} packets wait, and the next command posts them"),
+            };
+            return Err(Failure { hint: hint.into(), ..failure });
+        }
+    };
+    let (mut stay, mut posted) = (Vec::new(), Vec::new());
+    for (at, packet) in packets.into_iter().enumerate() {
+        if refused.contains(&at) { stay.push(packet) } else { posted.push(packet) }
     }
     let mut held = match Held::take(store, context.lock_wait) {
         // The session was ended while they went out.
-        Err(failure) if failure.code == Code::NoSession => return Ok(()),
+        Err(failure) if failure.code == Code::NoSession => return Ok(Vec::new()),
         other => other?,
     };
-    let Stage::Session(session) = &mut held.stage else { return Ok(()) };
-    if session.handed_out(&packets) {
-        session.note_posted(&packets, now());
+    let Stage::Session(session) = &mut held.stage else { return Ok(Vec::new()) };
+    if !posted.is_empty() && session.handed_out(&posted) {
+        session.note_posted(&posted, now());
         held.keep()?;
     }
-    Ok(())
+    Ok(stay)
+}
+
+/// Tells of packets that an earlier command has taken, and that are refused for their size.
+pub(super) fn tell_refused(packets: &[Vec<u8>]) {
+    let Some(largest) = packets.iter().map(Vec::len).max() else { return };
+    let which = match packets.len() {
+        1 => format!("a packet of {} KiB that waits is refused for its size", largest >> 10),
+        count => format!(
+            "{count} packets that wait, of up to {} KiB, are refused for their size",
+            largest >> 10
+        ),
+    };
+    warn(format_args!(
+        "{which}, and what comes after goes by; 'otr send --last --stdout' writes out what waits, for \
+         'otr recv --stdin'"
+    ));
 }
 
 /// Writes out what waits for it; whether anything did. They stay as the last packets, for `--last`.

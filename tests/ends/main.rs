@@ -23,6 +23,7 @@ mod place;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
 mod queue;
+mod sizes;
 mod sockets;
 mod socks;
 #[path = "../support/mod.rs"]

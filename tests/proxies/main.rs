@@ -9,6 +9,7 @@
 
 mod examples;
 mod front;
+mod limits;
 mod paths;
 #[path = "../ends/people.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]

@@ -8,7 +8,7 @@ use otr::protocol::packet::{K_MIN, size};
 use zeroize::Zeroizing;
 
 use super::long::HeadBytes;
-use super::{K_SHORT, Sender};
+use super::{K_SHORT, Sender, Short};
 use crate::failure::Failure;
 use crate::state::Store;
 
@@ -49,12 +49,12 @@ impl Sender<'_> {
         rest: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let short = line.len() < size(K_SHORT);
-        let sent = if short { self.short(store, line) } else { Ok(false) };
+        let sent = if short { self.short(store, line) } else { Ok(Short::Long(None)) };
         match sent {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Short::Sent) => Ok(()),
+            Ok(Short::Long(number)) => {
                 let head = Cursor::new(HeadBytes(line.clone()));
-                self.long(store, head.chain(rest))
+                self.long(store, head.chain(rest), number)
             }
             Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
                 if self.away.is_none() {

@@ -1,14 +1,18 @@
-//! A message of any length: it takes numbers in batches and flows through, sealed as it is read.
+//! A long message: it takes numbers in batches, and flows through.
+//!
+//! How large its packets may be is what the postbox says, and what comes through to it: that shows
+//! with the first one, and before it was taken nothing of the message is out.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
+use std::sync::atomic::AtomicBool;
 
 use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::session::{Part, Reservation};
 use zeroize::Zeroizing;
 
-use super::{Sender, no_number, not_begun, not_sealed};
-use crate::commands::blocks::{Block, Blocks, Layout};
+use super::{Sender, class, no_number, not_begun, not_sealed};
+use crate::commands::blocks::{Block, Blocks, FRAMED, Layout};
 use crate::commands::held::Held;
 use crate::commands::numbers::Numbers;
 use crate::commands::poster::{Poster, Sealed};
@@ -37,18 +41,30 @@ struct Flow {
     numbers: Numbers,
 }
 
-/// The size class of the largest packet that the postbox takes.
-fn largest_packet(client: &Client) -> u8 {
-    let bytes = client.largest_packet();
-    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
+/// What is posted of it already.
+struct Begun {
+    window: Window,
+    /// The address of the last packet.
+    last: [u8; ADDRESS],
+    /// How far into the text it reaches.
+    offset: u64,
+    /// What was read beyond that; none where the message ends there.
+    rest: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// Where text goes in packets of that size class.
+fn layout(reservation: &Reservation, largest: u8) -> Layout {
+    Layout { start: reservation.text_start(), room: reservation.room(largest) }
 }
 
 impl Sender<'_> {
-    /// Sends `input` as packets that flow through, whatever its length.
+    /// Sends `input` as packets that flow through, whatever its length, as a message of that `number`
+    /// or a new one.
     pub(super) fn long(
         &mut self,
         store: &mut Store,
         input: impl Read + Send + 'static,
+        number: Option<u64>,
     ) -> Result<(), Failure> {
         let sender = store.lock_sender(self.context.lock_wait)?;
         let begun = self.hand_out_waiting(store).and_then(|()| self.pay(store));
@@ -57,18 +73,21 @@ impl Sender<'_> {
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
         process::lock_pages();
-        let largest = self.client.as_ref().map_or(K_MAX, largest_packet);
+        let largest = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_packet()));
         let mut held = Held::take(store, self.context.lock_wait)?;
         let session = self.ready(&mut held)?;
         let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
-        let message = session.begin_message();
+        let message = number.unwrap_or_else(|| session.begin_message());
         let (of, keys) = (session.identity(), self.keys(session));
-        session.keep_nothing();
+        if session.waiting().is_empty() {
+            session.keep_nothing();
+        }
         self.seen = Some(held.keep()?);
-        let layout = Layout { start: reservation.text_start(), room: reservation.room(largest) };
-        let flow =
-            Flow { message, largest, layout, numbers: Numbers::watch(store, of, reservation)? };
-        let flowed = self.emitter.packets(&keys, &[]).and_then(|()| self.flow(store, &flow, input));
+        let layout = layout(&reservation, largest);
+        let numbers = Numbers::watch(store, of, reservation)?;
+        let mut flow = Flow { message, largest, layout, numbers };
+        let flowed =
+            self.emitter.packets(&keys, &[]).and_then(|()| self.flow(store, &mut flow, input));
         let (window, last) =
             flowed.inspect_err(|_| flow.numbers.give_back(store, self.context.lock_wait))?;
         let mut held = Held::take(store, self.context.lock_wait)?;
@@ -93,16 +112,83 @@ impl Sender<'_> {
     fn flow(
         &mut self,
         store: &mut Store,
+        flow: &mut Flow,
+        mut input: impl Read + Send + 'static,
+    ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
+        let Some(client) = self.client.clone() else {
+            return self.stream(store, flow, input, None);
+        };
+        let mut begun = self.first(flow, &client, &mut input)?;
+        match begun.rest.take() {
+            Some(rest) => {
+                let rest = Cursor::new(HeadBytes(rest));
+                self.stream(store, flow, rest.chain(input), Some(begun))
+            }
+            None => Ok((Some(begun.window), begun.last)),
+        }
+    }
+
+    /// Posts the first packet, of the largest size that comes through, which shows with it alone: its
+    /// text is kept until then.
+    fn first(
+        &self,
+        flow: &mut Flow,
+        client: &Client,
+        input: &mut impl Read,
+    ) -> Result<Begun, Failure> {
+        // With one byte more it is known whether anything follows.
+        let most = flow.layout.room + 1;
+        let mut text = Zeroizing::new(Vec::with_capacity(most));
+        let read = input.take(most as u64).read_to_end(&mut text);
+        read.map_err(|error| Failure::input(&error))?;
+        let mut window = Window::new(client.clone());
+        let mut framed = Zeroizing::new(vec![0; FRAMED]);
+        loop {
+            let length = text.len().min(flow.layout.room);
+            let last = length == text.len();
+            let start = 1 + flow.layout.start;
+            framed[start..start + length].copy_from_slice(&text[..length]);
+            let mut block = Block { framed, length, last };
+            let part = Part { message: flow.message, offset: 0, end: last, length };
+            let sealed = flow.numbers.with(|numbers| self.seal(&mut block, flow, numbers, part));
+            let (packet, receipt) = sealed?;
+            let (bytes, receipt) = (packet.len() - 1, self.args.confirm.then_some(receipt));
+            match window.post(packet, receipt, &AtomicBool::new(false)) {
+                Err(failure) if client.largest_known() < bytes => {
+                    let largest = client.largest_packet();
+                    if largest < size(K_MIN) {
+                        return Err(too_large(failure));
+                    }
+                    flow.largest = class(largest);
+                    flow.layout = flow.numbers.with(|numbers| Ok(layout(numbers, flow.largest)))?;
+                }
+                posted => {
+                    posted.map_err(|failure| cut_short(&failure))?;
+                    let mut address = [0; ADDRESS];
+                    address.copy_from_slice(&packet[1..=ADDRESS]);
+                    let rest = (!last).then(|| Zeroizing::new(text[length..].to_vec()));
+                    return Ok(Begun { window, last: address, offset: length as u64, rest });
+                }
+            }
+            framed = block.framed;
+        }
+    }
+
+    /// As [`Self::flow`], after what has begun.
+    fn stream(
+        &mut self,
+        store: &mut Store,
         flow: &Flow,
         input: impl Read + Send + 'static,
+        begun: Option<Begun>,
     ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
         let (mut blocks, stop) = Blocks::read(input, flow.layout)?;
         let buffers = blocks.buffers();
         let mut progress = Progress::new(self.context.voice, None);
-        let window = self.client.clone().map(Window::new);
-        let poster =
-            window.map(|window| Poster::start(window, buffers.clone(), stop)).transpose()?;
-        let (mut offset, mut last) = (0, [0; ADDRESS]);
+        let (mut offset, mut last) =
+            begun.as_ref().map_or((0, [0; ADDRESS]), |begun| (begun.offset, begun.last));
+        let poster = begun.map(|begun| Poster::start(begun.window, buffers.clone(), stop));
+        let poster = poster.transpose()?;
         loop {
             let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
             self.goes_on(store, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
@@ -215,4 +301,10 @@ fn cut_short(failure: &Failure) -> Failure {
         code => (code, "send it again".into()),
     };
     Failure::new(code, what, hint)
+}
+
+/// No packet is so small that it comes through.
+pub(super) fn too_large(failure: Failure) -> Failure {
+    let hint = format!("nothing of this message was sent: {}", failure.hint);
+    Failure { code: Code::NotReady, hint: hint.into(), ..failure }
 }

@@ -9,6 +9,8 @@ mod long;
 
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
+use std::ops::RangeInclusive;
+use std::slice;
 use std::time::{Duration, Instant};
 
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
@@ -21,7 +23,7 @@ use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Identity, OutboxKind, Part, SealError, Session};
 use zeroize::Zeroizing;
 
-use self::long::HeadBytes;
+use self::long::{HeadBytes, too_large};
 use super::calling;
 use super::emit::Emitter;
 use super::guide::Handed;
@@ -39,7 +41,7 @@ use crate::ui::units;
 use crate::usage;
 
 /// The largest packet of a short message, whose packets are kept in the state.
-const K_SHORT: u8 = 16;
+pub(super) const K_SHORT: u8 = 16;
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// With `--lines`: how long a postbox that was away is not called for each line.
@@ -149,6 +151,19 @@ struct Sender<'a> {
     seen: Option<Version>,
     /// With `--lines`: when the postbox was away last, while lines that are taken wait for it.
     away: Option<Instant>,
+}
+
+/// What came of a short message.
+enum Short {
+    /// It is out, or waits in the state.
+    Sent,
+    /// It goes out as a long one does, under the number that it may have already.
+    Long(Option<u64>),
+}
+
+/// The largest size class of so many bytes at most; where none is so small, the smallest.
+fn class(bytes: usize) -> u8 {
+    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
 }
 
 impl Sender<'_> {
@@ -266,43 +281,39 @@ impl Sender<'_> {
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| Failure::input(&error))?;
         let mut store = self.open()?;
-        if head.len() < size(K_SHORT) && self.short(&mut store, &head)? {
-            return Ok(());
+        let mut number = None;
+        if head.len() < size(K_SHORT) {
+            match self.short(&mut store, &head)? {
+                Short::Sent => return Ok(()),
+                Short::Long(taken) => number = taken,
+            }
         }
         let head = Cursor::new(HeadBytes(head));
-        self.long(&mut store, head.chain(input))
+        self.long(&mut store, head.chain(input), number)
     }
 
-    /// Sends `text` as one packet that is kept in the state. Says no where it does not fit.
+    /// Sends `text` as one packet that is kept in the state, where it fits one.
     ///
     /// # Errors
     /// Where [`Failure::taken`] says so, the packet waits in the state and goes out later.
-    fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<bool, Failure> {
+    fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<Short, Failure> {
         let sender = store.lock_sender(self.context.lock_wait)?;
         let held = self.take(&mut *store)?;
         let mut held = self.with_owed(held)?;
         let session = self.ready(&mut held)?;
-        let Some((packet, receipt)) = seal_short(session, text, self.args.size, &mut System)?
-        else {
-            return Ok(false);
+        let most = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_known()));
+        let sizes = self.args.size..=most.min(K_SHORT);
+        let Some(sealed) = seal_short(session, text, sizes, &mut System)? else {
+            return Ok(Short::Long(None));
         };
         let keys = self.keys(session);
-        let Some(client) = self.client.clone() else {
-            if session.waiting().is_empty() {
-                session.keep(vec![packet.clone()]);
-                held.keep()?;
-                self.emitter.packets(&keys, &[packet])?;
-            } else {
-                // What was promised before stays so until it is out.
-                calling::queue(session, packet)?;
-                let store = held.keep_open()?;
-                calling::print_waiting(self.context, store, &keys, &mut self.emitter)?;
-            }
-            return Ok(true);
-        };
-        let mut window = Window::new(client);
-        window.posted(&packet, Some(receipt));
-        if let Err(full) = calling::queue(session, packet) {
+        if self.client.is_none() && session.waiting().is_empty() {
+            session.keep(vec![sealed.packet.clone()]);
+            held.keep()?;
+            self.emitter.packets(&keys, &[sealed.packet])?;
+            return Ok(Short::Sent);
+        }
+        if let Err(full) = calling::queue(session, sealed.packet.clone()) {
             // Nothing is stored yet. Where the others can go out, there is room.
             drop(held);
             self.hand_out_waiting(store).map_err(|failure| Failure {
@@ -310,16 +321,59 @@ impl Sender<'_> {
                 ..full
             })?;
             drop(sender);
-            return self.short(store, text);
+            return match self.client {
+                // What stays is too large to be posted: this one does not wait behind it.
+                Some(_) => Ok(Short::Long(None)),
+                None => self.short(store, text),
+            };
         }
         let store = held.keep_open()?;
+        let Some(client) = self.client.clone() else {
+            // What was promised before stays so until it is out.
+            calling::print_waiting(self.context, store, &keys, &mut self.emitter)?;
+            return Ok(Short::Sent);
+        };
         if self.away.is_some_and(|since| since.elapsed() < AWAY) {
-            return Ok(true);
+            return Ok(Short::Sent);
         }
-        self.hand_out_waiting(store).map_err(Failure::taken)?;
-        self.away = None;
+        if !self.post_short(store, &client, &sealed.packet)? {
+            return self.take_back(store, &client, &sealed);
+        }
         drop(sender);
-        self.confirm(window).map(|()| true)
+        let mut window = Window::new(client);
+        window.posted(&sealed.packet, Some(sealed.receipt));
+        self.confirm(window).map(|()| Short::Sent)
+    }
+
+    /// Posts what is in line; whether `packet` of it is not refused for its size.
+    fn post_short(
+        &mut self,
+        store: &mut Store,
+        client: &Client,
+        packet: &Vec<u8>,
+    ) -> Result<bool, Failure> {
+        let refused = calling::post_fitting(self.context, store, client, self.begun);
+        let refused = refused.map_err(Failure::taken)?;
+        self.away = None;
+        let (own, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|one| one == packet);
+        calling::tell_refused(&others);
+        Ok(own.is_empty())
+    }
+
+    /// The packet is refused for its size, and leaves the line: its text goes in smaller ones.
+    fn take_back(
+        &mut self,
+        store: &mut Store,
+        client: &Client,
+        sealed: &Sealed,
+    ) -> Result<Short, Failure> {
+        let mut held = Held::take(store, self.context.lock_wait)?;
+        self.same(held.session()?)?.handed_out(slice::from_ref(&sealed.packet));
+        held.keep()?;
+        if sealed.packet.len() == size(K_MIN) {
+            return Err(too_large(client.too_large(size(K_MIN))));
+        }
+        Ok(Short::Long(Some(sealed.message)))
     }
 
     /// The session, with what a check of a secret owes the other side in line, before any text.
@@ -388,16 +442,24 @@ impl Sender<'_> {
     }
 }
 
-/// `text` as the one packet of a new message, of at least the size class `least`, with its receipt;
-/// none where it takes more than a short message has.
+/// A short message.
+pub(super) struct Sealed {
+    pub(super) packet: Vec<u8>,
+    receipt: Receipt,
+    /// Its number.
+    message: u64,
+}
+
+/// `text` as the one packet of a new message, of one of these size classes; none where it takes more.
 pub(super) fn seal_short(
     session: &mut Session,
     text: &[u8],
-    least: u8,
+    sizes: RangeInclusive<u8>,
     randomness: &mut dyn Randomness,
-) -> Result<Option<(Vec<u8>, Receipt)>, Failure> {
+) -> Result<Option<Sealed>, Failure> {
     let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
-    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= K_SHORT) else {
+    let (least, most) = sizes.into_inner();
+    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= most) else {
         session.give_back(reservation);
         return Ok(None);
     };
@@ -407,7 +469,7 @@ pub(super) fn seal_short(
     let message = session.begin_message();
     let part = Part { message, offset: 0, end: true, length: text.len() };
     let receipt = reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
-    Ok(Some((packet, receipt)))
+    Ok(Some(Sealed { packet, receipt, message }))
 }
 
 /// The postbox is away, and nothing of the message was taken.

@@ -17,7 +17,7 @@ use super::tape::Tape;
 use crate::commands::capture::address;
 use crate::commands::close::farewell;
 use crate::commands::now;
-use crate::commands::send::{no_number, not_sealed, seal_short};
+use crate::commands::send::{K_SHORT, no_number, not_sealed, seal_short};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Url;
 use crate::ui::printable;
@@ -234,15 +234,15 @@ impl Stage<'_> {
         self.pay(side, line.lost)?;
         let (end, random) = self.end_and_random(side);
         let least = end.habits.size;
-        let short = if text.len() < size(16) {
-            seal_short(&mut end.session, text, least, random)?
+        let short = if text.len() < size(K_SHORT) {
+            seal_short(&mut end.session, text, least..=K_SHORT, random)?
         } else {
             None
         };
         let packets = match short {
-            Some((packet, _)) => {
-                end.session.keep(vec![packet.clone()]);
-                vec![packet]
+            Some(sealed) => {
+                end.session.keep(vec![sealed.packet.clone()]);
+                vec![sealed.packet]
             }
             None => seal_long(&mut end.session, text, least, random)?,
         };

@@ -15,8 +15,8 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
     POST, PacketHash, RAW, RAW_BASE, REVEALED, Token, address_of,
 };
-use crate::failure::{Code, Failure};
+use crate::failure::Failure;
 use crate::ui::speak::Voice;
 pub(crate) use patience::Patience;
 use patience::{Outage, Trying, Waits};
@@ -81,6 +81,10 @@ struct Inner {
     waits: Waits,
     /// Whether something refuses bodies of several packets.
     one_a_post: AtomicBool,
+    /// Bytes of the largest packet that may come through, as far as is known.
+    largest: AtomicUsize,
+    /// The postbox was asked for that.
+    asked: Once,
 }
 
 /// What lay under one of the tokens.
@@ -109,6 +113,8 @@ impl Client {
             outage: Mutex::default(),
             waits: Waits::new(),
             one_a_post: AtomicBool::new(false),
+            largest: AtomicUsize::new(MAX_PACKET),
+            asked: Once::new(),
         };
         let trying = Trying { patience: Patience::Brief, voice: None };
         Ok(Self { inner: Arc::new(inner), trying })
@@ -150,55 +156,96 @@ impl Client {
 
     /// Posts packets, in order.
     pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
-        let mut rest = packets;
-        while let Some(first) = rest.first() {
-            let mut body = Vec::new();
-            let mut count: usize = 0;
-            for packet in rest.iter().map(AsRef::as_ref) {
-                let fits = body.len() + packet.len() <= POST_MAX && !self.one_a_post();
-                if count > 0 && !fits {
-                    break;
-                }
-                body.reserve(packet.len() + 1);
-                body.push(lead(packet));
-                body.extend_from_slice(packet);
-                count += 1;
-            }
-            let agent = self.agent(&front(first.as_ref()))?;
-            match self.post_body(&agent, &body, count) {
-                // It may be too much for a proxy in between only together.
-                Err(failure)
-                    if failure.code == Code::Postbox && count > 1 && self.was_too_large() => {}
-                done => {
-                    done?;
-                    rest = &rest[count..];
-                }
-            }
+        let refused = self.post_fitting(packets)?;
+        match refused.first().and_then(|&at| packets.get(at)) {
+            Some(packet) => Err(self.too_large(packet.as_ref().len())),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Posts packets, in order, but those that are refused for their size; which these are.
+    pub(crate) fn post_fitting<P: AsRef<[u8]>>(
+        &self,
+        packets: &[P],
+    ) -> Result<Vec<usize>, Failure> {
+        let (mut at, mut refused) = (0, Vec::new());
+        while let Some(first) = packets.get(at).map(AsRef::as_ref) {
+            if first.len() > self.largest_known() {
+                refused.push(at);
+                at += 1;
+                continue;
+            }
+            let (body, count) = self.body(&packets[at..]);
+            let agent = self.agent(&front(first))?;
+            if self.post_body(&agent, &body, count)? {
+                at += count;
+            } else if count == 1 {
+                self.is_refused(first.len());
+            }
+            // Where it was refused with others, it may be too much only together.
+        }
+        Ok(refused)
+    }
+
+    /// As many of these packets, at least one, as go into one body.
+    fn body<P: AsRef<[u8]>>(&self, packets: &[P]) -> (Vec<u8>, usize) {
+        let (mut body, mut count) = (Vec::new(), 0);
+        for packet in packets.iter().map(AsRef::as_ref) {
+            let fits = body.len() + packet.len() <= POST_MAX && !self.one_a_post();
+            if count > 0 && (!fits || packet.len() > self.largest_known()) {
+                break;
+            }
+            body.reserve(packet.len() + 1);
+            body.push(lead(packet));
+            body.extend_from_slice(packet);
+            count += 1;
+        }
+        (body, count)
     }
 
     /// Posts a packet of a long message, which has a byte of room before it.
     pub(crate) fn post_framed(&self, framed: &mut [u8]) -> Result<(), Failure> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
         *room = lead(packet);
-        let agent =
-            if self.isolates() { self.agent(&front(packet))? } else { self.agent_for_long()? };
-        self.post_body(&agent, framed, 1)
+        let (agent, bytes) = (
+            if self.isolates() { self.agent(&front(packet))? } else { self.agent_for_long()? },
+            packet.len(),
+        );
+        if self.post_body(&agent, framed, 1)? {
+            return Ok(());
+        }
+        self.is_refused(bytes);
+        Err(self.too_large(bytes))
+    }
+
+    /// A packet of so many bytes was refused, alone.
+    fn is_refused(&self, bytes: usize) {
+        self.inner.largest.fetch_min(bytes / 2, Ordering::Relaxed);
+    }
+
+    /// What is said of a packet that is refused for its size.
+    pub(crate) fn too_large(&self, bytes: usize) -> Failure {
+        Trouble::TooLarge(bytes).failure(self.inner.url.host())
     }
 
     fn one_a_post(&self) -> bool {
-        self.isolates() || self.was_too_large()
+        self.isolates() || self.inner.one_a_post.load(Ordering::Relaxed)
     }
 
-    fn was_too_large(&self) -> bool {
-        self.inner.one_a_post.load(Ordering::Relaxed)
+    /// Bytes of the largest packet that may come through: less than the smallest that was refused,
+    /// and no more than what the postbox says, if it was asked.
+    pub(crate) fn largest_known(&self) -> usize {
+        self.inner.largest.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the largest packet that the postbox says it takes; where it does not say, of the
-    /// largest that there is.
+    /// The same; the postbox is asked for it, once.
     pub(crate) fn largest_packet(&self) -> usize {
-        self.limits().unwrap_or(MAX_PACKET)
+        self.inner.asked.call_once(|| {
+            if let Some(told) = self.limits() {
+                self.inner.largest.fetch_min(told, Ordering::Relaxed);
+            }
+        });
+        self.largest_known()
     }
 
     fn limits(&self) -> Option<usize> {
@@ -218,17 +265,15 @@ impl Client {
         Some(bytes.clamp(api::MIN_PACKET, MAX_PACKET))
     }
 
-    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<(), Failure> {
-        self.call(agent, POST, body, |status, answer| {
-            let all = answer.trim_ascii_end() == count.to_string().as_bytes();
-            if status == 201 && all {
-                return Ok(());
-            }
-            if status == 413 {
+    /// Whether all of it was taken; if not, it was refused for its size.
+    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<bool, Failure> {
+        self.call(agent, POST, body, |status, answer| match status {
+            201 if answer.trim_ascii_end() == count.to_string().as_bytes() => Ok(true),
+            413 => {
                 self.inner.one_a_post.store(true, Ordering::Relaxed);
-                return Err(Trouble::TooLarge(body.len()));
+                Ok(false)
             }
-            Err(Trouble::answered(status))
+            _ => Err(Trouble::answered(status)),
         })
     }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use super::*;
+use crate::failure::Code;
 
 #[derive(Parser)]
 struct Options {

@@ -38,7 +38,7 @@ pub(super) enum Trouble {
     Elsewhere,
     /// 507.
     Full,
-    /// 413, and the size of what was refused.
+    /// 413, and the size of the packet that was refused.
     TooLarge(usize),
     /// 408, 502, 504 and the like, of a proxy that got no answer.
     Gateway(u16),
@@ -54,7 +54,6 @@ impl Trouble {
         match status {
             200..300 => Self::Nonsense,
             300..400 => Self::Elsewhere,
-            413 => Self::TooLarge(0),
             507 => Self::Full,
             408 | 502 | 504 | 520..=524 => Self::Gateway(status),
             429 | 503 => Self::Busy(None),
@@ -183,7 +182,6 @@ impl Trouble {
                 "is the address right?",
             ),
             Self::Full => (Code::Full, format!("the postbox {host} is full"), "try again later"),
-            // The byte before it is not counted.
             Self::TooLarge(bytes) => (
                 Code::Postbox,
                 format!(

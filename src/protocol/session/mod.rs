@@ -510,13 +510,13 @@ impl Session {
         if self.outbox.kind == OutboxKind::Waiting { &self.outbox.packets } else { &[] }
     }
 
-    /// Takes these packets, which were handed out, off the head of the line. Whether they were there.
+    /// Takes these packets, which were handed out, out of the line. Whether they were there.
     pub fn handed_out(&mut self, packets: &[Vec<u8>]) -> bool {
-        if !self.waiting().starts_with(packets) {
+        if !packets.iter().all(|packet| self.waiting().contains(packet)) {
             return false;
         }
-        self.outbox.packets.drain(..packets.len());
-        if self.outbox.packets.is_empty() {
+        self.outbox.packets.retain(|packet| !packets.contains(packet));
+        if self.waiting().is_empty() {
             self.keep_nothing();
         }
         true
