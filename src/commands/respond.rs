@@ -111,8 +111,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut store = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
     let client = consented(args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
-    let reply = answer(context, args, &mut store, (&invite, None), secret.as_ref())?;
-    if secret.is_some() {
+    let has_secret = secret.is_some();
+    let reply = answer(context, args, &mut store, (&invite, None), secret)?;
+    if has_secret {
         emitter.is(Handed::ReplyWithSecret);
     }
     hand_over(context.voice, &reply, client.as_ref(), &mut emitter)
@@ -125,21 +126,25 @@ fn answer(
     args: &Args,
     store: &mut Store,
     (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
-    secret: Option<&Password>,
+    secret: Option<Password>,
 ) -> Result<Vec<u8>, Failure> {
     let at = now();
-    let (mut session, reply) = respond(invite, secret, at, &mut System).map_err(explain)?;
+    let (mut session, reply) =
+        respond(invite, secret.as_ref(), at, &mut System).map_err(explain)?;
     if let Some(record) = lies {
         // Whatever ends this command, a later one takes the invite away.
         let record = Discard::from_record(record);
         session.discard_too(&record.token, record.hash);
     }
-    create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
-    warn_of_logout(store);
     if secret.is_some() {
-        // Before anything is out: who made the invite may drop the answer, and make another.
+        // Before anything is out, whatever ends this command: who made the invite may drop the
+        // answer, and make another.
         warn_of_guesses(store, at);
     }
+    // Wiped before anybody is called.
+    drop(secret);
+    create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
+    warn_of_logout(store);
     Ok(reply)
 }
 
@@ -203,7 +208,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     }
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
-    let reply = answer(context, args, &mut store, invite, Some(&secret))?;
+    let reply = answer(context, args, &mut store, invite, Some(secret))?;
     post(context.voice, &reply, &client)?;
     take_away(context, &mut store, &client)
 }

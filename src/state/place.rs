@@ -1,5 +1,5 @@
 //! Which directory a session lies in, and that it is one where keys may lie: on a memory file
-//! system, the user's own, closed to everybody else (`cli.md`, "Where state lies").
+//! system, the user's own, closed to everybody else (`otr --help`).
 //!
 //! A directory is opened once, without following a symlink, and everything in it is reached
 //! through that descriptor: whoever swaps a path afterwards changes nothing.

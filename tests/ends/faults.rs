@@ -6,20 +6,10 @@ use std::time::{Duration, Instant};
 use otr::protocol::authentication::nameplate::Nameplate;
 
 use crate::faulty::{Fault, Faulty};
+use crate::met::met;
 use crate::people::{fails, ok, otr, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::{Form, Postbox};
-
-/// alice and bob, and what stands between them and their postbox.
-fn met() -> (Place, Postbox, Faulty) {
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    let faulty = Faulty::before(&postbox);
-    let invite = ok(&place, "alice", &["init", "--postbox", &faulty.url], b"");
-    ok(&place, "bob", &["respond", "--yes"], &invite);
-    ok(&place, "alice", &["send"], b"0\n");
-    assert_eq!(ok(&place, "bob", &["recv"], b""), b"0\n");
-    (place, postbox, faulty)
-}
 
 fn http(status: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();

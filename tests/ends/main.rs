@@ -15,6 +15,7 @@ mod gaps;
 mod killed;
 mod long;
 mod lost_state;
+mod met;
 mod outages;
 mod people;
 #[path = "../place/mod.rs"]

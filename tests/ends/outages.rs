@@ -6,20 +6,11 @@ use std::process::Child;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::faulty::{Fault, Faulty};
+use crate::faulty::Fault;
+use crate::met::met;
 use crate::people::{fails, ok, otr, pair, restart, running, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::{Postbox, otr as program};
-
-fn met() -> (Place, Postbox, Faulty) {
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    let faulty = Faulty::before(&postbox);
-    let invite = ok(&place, "alice", &["init", "--postbox", &faulty.url], b"");
-    ok(&place, "bob", &["respond", "--yes"], &invite);
-    ok(&place, "alice", &["send"], b"0\n");
-    assert_eq!(ok(&place, "bob", &["recv"], b""), b"0\n");
-    (place, postbox, faulty)
-}
 
 fn http(status: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").into_bytes()
