@@ -35,6 +35,9 @@ const BEYOND_BY_TOR: u32 = 16;
 const FARTHER_BY_TOR: u32 = 8;
 /// and so far, then from the beginning.
 const LAST_BY_TOR: u32 = 512;
+/// Who waits for nothing asks for one of those rounds: the first with a chance of one in so many, one
+/// of the next two with the same, and so on.
+const OCTAVES: u8 = 6;
 /// Skipped numbers that are asked for through Tor in one round: each takes a circuit.
 const SKIPPED_BY_TOR: usize = 4;
 
@@ -94,6 +97,20 @@ fn numbers_beyond(round: u32, look_ahead: u32, isolates: bool) -> Vec<u32> {
         numbers.extend(from..(from + step).min(end));
     }
     numbers
+}
+
+/// Through Tor, the tokens of a few numbers still farther, for who waits for nothing. Which is chance,
+/// near ones more often: so who asks again and again gets beyond a gap, and nothing has to be
+/// remembered for it.
+pub(super) fn by_chance(session: &Session, look_ahead: u32) -> Result<Vec<Token>, Failure> {
+    let mut chance = [0; 2];
+    getrandom::fill(&mut chance).map_err(|_| Failure::no_randomness())?;
+    Ok(session.awaited_tokens(&numbers_by_chance(chance, look_ahead)))
+}
+
+fn numbers_by_chance([octave, within]: [u8; 2], look_ahead: u32) -> Vec<u32> {
+    let first = 1 << (octave % OCTAVES);
+    numbers_beyond(first + u32::from(within) % first, look_ahead, true)
 }
 
 /// How long to wait in that round.
@@ -246,6 +263,24 @@ mod tests {
         }
         assert!(asked.into_iter().eq(0..LAST_BY_TOR));
         assert_eq!(numbers_beyond(63, LOOK_AHEAD, true), numbers_beyond(1, LOOK_AHEAD, true));
+    }
+
+    #[test]
+    fn by_chance_all_of_them_are_asked_for_and_near_ones_more_often() {
+        let mut asked: BTreeSet<u32> = (0..=BEYOND_BY_TOR).collect();
+        let mut times = [0; 2];
+        for octave in 0..=u8::MAX {
+            for within in 0..=u8::MAX {
+                let numbers = numbers_by_chance([octave, within], LOOK_AHEAD);
+                assert!(numbers.len() <= 8);
+                times[0] += u32::from(numbers.contains(&20));
+                times[1] += u32::from(numbers.contains(&200));
+                asked.extend(numbers);
+            }
+        }
+        assert!(asked.into_iter().eq(0..LAST_BY_TOR));
+        assert!(times[0] > 10_000 && times[1] > 500, "{times:?}");
+        assert!(numbers_by_chance([0, 0], 17).is_empty());
     }
 
     #[test]

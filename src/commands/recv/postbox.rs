@@ -162,6 +162,9 @@ impl Receiving<'_> {
             let in_vain = found.is_empty() && asked.elapsed() >= patience / 2;
             if in_vain {
                 found = self.collector.collect(&self.beyond(round), Duration::ZERO)?;
+                if found.is_empty() && matches!(self.until, Until::Empty) {
+                    found = self.collector.collect(&self.by_chance()?, Duration::ZERO)?;
+                }
             }
             if !found.is_empty() {
                 self.take(found, in_vain)?;
@@ -226,6 +229,16 @@ impl Receiving<'_> {
         let mut tokens = collector::beyond(session, round, self.look_ahead, self.client.isolates());
         tokens.retain(|token| !self.parked.contains(token));
         tokens
+    }
+
+    /// As [`Self::beyond`], still farther, where that is chance.
+    fn by_chance(&self) -> Result<Vec<Token>, Failure> {
+        match self.intake.session() {
+            Some(session) if self.client.isolates() => {
+                collector::by_chance(session, self.look_ahead)
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Takes what was found, maybe `beyond` a gap.
