@@ -9,6 +9,7 @@
 
 mod calls;
 mod confinement;
+mod deaf;
 mod doors;
 mod limits;
 mod support;

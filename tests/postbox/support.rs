@@ -1,6 +1,6 @@
 //! A postbox for a test, and the few lines of HTTP that it takes to call one.
 
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -146,6 +146,8 @@ pub(crate) fn read_answer(stream: &mut impl Read) -> Option<Answer> {
         match stream.read(&mut byte) {
             Ok(1) => head.push(byte[0]),
             Ok(_) if head.is_empty() => return None,
+            // What traces the postbox may stop us, too.
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
             other => panic!("{other:?} in {:?}", String::from_utf8_lossy(&head)),
         }
     }
@@ -154,7 +156,31 @@ pub(crate) fn read_answer(stream: &mut impl Read) -> Option<Answer> {
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
     let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
     stream.read_exact(&mut body).unwrap();
+    if head.lines().any(|line| line == "transfer-encoding: chunked") {
+        body = chunks(stream);
+    }
     Some(Answer { status, head, body })
+}
+
+/// A body that comes in chunks.
+fn chunks(stream: &mut impl Read) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let mut size = Vec::new();
+        while !size.ends_with(b"\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            size.push(byte[0]);
+        }
+        let size = usize::from_str_radix(std::str::from_utf8(&size).unwrap().trim(), 16).unwrap();
+        let begin = body.len();
+        body.resize(begin + size + 2, 0);
+        stream.read_exact(&mut body[begin..]).unwrap();
+        body.truncate(begin + size);
+        if size == 0 {
+            return body;
+        }
+    }
 }
 
 /// A token, its address, and packets under it.

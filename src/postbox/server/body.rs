@@ -2,13 +2,17 @@
 
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
-use crate::postbox::store::budget::{Budget, Charge, Purpose};
+use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
+
+/// Records that there is room for at first; twice as many each time that it is full.
+const FIRST: usize = 16;
 
 /// What comes next of a body.
 pub(crate) enum Piece {
@@ -62,11 +66,49 @@ pub(crate) enum BadRecords {
     Cut,
 }
 
-/// Records of `N` bytes each, and what they are charged.
+/// Records of `N` bytes each, and what they are charged for as long as they are kept.
 pub(crate) struct Records<const N: usize> {
+    list: Vec<[u8; N]>,
+    charge: Charge,
+}
+
+impl<const N: usize> Records<N> {
     /// In the order they came.
-    pub(crate) list: Vec<[u8; N]>,
-    _charge: Charge,
+    pub(crate) fn list(&self) -> &[[u8; N]] {
+        &self.list
+    }
+
+    /// The same with each record once, where it came first: what is asked for twice is work and
+    /// memory twice, and says nothing new.
+    pub(crate) fn without_repeats(mut self) -> Self {
+        if self.list.len() > 1 {
+            let mut seen = BTreeSet::new();
+            self.list.retain(|record| seen.insert(*record));
+            self.let_go();
+        }
+        self
+    }
+
+    /// Those that `keep` says.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&[u8; N]) -> bool) {
+        self.list.retain(keep);
+        self.let_go();
+    }
+
+    /// Others in their place.
+    pub(crate) fn map(mut self, other: impl Fn(&[u8; N]) -> [u8; N]) -> Self {
+        for record in &mut self.list {
+            *record = other(record);
+        }
+        self
+    }
+
+    /// Frees what is not needed any more.
+    fn let_go(&mut self) {
+        let before = self.list.capacity();
+        self.list.shrink_to_fit();
+        self.charge.shrink((before - self.list.capacity()) * N);
+    }
 }
 
 /// Reads a whole body of records.
@@ -76,36 +118,40 @@ pub(crate) async fn records<const N: usize>(
     budget: &Arc<Budget>,
 ) -> Result<Records<N>, BadRecords> {
     let deadline = Instant::now() + RECORDS_TIME;
-    let mut charge = Charge::nothing(budget, Purpose::Calls);
-    let mut reader = Reader { form, rest: Vec::new(), list: Vec::new() };
+    let mut reader = Reader::new(form, budget);
     loop {
         match next_piece(body, deadline).await {
-            Piece::Bytes(bytes) => {
-                // A list that grows is there twice for a moment.
-                charge.grow(bytes.len() * 2).map_err(|_| BadRecords::Full)?;
-                reader.push(&bytes)?;
-            }
-            Piece::End => break,
+            Piece::Bytes(bytes) => reader.push(&bytes)?,
+            Piece::End => return reader.end(),
             Piece::Slow => return Err(BadRecords::Slow),
             Piece::Cut => return Err(BadRecords::Cut),
         }
     }
-    Ok(Records { list: reader.end()?, _charge: charge })
 }
 
 /// Cuts bytes into records as they come.
 struct Reader<const N: usize> {
     form: Form,
+    /// Bytes that may still come: blank lines are not records, but no reason to read for ever.
+    left: usize,
     /// The beginning of a record.
     rest: Vec<u8>,
     list: Vec<[u8; N]>,
+    charge: Charge,
 }
 
 impl<const N: usize> Reader<N> {
     /// Characters of a record's line, and of its end.
     const LINE: usize = (N * 4).div_ceil(3) + 2;
 
+    fn new(form: Form, budget: &Arc<Budget>) -> Self {
+        let charge = Charge::nothing(budget, Purpose::Calls);
+        let left = 2 * Self::LINE * (MAX_RECORDS + 1);
+        Self { form, left, rest: Vec::new(), list: Vec::new(), charge }
+    }
+
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), BadRecords> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(BadRecords::TooMany)?;
         while !bytes.is_empty() {
             let (want, ended) = match self.form {
                 Form::Raw => (N - self.rest.len(), None),
@@ -139,19 +185,35 @@ impl<const N: usize> Reader<N> {
                 line => record_of_line(line),
             },
         };
-        self.list.push(record.ok_or(BadRecords::Unfit)?);
-        self.rest.clear();
-        if self.list.len() > MAX_RECORDS {
+        let record = record.ok_or(BadRecords::Unfit)?;
+        if self.list.len() >= MAX_RECORDS {
             return Err(BadRecords::TooMany);
+        }
+        self.make_room()?;
+        self.list.push(record);
+        self.rest.clear();
+        Ok(())
+    }
+
+    /// Room for one more, charged before it is taken. (A list that moves is there twice for a
+    /// moment: no more than one at a time.)
+    fn make_room(&mut self) -> Result<(), BadRecords> {
+        if self.list.len() == self.list.capacity() {
+            let more = self.list.capacity().max(FIRST);
+            self.charge.grow(more * N).map_err(|Full| BadRecords::Full)?;
+            self.list.reserve_exact(more);
         }
         Ok(())
     }
 
-    fn end(mut self) -> Result<Vec<[u8; N]>, BadRecords> {
+    fn end(mut self) -> Result<Records<N>, BadRecords> {
         if !self.rest.is_empty() {
             self.take()?;
         }
-        if self.list.is_empty() { Err(BadRecords::Unfit) } else { Ok(self.list) }
+        if self.list.is_empty() {
+            return Err(BadRecords::Unfit);
+        }
+        Ok(Records { list: self.list, charge: self.charge })
     }
 }
 
@@ -162,18 +224,21 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
-        let mut reader = Reader { form, rest: Vec::new(), list: Vec::new() };
+        let budget = Budget::new(1 << 20);
+        let mut reader = Reader::new(form, &budget);
         for piece in body.chunks(step) {
             reader.push(piece)?;
         }
-        reader.end()
+        let records = reader.end()?.without_repeats();
+        assert_eq!(budget.used(), 32 * records.list.capacity());
+        Ok(records.list)
     }
 
     #[test]
     fn records_come_out_whole_however_the_body_is_cut() {
         let records = [[1; 32], [2; 32], [3; 32]];
         let line = |n: usize| URL_SAFE_NO_PAD.encode(records[n]);
-        let text = format!("{}\n\n{}\r\n{}", line(0), line(1), line(2));
+        let text = format!("{}\n\n{}\r\n{1}\n{}", line(0), line(1), line(2));
         for step in [1, 31, 32, 33, 1000] {
             assert!(read(Form::Raw, &records.concat(), step).is_ok_and(|r| r == records));
             assert!(read(Form::Text, text.as_bytes(), step).is_ok_and(|r| r == records));
@@ -193,5 +258,7 @@ mod tests {
         }
         let many = vec![0; 32 * (MAX_RECORDS + 1)];
         assert!(matches!(read(Form::Raw, &many, 4096), Err(BadRecords::TooMany)));
+        let blank = vec![b'\n'; 1 << 20];
+        assert!(matches!(read(Form::Text, &blank, 4096), Err(BadRecords::TooMany)));
     }
 }

@@ -4,12 +4,13 @@
 
 use super::body::{BadRecords, Piece, Records, linger, next_piece, records};
 use super::intake::{Intake, Unfit};
+use super::keys::Keys;
 use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{Answer, Body, answer, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of, write_key};
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of};
+use crate::postbox::store::budget::Full;
 use crate::postbox::store::packet::Packet;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -122,19 +123,19 @@ pub(crate) async fn collect(
     form: Form,
     mut body: Incoming,
 ) -> Answer {
-    let addresses: Vec<Address> = match records(&mut body, form, server.store.budget()).await {
-        Ok(tokens) => tokens.list.iter().map(address_of).collect(),
+    let addresses = match records(&mut body, form, server.store.budget()).await {
+        Ok(tokens) => tokens.without_repeats().map(address_of),
         Err(why) => return refuse_records(server, why, body),
     };
-    let found = wait_for(server, &addresses, wishes.wait, || {
-        let found = server.store.find(&addresses, wishes.max);
+    let found = wait_for(server, addresses.list(), wishes.wait, || {
+        let found = server.store.find(addresses.list(), wishes.max);
         (!found.is_empty()).then_some(found)
     });
     match found.await {
-        Ok(Some(found)) => match Packets::new(form, found, server.store.budget()) {
-            Ok(packets) => answer(StatusCode::OK, form.media_type(), Body::packets(packets)),
-            Err(Full) => busy(server),
-        },
+        Ok(Some(found)) => {
+            let packets = Packets::new(form, found, server.store.budget());
+            charged(server, form, packets.map(Body::packets))
+        }
         Ok(None) => nothing(),
         Err(Busy) => busy(server),
     }
@@ -144,10 +145,10 @@ pub(crate) async fn collect(
 pub(crate) async fn discard(server: &Server, form: Form, mut body: Incoming) -> Answer {
     let records: Records<{ Discard::SIZE }> =
         match records(&mut body, form, server.store.budget()).await {
-            Ok(records) => records,
+            Ok(records) => records.without_repeats(),
             Err(why) => return refuse_records(server, why, body),
         };
-    for record in &records.list {
+    for record in records.list() {
         server.store.discard(&Discard::from_record(record));
         // A record may hash four packets of 1 MiB; others get their turn between two.
         tokio::task::yield_now().await;
@@ -166,8 +167,8 @@ pub(crate) async fn gone(
         Ok(addresses) => addresses,
         Err(why) => return refuse_records(server, why, body),
     };
-    let fates = || server.store.fates(&addresses.list);
-    let fates = match wait_for(server, &addresses.list, wishes.wait, || {
+    let fates = || server.store.fates(addresses.list());
+    let fates = match wait_for(server, addresses.list(), wishes.wait, || {
         Some(fates()).filter(|fates| !fates.contains(&Fate::Held))
     })
     .await
@@ -179,39 +180,25 @@ pub(crate) async fn gone(
     if form == Form::Text {
         out.push(b'\n');
     }
-    answer(StatusCode::OK, form.media_type(), Body::Whole(out.into()))
+    charged(server, form, Body::charged(out, server.store.budget()))
 }
 
 /// Gives published keys.
-pub(crate) async fn revealed(server: &Server, form: Form, mut body: Incoming) -> Answer {
+pub(crate) async fn revealed(server: &Arc<Server>, form: Form, mut body: Incoming) -> Answer {
     let budget = server.store.budget();
     let addresses: Records<32> = match records(&mut body, form, budget).await {
-        Ok(addresses) => addresses,
+        Ok(addresses) => addresses.without_repeats(),
         Err(why) => return refuse_records(server, why, body),
     };
-    match revealed_keys(server, form, &addresses.list, budget) {
-        Ok(out) => answer(StatusCode::OK, form.media_type(), Body::Whole(out.into())),
-        Err(Full) => busy(server),
-    }
+    charged(server, form, Keys::new(server, form, addresses, budget).map(Body::Keys))
 }
 
-fn revealed_keys(
-    server: &Server,
-    form: Form,
-    addresses: &[Address],
-    budget: &Arc<Budget>,
-) -> Result<Vec<u8>, Full> {
-    let mut charge = Charge::nothing(budget, Purpose::Calls);
-    let mut fits = true;
-    let mut out = Vec::new();
-    server.store.revealed(addresses, |address, key| {
-        // A line of 93 bytes, in a list that is twice there when it grows.
-        fits = fits && charge.grow(256).is_ok();
-        if fits {
-            write_key(&mut out, form, address, key);
-        }
-    });
-    if fits { Ok(out) } else { Err(Full) }
+/// The answer with that body, if there was memory for it.
+fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
+    match body {
+        Ok(body) => answer(StatusCode::OK, form.media_type(), body),
+        Err(Full) => busy(server),
+    }
 }
 
 /// No more may wait.
@@ -248,7 +235,7 @@ async fn wait_for<T>(
     }
 }
 
-fn busy(server: &Server) -> Answer {
+pub(crate) fn busy(server: &Server) -> Answer {
     server.refused.busy.fetch_add(1, Relaxed);
     retry(text(StatusCode::SERVICE_UNAVAILABLE, "busy; try again later\n"))
 }

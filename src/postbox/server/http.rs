@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
+use std::sync::Arc;
 
 /// What a request wants, without anything of the request: its head lies in a buffer of 8 KiB, which
 /// is free again while the call waits.
@@ -26,7 +27,7 @@ enum Wanted {
 }
 
 /// Answers one request of the public side.
-pub(crate) async fn answer(server: &Server, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> Answer {
     let (head, body) = request.into_parts();
     let wanted = wanted(&head);
     drop(head);

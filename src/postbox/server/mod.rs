@@ -11,6 +11,7 @@ mod confine;
 mod connection;
 mod http;
 mod intake;
+mod keys;
 mod limits;
 mod listen;
 mod outgoing;

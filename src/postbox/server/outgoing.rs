@@ -100,10 +100,24 @@ impl Iterator for Packets {
 pub(crate) enum Piece {
     /// A few bytes.
     Short(Bytes),
+    /// Some bytes, and what they are charged for until they are out.
+    Charged(Charged),
     /// A raw packet.
     Raw(Raw),
     /// Packets, a line each.
     Lines(Lines),
+}
+
+/// Some bytes, charged until the last of those who share the charge is gone.
+pub(crate) struct Charged {
+    bytes: Bytes,
+    _charge: Arc<Charge>,
+}
+
+impl Charged {
+    pub(crate) fn new(bytes: Bytes, charge: &Arc<Charge>) -> Self {
+        Self { bytes, _charge: Arc::clone(charge) }
+    }
 }
 
 /// The rest of a packet from byte `at` on.
@@ -235,7 +249,7 @@ impl Buf for Lines {
 impl Buf for Piece {
     fn remaining(&self) -> usize {
         match self {
-            Self::Short(bytes) => bytes.remaining(),
+            Self::Short(bytes) | Self::Charged(Charged { bytes, .. }) => bytes.remaining(),
             Self::Raw(raw) => raw.remaining(),
             Self::Lines(lines) => lines.remaining(),
         }
@@ -243,7 +257,7 @@ impl Buf for Piece {
 
     fn chunk(&self) -> &[u8] {
         match self {
-            Self::Short(bytes) => bytes.chunk(),
+            Self::Short(bytes) | Self::Charged(Charged { bytes, .. }) => bytes.chunk(),
             Self::Raw(raw) => raw.chunk(),
             Self::Lines(lines) => lines.chunk(),
         }
@@ -251,7 +265,7 @@ impl Buf for Piece {
 
     fn chunks_vectored<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         match self {
-            Self::Short(bytes) => bytes.chunks_vectored(out),
+            Self::Short(bytes) | Self::Charged(Charged { bytes, .. }) => bytes.chunks_vectored(out),
             Self::Raw(raw) => raw.chunks_vectored(out),
             Self::Lines(lines) => lines.chunks_vectored(out),
         }
@@ -259,7 +273,7 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         match self {
-            Self::Short(bytes) => bytes.advance(count),
+            Self::Short(bytes) | Self::Charged(Charged { bytes, .. }) => bytes.advance(count),
             Self::Raw(raw) => raw.advance(count),
             Self::Lines(lines) => lines.advance(count),
         }

@@ -1,5 +1,6 @@
 //! What `GET /` shows: to a browser a page, to curl a text, to a program JSON.
 
+use super::calls::busy;
 use super::reply::{Answer, Body, answer};
 use super::state::Server;
 use crate::postbox::api::{MAX_RECORDS, MAX_UNDER_ADDRESS, MAX_WAIT, TEXT};
@@ -58,7 +59,8 @@ pub(crate) fn page(server: &Server, look: Look) -> Answer {
         .replace("{max_under_address}", &MAX_UNDER_ADDRESS.to_string())
         .replace("{max_records}", &MAX_RECORDS.to_string())
         .replace("{max_wait}", &MAX_WAIT.as_secs().to_string());
-    let mut page = answer(StatusCode::OK, media_type, Body::Whole(whole.into()));
+    let Ok(body) = Body::charged(whole, server.store.budget()) else { return busy(server) };
+    let mut page = answer(StatusCode::OK, media_type, body);
     let headers = page.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),

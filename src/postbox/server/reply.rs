@@ -1,13 +1,16 @@
 //! Answers: their bodies, streamed, and the headers that all have.
 
-use super::outgoing::{Packets, Piece};
+use super::keys::Keys;
+use super::outgoing::{Charged, Packets, Piece};
 use crate::postbox::api::TEXT;
+use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An answer on its way out.
@@ -15,13 +18,24 @@ pub(crate) type Answer = Response<Body>;
 
 /// What an answer carries.
 pub(crate) enum Body {
-    /// Nothing, or a short text.
+    /// Nothing, or a few words.
     Whole(Bytes),
+    /// Some bytes, and what they are charged for.
+    Charged(Bytes, Arc<Charge>),
     /// Packets, and how many bytes of them are left.
     Packets(Packets, u64),
+    /// Published keys.
+    Keys(Keys),
 }
 
 impl Body {
+    /// All of this, charged until the caller has it.
+    pub(crate) fn charged(bytes: impl Into<Bytes>, budget: &Arc<Budget>) -> Result<Self, Full> {
+        let bytes = bytes.into();
+        let charge = Charge::new(budget, Purpose::Calls, bytes.len())?;
+        Ok(Self::Charged(bytes, Arc::new(charge)))
+    }
+
     /// All of these.
     pub(crate) fn packets(packets: Packets) -> Self {
         let left = packets.size();
@@ -42,6 +56,11 @@ impl hyper::body::Body for Body {
                 let bytes = std::mem::take(bytes);
                 (!bytes.is_empty()).then_some(Piece::Short(bytes))
             }
+            Self::Charged(bytes, charge) => {
+                let bytes = std::mem::take(bytes);
+                (!bytes.is_empty()).then(|| Piece::Charged(Charged::new(bytes, charge)))
+            }
+            Self::Keys(keys) => keys.next().map(Piece::Charged),
             Self::Packets(packets, left) => {
                 let piece = packets.next();
                 *left -= piece.as_ref().map_or(0, Buf::remaining) as u64;
@@ -56,10 +75,13 @@ impl hyper::body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(match self {
-            Self::Whole(bytes) => bytes.len() as u64,
-            Self::Packets(_, left) => *left,
-        })
+        match self {
+            Self::Whole(bytes) | Self::Charged(bytes, _) => {
+                SizeHint::with_exact(bytes.len() as u64)
+            }
+            Self::Packets(_, left) => SizeHint::with_exact(*left),
+            Self::Keys(keys) => keys.size().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
     }
 }
 

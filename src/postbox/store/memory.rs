@@ -202,15 +202,13 @@ impl Store {
             .collect()
     }
 
-    /// Calls `each` with every key that was published for one of the addresses.
-    pub(crate) fn revealed(&self, addresses: &[Address], mut each: impl FnMut(&Address, &Key)) {
+    /// Calls `each` with every key that was published for the address.
+    pub(crate) fn revealed(&self, address: &Address, mut each: impl FnMut(&Key)) {
         let (inner, now) = (self.lock(), self.now());
-        for address in addresses {
-            for (place, _) in inner.spent_at(address, now) {
-                let key: Key = std::array::from_fn(|i| place[32 + i]);
-                if key != [0; 32] {
-                    each(address, &key);
-                }
+        for (place, _) in inner.spent_at(address, now) {
+            let key: Key = std::array::from_fn(|i| place[32 + i]);
+            if key != [0; 32] {
+                each(&key);
             }
         }
     }
@@ -340,7 +338,7 @@ mod tests {
 
     fn keys(store: &Store) -> Vec<Key> {
         let mut keys = Vec::new();
-        store.revealed(&[address_of(&TOKEN)], |_, key| keys.push(*key));
+        store.revealed(&address_of(&TOKEN), |key| keys.push(*key));
         keys
     }
 

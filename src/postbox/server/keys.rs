@@ -1,0 +1,97 @@
+//! Published keys on their way out. They are looked up a window at a time, so that a caller who
+//! reads nothing holds the addresses that he named, and no more windows than can wait for him.
+
+use super::body::Records;
+use super::outgoing::Charged;
+use super::state::Server;
+use crate::postbox::api::{Address, Form, write_key};
+use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Bytes of keys that are looked up at a time.
+const WINDOW: usize = 1024;
+/// What a window costs: the keys of its last address may lie behind its end, and there is what
+/// holds it together.
+const WINDOW_COST: usize = WINDOW + 768;
+/// Windows that wait at once: hyper takes so many pieces of a body ahead, and one is here.
+const WINDOWS: usize = 17;
+/// Bytes of one address's keys at most, as lines.
+const KEYS: usize = 5 * 93;
+
+/// All published keys of some addresses.
+pub(crate) struct Keys {
+    server: Arc<Server>,
+    form: Form,
+    addresses: Records<32>,
+    /// How many of them were looked up.
+    done: usize,
+    window: Bytes,
+    /// Shared with every window that is on its way.
+    charge: Arc<Charge>,
+}
+
+impl Keys {
+    /// The keys that there are, of addresses that are named once each.
+    ///
+    /// # Errors
+    /// [`Full`] where there is no memory for the windows.
+    pub(crate) fn new(
+        server: &Arc<Server>,
+        form: Form,
+        mut addresses: Records<32>,
+        budget: &Arc<Budget>,
+    ) -> Result<Self, Full> {
+        addresses.retain(|address| has_key(server, address));
+        let windows = (addresses.list().len() * KEYS).div_ceil(WINDOW).min(WINDOWS);
+        let charge = Charge::new(budget, Purpose::Calls, windows * WINDOW_COST)?;
+        let mut keys = Self {
+            server: Arc::clone(server),
+            form,
+            addresses,
+            done: 0,
+            window: Bytes::new(),
+            charge: Arc::new(charge),
+        };
+        keys.window = keys.look_up();
+        Ok(keys)
+    }
+
+    /// How long all of it is, where that is known: when nothing is left to look up.
+    pub(crate) fn size(&self) -> Option<u64> {
+        (self.done == self.addresses.list().len()).then_some(self.window.len() as u64)
+    }
+
+    fn look_up(&mut self) -> Bytes {
+        let mut window = Vec::new();
+        while window.len() < WINDOW {
+            let Some(address) = self.addresses.list().get(self.done) else { break };
+            if window.capacity() == 0 {
+                window.reserve_exact(WINDOW + KEYS);
+            }
+            self.server.store.revealed(address, |key| {
+                write_key(&mut window, self.form, address, key);
+            });
+            self.done += 1;
+        }
+        window.into()
+    }
+}
+
+fn has_key(server: &Server, address: &Address) -> bool {
+    let mut any = false;
+    server.store.revealed(address, |_| any = true);
+    any
+}
+
+impl Iterator for Keys {
+    type Item = Charged;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.window.is_empty() {
+            return None;
+        }
+        let next = self.look_up();
+        Some(Charged::new(std::mem::replace(&mut self.window, next), &self.charge))
+    }
+}
