@@ -70,6 +70,8 @@ fn made() -> Calls {
     let (trace, socket) = (place.path().join("trace"), place.path().join("box"));
     let mut strace = tool("strace", "strace");
     strace.arg("-o").arg(&trace).arg("systemd-socket-activate").arg("-l").arg(&socket);
+    // As the unit has it: who has no capability has none to give up.
+    strace.args(["setpriv", "--bounding-set=-all", "--inh-caps=-all"]);
     strace.arg(support::binary()).args(["postbox", "--require-confinement"]);
     let mut child = strace.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("it listens", || UnixStream::connect(&socket).is_ok());

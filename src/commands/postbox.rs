@@ -50,7 +50,7 @@ impl Postbox {
     /// Serves until SIGTERM or SIGINT.
     pub(crate) fn run(self, voice: Voice) -> Result<(), Failure> {
         if self.show_confinement {
-            return server::show_confinement(voice, self.require_confinement);
+            return server::show_confinement(voice, self.require_confinement, self.memory);
         }
         check(self.ttl >= Duration::from_secs(1), "--ttl is at least 1s")?;
         check(self.memory >= MIN_MEMORY, "--memory is at least 8M")?;

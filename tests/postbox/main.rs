@@ -11,5 +11,6 @@ mod calls;
 mod confinement;
 mod deaf;
 mod doors;
+mod injected;
 mod limits;
 mod support;

@@ -25,6 +25,7 @@ use crate::process::not_ignored;
 use crate::ui::speak::{self, Voice, warn};
 use crate::ui::stdio;
 use accept::Entrance;
+use confine::Outside;
 use connection::Side;
 use limits::{GRACE_TIME, SPARE_DESCRIPTORS};
 use listen::Door;
@@ -80,12 +81,13 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Shuts this process in and shows that it is. Serves nothing.
-pub(crate) fn show_confinement(voice: Voice, require: bool) -> Result<(), Failure> {
+pub(crate) fn show_confinement(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
     let mut out_to = stdio::output()?;
     prepare_process()?;
-    shut_in(voice, require)?;
+    let outside = Outside::prepare().map_err(|why| failed("can't try", &why))?;
+    shut_in(voice, require, memory)?;
     let mut out = Vec::new();
-    let refused = confine::probe(&mut out).map_err(|why| failed("can't try", &why))?;
+    let refused = outside.probe(&mut out).map_err(|why| failed("can't try", &why))?;
     out_to.write_all(&out).map_err(|why| Failure::output(&why))?;
     if refused {
         return Ok(());
@@ -127,8 +129,8 @@ fn open_doors(settings: &Settings) -> Result<Vec<Door>, Failure> {
 }
 
 /// Shuts this process in, and says how far.
-fn shut_in(voice: Voice, require: bool) -> Result<(), Failure> {
-    let granted = confine::confine();
+fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
+    let granted = confine::confine(memory);
     if require && !granted.whole() {
         return Err(Failure::new(
             Code::Failed,
@@ -157,7 +159,7 @@ async fn serve(
         .map_err(|why| failed("can't listen", &why))?;
     let mut terminate = Heard::new(SignalKind::terminate())?;
     let mut interrupt = Heard::new(SignalKind::interrupt())?;
-    shut_in(voice, require_confinement)?;
+    shut_in(voice, require_confinement, server.choices.memory)?;
 
     let mut serving: tokio::task::JoinSet<()> =
         entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(server))).collect();

@@ -1,0 +1,118 @@
+//! The postbox shuts itself in: after this no file can be opened, no program run, no connection
+//! made, whatever a caller finds wrong in it. That it writes no log can then be checked.
+//!
+//! Two walls, each of which would do for files: Landlock (no file, no TCP of its own) and seccomp
+//! (only the calls, and their arguments, with which a server whose sockets are open serves). And
+//! nothing left to climb them with: no capability, also where root started it.
+
+#[cfg(target_os = "linux")]
+mod privileges;
+mod probe;
+#[cfg(target_os = "linux")]
+mod walls;
+
+use std::fmt;
+
+pub(crate) use probe::Outside;
+
+/// Memory beside the cap that is locked with it: the program itself, and the heap's gaps.
+const BESIDE_THE_CAP: u64 = 64 << 20;
+
+/// What the kernel granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// What Landlock refuses; empty where there is none.
+    landlock: Vec<&'static str>,
+    /// No system call to open a file, or to do anything but serve.
+    seccomp: bool,
+    /// No capability, whoever started it.
+    powerless: bool,
+    /// Whether packets stay out of swap.
+    memory: Memory,
+}
+
+/// Whether the system may write our memory to a swap device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// It may not.
+    Locked,
+    /// It may: so much may be locked, and so much would have to be.
+    Above { limit: u64, needed: u64 },
+    /// It may, and why is not told.
+    Refused,
+}
+
+impl Granted {
+    /// Whether all walls stand. Locked memory is none of them.
+    pub(crate) fn whole(&self) -> bool {
+        !self.landlock.is_empty() && self.seccomp && self.powerless
+    }
+}
+
+impl fmt::Display for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NONE: &str = "not to be had from this kernel";
+        match &self.landlock[..] {
+            [] => write!(f, "Landlock {NONE}")?,
+            refused => write!(f, "Landlock granted ({})", refused.join(", "))?,
+        }
+        write!(f, ", seccomp {}", if self.seccomp { "granted" } else { NONE })?;
+        f.write_str(if self.powerless { ", no capabilities" } else { ", CAPABILITIES KEPT" })?;
+        match self.memory {
+            Memory::Locked => f.write_str(", memory locked"),
+            Memory::Refused => f.write_str(", memory not locked"),
+            Memory::Above { limit, needed } => write!(
+                f,
+                ", memory not locked (ulimit -l is {}, and {} are needed)",
+                limit >> 10,
+                needed >> 10
+            ),
+        }
+    }
+}
+
+/// Shuts the process in. There must be one thread: only that one, and those it starts, are inside.
+/// `cap` is how much memory is worth locking.
+#[cfg(target_os = "linux")]
+pub(crate) fn confine(cap: usize) -> Granted {
+    // In this order: each step needs what a later one takes away.
+    Granted {
+        memory: privileges::lock_memory(cap as u64 + BESIDE_THE_CAP),
+        powerless: privileges::drop_capabilities(),
+        landlock: walls::landlock(),
+        seccomp: walls::seccomp(),
+    }
+}
+
+/// Elsewhere there are no such walls.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn confine(_: usize) -> Granted {
+    Granted { landlock: Vec::new(), seccomp: false, powerless: false, memory: Memory::Refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let mut granted = Granted {
+            landlock: vec!["files", "TCP"],
+            seccomp: true,
+            powerless: true,
+            memory: Memory::Locked,
+        };
+        let whole =
+            "Landlock granted (files, TCP), seccomp granted, no capabilities, memory locked";
+        assert!(granted.whole());
+        assert_eq!(granted.to_string(), whole);
+        granted.memory = Memory::Above { limit: 8 << 20, needed: 320 << 20 };
+        assert!(
+            granted.whole()
+                && granted.to_string().ends_with("(ulimit -l is 8192, and 327680 are needed)"),
+            "{granted}"
+        );
+        granted.powerless = false;
+        assert!(!granted.whole() && granted.to_string().contains("CAPABILITIES KEPT"));
+    }
+}

@@ -1,0 +1,123 @@
+//! Landlock and seccomp.
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr as _,
+    RulesetCreatedAttr as _, RulesetStatus, Scope,
+};
+use seccompiler::SeccompCmpArgLen::{Dword, Qword};
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+use std::collections::BTreeMap;
+
+/// The newest set of rights that we know; an older kernel takes those of them that it knows.
+const NEWEST: ABI = ABI::V10;
+
+/// Since when Landlock refuses what.
+const REFUSED: [(ABI, &str); 5] = [
+    (ABI::V1, "files"),
+    (ABI::V4, "TCP"),
+    (ABI::V6, "signals"),
+    (ABI::V9, "Unix sockets"),
+    (ABI::V10, "UDP"),
+];
+
+/// Calls that serving makes with whatever arguments: sockets that are open, memory, time, the
+/// end. Each was seen under load (tests/postbox/confinement.rs), but for what another C library,
+/// processor or a process that was stopped for a while takes in its place.
+const ALLOWED: &[libc::c_long] = &[
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_accept4,
+    libc::SYS_close,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_epoll_wait,
+    libc::SYS_futex,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_brk,
+    libc::SYS_clock_gettime,
+    libc::SYS_getrandom,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_restart_syscall,
+    libc::SYS_exit_group,
+];
+
+/// No file, no socket of our own making, no signal to others; says which of these the kernel does.
+pub(super) fn landlock() -> Vec<&'static str> {
+    let status = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
+        .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
+        .and_then(Ruleset::create)
+        .and_then(|ruleset| ruleset.no_new_privs(true).restrict_self());
+    match status.map(|status| (status.ruleset, status.landlock)) {
+        Ok((RulesetStatus::NotEnforced, _)) | Err(_) => Vec::new(),
+        Ok((_, LandlockStatus::Available { effective_abi, .. })) => {
+            let known = REFUSED.iter().filter(|(since, _)| *since <= effective_abi);
+            known.map(|(_, what)| *what).collect()
+        }
+        Ok(_) => Vec::new(),
+    }
+}
+
+/// Only the calls above and below. True if the kernel does it.
+pub(super) fn seccomp() -> bool {
+    program().is_some_and(|program| seccompiler::apply_filter(&program).is_ok())
+}
+
+/// Calls that are allowed with these arguments alone.
+fn narrow() -> Option<[(libc::c_long, SeccompRule); 6]> {
+    // Memory of its own may be mapped, never to run code from.
+    let no_code = || masked(2, libc::PROT_EXEC, 0);
+    let of_no_file = || masked(3, libc::MAP_ANONYMOUS, libc::MAP_ANONYMOUS);
+    Some([
+        (libc::SYS_mmap, rule([no_code(), of_no_file()])?),
+        (libc::SYS_mprotect, rule([no_code()])?),
+        // Without an address, and without the flag that makes a connection in passing: to whom
+        // is settled by who called.
+        (libc::SYS_sendto, rule([is(3, libc::MSG_NOSIGNAL), nowhere(4)])?),
+        (libc::SYS_recvfrom, rule([is(3, 0), nowhere(4)])?),
+        // A listener that is shut down for reading is an unused socket again.
+        (libc::SYS_shutdown, rule([is(1, libc::SHUT_WR)])?),
+        (libc::SYS_setsockopt, rule([is(1, libc::IPPROTO_TCP), is(2, libc::TCP_NODELAY)])?),
+    ])
+}
+
+type Condition = seccompiler::Result<SeccompCondition>;
+
+fn rule<const N: usize>(all: [Condition; N]) -> Option<SeccompRule> {
+    let all: Result<Vec<_>, _> = all.into_iter().collect();
+    SeccompRule::new(all.ok()?).ok()
+}
+
+fn is(argument: u8, value: libc::c_int) -> Condition {
+    condition(SeccompCondition::new(argument, Dword, Eq, u64::from(value.unsigned_abs())))
+}
+
+fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Condition {
+    let mask = MaskedEq(u64::from(mask.unsigned_abs()));
+    condition(SeccompCondition::new(argument, Dword, mask, u64::from(value.unsigned_abs())))
+}
+
+/// A pointer that is none.
+fn nowhere(argument: u8) -> Condition {
+    condition(SeccompCondition::new(argument, Qword, Eq, 0))
+}
+
+fn condition(made: Result<SeccompCondition, seccompiler::BackendError>) -> Condition {
+    made.map_err(seccompiler::Error::from)
+}
+
+fn program() -> Option<BpfProgram> {
+    let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|&call| (call, Vec::new())).collect();
+    rules.extend(narrow()?.map(|(call, rule)| (call, vec![rule])));
+    // Refused, not killed: an allocator that asks the system something lives on without.
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let arch = TargetArch::try_from(std::env::consts::ARCH).ok()?;
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch).ok()?.try_into().ok()
+}
