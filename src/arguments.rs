@@ -7,50 +7,18 @@ use std::ffi::OsString;
 use std::mem::ManuallyDrop;
 
 use clap::builder::Resettable;
-use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _, error};
 
-use crate::cli::{self, Cli, Common};
+use crate::cli::{self, Cli};
 use crate::commands::{recv, send};
+use crate::options::Common;
+use crate::origins::Origins;
 use crate::usage;
 
 /// What was typed.
 pub(crate) struct Given {
     pub(crate) cli: Cli,
     pub(crate) origins: Origins,
-}
-
-/// Where the values of options come from: what was typed counts more than what is set for all, and an
-/// error names the one or the other. Options go by the names of their fields.
-pub(crate) struct Origins(Vec<(String, ValueSource)>);
-
-impl Origins {
-    /// Whether it stands on the command line.
-    pub(crate) fn was_typed(&self, option: &str) -> bool {
-        self.is_from(ValueSource::CommandLine, option)
-    }
-
-    /// Whether a variable of the environment gave it.
-    pub(crate) fn is_from_environment(&self, option: &str) -> bool {
-        self.is_from(ValueSource::EnvVariable, option)
-    }
-
-    fn is_from(&self, source: ValueSource, option: &str) -> bool {
-        self.0.iter().any(|(id, from)| id == option && *from == source)
-    }
-
-    /// Of each option that has a value, of `otr` and of its command.
-    fn of(matches: &ArgMatches) -> Self {
-        let of_command = matches.subcommand().map(|(_, matches)| matches);
-        let mut sources = Vec::new();
-        for matches in [matches].into_iter().chain(of_command) {
-            for id in matches.ids() {
-                let source = matches.value_source(id.as_str());
-                sources.extend(source.map(|source| (id.as_str().to_owned(), source)));
-            }
-        }
-        Self(sources)
-    }
 }
 
 /// Parses the command line. Ends the process where it is wrong.

@@ -1,33 +1,14 @@
 //! The command line: one definition, from which parsing, `--help`, man pages and completions all
 //! come.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
     postbox, recv, respond, send, simulate, status, verify, words,
 };
-use crate::state::{Name, Numbers};
-use crate::ui::units;
-
-macro_rules! first_steps {
-    () => {
-        "\
-A conversation over any channel:
-  alice$ otr init > invite               bob$ otr respond < invite > reply
-  alice$ otr recv < reply
-  alice$ echo hello | otr send > packet  bob$ otr recv < packet
-  alice$ otr words                       bob$ otr words       (compare by voice)
-  alice$ otr close > last                bob$ otr recv < last
-Both ends on one machine: -s alice, -s bob. The whole tour: otr demo"
-    };
-}
-
-/// The shortest story, for `--help` and the manual.
-pub(crate) const FIRST_STEPS: &str = first_steps!();
+use crate::options::Common;
+use crate::story::{FIRST_STEPS, first_steps};
 
 const LONG_HELP: &str = concat!(
     first_steps!(),
@@ -57,53 +38,6 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// What every command takes.
-#[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(crate) struct Common {
-    /// Session to use: letters, digits, '.', '_', '-'; at most 64
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "NAME",
-        env = "OTR_SESSION",
-        default_value = "default"
-    )]
-    pub(crate) session: Name,
-
-    /// Directory of the sessions, used or refused; without it the first fit place in memory
-    #[arg(long, global = true, value_name = "DIR", env = "OTR_DIR", value_hint = clap::ValueHint::DirPath)]
-    pub(crate) dir: Option<PathBuf>,
-
-    /// Keep no file: read the state from descriptor IN, write each new one to OUT
-    ///
-    /// The state is a line `otr1s:…`; the last whole line written to OUT counts. It holds every
-    /// secret of the session. No directory is looked at.
-    #[arg(long, global = true, value_name = "IN,OUT")]
-    pub(crate) state_fd: Option<Numbers>,
-
-    /// Let sessions lie on a disk, where wiping does not wipe; warned of each time
-    #[arg(long, global = true)]
-    pub(crate) allow_disk: bool,
-
-    /// How long to wait while another otr holds the session
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
-    pub(crate) lock_wait: Duration,
-
-    /// Say only what went wrong
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
-
-    /// Say more of what is done, never a secret
-    #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
-    pub(crate) verbose: bool,
-
-    /// Write for programs: JSON on stdout where there is something to tell, and all of stderr
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
 }
 
 /// One file in `commands/` each.
@@ -150,19 +84,25 @@ pub(crate) enum Command {
     CompleteSessions(complete_sessions::Args),
 }
 
-/// How packets are written.
-#[derive(Args)]
-pub(crate) struct Form {
-    /// Write packets as bytes instead of lines of text
-    #[arg(long)]
-    pub(crate) raw: bool,
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
 
-    /// Break lines after so many columns, at least 32 (for mail: 72)
-    #[arg(long, value_name = "COLUMNS", conflicts_with = "raw", value_parser = wrap)]
-    pub(crate) wrap: Option<otr::armor::Wrap>,
-}
+    use super::*;
+    use crate::failure::Code;
 
-pub(crate) fn wrap(text: &str) -> Result<otr::armor::Wrap, &'static str> {
-    let columns = text.parse().ok().and_then(otr::armor::Wrap::new);
-    columns.ok_or("use a number of columns from 32 on")
+    #[test]
+    fn the_help_and_the_manual_list_the_same_codes() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        for code in Code::ALL {
+            assert!(help.contains(&format!("{:>2}  {}", code as u8, code.name())), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn codes_count_up_from_one() {
+        let numbers: Vec<u8> = Code::ALL.iter().map(|&code| code as u8).collect();
+        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
+    }
 }

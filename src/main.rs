@@ -10,9 +10,17 @@ mod closed;
 #[forbid(unsafe_code)]
 mod commands;
 #[forbid(unsafe_code)]
+mod context;
+#[forbid(unsafe_code)]
+mod dispatch;
+#[forbid(unsafe_code)]
 mod failure;
 #[forbid(unsafe_code)]
 mod inherited;
+#[forbid(unsafe_code)]
+mod options;
+#[forbid(unsafe_code)]
+mod origins;
 #[forbid(unsafe_code)]
 mod postbox;
 #[forbid(unsafe_code)]
@@ -22,6 +30,8 @@ mod randomness;
 #[forbid(unsafe_code)]
 mod state;
 #[forbid(unsafe_code)]
+mod story;
+#[forbid(unsafe_code)]
 mod ui;
 #[forbid(unsafe_code)]
 mod usage;
@@ -29,7 +39,7 @@ mod usage;
 use std::process::ExitCode;
 
 use arguments::Given;
-use commands::Context;
+use context::Context;
 use ui::speak::{self, Voice};
 
 /// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
@@ -43,7 +53,7 @@ fn main() -> ExitCode {
     let Given { cli, origins } = arguments::parse();
     speak::in_json(cli.common.json);
     let voice = Voice::new(cli.common.quiet, cli.common.verbose);
-    match commands::run(&Context::new(cli.common, origins, voice), cli.command) {
+    match dispatch::run(&Context::new(cli.common, origins, voice), cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             if failure.broken_pipe {

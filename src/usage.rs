@@ -2,7 +2,7 @@
 //! versions that were asked for.
 
 use std::error::Error as _;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -13,6 +13,7 @@ use otr::protocol::authentication::nameplate;
 use crate::cli::Cli;
 use crate::failure::{Code, Failure};
 use crate::process;
+use crate::ui::shell::{from_file, quoted};
 use crate::ui::{printable, speak};
 
 /// Ends the process with what clap says: help and versions on stdout, what is wrong on stderr.
@@ -150,33 +151,6 @@ fn stray(command: &str, word: &str) -> Option<Failure> {
     Some(Failure::new(Code::Usage, what, hint))
 }
 
-/// What to type so that a command reads this file.
-pub(crate) fn from_file(command: &str, file: &OsStr) -> String {
-    format!("otr {command} < {}", quoted(file))
-}
-
-/// What to type so that `send` sends these words, or the file that they name.
-pub(crate) fn instead_of_words(words: &[OsString]) -> String {
-    match words {
-        [file] if Path::new(file).exists() => from_file("send", file),
-        _ => {
-            let text: Vec<_> = words.iter().map(|word| quoted(word)).collect();
-            format!("echo {} | otr send", text.join(" "))
-        }
-    }
-}
-
-/// A word as a shell takes it, and a terminal shows it.
-fn quoted(word: &OsStr) -> String {
-    let text = printable::line(&word.to_string_lossy());
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);
-    if !text.is_empty() && text.bytes().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,12 +208,5 @@ mod tests {
 
     fn sentence(failure: &Failure) -> String {
         format!("{} {}", failure.what, failure.hint)
-    }
-
-    #[test]
-    fn words_are_quoted_as_a_shell_needs_it() {
-        let words = ["it's", "a.txt"].map(OsString::from);
-        assert_eq!(instead_of_words(&words), r"echo 'it'\''s' a.txt | otr send");
-        assert_eq!(instead_of_words(&["/dev/null".into()]), "otr send < /dev/null");
     }
 }

@@ -2,7 +2,6 @@
 //! breaks cut through. Base64url has no `=`, so none of this can be a part of an item.
 
 use super::item::Kind;
-use super::text::is_blank;
 
 /// What every marker begins with; a letter and a colon follow.
 pub(super) const MARKER: &[u8] = b"otr1";
@@ -42,6 +41,10 @@ pub(super) fn escape(input: &[u8], ended: bool) -> Escape {
         [high] if blanks == 0 && !ended && hex(high).is_some() => Escape::More,
         _ => Escape::No,
     }
+}
+
+pub(super) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r')
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -27,7 +27,7 @@ use super::base64url::{encoded_len, is_character, run};
 use super::item::{Damaged, Item, Kind, Reason};
 use super::pool::Pool;
 use super::raw::{Next, next_is_raw};
-use super::soft::{Escape, Found, MARKER, SPLIT_MAX, escape, marker_at};
+use super::soft::{Escape, Found, MARKER, SPLIT_MAX, escape, is_blank, marker_at};
 use super::whole::{Whole, last_reason, whole};
 use super::{CHECK_BYTES, KEY_BYTES, MAX_INVITE_BYTES, MAX_K, MIN_INVITE_BYTES, REPLY_BYTES};
 
@@ -421,10 +421,6 @@ fn max_characters(kind: Kind) -> usize {
         Kind::Packet => 1 << MAX_K,
         Kind::Key => KEY_BYTES,
     })
-}
-
-pub(super) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r')
 }
 
 #[cfg(test)]

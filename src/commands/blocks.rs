@@ -137,3 +137,12 @@ fn read_all<R: Read>(
         }
     }
 }
+
+/// Bytes that are wiped when they have been read.
+pub(crate) struct HeadBytes(pub(crate) Zeroizing<Vec<u8>>);
+
+impl AsRef<[u8]> for HeadBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}

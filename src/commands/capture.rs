@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::ADDRESS;
 
-use super::calling::connect;
 use super::source::Source;
+use super::whom::connect;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::{Reach, Url};
 use crate::ui::printable;

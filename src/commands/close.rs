@@ -9,15 +9,15 @@ use otr::protocol::randomness::Randomness;
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Session, close_frames};
 
-use super::Context;
-use super::calling;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{parse_even_frozen, tell_dropped, warn_dropped};
 use super::owed;
-use super::send::{no_number, not_sealed};
-use crate::cli::Form;
+use super::sealing::{no_number, not_sealed};
+use crate::commands::whom;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::{Search, Store};
@@ -136,7 +136,7 @@ fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
     if matches!(stage, Stage::Inviting(_)) {
         return Ok(Last::default());
     }
-    let client = if ways.stdout { None } else { calling::client(&stage, &ways.reach)? };
+    let client = if ways.stdout { None } else { whom::client(&stage, &ways.reach)? };
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
     // Whether they go to the postbox or, with --stdout, elsewhere.

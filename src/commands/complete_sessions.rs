@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::Context;
+use crate::context::Context;
 use crate::state::{Options, Search};
 use crate::ui::stdio;
 

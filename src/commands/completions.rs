@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, Args as _, Command, CommandFactory, ValueEnum};
+use clap::{Arg, Args as _, Command, ValueEnum};
 use clap_complete::{Shell as Generator, generate};
 
-use super::Context;
-use crate::cli::{Cli, Common};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::options::Common;
 use crate::ui::stdio;
 
 /// `otr completions`
@@ -39,8 +39,8 @@ The script goes to stdout. Where the shells look for it:
   otr completions zsh > DIR/_otr     (DIR is one of $fpath)
   otr completions fish > ~/.config/fish/completions/otr.fish";
 
-pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let script = script(args.shell);
+pub(crate) fn run(context: &Context, args: &Args, all: &Command) -> Result<(), Failure> {
+    let script = script(args.shell, all);
     let written = stdio::output()?.write_all(script.as_bytes());
     written.map_err(|error| Failure::output(&error))?;
     context.voice.guide(match args.shell {
@@ -58,25 +58,24 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn script(shell: Shell) -> String {
+fn script(shell: Shell, all: &Command) -> String {
     let mut bytes = Vec::new();
     let generator = match shell {
         Shell::Bash => Generator::Bash,
         Shell::Zsh => Generator::Zsh,
         Shell::Fish => Generator::Fish,
     };
-    generate(generator, &mut visible(), "otr", &mut bytes);
+    generate(generator, &mut visible(all), "otr", &mut bytes);
     let script = String::from_utf8_lossy(&bytes);
     match shell {
         Shell::Bash => bash(&script),
         Shell::Zsh => zsh(&script),
-        Shell::Fish => fish(&script),
+        Shell::Fish => fish(&script, all),
     }
 }
 
 /// The command without what is hidden, which the generators do not leave out.
-fn visible() -> Command {
-    let all = Cli::command();
+fn visible(all: &Command) -> Command {
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let top = Command::new("otr").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
     let commands = all.get_subcommands().filter(|command| !command.is_hide_set());
@@ -133,7 +132,7 @@ _otr_sessions() {
 
 /// Adds where the words come from, and the words that may stand as an argument: the generator
 /// knows those of options alone.
-fn fish(script: &str) -> String {
+fn fish(script: &str, all: &Command) -> String {
     let mut script = alter_lines(script, |line| {
         if !line.contains(" -s s -l session ") {
             return line.to_owned();
@@ -142,7 +141,7 @@ fn fish(script: &str) -> String {
         let line = line.replace(r#" -n "__fish_otr_needs_command""#, "");
         line + r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
     });
-    let command = visible();
+    let command = visible(all);
     for command in command.get_subcommands() {
         let words = command.get_positionals().flat_map(Arg::get_possible_values);
         let words: Vec<_> = words.map(|word| word.get_name().to_owned()).collect();

@@ -6,10 +6,10 @@ use std::io::Write;
 use otr::armor::encode;
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 
-use super::calling::postbox_of;
 use super::guide::Handed;
-use crate::cli::Form;
+use super::whom::postbox_of;
 use crate::failure::Failure;
+use crate::options::Form;
 use crate::ui::speak::Voice;
 use crate::ui::stdio::{self, Patient};
 use crate::ui::terminal;

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::guide::Handed;
 use super::held::Held;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::ui::{stdio, terminal};
 

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::guide::Handed;
 use super::held::{nobody_answered, parse_even_frozen};
 use super::passphrase::Passphrase;
-use super::{Context, now};
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::state::sealed::{self, SealedError};
 use crate::state::{Store, line};

@@ -7,9 +7,10 @@ use otr::protocol::session::stored::{Expired, Stage, Stored, StoredError};
 use otr::protocol::session::verify::Ending;
 use zeroize::Zeroizing;
 
-use super::{now, owed};
+use super::ending;
+use crate::context::now;
 use crate::failure::{Code, Failure};
-use crate::state::{Loaded, StateLock, Store, Version};
+use crate::state::{Loaded, StateLock, Store, Version, advice};
 use crate::ui::speak::warn;
 
 /// What was loaded, and which stored state that was. It can be stored only where that one still is:
@@ -107,9 +108,9 @@ impl<'a> Held<'a> {
 
     fn unless_over(self) -> Result<Self, Failure> {
         match &self.stage {
-            Stage::Session(session) if owed::is_over(session) => {
+            Stage::Session(session) if ending::is_over(session) => {
                 self.wipe()?;
-                Err(owed::over())
+                Err(ending::over())
             }
             _ => Ok(self),
         }
@@ -119,7 +120,7 @@ impl<'a> Held<'a> {
     pub(crate) fn session(&mut self) -> Result<&mut Session, Failure> {
         match &mut self.stage {
             Stage::Session(session) if session.ending() != Ending::GoesOn => {
-                Err(owed::nearly_over())
+                Err(ending::nearly_over())
             }
             Stage::Session(session) => Ok(session),
             Stage::Inviting(_) => Err(no_reply_yet()),
@@ -219,10 +220,23 @@ pub(crate) fn create(
     if anew {
         tell_dropped(store, &lock);
         match store.load(&lock) {
-            Ok(Loaded { mut version, .. }) => return store.replace(&lock, &mut version, &bytes),
+            Ok(Loaded { mut version, .. }) => {
+                store.replace(&lock, &mut version, &bytes)?;
+                warn_of_logout(store);
+                return Ok(());
+            }
             // There is none, or none that can be read.
             Err(_) => store.wipe(&lock)?,
         }
     }
-    store.create(&lock, &bytes).map(drop)
+    store.create(&lock, &bytes)?;
+    warn_of_logout(store);
+    Ok(())
+}
+
+/// Says so where the session will not outlive the login.
+fn warn_of_logout(store: &Store) {
+    if store.directory().is_some_and(advice::logout_erases) {
+        warn(advice::LOGOUT.trim_start_matches("otr: "));
+    }
 }

@@ -3,11 +3,10 @@
 use otr::protocol::session::stored::{Stored, StoredError};
 use zeroize::Zeroizing;
 
-use super::Context;
 use super::held::create;
-use super::init::warn_of_logout;
 use super::passphrase::Passphrase;
 use super::source::{is_by_hand, items_on_stdin};
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::state::line::{self, LineError};
 use crate::state::sealed::{self, SealedError};
@@ -55,7 +54,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let mut store = prepared.map_or_else(|| context.prepare(), Ok)?;
     create(&mut store, context.lock_wait, &stored.stage, false)?;
-    warn_of_logout(&store);
     context.voice.say("the session goes on here; end it where it came from: otr export --forget");
     Ok(())
 }

@@ -9,19 +9,19 @@ use otr::protocol::handshake::{Inviting, InvitingError};
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
-use super::calling::{connect, postbox_of_stage};
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, create, parse_even_frozen};
 use super::secret::Secret;
-use super::{Context, now};
+use super::whom::{connect, postbox_of_stage};
 use crate::beside;
-use crate::cli::Form;
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
+use crate::options::Form;
 use crate::postbox::client::{Reach, Url};
 use crate::randomness::System;
-use crate::state::{Store, advice};
+use crate::state::Store;
 use crate::ui::speak::warn;
 use crate::ui::{stdio, units};
 
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     anew: bool,
 
     /// Break lines after so many columns, at least 32 (for mail: 76)
-    #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
+    #[arg(long, value_name = "COLUMNS", value_parser = crate::options::wrap)]
     wrap: Option<otr::armor::Wrap>,
 }
 
@@ -86,7 +86,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let inviting = inviting(&postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
     create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
-    warn_of_logout(&store);
     emitter.invite(&invite)?;
     warn_of_silence(&args.reach, &postbox);
     Ok(())
@@ -130,7 +129,6 @@ fn by_code(
     let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
     let (code, inviting) = code::place(&client, make)?;
     create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
-    warn_of_logout(store);
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
     Handed::Code.ends(context.voice);
@@ -202,12 +200,5 @@ fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
             "the invite was answered, and serves once",
             "begin another session with 'otr -s NAME init'",
         )),
-    }
-}
-
-/// Says so where the session will not outlive the login.
-pub(super) fn warn_of_logout(store: &Store) {
-    if store.directory().is_some_and(advice::logout_erases) {
-        warn(advice::LOGOUT.trim_start_matches("otr: "));
     }
 }

@@ -5,13 +5,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
-use super::Context;
-use crate::cli::{Cli, FIRST_STEPS};
+use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::story::FIRST_STEPS;
 use crate::ui::stdio;
 
 /// When the pages last changed in substance: a page needs a date, and one that were read from the
@@ -27,8 +27,7 @@ pub(crate) struct Args {
     dir: Option<PathBuf>,
 }
 
-pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut command = Cli::command();
+pub(crate) fn run(context: &Context, args: &Args, mut command: Command) -> Result<(), Failure> {
     command.build();
     let Some(dir) = &args.dir else {
         let page = page(&command, &command).map_err(|error| Failure::output(&error))?;
@@ -179,24 +178,4 @@ fn see_also(roff: &mut Roff, command: &Command, top: &Command) {
     let others = others.map(title).filter(|other| *other != title(command));
     let list: Vec<String> = others.map(|other| format!("{other}(1)")).collect();
     roff.text([roman(list.join(", "))]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_help_and_the_manual_list_the_same_codes() {
-        let mut command = Cli::command();
-        let help = command.render_long_help().to_string();
-        for code in Code::ALL {
-            assert!(help.contains(&format!("{:>2}  {}", code as u8, code.name())), "{code:?}");
-        }
-    }
-
-    #[test]
-    fn codes_count_up_from_one() {
-        let numbers: Vec<u8> = Code::ALL.iter().map(|&code| code as u8).collect();
-        assert_eq!(numbers, (1..=15).collect::<Vec<u8>>());
-    }
 }

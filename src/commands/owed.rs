@@ -1,15 +1,16 @@
 //! What a check of a secret owes the other side, and the end that failed checks bring.
 
-use otr::protocol::authentication::verify::FAILURES_MAX;
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::{Ending, VerifyError};
-use otr::protocol::session::{Identity, SealError, Session};
+use otr::protocol::session::{Identity, SealError};
 
-use super::Context;
-use super::calling;
 use super::emit::Emitter;
+use super::ending::{over, untold};
 use super::held::Held;
-use super::send::{no_number, not_sealed};
+use super::outbox::wipe_untold;
+use super::sealing::{no_number, not_sealed};
+use crate::commands::outbox;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::randomness::System;
@@ -64,7 +65,7 @@ pub(super) fn hand_over(
 ) -> Result<(), Failure> {
     let Stage::Session(session) = &mut held.stage else { return Ok(()) };
     let of = session.identity();
-    calling::queue(session, packet)?;
+    outbox::queue(session, packet)?;
     hand_out(context, held.keep_open()?, of, way).map_err(Failure::taken)
 }
 
@@ -76,60 +77,9 @@ fn hand_out(
     way: Way<'_>,
 ) -> Result<(), Failure> {
     match way {
-        Way::Print(emitter) => calling::print_waiting(context, store, &[], emitter).map(drop),
-        Way::Post(client) => calling::post_waiting(context, store, client, Some(of)),
+        Way::Print(emitter) => outbox::print_waiting(context, store, &[], emitter).map(drop),
+        Way::Post(client) => outbox::post_waiting(context, store, client, Some(of)),
     }
-}
-
-/// Whether failed checks have ended the session, and nothing of it is still to be handed out.
-pub(super) fn is_over(session: &Session) -> bool {
-    session.ending() == Ending::Now && session.waiting().is_empty()
-}
-
-/// The session was ended by failed checks, and wiped.
-pub(super) fn over() -> Failure {
-    let what = format!("{FAILURES_MAX} checks of a secret have failed: the session has been ended");
-    Failure::new(Code::NotAuthentic, what, "whoever is there does not know the secret")
-}
-
-/// As [`over`], where the other side could not be told, and why.
-fn untold(why: &str) -> Failure {
-    let over = over();
-    let what = format!("{}, but the other side was not told: {why}", over.what);
-    Failure { what: what.into(), ..over }
-}
-
-/// Wipes the session `of` if failed checks have ended it, with what it owes the other side still in
-/// it, since that could not be handed out: code 5. Whether whoever is there learns of the end is not
-/// worth the keys.
-pub(super) fn wipe_untold(
-    context: &Context,
-    store: &mut Store,
-    of: Option<Identity>,
-    why: &str,
-) -> Result<(), Failure> {
-    let held = match Held::take(store, context.lock_wait) {
-        Ok(held) => held,
-        Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
-        // What the caller has to say is more.
-        Err(_) => return Ok(()),
-    };
-    match &held.stage {
-        Stage::Session(session)
-            if session.ending() != Ending::GoesOn
-                && of.is_none_or(|of| of.is(&session.identity())) =>
-        {
-            held.wipe()?;
-            Err(untold(why))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As [`over`], while the other side has still to be told.
-pub(super) fn nearly_over() -> Failure {
-    let hint = "'otr send' or 'otr close' tells the other side and wipes it";
-    Failure { hint: hint.into(), ..over() }
 }
 
 pub(super) fn explain(error: VerifyError) -> Failure {

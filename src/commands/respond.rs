@@ -8,17 +8,16 @@ use otr::protocol::handshake::invite::InviteError;
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::session::stored::Stage;
 
-use super::calling::{connect, postbox_of};
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, create};
-use super::init::warn_of_logout;
 use super::secret::Secret;
 use super::source::{Source, is_by_hand};
-use super::{Context, now};
-use crate::cli::Form;
+use super::whom::{connect, postbox_of};
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
+use crate::options::Form;
 use crate::postbox::api::Discard;
 use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
@@ -144,7 +143,6 @@ fn answer(
     // Wiped before anybody is called.
     drop(secret);
     create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
-    warn_of_logout(store);
     Ok(reply)
 }
 

@@ -8,15 +8,16 @@ use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::{Ending, VerifyError};
 use zeroize::Zeroizing;
 
-use super::Context;
-use super::calling;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, no_reply_yet, peer_has_closed};
 use super::owed::{self, Way, explain};
 use super::secret::Given;
-use crate::cli::Form;
+use crate::commands::outbox;
+use crate::commands::whom;
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::state::Store;
@@ -62,7 +63,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut store = context.open()?;
     let client = {
         let stage = Held::take(&mut store, context.lock_wait)?.stage;
-        if args.stdout { None } else { calling::client(&stage, &args.reach)? }
+        if args.stdout { None } else { whom::client(&stage, &args.reach)? }
     };
     if prepare(context, &mut store, client.as_ref(), &mut emitter)? {
         emitter.end();
@@ -113,10 +114,10 @@ fn prepare(
     drop(held);
     let written = match client {
         Some(client) => {
-            calling::post_waiting(context, store, client, Some(of))?;
+            outbox::post_waiting(context, store, client, Some(of))?;
             false
         }
-        None => calling::print_waiting(context, store, &[], emitter)?,
+        None => outbox::print_waiting(context, store, &[], emitter)?,
     };
     // Otherwise it goes with the next step, in one packet.
     if ending != Ending::GoesOn {

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
-use super::Context;
-use super::calling::postbox_of;
 use super::close::{self, Ways};
 use super::held::{Held, no_reply_yet};
+use super::whom::postbox_of;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::warn;
 use crate::ui::stdio;

@@ -6,6 +6,8 @@ pub(crate) mod names;
 pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod prompt;
+mod screen;
+pub(crate) mod shell;
 pub(crate) mod speak;
 pub(crate) mod stdio;
 pub(crate) mod terminal;

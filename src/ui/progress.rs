@@ -4,9 +4,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::screen::{ERASE, ON_SCREEN, take_line_away};
 use super::speak::{self, Voice};
 use super::stdio;
 
@@ -14,16 +15,6 @@ use super::stdio;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two drawings: often enough to look alive.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Back to the line's beginning, and away with what is there.
-const ERASE: &str = "\r\x1b[K";
-
-/// Whether a progress line is on the screen, and the next thing said has to replace it.
-static ON_SCREEN: AtomicBool = AtomicBool::new(false);
-
-/// What has to be written before anything else goes to stderr.
-pub(super) fn take_line_away() -> &'static str {
-    if ON_SCREEN.swap(false, Ordering::Relaxed) { ERASE } else { "" }
-}
 
 /// The progress of one transfer. Dropping it takes the line away.
 pub(crate) struct Progress {

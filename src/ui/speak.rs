@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::{names, printable, progress, stdio};
+use super::{names, printable, screen, stdio};
 use crate::failure::Failure;
 
 /// Whether stderr is for a program: of the whole process, since a warning may come from anywhere.
@@ -136,7 +136,7 @@ fn tell(level: &str, words: &impl Display, more: impl FnOnce(&mut Value)) {
 }
 
 fn write(line: &str) {
-    let line = format!("{}{}\n", progress::take_line_away(), printable::json(line));
+    let line = format!("{}{}\n", screen::take_line_away(), printable::json(line));
     stdio::say(line.as_bytes());
 }
 

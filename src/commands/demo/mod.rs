@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use super::Context;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::stdio::{self, Patient};
 use line::Ran;

@@ -14,7 +14,7 @@ use signal_hook::low_level::emulate_default_handler;
 use tempfile::TempDir;
 
 use super::family::Family;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 use crate::state::Search;

@@ -3,7 +3,7 @@
 
 use super::line::Line;
 use super::tour::{Outcome, Step, step};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::Code;
 
 const SAID: &str = "I owe you 10";

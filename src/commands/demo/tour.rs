@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use super::line::Line;
-use crate::commands::Context;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 
 /// One line, and what has to come of it.

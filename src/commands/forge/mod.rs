@@ -11,11 +11,11 @@ use clap::ValueEnum;
 use otr::protocol::deniability::forge::{self, ForgeError};
 use otr::protocol::packet::{K_MAX, frame, size};
 
-use super::Context;
 use super::capture;
 use super::emit::Emitter;
-use crate::cli::Form;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::options::Form;
 use crate::postbox::client::Reach;
 use crate::ui::speak::warn;
 use recorded::{Packet, Recorded, no_key};

@@ -15,7 +15,7 @@ use otr::protocol::packet::ADDRESS;
 
 use super::capture::{self, Input};
 use super::source::Source;
-use super::{Context, now};
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::ui::{printable, stdio};

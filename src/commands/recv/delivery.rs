@@ -13,9 +13,10 @@ use otr::protocol::session::{Accepted, Identity, Session, body};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::output::{Output, Target, check_reveal};
+use super::output::{Output, Target, check_reveal, elsewhere};
 use super::{Args, checks};
-use crate::commands::{Context, authenticated};
+use crate::commands::authenticated;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
 use crate::ui::speak::Voice;
@@ -264,11 +265,6 @@ fn append(so_far: &mut Zeroizing<Vec<u8>>, text: &[u8]) {
 fn too_large(message: u64) -> Failure {
     let what = format!("message {message} is too large for one JSON object");
     Failure::new(Code::Full, what, "receive it without --json")
-}
-
-pub(super) fn elsewhere(data: &Data, option: &str) -> Failure {
-    let what = format!("the beginning of message {} was written elsewhere", data.message);
-    Failure::new(Code::Refused, what, format!("receive its rest without {option}"))
 }
 
 fn object(name: &str, message: u64, text: &[u8], session: Option<&Session>) -> Zeroizing<String> {

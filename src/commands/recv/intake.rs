@@ -24,10 +24,12 @@ use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
 use super::reply;
 use crate::commands::authenticated::UNCHECKED;
-use crate::commands::calling;
+use crate::commands::ending;
 use crate::commands::held::{Held, Known, no_reply_yet, nobody_answered};
+use crate::commands::outbox;
 use crate::commands::owed::{self, Way};
-use crate::commands::{Context, now};
+use crate::context::Context;
+use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::state::{RoleLock, StateLock, Store, Version};
@@ -185,7 +187,7 @@ impl<'a> Intake<'a> {
     pub(super) fn post_waiting(&mut self, client: &Client) -> Result<(), Failure> {
         let Ok(_sender) = self.store.lock_sender(Duration::ZERO) else { return Ok(()) };
         let of = self.session().map(Session::identity);
-        calling::post_waiting(self.context, &mut self.store, client, of)?;
+        outbox::post_waiting(self.context, &mut self.store, client, of)?;
         self.reload()
     }
 
@@ -238,7 +240,7 @@ impl<'a> Intake<'a> {
             Ok(mut session) => {
                 if !session.postbox().is_empty() {
                     // In the same step: it is posted even if this command ends here.
-                    calling::greet(&mut session)?;
+                    outbox::greet(&mut session)?;
                 }
                 held.keep_and_hold(Stage::Session(Box::new(session)))?;
                 Known { stage: self.stage, version: self.version } = held.into_known();
@@ -439,7 +441,7 @@ impl<'a> Intake<'a> {
 
     /// Refuses to take anything more in a session that failed checks have ended.
     pub(super) fn refuse_if_over(&self) -> Result<(), Failure> {
-        if self.is_over() { Err(owed::nearly_over()) } else { Ok(()) }
+        if self.is_over() { Err(ending::nearly_over()) } else { Ok(()) }
     }
 
     /// Whether failed checks have ended the session.
@@ -454,7 +456,9 @@ impl<'a> Intake<'a> {
         let was_over = self.is_over();
         match self.pay() {
             // A `send` that was at it has ended it.
-            Err(failure) if was_over && failure.code == Code::NoSession => return Err(owed::over()),
+            Err(failure) if was_over && failure.code == Code::NoSession => {
+                return Err(ending::over());
+            }
             other => other?,
         }
         if !self.is_over() {
@@ -463,12 +467,12 @@ impl<'a> Intake<'a> {
         if self.client.is_some() {
             let of = self.session().map(Session::identity);
             let why = "something else is sending";
-            owed::wipe_untold(self.context, &mut self.store, of, why)?;
-        } else if self.session().is_some_and(owed::is_over) {
+            outbox::wipe_untold(self.context, &mut self.store, of, why)?;
+        } else if self.session().is_some_and(ending::is_over) {
             // It is wiped by this.
             drop(Held::take(&mut self.store, self.context.lock_wait)?);
         }
-        Err(owed::nearly_over())
+        Err(ending::nearly_over())
     }
 
     /// Posts what is owed to the other side, unless a `send` is at it: then that does, or the next
@@ -481,7 +485,7 @@ impl<'a> Intake<'a> {
         let wait = if self.is_over() { self.context.lock_wait } else { Duration::ZERO };
         let Ok(_sender) = self.store.lock_sender(wait) else { return Ok(()) };
         let of = self.session().map(Session::identity);
-        let paid = calling::post_waiting(self.context, &mut self.store, &client, of)
+        let paid = outbox::post_waiting(self.context, &mut self.store, &client, of)
             .and_then(|()| owed::settle(self.context, &mut self.store, Way::Post(&client)));
         match paid {
             Err(failure) if matches!(failure.code, Code::NotAuthentic | Code::NoSession) => {

@@ -23,7 +23,8 @@ use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
 use super::held::{Held, Known};
 use super::source::{Source, is_by_hand, widen_stdin};
-use super::{Context, calling};
+use crate::commands::whom;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::state::Store;
@@ -140,8 +141,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             && let Some(held) = if_there(Held::take(found, context.lock_wait))?
         {
             let known = held.into_known();
-            let client =
-                if args.stdin { None } else { calling::client(&known.stage, &args.reach)? };
+            let client = if args.stdin { None } else { whom::client(&known.stage, &args.reach)? };
             match (client, store) {
                 (Some(client), Some(store)) => return postbox::run(context, args, store, &client),
                 (_, opened) => store = opened,

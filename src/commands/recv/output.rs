@@ -13,7 +13,6 @@ use otr::protocol::session::Identity;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::delivery::elsewhere;
 use crate::failure::{Code, Failure};
 use crate::inherited::{self, Use};
 use crate::ui::printable;
@@ -372,4 +371,9 @@ fn no_file(path: &Path, why: &str) -> Failure {
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(Code::Failed, format!("cannot write {}: {error}", shown(path)), "").about(path)
+}
+
+pub(super) fn elsewhere(data: &Data, option: &str) -> Failure {
+    let what = format!("the beginning of message {} was written elsewhere", data.message);
+    Failure::new(Code::Refused, what, format!("receive its rest without {option}"))
 }

@@ -5,7 +5,7 @@ use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
 
 use crate::commands::held::Held;
-use crate::commands::now;
+use crate::context::now;
 use crate::failure::{Code, Failure};
 
 /// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.

@@ -7,8 +7,9 @@ use std::time::Instant;
 use otr::protocol::packet::{K_MIN, size};
 use zeroize::Zeroizing;
 
-use super::long::HeadBytes;
-use super::{K_SHORT, Sender, Short};
+use super::{Sender, Short};
+use crate::commands::blocks::HeadBytes;
+use crate::commands::sealing::K_SHORT;
 use crate::failure::Failure;
 use crate::state::Store;
 

@@ -11,13 +11,15 @@ use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::session::{Part, Reservation};
 use zeroize::Zeroizing;
 
-use super::{Sender, class, no_number, not_begun, not_sealed};
-use crate::commands::blocks::{Block, Blocks, FRAMED, Layout};
+use super::{Sender, class, not_begun};
+use crate::commands::blocks::{Block, Blocks, FRAMED, HeadBytes, Layout};
 use crate::commands::held::Held;
 use crate::commands::numbers::Numbers;
 use crate::commands::poster::{Poster, Sealed};
+use crate::commands::sealing::{no_number, not_sealed, too_large};
+use crate::commands::source;
 use crate::commands::window::Window;
-use crate::commands::{now, source};
+use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::process;
@@ -276,15 +278,6 @@ impl Sender<'_> {
     }
 }
 
-/// Bytes that are wiped when they have been read.
-pub(super) struct HeadBytes(pub(super) Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for HeadBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 fn cut(error: &io::Error) -> Failure {
     let what = format!("cannot read stdin: {error}");
     speak::warn("the message is cut: the other side has a part of it");
@@ -301,10 +294,4 @@ fn cut_short(failure: &Failure) -> Failure {
         code => (code, "send it again".into()),
     };
     Failure::new(code, what, hint)
-}
-
-/// No packet is so small that it comes through.
-pub(super) fn too_large(failure: Failure) -> Failure {
-    let hint = format!("nothing of this message was sent: {}", failure.hint);
-    Failure { code: Code::NotReady, hint: hint.into(), ..failure }
 }

@@ -9,39 +9,37 @@ mod long;
 
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
-use std::ops::RangeInclusive;
 use std::slice;
 use std::time::{Duration, Instant};
 
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
-use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{K_MAX, K_MIN, size};
-use otr::protocol::randomness::Randomness;
-use otr::protocol::ratchet::StepError;
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::Ending;
-use otr::protocol::session::{Identity, OutboxKind, Part, SealError, Session};
+use otr::protocol::session::{Identity, OutboxKind, Session};
 use zeroize::Zeroizing;
 
-use self::long::{HeadBytes, too_large};
-use super::calling;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, Known, peer_has_closed};
 use super::owed::{self, Way};
 use super::recv::take_reply;
+use super::source;
 use super::window::Window;
-use super::{Context, source};
-use crate::cli::Form;
+use crate::commands::blocks::HeadBytes;
+use crate::commands::outbox;
+use crate::commands::sealing::too_large;
+use crate::commands::sealing::{K_SHORT, Sealed, seal_short, unconfirmed};
+use crate::commands::whom;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::options::Form;
+use crate::options::size_class;
 use crate::postbox::client::{Client, Patience, Reach};
 use crate::randomness::System;
 use crate::state::{Store, Version};
-use crate::ui::units;
-use crate::usage;
+use crate::ui::{shell, units};
 
-/// The largest packet of a short message, whose packets are kept in the state.
-pub(super) const K_SHORT: u8 = 16;
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
 /// With `--lines`: how long a postbox that was away is not called for each line.
@@ -106,17 +104,10 @@ be sent again. With any other code it was not taken and may be; but for 8 and 6 
 tell of a message that was posted. With --json the error says \"taken\": true or false. A long message
 is never taken in part: it is sent whole, or cut (6).";
 
-pub(super) fn size_class(text: &str) -> Result<u8, String> {
-    let bytes = units::size(text)?;
-    (K_MIN..=K_MAX)
-        .find(|&k| size(k) as u64 >= bytes)
-        .ok_or_else(|| "the largest packet has 1M".to_owned())
-}
-
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if !args.words.is_empty() {
         let what = "send reads stdin, and takes no text or file as an argument";
-        return Err(Failure::new(Code::Usage, what, usage::instead_of_words(&args.words)));
+        return Err(Failure::new(Code::Usage, what, shell::instead_of_words(&args.words)));
     }
     let emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Message);
     let mut sender = Sender {
@@ -213,7 +204,7 @@ impl Sender<'_> {
         }
         if self.client.is_none() {
             let patience = Patience::For(self.args.retry);
-            self.client = calling::client(stage, &self.args.reach)?
+            self.client = whom::client(stage, &self.args.reach)?
                 .map(|client| client.patient(patience, self.context.voice));
         }
         match &self.client {
@@ -262,8 +253,8 @@ impl Sender<'_> {
     /// Hands out what an earlier command has left.
     fn hand_out_waiting(&mut self, store: &mut Store) -> Result<(), Failure> {
         match &self.client {
-            Some(client) => calling::post_waiting(self.context, store, client, self.begun),
-            None => calling::print_waiting(self.context, store, &[], &mut self.emitter).map(drop),
+            Some(client) => outbox::post_waiting(self.context, store, client, self.begun),
+            None => outbox::print_waiting(self.context, store, &[], &mut self.emitter).map(drop),
         }
     }
 
@@ -313,7 +304,7 @@ impl Sender<'_> {
             self.emitter.packets(&keys, &[sealed.packet])?;
             return Ok(Short::Sent);
         }
-        if let Err(full) = calling::queue(session, sealed.packet.clone()) {
+        if let Err(full) = outbox::queue(session, sealed.packet.clone()) {
             // Nothing is stored yet. Where the others can go out, there is room.
             drop(held);
             self.hand_out_waiting(store).map_err(|failure| Failure {
@@ -330,7 +321,7 @@ impl Sender<'_> {
         let store = held.keep_open()?;
         let Some(client) = self.client.clone() else {
             // What was promised before stays so until it is out.
-            calling::print_waiting(self.context, store, &keys, &mut self.emitter)?;
+            outbox::print_waiting(self.context, store, &keys, &mut self.emitter)?;
             return Ok(Short::Sent);
         };
         if self.away.is_some_and(|since| since.elapsed() < AWAY) {
@@ -352,11 +343,11 @@ impl Sender<'_> {
         client: &Client,
         packet: &Vec<u8>,
     ) -> Result<bool, Failure> {
-        let refused = calling::post_fitting(self.context, store, client, self.begun);
+        let refused = outbox::post_fitting(self.context, store, client, self.begun);
         let refused = refused.map_err(Failure::taken)?;
         self.away = None;
         let (own, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|one| one == packet);
-        calling::tell_refused(&others);
+        outbox::tell_refused(&others);
         Ok(own.is_empty())
     }
 
@@ -383,7 +374,7 @@ impl Sender<'_> {
             Stage::Session(session) if session.ending() != Ending::GoesOn => {}
             Stage::Session(session) if session.owes() && self.client.is_some() => {
                 if let Some(packet) = session.seal_owed(&mut System).map_err(owed::explain)? {
-                    calling::queue(session, packet)?;
+                    outbox::queue(session, packet)?;
                 }
                 return Ok(held);
             }
@@ -442,36 +433,6 @@ impl Sender<'_> {
     }
 }
 
-/// A short message.
-pub(super) struct Sealed {
-    pub(super) packet: Vec<u8>,
-    receipt: Receipt,
-    /// Its number.
-    message: u64,
-}
-
-/// `text` as the one packet of a new message, of one of these size classes; none where it takes more.
-pub(super) fn seal_short(
-    session: &mut Session,
-    text: &[u8],
-    sizes: RangeInclusive<u8>,
-    randomness: &mut dyn Randomness,
-) -> Result<Option<Sealed>, Failure> {
-    let mut reservation = session.reserve(1, randomness).map_err(no_number)?;
-    let (least, most) = sizes.into_inner();
-    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= most) else {
-        session.give_back(reservation);
-        return Ok(None);
-    };
-    let mut packet = vec![0; size(k)];
-    let start = reservation.text_start();
-    packet[start..start + text.len()].copy_from_slice(text);
-    let message = session.begin_message();
-    let part = Part { message, offset: 0, end: true, length: text.len() };
-    let receipt = reservation.seal_part(&mut packet, part, randomness).map_err(not_sealed)?;
-    Ok(Some(Sealed { packet, receipt, message }))
-}
-
 /// The postbox is away, and nothing of the message was taken.
 fn not_begun(step: &str, failure: Failure) -> Failure {
     if !matches!(failure.code, Code::Postbox | Code::Full) {
@@ -479,34 +440,4 @@ fn not_begun(step: &str, failure: Failure) -> Failure {
     }
     let what = format!("{step}: {}", failure.what);
     Failure::new(Code::NotReady, what, "nothing of this message was sent: try again later")
-}
-
-pub(super) fn no_number(error: StepError) -> Failure {
-    match error {
-        StepError::NoRandomness => Failure::no_randomness(),
-        StepError::Exhausted | StepError::BadPublicKey => Failure::new(
-            Code::Failed,
-            "this session has come to its end",
-            "begin a new one with 'otr init'",
-        ),
-    }
-}
-
-pub(super) fn not_sealed(error: SealError) -> Failure {
-    match error {
-        SealError::NoRandomness => Failure::no_randomness(),
-        SealError::Unconfirmed => unconfirmed(),
-        SealError::UsedUp | SealError::Size => {
-            Failure::new(Code::Failed, "the packet could not be sealed", "this is a fault of otr")
-        }
-    }
-}
-
-/// With a secret, text of the answering side waits for the inviting side's first packet.
-fn unconfirmed() -> Failure {
-    Failure::new(
-        Code::NotReady,
-        "the other side has not shown yet that it knows the secret",
-        "take a packet of it with 'otr recv' first",
-    )
 }

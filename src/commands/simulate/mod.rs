@@ -11,10 +11,10 @@ use std::path::PathBuf;
 
 use otr::protocol::randomness::Randomness;
 
-use super::Context;
-use super::send::size_class;
 use super::source::text_on_stdin;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::options::size_class;
 use crate::randomness::{Seeded, System};
 use crate::ui::speak::Voice;
 use crate::ui::{printable, stdio, terminal};
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     size: u8,
 
     /// Break lines after so many columns, at least 32 (for mail: 72)
-    #[arg(long, value_name = "COLUMNS", value_parser = crate::cli::wrap)]
+    #[arg(long, value_name = "COLUMNS", value_parser = crate::options::wrap)]
     wrap: Option<otr::armor::Wrap>,
 
     /// Write reply, packets and keys as bytes instead of lines of text

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use otr::protocol::packet::K_MAX;
 
-use crate::commands::send::size_class;
 use crate::failure::{Code, Failure};
+use crate::options::size_class;
 use crate::ui::units;
 
 /// Which of the two.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Context, now};
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::process;

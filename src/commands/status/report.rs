@@ -10,7 +10,8 @@ use otr::protocol::session::{Posted, Role, Session};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::commands::{authenticated, calling};
+use crate::commands::authenticated;
+use crate::commands::whom;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Fate;
 use crate::postbox::client::Reach;
@@ -121,7 +122,7 @@ impl Report {
     pub(super) fn ask(&mut self, reach: &Reach) -> Result<(), Failure> {
         let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
         let url = facts.postbox.as_deref().unwrap_or_default();
-        let Some(client) = calling::connect(url, reach)? else { return Ok(()) };
+        let Some(client) = whom::connect(url, reach)? else { return Ok(()) };
         let mut fates = Fates::default();
         for posts in facts.posts.chunks(client.at_once()) {
             let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
@@ -213,7 +214,7 @@ impl Facts {
     }
 
     fn of_inviting(inviting: &Inviting, now: u64) -> Self {
-        let postbox = calling::postbox_of(inviting.invite());
+        let postbox = whom::postbox_of(inviting.invite());
         Self {
             stage: "inviting",
             role: "inviter",

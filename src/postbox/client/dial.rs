@@ -18,10 +18,11 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::race;
-use super::reach::CONNECT_TIME;
 use super::socks::{self, Login};
 use crate::postbox::names;
 
+/// For a connection to stand, a circuit through Tor to an onion service included.
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(45);
 /// Addresses of a name that are tried at most; there is no room for more.
 const ADDRESSES: usize = 16;
 

@@ -14,17 +14,16 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Proxy, ProxyProtocol};
 
-use super::dial::{Dial, Names};
+use super::dial::{CONNECT_TIME, Dial, Names};
 use super::url::Url;
 use crate::failure::{Code, Failure};
 use crate::postbox::pem;
 
-/// Where Tor takes connections unless `--proxy` says otherwise.
-const TOR: &str = "socks5h://127.0.0.1:9050";
-/// For a connection to stand, a circuit through Tor to an onion service included.
-pub(super) const CONNECT_TIME: Duration = Duration::from_secs(45);
 /// For a body, in either direction: 8 MiB at 28 KB a second.
 const BODY_TIME: Duration = Duration::from_mins(5);
+
+/// Where Tor takes connections unless `--proxy` says otherwise.
+const TOR: &str = "socks5h://127.0.0.1:9050";
 /// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
 /// does not begin on one that is about to end.
 const IDLE_TIME: Duration = Duration::from_secs(12);

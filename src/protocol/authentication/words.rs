@@ -7,6 +7,10 @@ use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives;
 use crate::protocol::crypto::secret::{Secret, WordsKey, bleach};
 
+/// The words cannot be shown yet: the inviter's first packet has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoWordsYet;
+
 /// How many words are compared.
 pub const WORDS: usize = 4;
 /// Words in the list; each stands for 11 bits.

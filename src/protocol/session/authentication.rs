@@ -1,11 +1,8 @@
 //! What a session knows of who the other side is, and what follows from it.
 
 use super::{Opening, Role, Session};
-use crate::protocol::authentication::{Authentication, words};
-
-/// The words cannot be shown yet: the inviter's first packet has not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoWordsYet;
+use crate::protocol::authentication::Authentication;
+use crate::protocol::authentication::words::{self, NoWordsYet};
 
 impl Session {
     /// How the peer was authenticated so far.

@@ -16,7 +16,6 @@ pub mod verify;
 
 use std::collections::VecDeque;
 
-pub use self::authentication::NoWordsYet;
 pub use self::identity::Identity;
 use crate::protocol::authentication::Authentication;
 use crate::protocol::authentication::verify::{Event, Verification};

@@ -1,54 +1,24 @@
-//! The postbox of a session: whom to call; and what waits to be handed out, there or on stdout.
+//! What waits to be handed out, to the postbox or on stdout.
 //!
 //! What is sealed is stored before it is handed out, and forgotten when the postbox has it, or it is
 //! written out: whatever ends a command in between, the next one hands it out.
 
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
-use otr::protocol::handshake::invite::Invite;
 use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::session::stored::Stage;
+use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Identity, QueueFull, Session, nothing_frames};
 
 use super::emit::Emitter;
+use super::ending::untold;
 use super::held::{Held, no_reply_yet};
-use super::owed;
-use super::send::{no_number, not_sealed};
-use super::{Context, now};
+use super::sealing::{no_number, not_sealed};
+use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Client, Reach, Url};
+use crate::postbox::client::Client;
 use crate::randomness::System;
 use crate::state::Store;
 use crate::ui::speak::warn;
-
-/// The postbox of a session, if it has one.
-pub(super) fn client(stage: &Stage, reach: &Reach) -> Result<Option<Client>, Failure> {
-    connect(&postbox_of_stage(stage), reach)
-}
-
-/// The URL of a session's postbox; empty = none.
-pub(super) fn postbox_of_stage(stage: &Stage) -> String {
-    match stage {
-        Stage::Session(session) => session.postbox().to_owned(),
-        Stage::Inviting(inviting) => postbox_of(inviting.invite()),
-    }
-}
-
-/// The URL in an invite; empty = none.
-pub(super) fn postbox_of(invite: &[u8]) -> String {
-    Invite::parse(invite).map(|invite| invite.postbox).unwrap_or_default()
-}
-
-/// The postbox of that URL.
-pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failure> {
-    if url.is_empty() {
-        return Ok(None);
-    }
-    let url = Url::parse(url).map_err(|why| {
-        let what = format!("the postbox of this session cannot be called: {why}");
-        Failure::new(Code::Refused, what, "begin another session")
-    })?;
-    Client::new(url, reach).map(Some)
-}
 
 /// Posts what waits for it in the session `of`. The caller is the session's one sender. One that
 /// failed checks have ended is wiped where that fails, which is not tried twice: code 5.
@@ -90,7 +60,7 @@ pub(super) fn post_fitting(
     let refused = match client.post_fitting(&packets) {
         Ok(refused) => refused,
         Err(failure) => {
-            owed::wipe_untold(context, store, of, &failure.what)?;
+            wipe_untold(context, store, of, &failure.what)?;
             let hint = match packets.len() {
                 1 => "a packet waits, and the next command posts it".to_owned(),
                 count => format!("{count} packets wait, and the next command posts them"),
@@ -172,4 +142,31 @@ pub(super) fn greet(session: &mut Session) -> Result<(), Failure> {
     let mut reservation = session.reserve(1, &mut System).map_err(no_number)?;
     let sealed = reservation.seal_frames(K_MIN, &nothing_frames(), &mut System);
     queue(session, sealed.map_err(not_sealed)?)
+}
+
+/// Wipes the session `of` if failed checks have ended it, with what it owes the other side still in
+/// it, since that could not be handed out: code 5. Whether whoever is there learns of the end is not
+/// worth the keys.
+pub(super) fn wipe_untold(
+    context: &Context,
+    store: &mut Store,
+    of: Option<Identity>,
+    why: &str,
+) -> Result<(), Failure> {
+    let held = match Held::take(store, context.lock_wait) {
+        Ok(held) => held,
+        Err(failure) if failure.code == Code::NotAuthentic => return Err(failure),
+        // What the caller has to say is more.
+        Err(_) => return Ok(()),
+    };
+    match &held.stage {
+        Stage::Session(session)
+            if session.ending() != Ending::GoesOn
+                && of.is_none_or(|of| of.is(&session.identity())) =>
+        {
+            held.wipe()?;
+            Err(untold(why))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,0 +1,94 @@
+//! What all commands know, and how they come to the session's store.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::failure::{Code, Failure};
+use crate::options::Common;
+use crate::origins::Origins;
+use crate::state::{Name, Numbers, Options, Store};
+use crate::ui::speak::{Voice, warn_of_file};
+
+/// What all commands know: which session, where it lies, how to speak.
+pub(crate) struct Context {
+    pub(crate) name: Name,
+    /// Whether options were typed, or come from the environment.
+    pub(crate) origins: Origins,
+    pub(crate) options: Options,
+    pub(crate) state_fd: Option<Numbers>,
+    pub(crate) lock_wait: Duration,
+    pub(crate) json: bool,
+    pub(crate) voice: Voice,
+}
+
+impl Context {
+    pub(crate) fn new(common: Common, origins: Origins, voice: Voice) -> Self {
+        Self {
+            name: common.session,
+            origins,
+            options: Options { named: common.dir, allow_disk: common.allow_disk },
+            state_fd: common.state_fd,
+            lock_wait: common.lock_wait,
+            json: common.json,
+            voice,
+        }
+    }
+
+    /// The store of the session, which must exist.
+    pub(crate) fn open(&self) -> Result<Store, Failure> {
+        match self.state_fd {
+            Some(numbers) => Store::from_descriptors(numbers),
+            None => Store::open(&self.options, &self.name)
+                .inspect(|store| self.tell_where(store))
+                .map_err(|failure| self.by_variable(failure)),
+        }
+    }
+
+    /// The store of a session that is to be made.
+    pub(crate) fn prepare(&self) -> Result<Store, Failure> {
+        match self.state_fd {
+            Some(numbers) => Store::from_descriptors(numbers),
+            None => Store::prepare(&self.options, &self.name)
+                .inspect(|store| self.tell_where(store))
+                .map_err(|failure| self.by_variable(failure)),
+        }
+    }
+
+    /// As [`Self::prepare`]; where `anew`, the store of a session that is there will do.
+    pub(crate) fn prepare_anew(&self, anew: bool) -> Result<Store, Failure> {
+        match self.prepare() {
+            Err(failure) if anew && failure.code == Code::Exists => self.open(),
+            other => other,
+        }
+    }
+
+    /// Names the variable that the trouble comes from, where it was not typed.
+    pub(crate) fn by_variable(&self, failure: Failure) -> Failure {
+        let (option, variable) = match failure.code {
+            Code::UnsafeState => ("dir", "OTR_DIR"),
+            Code::NoSession | Code::Exists => ("session", "OTR_SESSION"),
+            _ => return failure,
+        };
+        if !self.origins.is_from_environment(option) {
+            return failure;
+        }
+        let hint = format!("{variable} names it: {}", failure.hint);
+        Failure { hint: hint.into(), ..failure }
+    }
+
+    fn tell_where(&self, store: &Store) {
+        if let Some(path) = store.on_disk() {
+            let shown = path.display();
+            let words =
+                format_args!("the state lies on a disk, {shown}; wiped bytes may stay there");
+            warn_of_file(path, words);
+        } else if let Some(directory) = store.directory() {
+            let path = directory.path().display();
+            self.voice.detail(format_args!("session '{}' lies in {path}", self.name));
+        }
+    }
+}
+
+/// Unix seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+}

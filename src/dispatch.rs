@@ -1,0 +1,41 @@
+//! From what was typed to the command that does it.
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::commands::{
+    close, complete_sessions, completions, demo, expect, export, forge, import, init, inspect, man,
+    recv, respond, send, simulate, status, verify, words,
+};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Runs one command; its exit code where that is not an error.
+pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Init(args) => init::run(context, &args).map(|()| 0),
+        Command::Respond(args) => respond::run(context, &args).map(|()| 0),
+        Command::Send(args) => send::run(context, &args).map(|()| 0).map_err(Failure::of_sending),
+        Command::Recv(args) => recv::run(context, &args),
+        Command::Postbox(args) => args.run(context.voice).map(|()| 0),
+        Command::Close(args) => close::run(context, &args).map(|()| 0),
+        Command::Expect(args) => expect::run(context, &args).map(|()| 0),
+        Command::Words(args) => words::run(context, &args).map(|()| 0),
+        Command::Verify(args) => {
+            verify::run(context, &args).map(|()| 0).map_err(Failure::of_sending)
+        }
+        Command::Export(args) => export::run(context, &args).map(|()| 0),
+        Command::Forge(args) => forge::run(context, &args).map(|()| 0),
+        Command::Import(args) => import::run(context, &args).map(|()| 0),
+        Command::Inspect(args) => inspect::run(context, &args).map(|()| 0),
+        Command::Simulate(args) => simulate::run(context, &args).map(|()| 0),
+        Command::Status(args) => status::run(context, &args).map(|()| 0),
+        Command::Completions(args) => completions::run(context, &args, &Cli::command()).map(|()| 0),
+        Command::Man(args) => man::run(context, &args, Cli::command()).map(|()| 0),
+        Command::Demo => demo::run(context).map(|()| 0),
+        Command::CompleteSessions(args) => {
+            complete_sessions::run(context, &args);
+            Ok(0)
+        }
+    }
+}

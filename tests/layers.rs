@@ -1,0 +1,188 @@
+//! The layers of docs/architecture.md, read from the `use` lines of src/: no two files import each
+//! other, over however many others, and no layer imports one above it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// What may import only itself and what stands before it.
+const LAYERS: [&[&str]; 12] = [
+    &["protocol"],
+    &["armor"],
+    &["failure", "closed", "process", "randomness"],
+    &["ui"],
+    &["inherited", "beside"],
+    &["state"],
+    &["postbox"],
+    &["options", "origins", "story"],
+    &["context"],
+    &["commands"],
+    &["cli", "usage"],
+    &["arguments", "dispatch"],
+];
+
+/// A file by the path of its module, such as `["state", "lock"]`.
+type Module = Vec<String>;
+type Arrows = BTreeMap<Module, BTreeSet<Module>>;
+
+fn files(directory: &Path, above: &[String], found: &mut BTreeMap<Module, String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            // Tests, and lists of words.
+            if stem != "tests" {
+                files(&path, &[above, &[stem]].concat(), found);
+            }
+        } else if path.extension().is_some_and(|kind| kind == "rs") && stem != "tests" {
+            let module = match &*stem {
+                "mod" => above.to_vec(),
+                "lib" | "main" => continue,
+                _ => [above, &[stem]].concat(),
+            };
+            found.insert(module, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// The source without comments and without its tests, which stand at its end.
+fn code(source: &str) -> String {
+    let source = source.split("#[cfg(test)]\nmod ").next().unwrap();
+    let lines = source.lines().map(|line| line.split("//").next().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths of a `use` without its braces: `a::{b, c::{d, e}}` names three.
+fn expand(tree: &str, paths: &mut Vec<String>) {
+    let Some((before, inside)) = tree.split_once('{') else {
+        paths.push(tree.split(" as ").next().unwrap().trim().to_owned());
+        return;
+    };
+    // No import without its end: it is some other text.
+    let Some(end) = inside.rfind('}') else { return };
+    let inside = &inside[..end];
+    let (mut depth, mut from) = (0, 0);
+    for (at, character) in inside.char_indices().chain([(inside.len(), ',')]) {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                let branch = inside[from..at].trim();
+                if !branch.is_empty() {
+                    expand(&format!("{}{branch}", before.trim()), paths);
+                }
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Every path that begins at the crate, at this library, or at the module above.
+fn paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for statement in code.split(';') {
+        if let Some(at) = statement.rfind("use ")
+            && statement[..at].ends_with(|before: char| before.is_whitespace())
+        {
+            expand(&statement[at + 4..].replace('\n', " "), &mut paths);
+        }
+    }
+    let is_path = |character: char| character.is_alphanumeric() || "_:".contains(character);
+    paths.extend(code.split(|character| !is_path(character)).map(str::to_owned));
+    paths.retain(|path| path.contains("::"));
+    paths
+}
+
+/// The file that a path in `module` means, if it is one of ours.
+fn target(module: &Module, path: &str, all: &BTreeSet<Module>) -> Option<Module> {
+    let mut segments: Vec<&str> = path.split("::").collect();
+    let mut base = match segments.remove(0) {
+        "crate" | "otr" => Vec::new(),
+        "self" => module.clone(),
+        "super" => module[..module.len().checked_sub(1)?].to_vec(),
+        _ => return None,
+    };
+    while segments.first() == Some(&"super") {
+        base.pop();
+        segments.remove(0);
+    }
+    let deepest = (0..=segments.len()).rev().map(|count| {
+        [base.clone(), segments[..count].iter().map(|&name| name.to_owned()).collect()].concat()
+    });
+    deepest.into_iter().find(|module| all.contains(module))
+}
+
+fn arrows(files: &BTreeMap<Module, String>) -> Arrows {
+    let all: BTreeSet<Module> = files.keys().cloned().collect();
+    let from = |(module, source): (&Module, &String)| {
+        let mut to: BTreeSet<Module> =
+            paths(&code(source)).iter().filter_map(|path| target(module, path, &all)).collect();
+        to.remove(module);
+        (module.clone(), to)
+    };
+    files.iter().map(from).collect()
+}
+
+/// What is left when every file that imports nothing of what is left is taken away, again and again.
+fn circle(arrows: &Arrows) -> Vec<String> {
+    let mut left = arrows.clone();
+    loop {
+        let free: BTreeSet<Module> = left
+            .iter()
+            .filter(|(_, to)| to.iter().all(|module| !left.contains_key(module)))
+            .map(|(module, _)| module.clone())
+            .collect();
+        if free.is_empty() {
+            return left.keys().map(|module| module.join("/")).collect();
+        }
+        left.retain(|module, _| !free.contains(module));
+    }
+}
+
+fn upward(arrows: &Arrows) -> Vec<String> {
+    let layer = |module: &Module| {
+        let of = |names: &&[&str]| names.contains(&module[0].as_str());
+        LAYERS.iter().position(of).unwrap_or_else(|| panic!("{module:?} is in no layer"))
+    };
+    let mut upward = Vec::new();
+    for (from, all) in arrows {
+        for to in all.iter().filter(|to| layer(to) > layer(from)) {
+            upward.push(format!("{} -> {}", from.join("/"), to.join("/")));
+        }
+    }
+    upward
+}
+
+fn of(sources: &[(&str, &str)]) -> Arrows {
+    let file = |(module, source): &(&str, &str)| {
+        (module.split('/').map(str::to_owned).collect(), (*source).to_owned())
+    };
+    arrows(&sources.iter().map(file).collect())
+}
+
+#[test]
+fn the_judge_finds_a_circle_and_an_arrow_upward() {
+    let planted = of(&[
+        ("state/lock", "use super::{name::Name,\n    place::{self, Place}};"),
+        ("state/name", "/// use crate::ui::x;\nfn f() { crate::state::place::g() }"),
+        ("state/place", "use crate::state::lock;\n#[cfg(test)]\nmod tests { use crate::ui::x; }"),
+        ("ui", "use otr::protocol::wire as _; pub use crate::state::name;"),
+        ("protocol/wire", ""),
+    ]);
+    assert_eq!(circle(&planted), ["state/lock", "state/name", "state/place", "ui"]);
+    assert_eq!(upward(&planted), ["ui -> state/name"]);
+}
+
+#[test]
+fn no_circle_and_no_arrow_upward() {
+    let mut found = BTreeMap::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &[], &mut found);
+    let arrows = arrows(&found);
+    assert!(arrows.len() > 100, "{} files", arrows.len());
+    assert!(arrows[&["commands", "close"].map(str::to_owned).to_vec()].len() > 5, "they are read");
+    assert_eq!(circle(&arrows), [""; 0]);
+    assert_eq!(upward(&arrows), [""; 0]);
+}
