@@ -196,11 +196,10 @@ impl Text {
         let Some(&next) = input.get(count) else { return (count, None) };
         match next {
             b'\n' => (count + 1, self.end_of_line(pool)),
-            b':' if let Some(kind) = self.take_marker() => {
-                let item = self.close(pool);
-                self.begin(kind);
-                (count + 1, item)
-            }
+            b':' => match self.take_marker() {
+                Some(kind) => (count + 1, self.next_item(kind, pool)),
+                None => (count, self.end_within_line(next, pool)),
+            },
             b'=' => {
                 let (more, item) = self.escaped(&input[count..], ended, pool);
                 (count + more, item)
@@ -283,11 +282,10 @@ impl Text {
                 (count, None)
             }
             // The colon of a marker that a soft break has cut through.
-            Some(b':') if let Some(kind) = self.take_marker() => {
-                let item = self.close(pool);
-                self.begin(kind);
-                (count + 1, item)
-            }
+            Some(b':') => match self.take_marker() {
+                Some(kind) => (count + 1, self.next_item(kind, pool)),
+                None => (count, self.close(pool)),
+            },
             Some(b'=') => match escape(&input[count..], ended) {
                 Escape::More => (count, None),
                 Escape::Soft(length) => (count + length, None),
@@ -385,6 +383,13 @@ impl Text {
         let kind = Kind::of_letter(self.body[at + MARKER.len()])?;
         self.body.truncate(at);
         Some(kind)
+    }
+
+    /// This item ends, and one of that kind begins.
+    fn next_item(&mut self, kind: Kind, pool: &mut Pool) -> Option<Item> {
+        let item = self.close(pool);
+        self.begin(kind);
+        item
     }
 
     fn append(&mut self, characters: &[u8]) {
