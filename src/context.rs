@@ -1,12 +1,14 @@
 //! What all commands know, and how they come to the session's store.
 
+use std::env;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::failure::{Code, Failure};
 use crate::options::Common;
 use crate::origins::Origins;
-use crate::state::{Name, Numbers, Options, Store};
 use crate::ui::speak::{Voice, warn_of_file};
+use otr::store::{Name, Numbers, Options, Store, usual_places};
 
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {
@@ -25,7 +27,7 @@ impl Context {
         Self {
             name: common.session,
             origins,
-            options: Options { named: common.dir, allow_disk: common.allow_disk },
+            options: places(common.dir, common.allow_disk),
             state_fd: common.state_fd,
             lock_wait: common.lock_wait,
             json: common.json,
@@ -36,20 +38,20 @@ impl Context {
     /// The store of the session, which must exist.
     pub(crate) fn open(&self) -> Result<Store, Failure> {
         match self.state_fd {
-            Some(numbers) => Store::from_descriptors(numbers),
+            Some(numbers) => Ok(Store::from_descriptors(numbers)?),
             None => Store::open(&self.options, &self.name)
                 .inspect(|store| self.tell_where(store))
-                .map_err(|failure| self.by_variable(failure)),
+                .map_err(|error| self.by_variable(error.into())),
         }
     }
 
     /// The store of a session that is to be made.
     pub(crate) fn prepare(&self) -> Result<Store, Failure> {
         match self.state_fd {
-            Some(numbers) => Store::from_descriptors(numbers),
+            Some(numbers) => Ok(Store::from_descriptors(numbers)?),
             None => Store::prepare(&self.options, &self.name)
                 .inspect(|store| self.tell_where(store))
-                .map_err(|failure| self.by_variable(failure)),
+                .map_err(|error| self.by_variable(error.into())),
         }
     }
 
@@ -86,6 +88,15 @@ impl Context {
             self.voice.detail(format_args!("session '{}' lies in {path}", self.name));
         }
     }
+}
+
+/// Where sessions may lie: in this directory, or in the places that the environment names.
+pub(crate) fn places(named: Option<PathBuf>, allow_disk: bool) -> Options {
+    let usual = match named {
+        Some(_) => Vec::new(),
+        None => usual_places(env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR")),
+    };
+    Options { named, usual, allow_disk }
 }
 
 /// Unix seconds.

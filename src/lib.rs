@@ -1,10 +1,10 @@
 //! Off-the-record conversations between two people: forward secrecy for every packet, deniability,
 //! no long-term key.
 //!
-//! This library is the protocol alone: it does no I/O, reads no clock and draws randomness only
-//! from what it is handed, so it builds for WebAssembly, too (`--no-default-features`). The `otr`
-//! command around it reads, stores and sends. [`protocol`] holds the conversation, [`armor`] its
-//! lines of text; `docs/protocol.md` tells what is computed, complete enough for a second
+//! [`protocol`] holds the conversation, [`armor`] its lines of text. These two do no I/O, read no clock
+//! and draw randomness only from what they are handed, so they build for WebAssembly, too
+//! (`--no-default-features`). `store` is where a session sleeps: a directory in memory, its locks and
+//! files. The `otr` command around all this reads and sends. `docs/protocol.md` tells what is computed, complete enough for a second
 //! implementation, and `docs/architecture.md` where what stands.
 //!
 //! # A conversation
@@ -73,10 +73,13 @@
 //!
 //! # Features
 //!
-//! - `cli` (default): the command and its postbox; the library alone does without.
+//! - `cli` (default): the command and its postbox; a program of your own does without.
+//! - `store` (with `cli`): [`store`], on Unix.
 //! - `fast-aead`: ChaCha20-Poly1305 by ring, faster on processors without AVX-512.
 
 #![forbid(unsafe_code)]
 
 pub mod armor;
 pub mod protocol;
+#[cfg(feature = "store")]
+pub mod store;

@@ -16,8 +16,6 @@ mod dispatch;
 #[forbid(unsafe_code)]
 mod failure;
 #[forbid(unsafe_code)]
-mod inherited;
-#[forbid(unsafe_code)]
 mod options;
 #[forbid(unsafe_code)]
 mod origins;
@@ -27,8 +25,6 @@ mod postbox;
 mod process;
 #[forbid(unsafe_code)]
 mod randomness;
-#[forbid(unsafe_code)]
-mod state;
 #[forbid(unsafe_code)]
 mod story;
 #[forbid(unsafe_code)]

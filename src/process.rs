@@ -164,7 +164,7 @@ mod tests {
         // The shell's descriptors can still be taken, and pages locked.
         let (reader, _writer) = std::io::pipe().unwrap();
         let number = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&reader)).unwrap();
-        crate::inherited::duplicate(number, crate::inherited::Use::Read).unwrap();
+        otr::store::inherited::duplicate(number, otr::store::inherited::Use::Read).unwrap();
         assert!(lock_pages() || lock_limit_too_small().is_some());
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();

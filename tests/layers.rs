@@ -11,10 +11,10 @@ use std::path::Path;
 const LAYERS: [&[&str]; 12] = [
     &["protocol"],
     &["armor"],
+    &["store"],
     &["failure", "closed", "process", "randomness"],
     &["ui"],
-    &["inherited", "beside"],
-    &["state"],
+    &["beside"],
     &["postbox"],
     &["options", "origins", "story"],
     &["context"],
@@ -170,14 +170,18 @@ fn of(sources: &[(&str, &str)]) -> Arrows {
 #[test]
 fn the_judge_finds_a_circle_and_an_arrow_upward() {
     let planted = of(&[
-        ("state/lock", "use super::{name::Name,\n    place::{self, Place}};"),
-        ("state/name", "/// use crate::ui::x;\nfn f() { crate::state::place::g() }"),
-        ("state/place", "use crate::state::lock;\n#[cfg(test)]\nmod tests { use crate::ui::x; }"),
-        ("ui", "use otr::protocol::wire as _; pub use crate::state::name;"),
+        ("store/lock", "use super::{name::Name,\n    place::{self, Place}};"),
+        ("store/name", "/// use crate::ui::x;\nfn f() { crate::store::place::g() }"),
+        ("store/place", "use crate::store::lock;\n#[cfg(test)]\nmod tests { use crate::ui::x; }"),
+        ("ui", "use otr::protocol::wire as _; pub use crate::commands::send;"),
+        ("commands/send", "use crate::ui;"),
         ("protocol/wire", ""),
     ]);
-    assert_eq!(circle(&planted), ["state/lock", "state/name", "state/place"]);
-    assert_eq!(upward(&planted), ["ui -> state/name"]);
+    assert_eq!(
+        circle(&planted),
+        ["commands/send", "store/lock", "store/name", "store/place", "ui"]
+    );
+    assert_eq!(upward(&planted), ["ui -> commands/send"]);
 }
 
 #[test]

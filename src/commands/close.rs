@@ -11,7 +11,7 @@ use otr::protocol::session::{Session, close_frames};
 
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{parse_even_frozen, tell_dropped, warn_dropped};
+use super::held::{load_even_frozen, tell_dropped, warn_dropped};
 use super::owed;
 use super::sealing::{no_number, not_sealed};
 use crate::commands::whom;
@@ -20,8 +20,8 @@ use crate::failure::Failure;
 use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
-use crate::state::{Search, Store};
 use crate::ui::speak::warn;
+use otr::store::{Search, Store};
 
 /// How long a `send` that is at work may take to end first.
 const GRACE: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub(super) fn end(
     // What a short `send` has taken is out, or in the state; the end waits for nothing longer.
     let _sender = if silent { None } else { store.lock_sender(GRACE.min(context.lock_wait)).ok() };
     let lock = store.lock_state(context.lock_wait)?;
-    let last = match store.load(&lock).and_then(|loaded| parse_even_frozen(&loaded.bytes)) {
+    let last = match load_even_frozen(&store, &lock) {
         Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
         Ok(stored) => {
             if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {
@@ -182,9 +182,9 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             });
             match result {
                 Ok(()) => wiped += 1,
-                Err(failure) => {
-                    warn(format_args!("session '{name}' is not wiped: {}", failure.what));
-                    failed = Some(failure.code);
+                Err(error) => {
+                    warn(format_args!("session '{name}' is not wiped: {error}"));
+                    failed = Some(Failure::from(error).code);
                 }
             }
         }

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::context::Context;
-use crate::state::{Options, Search};
+use crate::context::{Context, places};
 use crate::ui::stdio;
+use otr::store::Search;
 
 /// `otr complete-sessions`
 #[derive(clap::Args)]
@@ -20,7 +20,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) {
     let typed = typed_directory(&args.words);
     let named = typed.or_else(|| context.options.named.clone());
-    let options = Options { named, allow_disk: true };
+    let options = places(named, true);
     let directories = Search::new(&options).all().unwrap_or_default();
     let mut lines = String::new();
     for session in directories.iter().filter_map(|directory| directory.sessions().ok()).flatten() {

@@ -11,8 +11,9 @@ use super::whom::postbox_of;
 use crate::failure::Failure;
 use crate::options::Form;
 use crate::ui::speak::Voice;
-use crate::ui::stdio::{self, Patient};
+use crate::ui::stdio;
 use crate::ui::terminal;
+use otr::store::patient::Patient;
 
 /// stdout, in the form that was asked for.
 pub(crate) struct Emitter {

@@ -12,10 +12,10 @@ use super::held::{nobody_answered, parse_even_frozen};
 use super::passphrase::Passphrase;
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
-use crate::state::sealed::{self, SealedError};
-use crate::state::{Store, line};
 use crate::ui::speak::warn;
 use crate::ui::stdio;
+use otr::store::sealed::{self, SealedError};
+use otr::store::{Store, line};
 
 /// `otr export`
 #[derive(clap::Args)]

@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 use super::ending;
 use crate::context::now;
 use crate::failure::{Code, Failure};
-use crate::state::{Loaded, StateLock, Store, Version, advice};
+use crate::ui::logout::LOGOUT;
 use crate::ui::speak::warn;
+use otr::store::{Loaded, StateLock, Store, Version, hazards};
 
 /// What was loaded, and which stored state that was. It can be stored only where that one still is:
 /// what another process has stored since is never lost to it.
@@ -67,6 +68,11 @@ pub(crate) fn parse_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Fa
             "use the otr that made it",
         ),
     })
+}
+
+/// What is stored, also where it is frozen.
+pub(crate) fn load_even_frozen(store: &Store, lock: &StateLock) -> Result<Stored, Failure> {
+    parse_even_frozen(&store.load(lock)?.bytes)
 }
 
 impl<'a> Held<'a> {
@@ -151,7 +157,7 @@ impl<'a> Held<'a> {
 
     /// Stores what was changed; the lock stays.
     pub(crate) fn keep_on(&mut self) -> Result<(), Failure> {
-        self.store.replace(&self.lock, &mut self.version, &self.stage.to_bytes(false))
+        Ok(self.store.replace(&self.lock, &mut self.version, &self.stage.to_bytes(false))?)
     }
 
     /// Stores `stage` in place of what was loaded; the lock stays.
@@ -162,14 +168,14 @@ impl<'a> Held<'a> {
 
     /// Ends the session: its state is overwritten and removed.
     pub(crate) fn wipe(self) -> Result<(), Failure> {
-        self.store.wipe(&self.lock)
+        Ok(self.store.wipe(&self.lock)?)
     }
 }
 
 /// Says how many packets that were taken to be handed out go with the state that is about to be
 /// wiped. One that is frozen here has gone elsewhere with them.
 pub(crate) fn tell_dropped(store: &Store, lock: &StateLock) {
-    let stored = store.load(lock).and_then(|loaded| parse_even_frozen(&loaded.bytes));
+    let stored = load_even_frozen(store, lock);
     if let Ok(Stored { stage: Stage::Session(session), frozen: false }) = &stored {
         warn_dropped(session.waiting().len());
     }
@@ -236,7 +242,7 @@ pub(crate) fn create(
 
 /// Says so where the session will not outlive the login.
 fn warn_of_logout(store: &Store) {
-    if store.directory().is_some_and(advice::logout_erases) {
-        warn(advice::LOGOUT.trim_start_matches("otr: "));
+    if store.directory().is_some_and(hazards::logout_erases) {
+        warn(LOGOUT);
     }
 }

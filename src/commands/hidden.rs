@@ -9,10 +9,10 @@ use otr::protocol::authentication::password::{Password, PasswordError};
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
-use crate::inherited::{self, Use};
 use crate::ui::printable;
 use crate::ui::prompt;
-use crate::ui::stdio::Patient;
+use otr::store::inherited::{self, Use};
+use otr::store::patient::Patient;
 
 /// Bytes that are read at most: four times the longest text that is used, since normalising may
 /// shorten one; less than a file named by mistake has.

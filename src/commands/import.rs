@@ -8,8 +8,8 @@ use super::passphrase::Passphrase;
 use super::source::{is_by_hand, items_on_stdin};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::state::line::{self, LineError};
-use crate::state::sealed::{self, SealedError};
+use otr::store::line::{self, LineError};
+use otr::store::sealed::{self, SealedError};
 
 /// `otr import`
 #[derive(clap::Args)]

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{Held, create, parse_even_frozen};
+use super::held::{Held, create, load_even_frozen};
 use super::secret::Secret;
 use super::whom::{connect, postbox_of_stage};
 use crate::beside;
@@ -21,9 +21,9 @@ use crate::failure::{Code, Failure};
 use crate::options::Form;
 use crate::postbox::client::{Reach, Url};
 use crate::randomness::System;
-use crate::state::Store;
 use crate::ui::speak::warn;
 use crate::ui::{stdio, units};
+use otr::store::Store;
 
 /// `otr init`
 #[derive(clap::Args)]
@@ -172,11 +172,8 @@ fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, 
 /// has a postbox.
 fn replaced_postbox(context: &Context, store: &mut Store) -> Result<Option<String>, Failure> {
     let lock = store.lock_state(context.lock_wait)?;
-    let stored = match store.load(&lock) {
-        Err(failure) if failure.code == Code::NoSession => return Ok(None),
-        loaded => loaded.and_then(|loaded| parse_even_frozen(&loaded.bytes)),
-    };
-    match stored {
+    match load_even_frozen(store, &lock) {
+        Err(failure) if failure.code == Code::NoSession => Ok(None),
         Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),
         Err(failure) => {
             let what = failure.what;

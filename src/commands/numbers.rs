@@ -17,7 +17,7 @@ use super::held::Held;
 use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::process;
-use crate::state::Store;
+use otr::store::Store;
 
 /// A signal waits no longer for the state than this.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);

@@ -17,8 +17,8 @@ use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::randomness::System;
-use crate::state::Store;
 use crate::ui::speak::warn;
+use otr::store::Store;
 
 /// Posts what waits for it in the session `of`. The caller is the session's one sender. One that
 /// failed checks have ended is wiped where that fails, which is not tried twice: code 5.

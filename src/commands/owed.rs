@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::randomness::System;
-use crate::state::Store;
+use otr::store::Store;
 
 /// Where packets go.
 pub(super) enum Way<'a> {

@@ -21,9 +21,9 @@ use crate::options::Form;
 use crate::postbox::api::Discard;
 use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
-use crate::state::Store;
 use crate::ui::prompt;
 use crate::ui::speak::{Voice, warn};
+use otr::store::Store;
 
 /// `otr respond`
 #[derive(clap::Args)]

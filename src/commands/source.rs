@@ -14,9 +14,10 @@ use zeroize::Zeroize;
 use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::ui::speak;
-use crate::ui::stdio::{self, Patient};
+use crate::ui::stdio;
 use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::typed::Typed;
+use otr::store::patient::Patient;
 
 /// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;

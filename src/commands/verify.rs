@@ -20,8 +20,8 @@ use crate::failure::Failure;
 use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
-use crate::state::Store;
 use crate::ui::printable::line;
+use otr::store::Store;
 
 /// `otr verify`
 #[derive(clap::Args)]

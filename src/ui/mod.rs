@@ -2,6 +2,7 @@
 //! stdout, which carries data only (and text for a person's eyes through [`printable`]).
 
 pub(crate) mod complete;
+pub(crate) mod logout;
 pub(crate) mod names;
 pub(crate) mod printable;
 pub(crate) mod progress;

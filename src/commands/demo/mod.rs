@@ -16,8 +16,9 @@ use std::time::Instant;
 
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::ui::stdio::{self, Patient};
+use crate::ui::stdio;
 use line::Ran;
+use otr::store::patient::Patient;
 use place::Place;
 use relay::Relay;
 use tour::{Outcome, Step, tour};

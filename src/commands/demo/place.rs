@@ -17,7 +17,7 @@ use super::family::Family;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
-use crate::state::Search;
+use otr::store::Search;
 
 /// Removed when it is dropped, and before a signal ends the process.
 pub(super) struct Place {

@@ -20,7 +20,8 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
 use crate::ui::speak::Voice;
-use crate::ui::stdio::{self, Patient};
+use crate::ui::stdio;
+use otr::store::patient::Patient;
 
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
 /// state keeps its keys as long.

@@ -32,8 +32,8 @@ use crate::context::Context;
 use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
-use crate::state::{RoleLock, StateLock, Store, Version};
 use crate::ui::speak::warn;
+use otr::store::{RoleLock, StateLock, Store, Version};
 
 /// What happened to the working copy since it was stored, to be done again on a state that a
 /// `send` has moved on.
@@ -205,7 +205,7 @@ impl<'a> Intake<'a> {
             // and with it this. Until then the postbox may be told twice.
             return Ok(());
         }
-        self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))
+        Ok(self.store.replace(&lock, &mut self.version, &self.stage.to_bytes(false))?)
     }
 
     /// Reads what this process itself has stored by another way.

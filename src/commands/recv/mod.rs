@@ -27,10 +27,10 @@ use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
-use crate::state::Store;
 use crate::ui::units;
 use delivery::{Delivery, JSON_MAX};
 use intake::Intake;
+use otr::store::Store;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
 

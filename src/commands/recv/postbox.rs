@@ -22,9 +22,9 @@ use crate::failure::{Code, Failure};
 use crate::postbox::api::{Discard, Token};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::process;
-use crate::state::Store;
 use crate::ui::speak::warn;
 use crate::ui::units;
+use otr::store::{ErrorKind, Store};
 
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.
@@ -375,7 +375,7 @@ pub(crate) fn take_reply(
     let receiver = loop {
         match store.lock_receiver(GLANCE) {
             // A `recv` is at it.
-            Err(failure) if failure.code == Code::Busy => {
+            Err(error) if error.kind() == ErrorKind::Busy => {
                 if matches!(Held::take(&mut store, context.lock_wait)?.stage, Stage::Session(_)) {
                     return Ok(store);
                 }

@@ -11,7 +11,7 @@ use super::{Sender, Short};
 use crate::commands::blocks::HeadBytes;
 use crate::commands::sealing::K_SHORT;
 use crate::failure::Failure;
-use crate::state::Store;
+use otr::store::Store;
 
 impl Sender<'_> {
     /// Each line a message, its newline included, so that what comes out is what went in. While the

@@ -24,9 +24,9 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::process;
 use crate::randomness::System;
-use crate::state::Store;
 use crate::ui::progress::Progress;
 use crate::ui::speak;
+use otr::store::Store;
 
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.

@@ -37,8 +37,8 @@ use crate::options::Form;
 use crate::options::size_class;
 use crate::postbox::client::{Client, Patience, Reach};
 use crate::randomness::System;
-use crate::state::{Store, Version};
 use crate::ui::{shell, units};
+use otr::store::{Store, Version};
 
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);

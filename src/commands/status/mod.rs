@@ -13,8 +13,8 @@ use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::process;
-use crate::state::{Name, Search, Store};
 use crate::ui::{printable, stdio};
+use otr::store::{Name, Search, Store};
 use report::Report;
 
 /// `otr status`
@@ -134,7 +134,7 @@ fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
             }
         }
     }
-    if reports.is_empty() { Err(search.nothing()) } else { Ok(reports) }
+    if reports.is_empty() { Err(search.nothing().into()) } else { Ok(reports) }
 }
 
 fn report(context: &Context, store: &mut Store, name: Option<&Name>) -> Result<Report, Failure> {

@@ -15,8 +15,8 @@ use crate::commands::whom;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Fate;
 use crate::postbox::client::Reach;
-use crate::state::{Directory, Name, Store, advice};
 use crate::ui::names;
+use otr::store::{Directory, Name, Store, hazards};
 
 /// One session.
 pub(super) struct Report {
@@ -193,8 +193,8 @@ impl Place {
         Self {
             directory: directory.path().to_owned(),
             in_memory: directory.in_memory(),
-            swap: advice::swap_areas(directory),
-            logout_erases: advice::logout_erases(directory),
+            swap: hazards::swap_areas(directory),
+            logout_erases: hazards::logout_erases(directory),
         }
     }
 }

@@ -7,7 +7,7 @@ use otr::protocol::handshake::INVITE_GRACE;
 
 use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
 use crate::commands::authenticated;
-use crate::state::advice;
+use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
 
@@ -161,7 +161,7 @@ fn surroundings(page: &mut String, place: &Place) {
         put(page, format_args!("  warning   may be written to swap: {areas}"));
     }
     if place.logout_erases {
-        let words = advice::LOGOUT.trim_start_matches("otr: ");
+        let words = LOGOUT;
         put(page, format_args!("  warning   {words}"));
     }
 }

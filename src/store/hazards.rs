@@ -1,14 +1,10 @@
 //! What the system does to a session behind our back: swap may write it to a disk, and a logout
-//! may erase it. Facts for `status`, and the line that `init` and `respond` say.
+//! may erase it. Facts for whoever wants to warn of it.
 
 use std::fs;
 use std::path::Path;
 
 use super::place::Directory;
-
-/// Said where [`logout_erases`].
-pub(crate) const LOGOUT: &str = "otr: this session ends 10 s after your last logout; \
-                                 'loginctl enable-linger' keeps it";
 
 /// Users below this number are the system's, whose shared memory logind leaves alone
 /// (`SYSTEM_UID_MAX`).
@@ -16,7 +12,7 @@ const FIRST_PERSON: u32 = 1000;
 
 /// The swap areas that the directory's pages can go to; none if its file system is mounted
 /// `noswap` or never swaps.
-pub(crate) fn swap_areas(directory: &Directory) -> Vec<String> {
+pub fn swap_areas(directory: &Directory) -> Vec<String> {
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let device = directory.stat().st_dev;
@@ -43,7 +39,7 @@ fn stays_in_ram(mounts: &str, device: &str) -> bool {
 }
 
 /// Whether the session is lost when the user logs out for the last time.
-pub(crate) fn logout_erases(directory: &Directory) -> bool {
+pub fn logout_erases(directory: &Directory) -> bool {
     let path = directory.path().canonicalize();
     let path = path.as_deref().unwrap_or(directory.path());
     erased_at_logout(Path::new("/"), path, directory.stat().st_uid)
@@ -172,11 +168,5 @@ mod tests {
         let on = ("etc/systemd/logind.conf.d/50.conf", "RemoveIPC=yes\n");
         assert!(!erased_at_logout(root(&[LOGIND, USERS, off]).path(), shm, 1000));
         assert!(erased_at_logout(root(&[LOGIND, USERS, off, on]).path(), shm, 1000));
-    }
-
-    #[test]
-    fn the_line_is_one_line() {
-        assert_eq!(LOGOUT.lines().count(), 1);
-        assert!(!LOGOUT.contains("  "));
     }
 }

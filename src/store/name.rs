@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::failure::{Code, Failure};
-
 /// Longest name in bytes: with the longest suffix far below the 255 of every file system, and
 /// short enough for a line of `status`.
 const LONGEST: usize = 64;
@@ -12,11 +10,11 @@ const LONGEST: usize = 64;
 /// A session's name, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`: never a path, never hidden, never an
 /// option, the same on every file system that keeps case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Name(String);
+pub struct Name(String);
 
 impl Name {
     /// The name as it was typed.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -29,7 +27,7 @@ impl fmt::Display for Name {
 
 /// The text is no name. Does not repeat the text: it may hold anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadName;
+pub struct BadName;
 
 const WHAT: &str = "not a session name";
 const HINT: &str = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or digit";
@@ -41,12 +39,6 @@ impl fmt::Display for BadName {
 }
 
 impl std::error::Error for BadName {}
-
-impl From<BadName> for Failure {
-    fn from(_: BadName) -> Self {
-        Self::new(Code::Usage, WHAT, HINT)
-    }
-}
 
 impl FromStr for Name {
     type Err = BadName;
@@ -79,6 +71,5 @@ mod tests {
         {
             assert_eq!(bad.parse::<Name>(), Err(BadName), "{bad:?}");
         }
-        assert_eq!(Failure::from(BadName).code, Code::Usage);
     }
 }

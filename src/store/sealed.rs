@@ -8,9 +8,9 @@
 //! Argon2id's parameters belong to the version, not to the line, so that nobody's line makes this
 //! end compute for hours. The salt is fresh for each line, so each key serves once.
 
-use otr::protocol::authentication::password::Password;
-use otr::protocol::crypto::labels;
-use otr::protocol::crypto::primitives::{self, OutOfMemory, TAG};
+use crate::protocol::authentication::password::Password;
+use crate::protocol::crypto::labels;
+use crate::protocol::crypto::primitives::{self, OutOfMemory, TAG};
 use zeroize::Zeroizing;
 
 /// The one version.
@@ -23,7 +23,7 @@ pub(super) const MORE: usize = HEAD + TAG;
 
 /// Why a state was not sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SealedError {
+pub enum SealedError {
     /// Too short for anything sealed.
     Damaged,
     /// A version that this program does not know.
@@ -43,7 +43,7 @@ impl From<OutOfMemory> for SealedError {
 }
 
 /// Seals a state.
-pub(crate) fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+pub fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, SealedError> {
     let mut sealed = Zeroizing::new(vec![0; state.len() + MORE]);
     let (head, body) = sealed.split_at_mut(HEAD);
     head[0] = VERSION;
@@ -55,7 +55,7 @@ pub(crate) fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<
 }
 
 /// Whether [`open`] can be tried at all.
-pub(crate) fn check(sealed: &[u8]) -> Result<(), SealedError> {
+pub fn check(sealed: &[u8]) -> Result<(), SealedError> {
     match sealed.first() {
         None => Err(SealedError::Damaged),
         Some(&VERSION) if sealed.len() < MORE => Err(SealedError::Damaged),
@@ -65,10 +65,7 @@ pub(crate) fn check(sealed: &[u8]) -> Result<(), SealedError> {
 }
 
 /// Opens what [`seal`] made.
-pub(crate) fn open(
-    sealed: &[u8],
-    passphrase: &Password,
-) -> Result<Zeroizing<Vec<u8>>, SealedError> {
+pub fn open(sealed: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, SealedError> {
     check(sealed)?;
     let (head, body) = sealed.split_at(HEAD);
     let mut state = Zeroizing::new(body.to_vec());

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::error::StoreError;
 use super::*;
-use crate::failure::Code;
 
 const NOW: Duration = Duration::ZERO;
 const LONG: Duration = Duration::from_mins(1);
@@ -27,7 +27,8 @@ impl Place {
     fn within(parent: &str, allow_disk: bool) -> Self {
         let closed = fs::Permissions::from_mode(0o700);
         let directory = tempfile::Builder::new().permissions(closed).tempdir_in(parent).unwrap();
-        let options = Options { named: Some(directory.path().to_owned()), allow_disk };
+        let options =
+            Options { named: Some(directory.path().to_owned()), allow_disk, ..Options::default() };
         Self { directory, options }
     }
 
@@ -61,18 +62,18 @@ fn ann() -> Name {
     "ann".parse().unwrap()
 }
 
-fn load(store: &mut Store) -> Result<Vec<u8>, Failure> {
+fn load(store: &mut Store) -> Result<Vec<u8>, StoreError> {
     let held = store.lock_state(NOW)?;
     store.load(&held).map(|loaded| loaded.bytes.to_vec())
 }
 
-fn replace(store: &mut Store, bytes: &[u8]) -> Result<(), Failure> {
+fn replace(store: &mut Store, bytes: &[u8]) -> Result<(), StoreError> {
     let held = store.lock_state(NOW)?;
     let mut version = store.load(&held)?.version;
     store.replace(&held, &mut version, bytes)
 }
 
-fn wipe(store: &mut Store) -> Result<(), Failure> {
+fn wipe(store: &mut Store) -> Result<(), StoreError> {
     let held = store.lock_state(NOW)?;
     store.wipe(&held)
 }
@@ -90,8 +91,8 @@ fn a_session_lives_from_create_to_wipe() {
         assert_eq!(fs::metadata(place.path("ann.state")).unwrap().mode() & 0o7777, 0o600);
         wipe(&mut store).unwrap();
         assert_eq!(place.files(), Vec::<String>::new());
-        assert_eq!(Store::open(&place.options, &ann()).unwrap_err().code, Code::NoSession);
-        assert_eq!(load(&mut store).unwrap_err().code, Code::NoSession);
+        assert_eq!(Store::open(&place.options, &ann()).unwrap_err().kind(), ErrorKind::NoSession);
+        assert_eq!(load(&mut store).unwrap_err().kind(), ErrorKind::NoSession);
         assert_eq!(place.files(), Vec::<String>::new());
     }
 }
@@ -109,9 +110,9 @@ fn a_second_session_of_the_same_name_is_refused() {
     let place = Place::new();
     let mut late = Store::prepare(&place.options, &ann()).unwrap();
     place.with(b"first");
-    assert_eq!(Store::prepare(&place.options, &ann()).unwrap_err().code, Code::Exists);
+    assert_eq!(Store::prepare(&place.options, &ann()).unwrap_err().kind(), ErrorKind::Exists);
     let held = late.lock_state(NOW).unwrap();
-    assert_eq!(late.create(&held, b"second").unwrap_err().code, Code::Exists);
+    assert_eq!(late.create(&held, b"second").unwrap_err().kind(), ErrorKind::Exists);
     assert_eq!(place.open().load(&held).unwrap().bytes.as_slice(), b"first");
 }
 
@@ -168,8 +169,8 @@ fn a_leftover_that_is_a_symlink_is_not_followed() {
 fn assert_unsafe(place: &Place, why: &str) {
     let mut store = place.open();
     let failure = load(&mut store).unwrap_err();
-    assert_eq!(failure.code, Code::UnsafeState, "{}", failure.what);
-    assert!(failure.what.contains(why), "{}", failure.what);
+    assert_eq!(failure.kind(), ErrorKind::Unsafe, "{failure}");
+    assert!(failure.to_string().contains(why), "{failure}");
     wipe(&mut store).unwrap();
     assert!(fs::symlink_metadata(place.path("ann.state")).is_err());
 }
@@ -188,7 +189,7 @@ fn a_state_too_large_is_refused_before_it_is_read() {
     let state = File::options().write(true).open(place.path("ann.state")).unwrap();
     state.set_len(1 << 40).unwrap();
     let mut store = place.open();
-    assert_eq!(load(&mut store).unwrap_err().code, Code::UnsafeState);
+    assert_eq!(load(&mut store).unwrap_err().kind(), ErrorKind::Unsafe);
     // Overwriting a terabyte that was never written would take the memory that is not there.
     state.set_len(file::LARGEST as u64 + 1).unwrap();
     assert_unsafe(&place, "larger than any state");
@@ -231,7 +232,7 @@ fn what_is_no_file_is_refused() {
     assert_unsafe(&place, "not a regular file");
     fs::create_dir(place.path("ann.state")).unwrap();
     let failure = load(&mut place.open()).unwrap_err();
-    assert_eq!(failure.code, Code::UnsafeState);
+    assert_eq!(failure.kind(), ErrorKind::Unsafe);
 }
 
 #[test]
@@ -244,7 +245,7 @@ fn somebody_elses_state_is_refused() {
     } else {
         // Only root can give a file away; another user's cannot even be opened.
         fs::set_permissions(place.path("ann.state"), fs::Permissions::from_mode(0o0)).unwrap();
-        assert_eq!(load(&mut place.open()).unwrap_err().code, Code::UnsafeState);
+        assert_eq!(load(&mut place.open()).unwrap_err().kind(), ErrorKind::Unsafe);
     }
 }
 
@@ -260,7 +261,10 @@ fn a_stale_state_is_noticed_and_never_stored_over_a_newer_one() {
     assert!(one.is_current(&held, &first).unwrap());
     for store in [&mut one, &mut other] {
         assert!(!store.is_current(&held, &stale).unwrap());
-        assert_eq!(store.replace(&held, &mut stale, b"lost").unwrap_err().code, Code::Failed);
+        assert_eq!(
+            store.replace(&held, &mut stale, b"lost").unwrap_err().kind(),
+            ErrorKind::Failed
+        );
         let fresh = store.load(&held).unwrap();
         assert_eq!(fresh.bytes.as_slice(), b"b");
         assert!(store.is_current(&held, &fresh.version).unwrap());
@@ -300,7 +304,7 @@ fn many_generations_are_told_apart() {
 #[test]
 fn what_does_not_fit_leaves_the_old_state_whole() {
     const INNER: &str = "OTR_TEST_UNDER_A_LIMIT";
-    const TEST: &str = "state::tests::what_does_not_fit_leaves_the_old_state_whole";
+    const TEST: &str = "store::tests::what_does_not_fit_leaves_the_old_state_whole";
     if std::env::var_os(INNER).is_none() {
         let script = r#"trap "" XFSZ; ulimit -f 64; exec "$0" --exact "$1""#;
         let this = std::env::current_exe().unwrap();
@@ -315,7 +319,7 @@ fn what_does_not_fit_leaves_the_old_state_whole() {
     let mut store = place.with(b"old");
     // Beyond 64 blocks, be they of 512 or of 1,024 bytes.
     let failure = replace(&mut store, &vec![1; 200_000]).unwrap_err();
-    assert_eq!(failure.code, Code::Full, "{}", failure.what);
+    assert_eq!(failure.kind(), ErrorKind::Full, "{failure}");
     assert_eq!(place.files(), ["ann.lock", "ann.state"]);
     assert_eq!(load(&mut place.open()).unwrap(), b"old");
     // The store goes on from the old one.
@@ -328,7 +332,7 @@ fn a_state_larger_than_can_be_read_again_is_not_stored() {
     let place = Place::new();
     let mut store = place.with(b"old");
     let failure = replace(&mut store, &vec![1; file::LARGEST + 1]).unwrap_err();
-    assert_eq!(failure.code, Code::Full);
+    assert_eq!(failure.kind(), ErrorKind::Full);
     assert_eq!(load(&mut store).unwrap(), b"old");
     replace(&mut store, &vec![1; file::LARGEST]).unwrap();
     assert_eq!(load(&mut store).unwrap().len(), file::LARGEST);
@@ -344,10 +348,10 @@ fn locks_exclude_their_own_kind_only_and_wait() {
     let receiver = one.lock_receiver(NOW).unwrap();
     let start = Instant::now();
     let wait = Duration::from_millis(60);
-    assert_eq!(other.lock_sender(wait).unwrap_err().code, Code::Busy);
+    assert_eq!(other.lock_sender(wait).unwrap_err().kind(), ErrorKind::Busy);
     assert!(start.elapsed() >= wait);
-    assert_eq!(other.lock_receiver(NOW).unwrap_err().code, Code::Busy);
-    assert_eq!(other.lock_state(NOW).unwrap_err().code, Code::Busy);
+    assert_eq!(other.lock_receiver(NOW).unwrap_err().kind(), ErrorKind::Busy);
+    assert_eq!(other.lock_state(NOW).unwrap_err().kind(), ErrorKind::Busy);
     drop((state, sender, receiver));
     drop((other.lock_state(NOW).unwrap(), other.lock_sender(NOW).unwrap()));
     drop(other.lock_receiver(NOW).unwrap());
@@ -421,7 +425,7 @@ fn a_lock_stays_exclusive_while_sessions_come_and_go() {
                             store.replace(&held, &mut loaded.version, b"more").unwrap();
                         }
                         Err(none) => {
-                            assert_eq!(none.code, Code::NoSession);
+                            assert_eq!(none.kind(), ErrorKind::NoSession);
                             if step % 2 == 0 {
                                 store.create(&held, b"new").unwrap();
                             }

@@ -13,26 +13,15 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::error::{Purpose, StoreError};
 use super::name::Name;
 use super::place::Directory;
-use crate::failure::{Code, Failure};
 
 /// First pause between two tries: about as long as a state is held.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
 /// Longest pause: nobody notices it, and a long wait costs nothing.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
-
-/// What a lock is for. Different ones do not hinder each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Reading and replacing the state: short.
-    State,
-    /// Being the one `send` of the session.
-    Send,
-    /// Being the one `recv` of the session.
-    Receive,
-}
 
 impl Purpose {
     fn path(self, name: &Name) -> String {
@@ -42,15 +31,6 @@ impl Purpose {
             Self::Receive => "recv",
         };
         format!("{name}.{suffix}")
-    }
-
-    fn busy(self, name: &Name) -> Failure {
-        let what = match self {
-            Self::State => format!("another otr holds session '{name}'"),
-            Self::Send => format!("another otr is sending in session '{name}'"),
-            Self::Receive => format!("another otr is receiving in session '{name}'"),
-        };
-        Failure::new(Code::Busy, what, "try again when it is done")
     }
 }
 
@@ -64,13 +44,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Gets the lock, trying for at most `wait`; code 15 after that.
+    /// Gets the lock, trying for at most `wait`.
     pub(super) fn acquire(
         directory: &Arc<Directory>,
         name: &Name,
         purpose: Purpose,
         wait: Duration,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, StoreError> {
         let path = purpose.path(name);
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -82,13 +62,12 @@ impl Held {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    let what = format!("cannot lock session '{name}': {error}");
-                    return Err(Failure::new(Code::Failed, what, ""));
+                    return Err(StoreError::system(format!("lock session '{name}'"), error));
                 }
             }
             let left = wait.saturating_sub(start.elapsed());
             if left.is_zero() {
-                return Err(purpose.busy(name));
+                return Err(StoreError::Busy { name: name.clone(), purpose });
             }
             sleep(pause.min(left));
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -147,7 +126,11 @@ mod tests {
     fn a_lock_file_that_has_lost_its_name_is_no_lock() {
         let closed = Permissions::from_mode(0o700);
         let place = tempfile::Builder::new().permissions(closed).tempdir_in("/dev/shm").unwrap();
-        let options = Options { named: Some(place.path().to_owned()), allow_disk: false };
+        let options = Options {
+            named: Some(place.path().to_owned()),
+            allow_disk: false,
+            ..Options::default()
+        };
         let name: Name = "ann".parse().unwrap();
         let directory = Arc::new(Search::new(&options).make(&name).unwrap());
         let acquire = || Held::acquire(&directory, &name, Purpose::State, Duration::ZERO).unwrap();

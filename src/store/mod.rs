@@ -6,15 +6,19 @@
 //! and only who shows that can store what follows it: another process, or another part of this
 //! one, may have stored meanwhile, and what it stored is never lost to an older copy.
 
-pub(crate) mod advice;
 mod descriptors;
+mod error;
 mod file;
 mod guesses;
-pub(crate) mod line;
+pub mod hazards;
+pub mod inherited;
+pub mod line;
 mod lock;
 mod name;
+pub mod patient;
 mod place;
-pub(crate) mod sealed;
+pub mod sealed;
+mod unfit;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,18 +26,19 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-pub(crate) use descriptors::Numbers;
-pub(crate) use name::Name;
-pub(crate) use place::{Directory, Options, Search};
+pub use descriptors::{BadNumbers, Numbers};
+pub use error::{ErrorKind, Purpose, StoreError};
+pub use name::{BadName, Name};
+pub use place::{Directory, Options, Search, usual_places};
+pub use unfit::Unfit;
 
-use crate::failure::{Code, Failure};
 use descriptors::{Descriptors, Line};
 use file::{Opened, StateFile};
-use lock::{Held, Purpose};
+use lock::Held;
 
 /// One session's state.
 #[derive(Debug)]
-pub(crate) struct Store(Kind);
+pub struct Store(Kind);
 
 #[derive(Debug)]
 enum Kind {
@@ -43,7 +48,7 @@ enum Kind {
 
 /// Which stored state something is: no other one is equal to it, as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Version(Which);
+pub struct Version(Which);
 
 #[derive(Debug)]
 enum Which {
@@ -52,46 +57,48 @@ enum Which {
 }
 
 /// A state's bytes, and which one it is.
-pub(crate) struct Loaded {
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
-    pub(crate) version: Version,
+pub struct Loaded {
+    /// The state.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// Which stored state it is.
+    pub version: Version,
 }
 
 /// Proof that nobody else reads or replaces the state meanwhile. Released on drop.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub(crate) struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+pub struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
 
 /// Proof of being the one `send`, or the one `recv`, of the session. Released on drop.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub(crate) struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+pub struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
 
 impl Store {
     /// The store of an existing session; code 3 if there is none, 11 if where it lies is unsafe.
-    pub(crate) fn open(options: &Options, name: &Name) -> Result<Self, Failure> {
+    pub fn open(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).find(name)?), name))
     }
 
     /// The store for a new session, in a directory that is made if need be; code 13 if the
     /// session exists. Nothing is there until [`create`](Self::create).
-    pub(crate) fn prepare(options: &Options, name: &Name) -> Result<Self, Failure> {
+    pub fn prepare(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).make(name)?), name))
     }
 
     /// The store of a session in a directory that [`Search::all`] found.
-    pub(crate) fn in_directory(directory: Arc<Directory>, name: &Name) -> Self {
+    pub fn in_directory(directory: Arc<Directory>, name: &Name) -> Self {
         let file = StateFile::new(Arc::clone(&directory), name.clone());
         Self(Kind::File { directory, name: name.clone(), file })
     }
 
     /// The store of `--state-fd`. The input is read here, to its end.
-    pub(crate) fn from_descriptors(numbers: Numbers) -> Result<Self, Failure> {
+    pub fn from_descriptors(numbers: Numbers) -> Result<Self, StoreError> {
         Descriptors::open(numbers).map(|descriptors| Self(Kind::Descriptors(descriptors)))
     }
 
     /// Another store of the same session, for a thread of its own; none of descriptors.
-    pub(crate) fn beside(&self) -> Option<Self> {
+    pub fn beside(&self) -> Option<Self> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
                 Some(Self::in_directory(Arc::clone(directory), name))
@@ -101,7 +108,7 @@ impl Store {
     }
 
     /// The directory that the state lies in, if it lies in one.
-    pub(crate) fn directory(&self) -> Option<&Directory> {
+    pub fn directory(&self) -> Option<&Directory> {
         match &self.0 {
             Kind::File { directory, .. } => Some(directory),
             Kind::Descriptors(_) => None,
@@ -109,27 +116,27 @@ impl Store {
     }
 
     /// The path of that directory if it is on no memory file system: the caller warns each time.
-    pub(crate) fn on_disk(&self) -> Option<&Path> {
+    pub fn on_disk(&self) -> Option<&Path> {
         self.directory().filter(|directory| !directory.in_memory()).map(Directory::path)
     }
 
     /// Locks the state for reading and replacing it; code 15 after `wait`.
-    pub(crate) fn lock_state(&self, wait: Duration) -> Result<StateLock, Failure> {
+    pub fn lock_state(&self, wait: Duration) -> Result<StateLock, StoreError> {
         self.lock(Purpose::State, wait).map(StateLock)
     }
 
     /// Becomes the session's one sender; code 15 after `wait`. Taken before the state's lock,
     /// never while holding it.
-    pub(crate) fn lock_sender(&self, wait: Duration) -> Result<RoleLock, Failure> {
+    pub fn lock_sender(&self, wait: Duration) -> Result<RoleLock, StoreError> {
         self.lock(Purpose::Send, wait).map(RoleLock)
     }
 
     /// Becomes the session's one receiver; as [`lock_sender`](Self::lock_sender).
-    pub(crate) fn lock_receiver(&self, wait: Duration) -> Result<RoleLock, Failure> {
+    pub fn lock_receiver(&self, wait: Duration) -> Result<RoleLock, StoreError> {
         self.lock(Purpose::Receive, wait).map(RoleLock)
     }
 
-    fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<Held>, Failure> {
+    fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<Held>, StoreError> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
                 Held::acquire(directory, name, purpose, wait).map(Some)
@@ -139,7 +146,7 @@ impl Store {
     }
 
     /// The stored state: code 3 if there is none, 11 if it cannot be ours alone.
-    pub(crate) fn load(&self, _: &StateLock) -> Result<Loaded, Failure> {
+    pub fn load(&self, _: &StateLock) -> Result<Loaded, StoreError> {
         Ok(match &self.0 {
             Kind::File { file, .. } => {
                 let (bytes, opened) = file.load()?;
@@ -153,7 +160,7 @@ impl Store {
     }
 
     /// Whether that one is still the stored state, so that it need not be read again.
-    pub(crate) fn is_current(&self, _: &StateLock, version: &Version) -> Result<bool, Failure> {
+    pub fn is_current(&self, _: &StateLock, version: &Version) -> Result<bool, StoreError> {
         match (&self.0, &version.0) {
             (Kind::File { file, .. }, Which::File(opened)) => file.is_current(opened),
             (Kind::Descriptors(descriptors), Which::Line(line)) => {
@@ -164,7 +171,7 @@ impl Store {
     }
 
     /// Stores the first state; code 13 if there is one already, 10 if it does not fit.
-    pub(crate) fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<Version, Failure> {
+    pub fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<Version, StoreError> {
         Ok(Version(match &mut self.0 {
             Kind::File { file, .. } => Which::File(file.create(bytes)?),
             Kind::Descriptors(descriptors) => Which::Line(descriptors.create(bytes)?),
@@ -174,22 +181,22 @@ impl Store {
     /// Stores the state that follows `version`, overwrites that one, and says in its place which
     /// the new one is. It changes nothing and fails when that one is no longer the stored one
     /// (code 1) or the new one does not fit (code 10).
-    pub(crate) fn replace(
+    pub fn replace(
         &mut self,
         _: &StateLock,
         version: &mut Version,
         bytes: &[u8],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), StoreError> {
         match (&mut self.0, &mut version.0) {
             (Kind::File { file, .. }, Which::File(opened)) => file.replace(opened, bytes),
             (Kind::Descriptors(descriptors), Which::Line(line)) => descriptors.replace(line, bytes),
-            _ => Err(Failure::new(Code::Failed, "this state is of another store", "")),
+            _ => Err(StoreError::AnotherStore),
         }
     }
 
     /// Overwrites and removes the state, whatever condition it is in; no error if there is none.
     /// The lock files go with it, or when the last one who holds one lets go.
-    pub(crate) fn wipe(&mut self, _: &StateLock) -> Result<(), Failure> {
+    pub fn wipe(&mut self, _: &StateLock) -> Result<(), StoreError> {
         match &mut self.0 {
             Kind::File { file, .. } => file.wipe()?,
             Kind::Descriptors(descriptors) => descriptors.wipe()?,

@@ -4,6 +4,8 @@
 //! Rules of speech: no capital, no full stop, `what happened; what to do about it`, one line.
 //! Neither part ever holds a secret, a packet's bytes, a token or an address.
 
+mod store;
+
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -7,27 +7,27 @@
 //! time.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::str::FromStr;
 
 use zeroize::Zeroizing;
 
+use super::error::StoreError;
 use super::file::LARGEST;
+use super::inherited::{self, Use};
 use super::line::{self, LineError, PLAIN};
-use crate::failure::{Code, Failure};
-use crate::inherited::{self, Use};
-use crate::ui::stdio::Patient;
+use super::patient::Patient;
 
 /// The two numbers of `--state-fd IN,OUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Numbers {
+pub struct Numbers {
     input: u32,
     output: u32,
 }
 
 /// The text is no such pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadNumbers;
+pub struct BadNumbers;
 
 impl std::fmt::Display for BadNumbers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,12 +68,10 @@ impl std::fmt::Debug for Descriptors {
 
 impl Descriptors {
     /// Takes the descriptors and reads the state.
-    pub(super) fn open(numbers: Numbers) -> Result<Self, Failure> {
+    pub(super) fn open(numbers: Numbers) -> Result<Self, StoreError> {
         let take = |number, usage| {
-            inherited::duplicate(number, usage).map_err(|error| {
-                let what = format!("cannot use descriptor {number} of --state-fd: {error}");
-                Failure::new(Code::Usage, what, "open it in the shell, as in 3<state 4>state.new")
-            })
+            inherited::duplicate(number, usage)
+                .map_err(|error| StoreError::Descriptor { number, error })
         };
         let mut input = take(numbers.input, Use::Read)?;
         let output = take(numbers.output, Use::Write)?;
@@ -84,11 +82,8 @@ impl Descriptors {
         Ok(Self { output, current, line: Line(0) })
     }
 
-    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Line), Failure> {
-        let bytes = self.current.clone().ok_or_else(|| {
-            let hint = "begin one with 'otr init' or 'otr respond'";
-            Failure::new(Code::NoSession, "no session in the state descriptor", hint)
-        })?;
+    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Line), StoreError> {
+        let bytes = self.current.clone().ok_or(StoreError::NothingInDescriptor)?;
         Ok((bytes, self.line))
     }
 
@@ -97,32 +92,31 @@ impl Descriptors {
         self.current.is_some() && self.line == line
     }
 
-    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<Line, Failure> {
+    pub(super) fn create(&mut self, bytes: &[u8]) -> Result<Line, StoreError> {
         if self.current.is_some() {
-            let what = "a session is in the state descriptor already";
-            return Err(Failure::new(Code::Exists, what, "give it empty input for a new one"));
+            return Err(StoreError::ExistsInDescriptor);
         }
         self.store(bytes)
     }
 
     /// Writes the line that follows `old`, and gives the new one in its place.
-    pub(super) fn replace(&mut self, old: &mut Line, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn replace(&mut self, old: &mut Line, bytes: &[u8]) -> Result<(), StoreError> {
         if !self.is_current(*old) {
-            let what = "the session was changed or ended meanwhile";
-            return Err(Failure::new(Code::Failed, what, "nothing was stored; try again"));
+            return Err(StoreError::Changed { name: None });
         }
         *old = self.store(bytes)?;
         Ok(())
     }
 
-    pub(super) fn wipe(&mut self) -> Result<(), Failure> {
+    pub(super) fn wipe(&mut self) -> Result<(), StoreError> {
         self.current = None;
         self.put(&[])
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Result<Line, Failure> {
+    fn store(&mut self, bytes: &[u8]) -> Result<Line, StoreError> {
         if bytes.len() > LARGEST {
-            return Err(Failure::new(Code::Full, "the state has grown too large", ""));
+            let doing = "store the state".to_owned();
+            return Err(StoreError::Full { doing, place: None, error: None });
         }
         self.put(bytes)?;
         self.current = Some(Zeroizing::new(bytes.to_vec()));
@@ -130,22 +124,18 @@ impl Descriptors {
         Ok(self.line)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let doing = || "write the state to its descriptor".to_owned();
         self.output.write_all(&line::encode(PLAIN, bytes)).map_err(|error| match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-                let what = format!("cannot write the state to its descriptor: {error}");
-                Failure::new(Code::Full, what, "make room there; the last whole line counts")
+                StoreError::Full { doing: doing(), place: None, error: Some(error) }
             }
-            _ => Failure::new(
-                Code::Failed,
-                format!("cannot write the state to its descriptor: {error}"),
-                "",
-            ),
+            _ => StoreError::system(doing(), error),
         })
     }
 }
 
-fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     // Behind a line that was cut off (a full disk), the next one that was appended. No state has a
     // colon in it.
     let Some(at) = memchr::memmem::rfind(text, PLAIN) else {
@@ -164,12 +154,12 @@ fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
 
 /// The last line that ends with a newline, without it; none where nothing came at all. What
 /// follows it was cut off while it was written, and does not count.
-fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let mut whole = None;
     let mut cut = false;
     let read = line::read(input, |line, ended| if ended { whole = Some(line) } else { cut = true });
     read.map_err(|error| match error {
-        LineError::Input(error) => unreadable(&error),
+        LineError::Input(error) => StoreError::system("read the state from its descriptor", error),
         LineError::TooLong => damaged("has a line longer than any state"),
     })?;
     if whole.is_none() && cut {
@@ -178,23 +168,19 @@ fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, Failur
     Ok(whole)
 }
 
-fn unreadable(error: &io::Error) -> Failure {
-    let what = format!("cannot read the state from its descriptor: {error}");
-    Failure::new(Code::Failed, what, "")
-}
-
-fn damaged(why: &str) -> Failure {
-    let what = format!("what the state descriptor gives {why}");
-    Failure::new(Code::UnsafeState, what, "give it the lines that otr wrote, or nothing")
+fn damaged(why: &'static str) -> StoreError {
+    StoreError::DamagedLine { why }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::os::fd::AsRawFd;
 
+    use super::super::error::ErrorKind;
     use super::*;
 
-    fn open(input: &impl AsRawFd, output: &impl AsRawFd) -> Result<Descriptors, Failure> {
+    fn open(input: &impl AsRawFd, output: &impl AsRawFd) -> Result<Descriptors, StoreError> {
         let numbers = format!("{},{}", input.as_raw_fd(), output.as_raw_fd());
         Descriptors::open(numbers.parse().unwrap())
     }
@@ -207,11 +193,11 @@ mod tests {
     }
 
     /// What a store that reads this holds.
-    fn read(text: &str) -> Result<Option<Vec<u8>>, Code> {
+    fn read(text: &str) -> Result<Option<Vec<u8>>, ErrorKind> {
         let (_, writer) = io::pipe().unwrap();
         match open(&holding(text), &writer) {
             Ok(store) => Ok(store.current.as_ref().map(|state| state.to_vec())),
-            Err(failure) => Err(failure.code),
+            Err(failure) => Err(failure.kind()),
         }
     }
 
@@ -262,16 +248,16 @@ mod tests {
             "xotr1s:YWI\n",
             "otr1e:YWIotr1s:YWI\n",
         ] {
-            assert_eq!(read(bad), Err(Code::UnsafeState), "{bad:?}");
+            assert_eq!(read(bad), Err(ErrorKind::Unsafe), "{bad:?}");
         }
         // The only line was cut off: not the same as no session.
-        assert_eq!(read("otr1s:YWI"), Err(Code::UnsafeState));
+        assert_eq!(read("otr1s:YWI"), Err(ErrorKind::Unsafe));
     }
 
     #[test]
     fn a_line_longer_than_any_state_ends_the_reading() {
         let failure = last_line(&mut io::repeat(b'A')).unwrap_err();
-        assert_eq!(failure.code, Code::UnsafeState);
+        assert_eq!(failure.kind(), ErrorKind::Unsafe);
     }
 
     #[test]
@@ -288,17 +274,20 @@ mod tests {
         let (mut reader, writer) = io::pipe().unwrap();
         let mut store = open(&holding(""), &writer).unwrap();
         drop(writer);
-        assert_eq!(store.load().unwrap_err().code, Code::NoSession);
+        assert_eq!(store.load().unwrap_err().kind(), ErrorKind::NoSession);
         let mut line = store.create(b"a").unwrap();
         let stale = line;
-        assert_eq!(store.create(b"b").unwrap_err().code, Code::Exists);
+        assert_eq!(store.create(b"b").unwrap_err().kind(), ErrorKind::Exists);
         store.replace(&mut line, b"ab").unwrap();
         assert!(store.is_current(line) && !store.is_current(stale));
-        assert_eq!(store.replace(&mut stale.clone(), b"lost").unwrap_err().code, Code::Failed);
+        assert_eq!(
+            store.replace(&mut stale.clone(), b"lost").unwrap_err().kind(),
+            ErrorKind::Failed
+        );
         assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
         store.wipe().unwrap();
         assert!(!store.is_current(line));
-        assert_eq!(store.load().unwrap_err().code, Code::NoSession);
+        assert_eq!(store.load().unwrap_err().kind(), ErrorKind::NoSession);
         drop(store);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -310,20 +299,20 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut store = open(&holding("otr1s:YWI\n"), &full).unwrap();
         let (_, mut line) = store.load().unwrap();
-        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().code, Code::Full);
+        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().kind(), ErrorKind::Full);
         assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
 
         let (reader, writer) = io::pipe().unwrap();
         let mut store = open(&holding("otr1s:YWI\n"), &writer).unwrap();
         drop(reader);
         let (_, mut line) = store.load().unwrap();
-        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().code, Code::Failed);
+        assert_eq!(store.replace(&mut line, b"abc").unwrap_err().kind(), ErrorKind::Failed);
         assert_eq!(store.load().unwrap().0.as_slice(), b"ab");
     }
 
     #[test]
     fn a_descriptor_that_is_not_open_is_wrong_usage() {
         let failure = Descriptors::open("65534,65535".parse().unwrap()).unwrap_err();
-        assert_eq!(failure.code, Code::Usage);
+        assert_eq!(failure.kind(), ErrorKind::Descriptor);
     }
 }

@@ -19,7 +19,7 @@ const MOST: usize = 1_000;
 
 impl Directory {
     /// Counts one guess given away at `now` (Unix seconds); how many it makes in a day.
-    pub(crate) fn count_guess(&self, now: u64) -> io::Result<usize> {
+    pub fn count_guess(&self, now: u64) -> io::Result<usize> {
         self.change_guesses(OFlags::CREATE, |times| {
             // One under a clock that was ahead stays: few are kept, and it is only a warning.
             times.retain(|time| now.saturating_sub(*time) < DAY);
@@ -29,7 +29,7 @@ impl Directory {
     }
 
     /// What was given away then was no guess: the other side has shown that it knows the secret.
-    pub(crate) fn was_no_guess(&self, at: u64) {
+    pub fn was_no_guess(&self, at: u64) {
         // Where this fails, a warning comes that could have been spared.
         let _ = self.change_guesses(OFlags::empty(), |times| {
             if let Some(which) = times.iter().position(|time| *time == at) {
@@ -65,7 +65,7 @@ impl Directory {
     }
 
     /// Forgets the count.
-    pub(crate) fn forget_guesses(&self) {
+    pub fn forget_guesses(&self) {
         // There may be none; and times are no secret.
         let _ = rustix::fs::unlinkat(self, FILE, AtFlags::empty());
     }
@@ -79,7 +79,11 @@ mod tests {
     #[test]
     fn guesses_are_counted_for_a_day() {
         let place = tempfile::tempdir_in("/dev/shm").unwrap();
-        let options = Options { named: Some(place.path().join("otr")), allow_disk: false };
+        let options = Options {
+            named: Some(place.path().join("otr")),
+            allow_disk: false,
+            ..Options::default()
+        };
         let directory = Search::new(&options).home().unwrap();
         let noon = 1_800_000_000;
         assert_eq!(directory.count_guess(noon).unwrap(), 1);

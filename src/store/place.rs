@@ -6,7 +6,6 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -14,82 +13,41 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::error::{ErrorKind, StoreError};
 use super::name::Name;
-use crate::failure::{Code, Failure};
+use super::unfit::Unfit;
 
 /// What a state file's name ends with.
 pub(super) const STATE: &str = ".state";
 
 /// What the user said about where state may lie.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Options {
-    /// `--dir` or `OTR_DIR`: this directory or none.
-    pub(crate) named: Option<PathBuf>,
-    /// `--allow-disk`: file systems that are not in memory will do.
-    pub(crate) allow_disk: bool,
+pub struct Options {
+    /// This directory or none.
+    pub named: Option<PathBuf>,
+    /// Without one, the first of these that will do ([`usual_places`]).
+    pub usual: Vec<PathBuf>,
+    /// File systems that are not in memory will do.
+    pub allow_disk: bool,
 }
 
 /// An opened directory that has passed every check.
 #[derive(Debug)]
-pub(crate) struct Directory {
+pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
     stat: Stat,
     in_memory: bool,
 }
 
-/// Why a directory is not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unfit {
-    Missing,
-    NoDirectory,
-    NotOurs,
-    Open,
-    ParentOpen,
-    Disk,
-    Error(Errno),
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => f.write_str("does not exist"),
-            Self::NoDirectory => f.write_str("is a symlink or no directory"),
-            Self::NotOurs => f.write_str("belongs to another user"),
-            Self::Open => f.write_str("is open to other users"),
-            Self::ParentOpen => f.write_str("can be replaced by other users"),
-            Self::Disk => f.write_str("is not on a memory file system"),
-            Self::Error(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-impl Unfit {
-    /// Whether the system has run out of something, which says nothing of the directory.
-    fn is_shortage(self) -> bool {
-        matches!(self, Self::Error(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
-    }
-}
-
-impl From<Errno> for Unfit {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::NOENT => Self::Missing,
-            // A symlink is NOTDIR to Linux and LOOP to others when both flags are given.
-            Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Self::NoDirectory,
-            other => Self::Error(other),
-        }
-    }
-}
-
 impl Directory {
     /// Where it is, for people.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it is on tmpfs or ramfs. If not, `--allow-disk` was given and the caller warns.
-    pub(crate) fn in_memory(&self) -> bool {
+    pub fn in_memory(&self) -> bool {
         self.in_memory
     }
 
@@ -99,10 +57,11 @@ impl Directory {
     }
 
     /// The sessions in it, sorted by name.
-    pub(crate) fn sessions(&self) -> Result<Vec<Name>, Failure> {
-        let failed = |error: Errno| {
-            let what = format!("cannot list {}: {error}", self.path.display());
-            Failure::new(Code::Failed, what, "").about(&self.path)
+    pub fn sessions(&self) -> Result<Vec<Name>, StoreError> {
+        let failed = |error: Errno| StoreError::System {
+            doing: format!("list {}", self.path.display()),
+            path: Some(self.path.clone()),
+            error: error.into(),
         };
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
@@ -216,29 +175,25 @@ fn is_memory(_: BorrowedFd<'_>) -> Result<bool, Errno> {
 
 /// The directories to look in, in order of preference.
 #[derive(Debug)]
-pub(crate) struct Search {
+pub struct Search {
     paths: Vec<PathBuf>,
     named: bool,
     allow_disk: bool,
 }
 
 impl Search {
-    /// What the options and the environment say.
-    pub(crate) fn new(options: &Options) -> Self {
+    /// What the options say.
+    pub fn new(options: &Options) -> Self {
         let paths = match &options.named {
             // A trailing slash would have the last symlink followed.
             Some(path) => vec![path.components().collect()],
-            None => usual_places(
-                env::var_os("RUNTIME_DIRECTORY"),
-                env::var_os("XDG_RUNTIME_DIR"),
-                geteuid().as_raw(),
-            ),
+            None => options.usual.clone(),
         };
         Self { paths, named: options.named.is_some(), allow_disk: options.allow_disk }
     }
 
-    /// The directory that has this session; code 3 names those that were searched.
-    pub(crate) fn find(&self, name: &Name) -> Result<Directory, Failure> {
+    /// The directory that has this session; the error names those that were searched.
+    pub fn find(&self, name: &Name) -> Result<Directory, StoreError> {
         let mut searched = Vec::new();
         for path in &self.paths {
             match Directory::open(path, self.allow_disk) {
@@ -250,23 +205,22 @@ impl Search {
                 Err(unfit) => searched.push(format!("{} ({unfit})", path.display())),
             }
         }
-        let what = format!("no session '{name}' in {}", searched.join(", "));
-        Err(Failure::new(Code::NoSession, what, BEGIN))
+        Err(StoreError::NoSession { name: Some(name.clone()), searched })
     }
 
-    /// The directory for a new session, made if need be; code 13 if the session is there already,
-    /// in any of them.
-    pub(crate) fn make(&self, name: &Name) -> Result<Directory, Failure> {
+    /// The directory for a new session, made if need be, where the session is in
+    /// none of them.
+    pub fn make(&self, name: &Name) -> Result<Directory, StoreError> {
         match self.find(name) {
-            Ok(_) => return Err(exists(name)),
-            Err(failure) if failure.code == Code::NoSession => {}
-            Err(failure) => return Err(failure),
+            Ok(_) => return Err(StoreError::Exists(name.clone())),
+            Err(error) if error.kind() == ErrorKind::NoSession => {}
+            Err(error) => return Err(error),
         }
         self.home()
     }
 
     /// The directory for something new, made if need be.
-    pub(crate) fn home(&self) -> Result<Directory, Failure> {
+    pub fn home(&self) -> Result<Directory, StoreError> {
         let mut reasons = Vec::new();
         // A disk only where no memory is to be had.
         for allow_disk in [false, true] {
@@ -285,21 +239,18 @@ impl Search {
         if let (true, [(path, unfit)]) = (self.named, reasons.as_slice()) {
             return Err(refusal(path, *unfit));
         }
-        let reasons: Vec<_> =
-            reasons.iter().map(|(path, unfit)| format!("{} {unfit}", path.display())).collect();
-        let what = format!("no safe place for a session: {}", reasons.join(", "));
-        Err(Failure::new(Code::UnsafeState, what, ELSEWHERE))
+        let tried = reasons.into_iter().map(|(path, unfit)| (path.clone(), unfit)).collect();
+        Err(StoreError::NoPlace { tried })
     }
 
-    /// There is no session at all: code 3, with the directories that are searched.
-    pub(crate) fn nothing(&self) -> Failure {
-        let places: Vec<_> = self.paths.iter().map(|path| path.display().to_string()).collect();
-        let what = format!("no session in {}", places.join(", "));
-        Failure::new(Code::NoSession, what, BEGIN)
+    /// There is no session at all; the directories that are searched.
+    pub fn nothing(&self) -> StoreError {
+        let searched = self.paths.iter().map(|path| path.display().to_string()).collect();
+        StoreError::NoSession { name: None, searched }
     }
 
-    /// Every usable directory that exists; code 11 if one was named and is not usable.
-    pub(crate) fn all(&self) -> Result<Vec<Directory>, Failure> {
+    /// Every usable directory that exists; an error if one was named and is not usable.
+    pub fn all(&self) -> Result<Vec<Directory>, StoreError> {
         let mut directories = Vec::new();
         for path in &self.paths {
             match Directory::open(path, self.allow_disk) {
@@ -314,15 +265,14 @@ impl Search {
     }
 }
 
-const BEGIN: &str = "begin one with 'otr init' or 'otr respond'";
-
-/// Code 13.
-pub(super) fn exists(name: &Name) -> Failure {
-    let what = format!("a session '{name}' is there already");
-    Failure::new(Code::Exists, what, "choose another name with -s, or end it with 'otr close'")
+/// The places for a user's sessions, the best first: what a service manager gives (`service`, in the
+/// form of systemd's `RUNTIME_DIRECTORY`), the user's own directory in memory (`XDG_RUNTIME_DIR`), and
+/// where the two usually are.
+pub fn usual_places(service: Option<OsString>, user: Option<OsString>) -> Vec<PathBuf> {
+    places_of(service, user, geteuid().as_raw())
 }
 
-fn usual_places(service: Option<OsString>, user: Option<OsString>, uid: u32) -> Vec<PathBuf> {
+fn places_of(service: Option<OsString>, user: Option<OsString>, uid: u32) -> Vec<PathBuf> {
     // systemd joins several with colons; the first is the unit's main one.
     let service = service.and_then(|all| env::split_paths(&all).next());
     let user = user.map(PathBuf::from);
@@ -336,24 +286,8 @@ fn usual_places(service: Option<OsString>, user: Option<OsString>, uid: u32) -> 
     paths
 }
 
-#[cfg(target_os = "linux")]
-const ELSEWHERE: &str = "name a directory on tmpfs with --dir, or use --allow-disk";
-#[cfg(not(target_os = "linux"))]
-const ELSEWHERE: &str =
-    "no memory file system is known on this system: use --state-fd, or a RAM disk and --allow-disk";
-
-fn refusal(path: &Path, unfit: Unfit) -> Failure {
-    if unfit.is_shortage() {
-        let what = format!("cannot look at {}: {unfit}", path.display());
-        return Failure::new(Code::Failed, what, "try again later");
-    }
-    let hint = match unfit {
-        Unfit::Disk => ELSEWHERE,
-        Unfit::Open => "close it with 'chmod 700'",
-        Unfit::Missing => "make it with 'mkdir -m 700'",
-        _ => "name a directory of your own",
-    };
-    Failure::new(Code::UnsafeState, format!("{} {unfit}", path.display()), hint).about(path)
+fn refusal(path: &Path, unfit: Unfit) -> StoreError {
+    StoreError::Unfit { path: path.to_owned(), unfit }
 }
 
 #[cfg(test)]
@@ -373,7 +307,7 @@ mod tests {
     }
 
     fn named(path: &Path, allow_disk: bool) -> Search {
-        Search::new(&Options { named: Some(path.to_owned()), allow_disk })
+        Search::new(&Options { named: Some(path.to_owned()), allow_disk, ..Options::default() })
     }
 
     fn usual(paths: &[&Path]) -> Search {
@@ -388,7 +322,7 @@ mod tests {
     #[test]
     fn the_usual_places_come_in_their_order() {
         let places = |service: Option<&str>, user: Option<&str>| {
-            usual_places(service.map(Into::into), user.map(Into::into), 7)
+            places_of(service.map(Into::into), user.map(Into::into), 7)
         };
         let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
         assert_eq!(places(None, None), paths(&["/run/user/7/otr", "/dev/shm/otr-7"]));
@@ -410,23 +344,23 @@ mod tests {
     fn a_named_directory_is_made_closed() {
         let top = memory();
         let path = top.path().join("new");
-        assert_eq!(named(&path, false).find(&name()).unwrap_err().code, Code::NoSession);
+        assert_eq!(named(&path, false).find(&name()).unwrap_err().kind(), ErrorKind::NoSession);
         assert!(!path.exists());
         assert!(named(&path, false).make(&name()).unwrap().in_memory());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     /// What a named directory comes to, for a new session and for an old one.
-    fn verdict(path: &Path) -> [(Code, String); 2] {
+    fn verdict(path: &Path) -> [(ErrorKind, String); 2] {
         [named(path, false).make(&name()), named(path, false).find(&name())].map(|result| {
             let failure = result.unwrap_err();
-            (failure.code, failure.what.into_owned())
+            (failure.kind(), failure.to_string())
         })
     }
 
     fn assert_refused(path: &Path, why: &str) {
         for (code, what) in verdict(path) {
-            assert_eq!(code, Code::UnsafeState);
+            assert_eq!(code, ErrorKind::Unsafe);
             assert!(what.contains(why), "{what}");
         }
     }
@@ -471,7 +405,7 @@ mod tests {
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
         let path = shared.join("otr");
         let failure = named(&path, false).make(&name()).unwrap_err();
-        assert_eq!(failure.code, Code::UnsafeState);
+        assert_eq!(failure.kind(), ErrorKind::Unsafe);
         assert!(!path.exists());
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
         named(&path, false).make(&name()).unwrap();
@@ -493,7 +427,7 @@ mod tests {
         fs::write(second.join("ann.state"), "x").unwrap();
         let search = usual(&[&first, &second]);
         assert_eq!(search.find(&name()).unwrap().path(), second);
-        assert_eq!(search.make(&name()).unwrap_err().code, Code::Exists);
+        assert_eq!(search.make(&name()).unwrap_err().kind(), ErrorKind::Exists);
         assert_eq!(search.make(&"bob".parse().unwrap()).unwrap().path(), first);
         assert_eq!(search.all().unwrap().len(), 2);
     }
@@ -506,13 +440,21 @@ mod tests {
         let good = top.path().join("good");
         let search = usual(&[&open, Path::new("/proc/self/otr"), &good]);
         let missing = search.find(&name()).unwrap_err();
-        assert_eq!(missing.code, Code::NoSession);
-        assert!(missing.what.contains("open (is open to other users)"), "{}", missing.what);
-        assert!(missing.what.contains(good.to_str().unwrap()));
+        assert_eq!(missing.kind(), ErrorKind::NoSession);
+        assert!(
+            missing.to_string().contains("open (is open to other users)"),
+            "{}",
+            missing.to_string()
+        );
+        assert!(missing.to_string().contains(good.to_str().unwrap()));
         assert_eq!(search.make(&name()).unwrap().path(), good);
         let nowhere = usual(&[&open, Path::new("/proc/self/otr")]).make(&name()).unwrap_err();
-        assert_eq!(nowhere.code, Code::UnsafeState);
-        assert!(nowhere.what.contains("/proc/self/otr is not on a memory"), "{}", nowhere.what);
+        assert_eq!(nowhere.kind(), ErrorKind::Unsafe);
+        assert!(
+            nowhere.to_string().contains("/proc/self/otr is not on a memory"),
+            "{}",
+            nowhere.to_string()
+        );
     }
 
     #[test]

@@ -12,10 +12,10 @@ use super::file::LARGEST;
 use super::sealed;
 
 /// What a line of state begins with.
-pub(crate) const PLAIN: &[u8] = b"otr1s:";
+pub const PLAIN: &[u8] = b"otr1s:";
 
 /// What the line of a sealed state begins with.
-pub(crate) const SEALED: &[u8] = b"otr1e:";
+pub const SEALED: &[u8] = b"otr1e:";
 
 /// Longest line in bytes: the mark and the largest state at four characters for three bytes.
 const LONGEST: usize = PLAIN.len() + (LARGEST + sealed::MORE).div_ceil(3) * 4;
@@ -25,7 +25,7 @@ const PIECE: usize = 64 << 10;
 
 /// Why lines could not be read.
 #[derive(Debug)]
-pub(crate) enum LineError {
+pub enum LineError {
     /// The system's reason.
     Input(io::Error),
     /// Longer than any state.
@@ -33,7 +33,7 @@ pub(crate) enum LineError {
 }
 
 /// Mark, text and newline, in a buffer that never grows.
-pub(crate) fn encode(mark: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
+pub fn encode(mark: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let room = mark.len() + bytes.len().div_ceil(3) * 4 + 1;
     let mut line = Zeroizing::new(Vec::with_capacity(room));
     line.extend_from_slice(mark);
@@ -46,7 +46,7 @@ pub(crate) fn encode(mark: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
 }
 
 /// What the text behind a mark says; `None` where it is not unpadded base64url.
-pub(crate) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
     bytes.truncate(length);
@@ -55,7 +55,7 @@ pub(crate) fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 
 /// Reads to the end. Each line is handed over without its newline, with whether it had one; one
 /// without is the last, and not empty. No copy of any line stays behind.
-pub(crate) fn read(
+pub fn read(
     input: &mut impl Read,
     mut each: impl FnMut(Zeroizing<Vec<u8>>, bool),
 ) -> Result<(), LineError> {

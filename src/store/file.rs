@@ -13,9 +13,9 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use super::error::StoreError;
 use super::name::Name;
 use super::place::{self, Directory, STATE};
-use crate::failure::{Code, Failure};
 
 /// Largest state in bytes: 4,096 skipped keys, 1,024 keys to publish and an outbox are about half
 /// a MiB, imports may carry more; what is larger is not ours.
@@ -48,7 +48,7 @@ impl StateFile {
     }
 
     /// Reads the state, into a buffer that never grows, so that no copy stays behind.
-    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Opened), Failure> {
+    pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Opened), StoreError> {
         let opened = self.open()?;
         let size = self.examine(&opened.stat)?;
         let mut bytes = Zeroizing::new(vec![0; size]);
@@ -65,7 +65,7 @@ impl StateFile {
     }
 
     /// Whether that one is still the stored state.
-    pub(super) fn is_current(&self, one: &Opened) -> Result<bool, Failure> {
+    pub(super) fn is_current(&self, one: &Opened) -> Result<bool, StoreError> {
         match rustix::fs::statat(&self.directory, self.path(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(is_same(&one.stat, &stat)),
             Err(Errno::NOENT) => Ok(false),
@@ -73,20 +73,19 @@ impl StateFile {
         }
     }
 
-    /// Stores the first state; code 13 if there is one.
-    pub(super) fn create(&self, bytes: &[u8]) -> Result<Opened, Failure> {
+    /// Stores the first state.
+    pub(super) fn create(&self, bytes: &[u8]) -> Result<Opened, StoreError> {
         if self.directory.holds(&self.name) {
-            return Err(place::exists(&self.name));
+            return Err(StoreError::Exists(self.name.clone()));
         }
         self.store(bytes)
     }
 
     /// Stores the state that follows `old`, and gives the new file in its place. It refuses to
     /// follow any other: a state lost to a race would have keys used twice.
-    pub(super) fn replace(&self, old: &mut Opened, bytes: &[u8]) -> Result<(), Failure> {
+    pub(super) fn replace(&self, old: &mut Opened, bytes: &[u8]) -> Result<(), StoreError> {
         if !self.is_current(old)? {
-            let what = format!("session '{}' was changed or ended by another otr", self.name);
-            return Err(Failure::new(Code::Failed, what, "nothing was stored; try again"));
+            return Err(StoreError::Changed { name: Some(self.name.clone()) });
         }
         let old = std::mem::replace(old, self.store(bytes)?);
         overwrite(&old).map_err(|error| self.failed("overwrite the old", error))
@@ -94,14 +93,14 @@ impl StateFile {
 
     /// Overwrites and removes the state, whatever condition it is in. That there is none is no
     /// error.
-    pub(super) fn wipe(&self) -> Result<(), Failure> {
+    pub(super) fn wipe(&self) -> Result<(), StoreError> {
         // The leftover of a replacement that was cut off holds keys as well.
         let leftover = self.discard(&self.unnamed());
         let state = self.discard(&self.path());
         state.and(leftover).map_err(|error| self.failed("wipe the", error))
     }
 
-    fn store(&self, bytes: &[u8]) -> Result<Opened, Failure> {
+    fn store(&self, bytes: &[u8]) -> Result<Opened, StoreError> {
         let unnamed = self.unnamed();
         let stored = self.write_unnamed(&unnamed, bytes).and_then(|file| {
             rustix::fs::renameat(&self.directory, &unnamed, &self.directory, self.path())?;
@@ -166,7 +165,7 @@ impl StateFile {
         rustix::fs::unlinkat(&self.directory, path, AtFlags::empty()).and(overwritten)
     }
 
-    fn open(&self) -> Result<Opened, Failure> {
+    fn open(&self) -> Result<Opened, StoreError> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.directory, self.path(), flags, Mode::empty()) {
             Ok(fd) => {
@@ -175,9 +174,8 @@ impl StateFile {
                 Ok(Opened { fd, stat })
             }
             Err(Errno::NOENT) => {
-                let what =
-                    format!("no session '{}' in {}", self.name, self.directory.path().display());
-                Err(Failure::new(Code::NoSession, what, "it was ended, or moved away"))
+                let directory = self.directory.path().to_owned();
+                Err(StoreError::Gone { name: self.name.clone(), directory })
             }
             Err(Errno::LOOP | Errno::MLINK) => Err(self.damaged("is a symlink")),
             Err(Errno::ISDIR | Errno::NXIO) => Err(self.damaged("is not a regular file")),
@@ -187,7 +185,7 @@ impl StateFile {
     }
 
     /// Its size in bytes, if it is a state that only we can have written and only we can read.
-    fn examine(&self, stat: &Stat) -> Result<usize, Failure> {
+    fn examine(&self, stat: &Stat) -> Result<usize, StoreError> {
         let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         let wrong = if !place::is_file(stat) {
             "is not a regular file"
@@ -218,19 +216,17 @@ impl StateFile {
         format!("{}{UNNAMED}", self.name)
     }
 
-    fn damaged(&self, why: &str) -> Failure {
-        let what = format!("the state of session '{}' {why}", self.name);
-        Failure::new(Code::UnsafeState, what, "it is not used; 'otr close --silent' wipes it")
+    fn damaged(&self, why: &'static str) -> StoreError {
+        StoreError::Damaged { name: self.name.clone(), why }
     }
 
-    fn failed(&self, verb: &str, error: Errno) -> Failure {
-        let what = format!("cannot {verb} state of session '{}': {error}", self.name);
+    fn failed(&self, verb: &str, error: Errno) -> StoreError {
+        let doing = format!("{verb} state of session '{}'", self.name);
         if matches!(error, Errno::NOSPC | Errno::DQUOT | Errno::FBIG) {
-            let place = self.directory.path().display();
-            let hint = format!("make room in {place} and try again: the session is as it was");
-            Failure::new(Code::Full, what, hint)
+            let place = Some(self.directory.path().to_owned());
+            StoreError::Full { doing, place, error: Some(error.into()) }
         } else {
-            Failure::new(Code::Failed, what, "")
+            StoreError::system(doing, error)
         }
     }
 }

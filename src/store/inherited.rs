@@ -12,11 +12,11 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 
-use crate::ui::stdio::Patient;
+use super::patient::Patient;
 
 /// What is going to be done with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub enum Use {
     /// Only read from.
     Read,
     /// Only written to.
@@ -24,7 +24,10 @@ pub(crate) enum Use {
 }
 
 /// A duplicate of descriptor `number`, closed on exec.
-pub(crate) fn duplicate(number: u32, usage: Use) -> io::Result<Patient<File>> {
+///
+/// # Errors
+/// The system's reason.
+pub fn duplicate(number: u32, usage: Use) -> io::Result<Patient<File>> {
     #[cfg(target_os = "linux")]
     match duplicate_of_own(number) {
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {}
