@@ -166,6 +166,38 @@ fn a_collector_who_waits_is_woken_by_the_packet_and_not_by_others() {
     assert!(posted.elapsed() < Duration::from_secs(2));
 }
 
+/// As `nc -N` does at the end of its input. That he is gone for good would look the same.
+#[test]
+fn a_caller_who_has_said_all_gets_his_answer_and_does_not_wait() {
+    let postbox = Postbox::start(&[]);
+    let (place, big) = (Place::new(1), Place::new(2));
+    let packets = [raw(&place.packet(12, 1)), raw(&big.packet(20, 1))];
+    postbox.post(&packets.concat());
+    let (address, part) = (place.address(), &packets[1][..500_000]);
+    for pause in [0, 200] {
+        for (path, length, body, expected) in [
+            ("/v1/collect?wait=60", 32, &[1; 32][..], (204, &b""[..])),
+            ("/v1/gone?wait=60", 32, &address, (200, b"h")),
+            ("/v1/collect?wait=60", 32, &big.token, (200, &packets[1])),
+            ("/v1/post", packets[0].len(), &packets[0], (201, b"1\n")),
+            ("/v1/post", packets[1].len(), part, (400, b"0\n")),
+            ("/v1/discard", 96, &[1; 95], (400, b"")),
+        ] {
+            let begun = Instant::now();
+            let mut stream = postbox.connect();
+            stream.write_all(head(path, Form::Raw, length).as_bytes()).unwrap();
+            stream.write_all(body).unwrap();
+            std::thread::sleep(Duration::from_millis(pause));
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+            let answer = read_answer(&mut stream).expect(path);
+            assert_eq!(answer.status, expected.0, "{path} {pause}");
+            assert!(expected.1.is_empty() || answer.body == expected.1, "{path} {pause}");
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "and that is all");
+            assert!(begun.elapsed() < PATIENCE, "{path}");
+        }
+    }
+}
+
 #[test]
 fn a_wait_in_vain_ends_when_it_should() {
     let postbox = Postbox::start(&[]);

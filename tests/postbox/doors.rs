@@ -1,7 +1,7 @@
 //! The ways in: TCP, TLS, Unix socket, systemd's sockets, the operator's; the page; and the end.
 
 use crate::support::*;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -49,6 +49,33 @@ fn systemd_hands_its_sockets_over() {
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_eq!(call(&mut stream, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// As by `Accept=yes`: what is handed over is a caller, and nobody else could call.
+#[test]
+fn a_connection_that_systemd_hands_over_is_refused_with_a_word() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("box");
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg("--accept").arg("-l").arg(&path).arg(env!("CARGO_BIN_EXE_otr")).arg("postbox");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("systemd-socket-activate of Debian package systemd");
+    let said = BufReader::new(child.stderr.take().unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    let _caller = loop {
+        match UnixStream::connect(&path) {
+            Ok(stream) => break stream,
+            Err(_) => assert!(Instant::now() < deadline),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let line = said.lines().map(Result::unwrap).find(|line| line.contains("otr: "));
+    assert!(line.as_ref().is_some_and(|line| line.contains("Accept=no")), "{line:?}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
@@ -108,6 +135,19 @@ fn the_operator_sees_totals_on_a_door_of_its_own_and_nobody_else_does() {
 }
 
 #[test]
+fn the_operator_has_seats_of_his_own_and_not_all_there_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", path.display())]);
+    let mut all: Vec<UnixStream> = (0..30).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let refused = read_answer(all.last_mut().unwrap()).unwrap();
+    assert_eq!(refused.status, 503);
+    let metrics = get(&mut all[0], "/metrics", "*/*");
+    assert!(metrics.text().contains("\notr_postbox_admin_connections 16\n"), "{}", metrics.text());
+    assert_eq!(postbox.call("/v1/collect", Form::Raw, &[1; 32]).status, 204);
+}
+
+#[test]
 fn the_page_says_the_same_in_three_ways_and_loads_nothing() {
     let postbox = Postbox::start(&["--ttl", "90m"]);
     let mut stream = postbox.connect();
@@ -127,6 +167,33 @@ fn the_page_says_the_same_in_three_ways_and_loads_nothing() {
     assert_eq!(json["ttl_seconds"], 5400);
     assert_eq!(json["max_packet_bytes"], 1 << 20);
 }
+
+#[test]
+fn a_request_says_once_for_whom_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", path.display())]);
+    for (version, hosts, status) in [
+        ("1.1", "host: x\r\n", 200),
+        ("1.0", "host: x\r\n", 200),
+        ("1.0", "", 200),
+        ("1.1", "", 400),
+        ("1.1", "host: x\r\nhost: x\r\n", 400),
+        ("1.1", "host: x\r\nHost: y\r\n", 400),
+        ("1.0", "host: x\r\nHost: y\r\n", 400),
+    ] {
+        let ask = |path: &str, stream: &mut dyn ReadWrite| {
+            write!(stream, "GET {path} HTTP/{version}\r\n{hosts}\r\n").unwrap();
+            read_answer(&mut &mut *stream).unwrap().status
+        };
+        assert_eq!(ask("/", &mut postbox.connect()), status, "{version} {hosts}");
+        let mut admin = UnixStream::connect(&path).unwrap();
+        assert_eq!(ask("/healthz", &mut admin), status, "{version} {hosts}");
+    }
+}
+
+trait ReadWrite: std::io::Read + std::io::Write {}
+impl<S: std::io::Read + std::io::Write> ReadWrite for S {}
 
 #[test]
 fn no_answer_can_be_kept_and_none_says_who_answered() {
@@ -178,6 +245,8 @@ fn options_that_make_no_sense_are_code_2() {
         &["--ttl", "0s"],
         &["--ttl", "soon"],
         &["--tls-cert", "/nowhere"],
+        &["--listen", "unix:"],
+        &["--listen", "127.0.0.1:0", "--admin", "unix:"],
     ] {
         let output = otr().arg("postbox").args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{options:?}");

@@ -194,6 +194,155 @@ fn connections_above_the_memory_for_them_are_refused_and_the_others_served() {
     }
 }
 
+/// What the operator is told of a number.
+fn told(admin: &std::path::Path, name: &str) -> usize {
+    let mut stream = std::os::unix::net::UnixStream::connect(admin).unwrap();
+    let metrics = get(&mut stream, "/metrics", "*/*");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_connection_is_charged_for_a_head_that_does_not_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let admin = directory.path().join("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", admin.display())]);
+    for length in [0, 1, 4000, 8000, 12_000] {
+        let mut begin = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(length)).into_bytes();
+        begin.truncate(length);
+        let open = |number: u32| -> Vec<TcpStream> {
+            let all = (0..number).map(|_| {
+                let mut stream = postbox.connect();
+                stream.write_all(&begin).unwrap();
+                stream
+            });
+            all.collect()
+        };
+        // What the first ones take is there for whoever comes, too.
+        let few = open(50);
+        let look = || (resident(postbox.child.id()), told(&admin, "otr_postbox_memory_used_bytes"));
+        settle(&admin, 50);
+        let before = look();
+        let many = open(600);
+        settle(&admin, 650);
+        let after = look();
+        let taken = after.0.saturating_sub(before.0) / many.len();
+        let charged = after.1.saturating_sub(before.1) / many.len();
+        assert!(taken <= charged + 512, "{length}: {taken} bytes for {charged}");
+        drop((few, many));
+        settle(&admin, 0);
+    }
+}
+
+/// Waits until all of so many connections were taken in and heard, or refused.
+fn settle(admin: &std::path::Path, most: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    let look = || {
+        let names = ["otr_postbox_connections", "otr_postbox_memory_used_bytes"];
+        names.map(|name| told(admin, name))
+    };
+    let (mut last, mut same) = (look(), 0);
+    while same < 3 || last[0] > most {
+        assert!(Instant::now() < deadline, "{last:?}");
+        std::thread::sleep(Duration::from_millis(50));
+        let now = look();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+}
+
+/// Each change at an address that many watch had all of them look at all of theirs: at eight
+/// thousand of them 0.4 s of the only thread.
+#[test]
+fn a_change_at_one_address_costs_those_who_watch_many_one_step() {
+    let postbox = Postbox::start(&[]);
+    let (place, others) = (Place::new(1), Place::new(2));
+    postbox.post(&raw(&place.packet(12, 0)));
+    postbox.post(&raw(&others.packet(12, 0)));
+    let mut addresses = [place.address(), others.address()].concat();
+    addresses.extend((3..8193).flat_map(|n| Place::new(n).address()));
+    let begun = spent(&postbox);
+    let mut watching: Vec<TcpStream> = (0..60)
+        .map(|_| {
+            let mut stream = postbox.connect();
+            let head = head("/v1/gone?wait=60", Form::Raw, addresses.len());
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&addresses).unwrap();
+            stream
+        })
+        .collect();
+    let seen = || {
+        watching.iter().any(|stream| {
+            stream.set_nonblocking(true).unwrap();
+            let seen = stream.peek(&mut [0]).is_ok();
+            stream.set_nonblocking(false).unwrap();
+            seen
+        })
+    };
+    postbox.call("/v1/gone", Form::Raw, &addresses);
+    let asking = spent(&postbox) - begun;
+    let mut stream = postbox.connect();
+    for fill in 1..=60 {
+        let packet = place.packet(12, fill);
+        assert_eq!(call(&mut stream, "/v1/post", Form::Raw, &raw(&packet)).status, 201);
+        let record = place.spent(&packet, [0; 32]);
+        assert_eq!(call(&mut stream, "/v1/discard", Form::Raw, &record).status, 204);
+    }
+    let ringing = spent(&postbox) - begun - asking;
+    assert!(ringing < asking, "{ringing} ticks beside {asking}");
+    assert!(!seen(), "both lie there still");
+    for other in [&place, &others] {
+        postbox.call("/v1/discard", Form::Raw, &other.spent(&other.packet(12, 0), [0; 32]));
+    }
+    for stream in &mut watching {
+        let answer = read_answer(stream).unwrap();
+        assert!(answer.body.starts_with(b"ccu") && answer.body.len() == 8192);
+    }
+}
+
+/// Processor time that a postbox has taken, in ticks.
+fn spent(postbox: &Postbox) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", postbox.child.id())).unwrap();
+    let words = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(11).take(2);
+    words.map(|word| word.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn what_is_discarded_while_somebody_reads_it_is_not_told_as_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let (admin, door) = (directory.path().join("admin"), directory.path().join("box"));
+    let unix = |path: &std::path::Path| format!("unix:{}", path.display());
+    let _postbox =
+        Postbox::run(otr().args(["postbox", "--listen", &unix(&door), "--admin", &unix(&admin)]));
+    let ask = |path: &str, body: &[u8]| {
+        let mut stream = std::os::unix::net::UnixStream::connect(&door).unwrap();
+        call(&mut stream, path, Form::Raw, body)
+    };
+    let places: Vec<Place> = (0..4).map(Place::new).collect();
+    for place in &places {
+        assert_eq!(ask("/v1/post", &raw(&place.packet(20, 1))).status, 201);
+    }
+    let tokens: Vec<u8> = places.iter().flat_map(|place| place.token).collect();
+    let mut deaf = std::os::unix::net::UnixStream::connect(&door).unwrap();
+    deaf.write_all(head("/v1/collect", Form::Raw, tokens.len()).as_bytes()).unwrap();
+    deaf.write_all(&tokens).unwrap();
+    deaf.read_exact(&mut [0]).unwrap();
+    let records: Vec<u8> =
+        places.iter().flat_map(|place| place.spent(&place.packet(20, 1), [0; 32])).collect();
+    assert_eq!(ask("/v1/discard", &records).status, 204);
+    assert_eq!(told(&admin, "otr_postbox_packets"), 0);
+    let (left, bytes) = ("otr_postbox_leaving", "otr_postbox_leaving_bytes");
+    assert!((3..=4).contains(&told(&admin, left)), "{}", told(&admin, left));
+    assert_eq!(told(&admin, bytes), told(&admin, left) << 20);
+    assert!(told(&admin, "otr_postbox_memory_used_bytes") > 3 << 20);
+    drop(deaf);
+    let deadline = Instant::now() + PATIENCE;
+    while told(&admin, left) > 0 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn not_all_connections_may_wait() {
     let postbox = Postbox::start(&["--memory", "8M"]);

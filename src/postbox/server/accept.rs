@@ -109,15 +109,16 @@ async fn seated_tls(server: Arc<Server>, side: Side, stream: TcpStream, tls: Tls
     }
 }
 
-/// Serves a connection if there is room for it; the operator's side always has room.
+/// Serves a connection if there is room for it; the operator's side has room of its own.
 async fn seated<S>(server: Arc<Server>, side: Side, mut stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if side == Side::Admin {
-        return connection::serve(server, side, stream).await;
-    }
-    if let Some(_seat) = server.connect(CONNECTION_COST) {
+    let seat = match side {
+        Side::Public => server.connect(CONNECTION_COST),
+        Side::Admin => server.connect_admin(CONNECTION_COST),
+    };
+    if let Some(_seat) = seat {
         connection::serve(Arc::clone(&server), side, stream).await;
     } else {
         server.refused.busy.fetch_add(1, Relaxed);

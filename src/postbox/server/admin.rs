@@ -23,10 +23,13 @@ pub(crate) fn metrics(server: &Server) -> Answer {
     };
     one("gauge", "packets", "Packets that lie here.", totals.held);
     one("gauge", "packet_bytes", "Their bytes.", totals.held_bytes);
+    one("gauge", "leaving", "Packets that are gone, but for who reads them.", totals.leaving);
+    one("gauge", "leaving_bytes", "Their bytes.", totals.leaving_bytes);
     one("gauge", "remembered", "Discarded packets that are remembered.", totals.remembered);
     one("gauge", "memory_used_bytes", "Memory charged to the cap.", budget.used() as u64);
     one("gauge", "memory_cap_bytes", "The memory cap.", budget.cap() as u64);
     one("gauge", "connections", "Open connections.", server.connections() as u64);
+    one("gauge", "admin_connections", "Those on this side.", server.admin_connections() as u64);
     one("gauge", "waiting", "Calls that wait for a packet.", server.waiting() as u64);
     one("counter", "stored_total", "Packets stored.", totals.stored);
     one("counter", "discarded_total", "Packets discarded.", totals.discarded);

@@ -1,5 +1,6 @@
 //! Reading bodies: pieces with a deadline, and whole bodies of records.
 
+use super::caller::Caller;
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
@@ -26,20 +27,45 @@ pub(crate) enum Piece {
     Cut,
 }
 
+/// The body of a request, and who sends it.
+pub(crate) struct Upload {
+    body: Incoming,
+    caller: Arc<Caller>,
+}
+
+impl Upload {
+    pub(crate) fn new(body: Incoming, caller: Arc<Caller>) -> Self {
+        Self { body, caller }
+    }
+
+    /// Who sends it.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 /// The next piece of a body.
-pub(crate) async fn next_piece(body: &mut Incoming, deadline: Instant) -> Piece {
-    let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
+pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece {
+    let frame = poll_fn(|cx| Pin::new(&mut upload.body).poll_frame(cx));
+    let frame = async {
+        tokio::select! {
+            biased;
+            frame = frame => Some(frame),
+            // All that he sent was there before: this body stays a part of one.
+            () = upload.caller.hangs_up() => None,
+        }
+    };
     match timeout_at(deadline, frame).await {
         Err(_) => Piece::Slow,
-        Ok(None) => Piece::End,
-        Ok(Some(Err(_))) => Piece::Cut,
-        Ok(Some(Ok(frame))) => Piece::Bytes(frame.into_data().unwrap_or_default()),
+        Ok(Some(None)) => Piece::End,
+        Ok(None | Some(Some(Err(_)))) => Piece::Cut,
+        Ok(Some(Some(Ok(frame)))) => Piece::Bytes(frame.into_data().unwrap_or_default()),
     }
 }
 
 /// Reads on behind an answer that came before the body's end, for a while.
-pub(crate) fn linger(mut body: Incoming) {
-    if body.is_end_stream() {
+pub(crate) fn linger(mut body: Upload) {
+    if body.body.is_end_stream() {
         return;
     }
     tokio::spawn(async move {
@@ -113,7 +139,7 @@ impl<const N: usize> Records<N> {
 
 /// Reads a whole body of records.
 pub(crate) async fn records<const N: usize>(
-    body: &mut Incoming,
+    body: &mut Upload,
     form: Form,
     budget: &Arc<Budget>,
 ) -> Result<Records<N>, BadRecords> {

@@ -2,7 +2,8 @@
 //!
 //! No answer repeats anything of a request: not a byte of a packet, a token or an address.
 
-use super::body::{BadRecords, Piece, Records, linger, next_piece, records};
+use super::body::{BadRecords, Piece, Records, Upload, linger, next_piece, records};
+use super::caller::Caller;
 use super::intake::{Intake, Unfit};
 use super::keys::Keys;
 use super::limits::PACKET_TIME;
@@ -12,12 +13,12 @@ use super::state::Server;
 use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of};
 use crate::postbox::store::budget::Full;
 use crate::postbox::store::packet::Packet;
+use crate::postbox::store::watch::Wanted;
 use hyper::StatusCode;
-use hyper::body::Incoming;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 /// What `?wait=` and `&max=` ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ enum Refusal {
 }
 
 /// Takes packets.
-pub(crate) async fn post(server: &Server, mut body: Incoming) -> Answer {
+pub(crate) async fn post(server: &Server, mut body: Upload) -> Answer {
     let mut stored: u64 = 0;
     let outcome = take_packets(server, &mut body, &mut stored).await;
     let refused = &server.refused;
@@ -86,11 +87,7 @@ pub(crate) async fn post(server: &Server, mut body: Incoming) -> Answer {
     if again { retry(answer) } else { answer }
 }
 
-async fn take_packets(
-    server: &Server,
-    body: &mut Incoming,
-    stored: &mut u64,
-) -> Result<(), Refusal> {
+async fn take_packets(server: &Server, body: &mut Upload, stored: &mut u64) -> Result<(), Refusal> {
     let mut intake = Intake::new(server.store.budget(), server.choices.max_packet);
     let mut deadline = Instant::now() + PACKET_TIME;
     let mut put = |packet: Packet| {
@@ -121,28 +118,29 @@ pub(crate) async fn collect(
     server: &Server,
     wishes: Wishes,
     form: Form,
-    mut body: Incoming,
+    mut body: Upload,
 ) -> Answer {
     let addresses = match records(&mut body, form, server.store.budget()).await {
         Ok(tokens) => tokens.without_repeats().map(address_of),
         Err(why) => return refuse_records(server, why, body),
     };
-    let found = wait_for(server, addresses.list(), wishes.wait, || {
-        let found = server.store.find(addresses.list(), wishes.max);
-        (!found.is_empty()).then_some(found)
-    });
-    match found.await {
-        Ok(Some(found)) => {
-            let packets = Packets::new(form, found, server.store.budget());
-            charged(server, form, packets.map(Body::packets))
+    let find = || server.store.find(addresses.list(), wishes.max);
+    let mut found = find();
+    if found.is_empty() {
+        match wait_for(server, body.caller(), addresses.list(), wishes.wait, Wanted::Packet).await {
+            Ok(()) => found = find(),
+            Err(Busy) => return busy(server),
         }
-        Ok(None) => nothing(),
-        Err(Busy) => busy(server),
     }
+    if found.is_empty() {
+        return nothing();
+    }
+    let packets = Packets::new(form, found, server.store.budget());
+    charged(server, form, packets.map(Body::packets))
 }
 
 /// Throws packets away, and keeps the keys of those that were there.
-pub(crate) async fn discard(server: &Server, form: Form, mut body: Incoming) -> Answer {
+pub(crate) async fn discard(server: &Server, form: Form, mut body: Upload) -> Answer {
     let records: Records<{ Discard::SIZE }> =
         match records(&mut body, form, server.store.budget()).await {
             Ok(records) => records.without_repeats(),
@@ -157,25 +155,20 @@ pub(crate) async fn discard(server: &Server, form: Form, mut body: Incoming) -> 
 }
 
 /// Says what has become of packets, as soon as none of them is held.
-pub(crate) async fn gone(
-    server: &Server,
-    wishes: Wishes,
-    form: Form,
-    mut body: Incoming,
-) -> Answer {
+pub(crate) async fn gone(server: &Server, wishes: Wishes, form: Form, mut body: Upload) -> Answer {
     let addresses: Records<32> = match records(&mut body, form, server.store.budget()).await {
         Ok(addresses) => addresses,
         Err(why) => return refuse_records(server, why, body),
     };
-    let fates = || server.store.fates(addresses.list());
-    let fates = match wait_for(server, addresses.list(), wishes.wait, || {
-        Some(fates()).filter(|fates| !fates.contains(&Fate::Held))
-    })
-    .await
-    {
-        Ok(done) => done.unwrap_or_else(fates),
-        Err(Busy) => return busy(server),
-    };
+    let mut fates = server.store.fates(addresses.list());
+    if fates.contains(&Fate::Held) {
+        match wait_for(server, body.caller(), addresses.list(), wishes.wait, Wanted::Collected)
+            .await
+        {
+            Ok(()) => fates = server.store.fates(addresses.list()),
+            Err(Busy) => return busy(server),
+        }
+    }
     let mut out: Vec<u8> = fates.into_iter().map(|fate| fate as u8).collect();
     if form == Form::Text {
         out.push(b'\n');
@@ -184,7 +177,7 @@ pub(crate) async fn gone(
 }
 
 /// Gives published keys.
-pub(crate) async fn revealed(server: &Arc<Server>, form: Form, mut body: Incoming) -> Answer {
+pub(crate) async fn revealed(server: &Arc<Server>, form: Form, mut body: Upload) -> Answer {
     let budget = server.store.budget();
     let addresses: Records<32> = match records(&mut body, form, budget).await {
         Ok(addresses) => addresses.without_repeats(),
@@ -204,35 +197,34 @@ fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
 /// No more may wait.
 struct Busy;
 
-/// Asks `look` until it has an answer or the time is up; in between, sleeps until something
-/// changes at one of the addresses.
-async fn wait_for<T>(
+/// Waits until what is wanted has come, or the time is up, or nothing more comes from the caller:
+/// whether one who has said all that he has to say listens still can't be told from whether he is
+/// gone, so he gets his answer, and his seat is free.
+async fn wait_for(
     server: &Server,
+    caller: &Caller,
     addresses: &[Address],
     wait: Duration,
-    look: impl Fn() -> Option<T>,
-) -> Result<Option<T>, Busy> {
-    let deadline = Instant::now() + wait;
-    if let Some(found) = look() {
-        return Ok(Some(found));
-    }
+    wanted: Wanted,
+) -> Result<(), Busy> {
     if wait.is_zero() {
-        return Ok(None);
+        return Ok(());
     }
+    let deadline = Instant::now() + wait;
     let _seat = server.wait().ok_or(Busy)?;
-    let board = server.store.board();
-    let watch = board.watch(server.store.budget(), addresses).map_err(|_| Busy)?;
-    loop {
-        if let Some(found) = look() {
-            return Ok(Some(found));
-        }
+    let watch = server.store.watch(addresses, wanted).map_err(|_| Busy)?;
+    let _waits = caller.waits();
+    while !watch.is_due() {
         if server.is_stopping() {
             return Err(Busy);
         }
-        if timeout_at(deadline, watch.changed()).await.is_err() {
-            return Ok(None);
+        tokio::select! {
+            () = watch.changed() => {}
+            () = sleep_until(deadline) => break,
+            () = caller.hangs_up() => break,
         }
     }
+    Ok(())
 }
 
 pub(crate) fn busy(server: &Server) -> Answer {
@@ -240,7 +232,7 @@ pub(crate) fn busy(server: &Server) -> Answer {
     retry(text(StatusCode::SERVICE_UNAVAILABLE, "busy; try again later\n"))
 }
 
-fn refuse_records(server: &Server, why: BadRecords, body: Incoming) -> Answer {
+fn refuse_records(server: &Server, why: BadRecords, body: Upload) -> Answer {
     linger(body);
     let refused = &server.refused;
     let (count, status, words) = match why {

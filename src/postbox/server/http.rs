@@ -1,16 +1,17 @@
 //! From a request's path to the call that answers it.
 
 use super::admin;
-use super::body::linger;
+use super::body::{Upload, linger};
+use super::caller::Caller;
 use super::calls::{self, Wishes};
 use super::page::{self, Look};
 use super::reply::{Answer, text};
 use super::state::Server;
 use crate::postbox::api::{COLLECT, DISCARD, Form, GONE, POST, REVEALED};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 use std::sync::Arc;
 
 /// What a request wants, without anything of the request: its head lies in a buffer of 8 KiB, which
@@ -27,8 +28,13 @@ enum Wanted {
 }
 
 /// Answers one request of the public side.
-pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn answer(
+    server: &Arc<Server>,
+    caller: Arc<Caller>,
+    request: Request<Incoming>,
+) -> Answer {
     let (head, body) = request.into_parts();
+    let body = Upload::new(body, caller);
     let wanted = wanted(&head);
     drop(head);
     match wanted {
@@ -45,7 +51,21 @@ pub(crate) async fn answer(server: &Arc<Server>, request: Request<Incoming>) -> 
     }
 }
 
+/// Whether a request says once for whom it is, as HTTP/1.1 has it: two who pass it on in turn, and
+/// take each another of two, see two different requests.
+fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
+    let hosts = headers.get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && version < Version::HTTP_11)
+}
+
+fn hostless() -> Answer {
+    text(StatusCode::BAD_REQUEST, "a request has one Host\n")
+}
+
 fn wanted(head: &Parts) -> Wanted {
+    if !names_its_host(head.version, &head.headers) {
+        return Wanted::Refused(hostless());
+    }
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let form = Form::of_media_type(header(CONTENT_TYPE));
     let call: fn(Wishes, Form) -> Wanted = match head.uri.path() {
@@ -79,6 +99,9 @@ fn wanted(head: &Parts) -> Wanted {
 
 /// Answers one request of the operator's side.
 pub(crate) fn answer_admin(server: &Server, request: &Request<Incoming>) -> Answer {
+    if !names_its_host(request.version(), request.headers()) {
+        return hostless();
+    }
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/healthz") => text(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/metrics") => admin::metrics(server),

@@ -13,6 +13,12 @@ pub(crate) const PACKET_TIME: Duration = Duration::from_mins(2);
 pub(crate) const RECORDS_TIME: Duration = Duration::from_secs(30);
 /// For a caller who takes nothing of the answer.
 pub(crate) const STALL_TIME: Duration = Duration::from_mins(1);
+/// For each MiB of an answer that has begun, as for one of a packet: whoever reads it keeps its
+/// packets in memory, also when they are discarded or their time is up ...
+pub(crate) const ANSWER_TIME: Duration = PACKET_TIME;
+/// ... so for no more than so many of them, as much as `otr` asks for at once. Who wants more in one
+/// answer reads faster, or asks for less with `max=`.
+const ANSWER_MOST: u64 = 8;
 /// For a TLS handshake.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For running calls after SIGTERM; systemd sends SIGKILL after 90 seconds.
@@ -24,8 +30,9 @@ pub(crate) const LINGER_TIME: Duration = Duration::from_secs(10);
 /// See [`LINGER_TIME`]; bytes, as many as a sender may have on their way uncollected.
 pub(crate) const LINGER_BYTES: usize = 32 << 20;
 
-/// Bytes of a request's head.
-pub(crate) const HEAD: usize = 16 * 1024;
+/// Bytes of a request's head: more than any that `otr`, curl or a browser sends, and as many as are
+/// read at a time, so that one that doesn't end takes no second buffer.
+pub(crate) const HEAD: usize = 8 * 1024;
 /// Bytes that are read at a time of a connection that brings much: fewer calls to the system make
 /// a long message a twentieth faster, and more than this do not. It is charged for them.
 pub(crate) const BUFFER: usize = 64 * 1024;
@@ -36,10 +43,22 @@ pub(crate) const HEADERS: usize = 64;
 
 /// Memory that a connection is charged for, bytes: measured is somewhat less than this.
 pub(crate) const CONNECTION_COST: usize = 16 * 1024;
+/// The same for a head that has begun and not ended, on top of it: a buffer that is twice there
+/// when it grows.
+pub(crate) const HEAD_COST: usize = 12 * 1024;
 /// The same for a connection with TLS, whose buffers hold whole records of 16 KiB.
 pub(crate) const TLS_CONNECTION_COST: usize = 64 * 1024;
 /// Descriptors that are not for connections: standard ones, listeners, the poll, signals.
 pub(crate) const SPARE_DESCRIPTORS: u64 = 64;
+
+/// How long the caller may take for an answer of that size; `None`: not known before its end.
+pub(crate) fn answer_time(size: Option<u64>) -> Duration {
+    let begun = size.map_or(ANSWER_MOST, |size| size.div_ceil(1 << 20));
+    ANSWER_TIME * u32::try_from(begun.clamp(1, ANSWER_MOST)).unwrap_or(1)
+}
+
+/// Connections of the operator's side.
+pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
 /// Connections that a memory cap allows: they take three quarters of it at most, so that what
 /// they carry has room, too.
@@ -55,3 +74,15 @@ pub(crate) fn waiting_of(connections: usize) -> usize {
 
 /// Seconds that `Retry-After` asks for.
 pub(crate) const RETRY_AFTER: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_two_minutes_for_each_mib_and_sixteen_at_most() {
+        let minutes = |size| answer_time(size).as_secs() / 60;
+        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1].map(|size| minutes(Some(size))), [2, 2, 2, 4]);
+        assert_eq!([Some(8 << 20), Some(u64::MAX), None].map(minutes), [16, 16, 16]);
+    }
+}

@@ -5,6 +5,7 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::UNIX;
 use crate::postbox::names;
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt as _;
@@ -23,6 +24,17 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
+impl Listener {
+    /// Whether it is one, and not somebody's connection. Where the system can't tell, it is.
+    fn listens(&self) -> bool {
+        match self {
+            Self::Tcp(tcp) => socket_acceptconn(tcp),
+            Self::Unix(unix) => socket_acceptconn(unix),
+        }
+        .unwrap_or(true)
+    }
+}
+
 /// A listener, and which side of the postbox it leads to.
 pub(crate) struct Door {
     /// Where callers come in.
@@ -39,11 +51,13 @@ impl Door {
             None => bind_tcp(address).map(Listener::Tcp),
         };
         let listener = opened.map_err(|why| {
-            Failure::new(
-                Code::Failed,
-                format!("can't listen on {address}: {why}"),
-                "give --listen another ADDRESS:PORT or unix:PATH",
-            )
+            let wrong = why.kind() == io::ErrorKind::InvalidInput;
+            let hint = match side {
+                Side::Public => "give --listen another ADDRESS:PORT or unix:PATH",
+                Side::Admin => "give --admin another ADDRESS:PORT or unix:PATH",
+            };
+            let code = if wrong { Code::Usage } else { Code::Failed };
+            Failure::new(code, format!("can't listen on {address}: {why}"), hint)
         })?;
         Ok(Self { listener, side })
     }
@@ -57,13 +71,17 @@ impl Door {
                     Ok(tcp) => tcp.map(Listener::Tcp),
                     Err(_) => handed.take_unix_listener(number).ok().flatten().map(Listener::Unix),
                 };
-                listener.map(|listener| Self { listener, side: Side::Public }).ok_or_else(|| {
-                    Failure::new(
-                        Code::Failed,
-                        "a socket that was handed over is neither TCP nor Unix",
-                        "use ListenStream= in the socket unit",
-                    )
-                })
+                let unfit = |what, hint| Failure::new(Code::Failed, what, hint);
+                let listener = listener.ok_or_else(|| {
+                    let what = "a socket that was handed over is neither TCP nor Unix";
+                    unfit(what, "use ListenStream= in the socket unit")
+                })?;
+                if !listener.listens() {
+                    let what =
+                        "a socket that was handed over is a connection: one process serves all";
+                    return Err(unfit(what, "use Accept=no in the socket unit"));
+                }
+                Ok(Self { listener, side: Side::Public })
             })
             .collect()
     }
@@ -111,6 +129,10 @@ fn bind_name(address: &str) -> io::Result<TcpListener> {
 /// Binds a Unix socket. One that nobody listens on any more is replaced: a postbox that has shut
 /// itself in can't remove its own at its end.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    // The system would choose a name that is no file's.
+    if path.as_os_str().is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no path"));
+    }
     match UnixListener::bind(path) {
         Err(why) if why.kind() == io::ErrorKind::AddrInUse => {
             let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();

@@ -6,6 +6,7 @@
 mod accept;
 mod admin;
 mod body;
+mod caller;
 mod calls;
 mod confine;
 mod connection;
@@ -15,6 +16,7 @@ mod keys;
 mod limits;
 mod listen;
 mod outgoing;
+mod pace;
 mod page;
 mod reply;
 mod state;

@@ -28,6 +28,7 @@ pub(crate) struct Server {
     /// Refused calls and connections, in totals.
     pub(crate) refused: Refused,
     connections: Gauge,
+    admin: Gauge,
     waiting: Gauge,
     stopping: AtomicBool,
     stop: watch::Sender<()>,
@@ -87,6 +88,7 @@ impl Server {
             store: Store::new(&budget, choices.ttl),
             refused: Refused::default(),
             connections: Gauge::new(connections),
+            admin: Gauge::new(limits::ADMIN_CONNECTIONS),
             waiting: Gauge::new(limits::waiting_of(connections)),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(()),
@@ -99,6 +101,13 @@ impl Server {
         self.connections.enter(Some(charge))
     }
 
+    /// Lets one connection of the operator's in. Its memory is counted, and always there.
+    pub(crate) fn connect_admin(&self, cost: usize) -> Option<Seat<'_>> {
+        let mut charge = Charge::nothing(self.store.budget(), Purpose::Connections);
+        charge.grow_anyway(cost);
+        self.admin.enter(Some(charge))
+    }
+
     /// Lets one call wait, if there is room.
     pub(crate) fn wait(&self) -> Option<Seat<'_>> {
         self.waiting.enter(None)
@@ -107,6 +116,11 @@ impl Server {
     /// Connections that are open now.
     pub(crate) fn connections(&self) -> usize {
         self.connections.now.load(Relaxed)
+    }
+
+    /// Connections of the operator's that are open now.
+    pub(crate) fn admin_connections(&self) -> usize {
+        self.admin.now.load(Relaxed)
     }
 
     /// Calls that wait now.

@@ -3,13 +3,16 @@
 //! Trees, not hash tables: they grow a node at a time, where a hash table of a million entries
 //! doubles at once and holds everybody up; and nobody can choose addresses that collide.
 
-use super::budget::{Budget, Charge, Purpose};
+use super::budget::{Budget, Charge, Full, Purpose};
+use super::clock::{Clock, Seconds};
+use super::leaving::Leaving;
 use super::packet::Packet;
-use super::watch::Board;
-use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, address_of};
+use super::watch::{Board, Wanted, Watch};
+use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, PacketHash, address_of};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the memory of one discarded packet costs: 76 bytes in a tree whose nodes are two thirds
 /// full on average.
@@ -17,9 +20,15 @@ const SPENT_COST: usize = 128;
 /// Entries that one step of the sweep looks at: a few dozen microseconds in which nobody else
 /// can be served.
 const SWEEP_STEP: usize = 512;
-
-/// Seconds since the store began. Not the clock of the day, which may jump.
-type Seconds = u32;
+/// Bytes of packets that one step of the sweep frees, and so overwrites, before others get their
+/// turn; and three packets more at most.
+const SWEEP_BYTES: usize = 1 << 20;
+/// Discarded packets that are remembered of one address, the last ones: as many as can lie there,
+/// and one. Who holds a token can post and discard under it for ever.
+const REMEMBERED: usize = MAX_UNDER_ADDRESS + 1;
+/// Bytes of a packet's hash by which it is known again: the same bytes posted again are not stored
+/// again, for nobody will ever ask for them.
+const MARK: usize = 8;
 
 /// Four other packets lie under the address.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,11 +49,15 @@ pub(crate) struct Totals {
     pub(crate) expired: u64,
     /// Discarded packets that are remembered now.
     pub(crate) remembered: u64,
+    /// Packets that are here no more, but for those who read them still.
+    pub(crate) leaving: u64,
+    /// Their bytes.
+    pub(crate) leaving_bytes: u64,
 }
 
 /// All that the postbox knows.
 pub(crate) struct Store {
-    began: Instant,
+    clock: Clock,
     ttl: Seconds,
     budget: Arc<Budget>,
     board: Arc<Board>,
@@ -53,9 +66,10 @@ pub(crate) struct Store {
 
 struct Inner {
     held: BTreeMap<Address, Vec<Held>>,
-    /// By address ‖ published key (zeros: none), so that one address may have several.
-    spent: BTreeMap<[u8; 64], Spent>,
+    /// By address ‖ the beginning of the packet's hash.
+    spent: BTreeMap<Mark, Spent>,
     spent_charge: Charge,
+    leaving: Leaving,
     totals: Totals,
 }
 
@@ -64,18 +78,35 @@ struct Held {
     until: Seconds,
 }
 
+type Mark = [u8; 32 + MARK];
+
 struct Spent {
     until: Seconds,
-    /// The beginning of the packet's hash: the same bytes posted again are not stored again, for
-    /// nobody will ever ask for them.
-    hash: [u8; 8],
+    /// The key that was published; zeros: none.
+    key: Key,
+}
+
+/// How it stands with an address.
+struct Standing {
+    /// A packet lies there.
+    lies: bool,
+    fate: Fate,
+}
+
+impl Standing {
+    fn counts(&self, wanted: Wanted) -> bool {
+        match wanted {
+            Wanted::Packet => self.lies,
+            Wanted::Collected => self.fate == Fate::Held,
+        }
+    }
 }
 
 impl Store {
     /// An empty store whose packets live for `ttl`.
     pub(crate) fn new(budget: &Arc<Budget>, ttl: Duration) -> Self {
         Self {
-            began: Instant::now(),
+            clock: Clock::new(),
             ttl: Seconds::try_from(ttl.as_secs()).unwrap_or(Seconds::MAX / 2).min(Seconds::MAX / 2),
             budget: Arc::clone(budget),
             board: Arc::default(),
@@ -83,6 +114,7 @@ impl Store {
                 held: BTreeMap::new(),
                 spent: BTreeMap::new(),
                 spent_charge: Charge::nothing(budget, Purpose::Packets),
+                leaving: Leaving::default(),
                 totals: Totals::default(),
             }),
         }
@@ -100,7 +132,30 @@ impl Store {
 
     /// Totals, for the operator.
     pub(crate) fn totals(&self) -> Totals {
-        self.lock().totals
+        let mut inner = self.lock();
+        inner.look_after_leaving();
+        let (leaving, leaving_bytes) = inner.leaving.sum();
+        Totals { leaving, leaving_bytes, ..inner.totals }
+    }
+
+    /// Watches addresses for that.
+    pub(crate) fn watch<'a>(
+        &'a self,
+        addresses: &'a [Address],
+        wanted: Wanted,
+    ) -> Result<Watch<'a>, Full> {
+        self.board.watch(&self.budget, addresses, wanted, |address| {
+            self.lock().standing(address, self.now()).counts(wanted)
+        })
+    }
+
+    /// Tells those who watch the address how it stands there. Never with the lock held: the board
+    /// has its own, and asks while it has it.
+    fn ring(&self, address: &Address) {
+        let standing = OnceCell::new();
+        self.board.ring(address, |wanted| {
+            standing.get_or_init(|| self.lock().standing(address, self.now())).counts(wanted)
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -108,7 +163,7 @@ impl Store {
     }
 
     fn now(&self) -> Seconds {
-        Seconds::try_from(self.began.elapsed().as_secs()).unwrap_or(Seconds::MAX / 2)
+        self.clock.now()
     }
 
     /// When what comes now is over: never before the whole time has passed.
@@ -139,7 +194,7 @@ impl Store {
         inner.totals.stored += 1;
         held.push(Held { packet, until: self.until() });
         drop(guard);
-        self.board.ring(&address);
+        self.ring(&address);
         Ok(())
     }
 
@@ -175,41 +230,28 @@ impl Store {
         };
         let mut guard = self.lock();
         let inner = &mut *guard;
-        if inner.take(&address, |held| Arc::ptr_eq(&held.packet, &packet)).is_some() {
+        if let Some(taken) = inner.take(&address, |held| Arc::ptr_eq(&held.packet, &packet)) {
+            drop(packet);
             inner.totals.discarded += 1;
-            let hash = std::array::from_fn(|i| record.hash[i]);
-            inner.remember(&address, record.key, Spent { until: self.until(), hash }, self.now());
+            let spent = Spent { until: self.until(), key: record.key.unwrap_or_default() };
+            inner.remember(mark(&address, &record.hash), spent);
+            inner.leaving.add(&taken, false);
         }
         drop(guard);
-        self.board.ring(&address);
+        self.ring(&address);
     }
 
     /// What has become of what lay under each address.
     pub(crate) fn fates(&self, addresses: &[Address]) -> Vec<Fate> {
         let (inner, now) = (self.lock(), self.now());
-        addresses
-            .iter()
-            .map(|address| {
-                let held = inner.held.get(address);
-                if held.is_some_and(|held| held.iter().any(|held| held.until > now)) {
-                    Fate::Held
-                } else if inner.spent_at(address, now).next().is_some() {
-                    Fate::Collected
-                } else {
-                    Fate::Unknown
-                }
-            })
-            .collect()
+        addresses.iter().map(|address| inner.standing(address, now).fate).collect()
     }
 
     /// Calls `each` with every key that was published for the address.
     pub(crate) fn revealed(&self, address: &Address, mut each: impl FnMut(&Key)) {
         let (inner, now) = (self.lock(), self.now());
-        for (place, _) in inner.spent_at(address, now) {
-            let key: Key = std::array::from_fn(|i| place[32 + i]);
-            if key != [0; 32] {
-                each(&key);
-            }
+        for spent in inner.spent_at(address, now).filter(|spent| spent.is_keyed()) {
+            each(&spent.key);
         }
     }
 
@@ -219,34 +261,41 @@ impl Store {
         let now = self.now();
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let begin = place(&from, [0; 32]);
+        let begin = first_mark(&from);
         let held: Vec<_> = inner.held.range(from..).take(SWEEP_STEP).map(|(a, _)| *a).collect();
         let spent: Vec<_> = inner.spent.range(begin..).take(SWEEP_STEP).map(|(p, _)| *p).collect();
         // The part of both trees that was seen whole ends where the shorter reach ends.
         let end = |full: bool, last: Option<Address>| last.filter(|_| full);
         let seen_held = end(held.len() == SWEEP_STEP, held.last().copied());
-        let last_spent = spent.last().map(|p| std::array::from_fn(|i| p[i]));
+        let last_spent = spent.last().map(|mark| std::array::from_fn(|i| mark[i]));
         let seen_spent = end(spent.len() == SWEEP_STEP, last_spent);
-        let seen = [seen_held, seen_spent].into_iter().flatten().min();
+        let mut seen = [seen_held, seen_spent].into_iter().flatten().min();
 
-        let mut over = Vec::new();
+        let (mut over, mut bytes) = (Vec::new(), 0);
         for address in held.into_iter().filter(|a| seen.is_none_or(|seen| *a <= seen)) {
             while let Some(packet) = inner.take(&address, |held| held.until <= now) {
-                inner.totals.expired += 1;
+                bytes += packet.len();
+                // Who reads it has it still, and so have we.
+                if !inner.leaving.add(&packet, true) {
+                    inner.totals.expired += 1;
+                }
                 over.push((address, packet));
             }
-        }
-        for p in spent {
-            if inner.spent.get(&p).is_some_and(|spent| spent.until <= now) {
-                inner.spent.remove(&p);
-                inner.totals.remembered -= 1;
-                inner.spent_charge.shrink(SPENT_COST);
+            if bytes >= SWEEP_BYTES {
+                seen = Some(address);
+                break;
             }
         }
+        for mark in spent {
+            if inner.spent.get(&mark).is_some_and(|spent| spent.until <= now) {
+                inner.forget(&mark);
+            }
+        }
+        inner.look_after_leaving();
         drop(guard);
         for (address, packet) in over {
             drop(packet);
-            self.board.ring(&address);
+            self.ring(&address);
         }
         seen.and_then(|seen| after(&seen))
     }
@@ -266,38 +315,80 @@ impl Inner {
     }
 
     /// What is remembered of packets that were discarded under an address.
-    fn spent_at(
-        &self,
-        address: &Address,
-        now: Seconds,
-    ) -> impl Iterator<Item = (&[u8; 64], &Spent)> {
-        self.spent
-            .range(place(address, [0; 32])..=place(address, [0xFF; 32]))
-            .filter(move |(_, spent)| spent.until > now)
+    fn spent_at(&self, address: &Address, now: Seconds) -> impl Iterator<Item = &Spent> {
+        let under = self.spent.range(first_mark(address)..=last_mark(address));
+        under.map(|(_, spent)| spent).filter(move |spent| spent.until > now)
+    }
+
+    fn standing(&self, address: &Address, now: Seconds) -> Standing {
+        let held = self.held.get(address);
+        let lies = held.is_some_and(|held| held.iter().any(|held| held.until > now));
+        let mut spent = self.spent_at(address, now).peekable();
+        let collected = spent.peek().is_some();
+        // A key is published for the packet that opened, and of those there is one: what lies
+        // there beside it is junk, by which a stranger could keep its sender waiting.
+        let opened = spent.any(Spent::is_keyed);
+        let fate = match (lies, collected) {
+            (true, _) if !opened => Fate::Held,
+            (_, true) => Fate::Collected,
+            (_, false) => Fate::Unknown,
+        };
+        Standing { lies, fate }
     }
 
     /// Whether this very packet was discarded before.
     fn was_here(&self, address: &Address, packet: &Packet, now: Seconds) -> bool {
-        self.spent_at(address, now).any(|(_, spent)| packet.hash().starts_with(&spent.hash))
+        self.spent_at(address, now).next().is_some()
+            && self.spent.get(&mark(address, packet.hash())).is_some_and(|spent| spent.until > now)
     }
 
     /// Remembers a packet that was discarded just now. Its memory was worth 32 times of what this
     /// takes, so the cap holds without asking.
-    fn remember(&mut self, address: &Address, key: Option<Key>, spent: Spent, now: Seconds) {
-        // Who holds a token can post and discard under it for ever: no more keys than packets.
-        if key.is_some() && self.spent_at(address, now).count() > MAX_UNDER_ADDRESS {
+    fn remember(&mut self, mark: Mark, spent: Spent) {
+        if self.spent.insert(mark, spent).is_some() {
             return;
         }
-        if self.spent.insert(place(address, key.unwrap_or_default()), spent).is_none() {
-            self.spent_charge.grow_anyway(SPENT_COST);
-            self.totals.remembered += 1;
+        self.spent_charge.grow_anyway(SPENT_COST);
+        self.totals.remembered += 1;
+        let address = std::array::from_fn(|i| mark[i]);
+        let under = || self.spent.range(first_mark(&address)..=last_mark(&address));
+        if under().count() > REMEMBERED {
+            let others = under().filter(|(other, _)| **other != mark);
+            if let Some((&oldest, _)) = others.min_by_key(|(_, spent)| spent.until) {
+                self.forget(&oldest);
+            }
         }
+    }
+
+    fn forget(&mut self, mark: &Mark) {
+        if self.spent.remove(mark).is_some() {
+            self.totals.remembered -= 1;
+            self.spent_charge.shrink(SPENT_COST);
+        }
+    }
+
+    fn look_after_leaving(&mut self) {
+        self.totals.expired += self.leaving.gone();
     }
 }
 
-/// Where a key of an address lies in the tree of spent ones.
-fn place(address: &Address, key: Key) -> [u8; 64] {
-    std::array::from_fn(|i| if i < 32 { address[i] } else { key[i - 32] })
+impl Spent {
+    fn is_keyed(&self) -> bool {
+        self.key != [0; 32]
+    }
+}
+
+/// Where a packet of an address lies in the tree of spent ones.
+fn mark(address: &Address, hash: &PacketHash) -> Mark {
+    std::array::from_fn(|i| if i < 32 { address[i] } else { hash[i - 32] })
+}
+
+fn first_mark(address: &Address) -> Mark {
+    mark(address, &[0; 32])
+}
+
+fn last_mark(address: &Address) -> Mark {
+    mark(address, &[0xFF; 32])
 }
 
 /// The address that follows, if there is one.
@@ -363,11 +454,84 @@ mod tests {
         assert!(keys(&store).is_empty(), "nothing was taken away");
         store.put(packet(&store, &address, 1)).unwrap();
         store.put(packet(&store, &address, 2)).unwrap();
-        discard(&store, 1, Some([7; 32]));
-        assert_eq!(store.fates(&[address]), [Fate::Held], "the other one lies there still");
         discard(&store, 2, None);
+        assert_eq!(store.fates(&[address]), [Fate::Held], "the other one lies there still");
+        discard(&store, 1, Some([7; 32]));
         assert_eq!(store.fates(&[address]), [Fate::Collected]);
         assert_eq!(keys(&store), [[7; 32]]);
+    }
+
+    #[test]
+    fn junk_beside_a_packet_that_was_opened_keeps_nobody_waiting() {
+        let (store, address) = (store(60), address_of(&TOKEN));
+        for fill in 1..=3 {
+            store.put(packet(&store, &address, fill)).unwrap();
+        }
+        discard(&store, 1, None);
+        assert_eq!(store.fates(&[address]), [Fate::Held], "that may have been junk");
+        let addresses = [address];
+        let watch = store.watch(&addresses, Wanted::Collected).unwrap();
+        discard(&store, 2, Some([7; 32]));
+        assert!(watch.is_due());
+        assert_eq!(store.fates(&[address]), [Fate::Collected]);
+        store.put(packet(&store, &address, 4)).unwrap();
+        assert!(watch.is_due());
+        assert_eq!(store.fates(&[address]), [Fate::Collected]);
+        assert_eq!(store.find(&[address], u64::MAX).len(), 2, "who has the token sees all");
+    }
+
+    #[test]
+    fn each_packet_that_was_discarded_is_remembered_also_without_a_key() {
+        let (store, address) = (store(60), address_of(&TOKEN));
+        for fill in 1..=4 {
+            store.put(packet(&store, &address, fill)).unwrap();
+        }
+        for fill in 1..=4 {
+            discard(&store, fill, None);
+        }
+        assert_eq!(store.totals().remembered, 4);
+        for fill in 1..=4 {
+            store.put(packet(&store, &address, fill)).unwrap();
+        }
+        assert_eq!(store.totals().held, 0, "none of them is stored again");
+    }
+
+    #[test]
+    fn a_packet_that_somebody_reads_is_not_called_gone() {
+        let (mut store, address) = (store(60), address_of(&TOKEN));
+        store.put(packet(&store, &address, 1)).unwrap();
+        store.put(packet(&store, &address, 2)).unwrap();
+        let read = store.find(&[address], u64::MAX);
+        discard(&store, 1, None);
+        store.clock.turn(62);
+        store.sweep([0; 32]);
+        let totals = store.totals();
+        assert_eq!((totals.held, totals.discarded, totals.expired), (0, 1, 0));
+        assert_eq!((totals.leaving, totals.leaving_bytes), (2, 8192));
+        drop(read);
+        let totals = store.totals();
+        assert_eq!((totals.expired, totals.leaving, totals.leaving_bytes), (1, 0, 0));
+        assert_eq!(store.budget().used(), 0);
+    }
+
+    #[test]
+    fn a_step_of_the_sweep_frees_no_more_than_a_few_packets() {
+        let (mut store, mut steps) = (store(60), 0);
+        store.budget = Budget::new(64 << 20);
+        for n in 0..40 {
+            let mut filling = Filling::new(store.budget(), 1 << 20);
+            filling.push(&vec![n; 1 << 20]).unwrap();
+            store.put(filling.finish().unwrap()).unwrap();
+        }
+        store.clock.turn(62);
+        let mut from = Some([0; 32]);
+        while let Some(begin) = from {
+            let before = store.totals().held;
+            from = store.sweep(begin);
+            assert!(before - store.totals().held <= 4);
+            steps += 1;
+        }
+        assert!(steps >= 10 && store.totals().expired == 40, "{steps}");
     }
 
     #[test]
@@ -388,7 +552,8 @@ mod tests {
             store.put(packet(&store, &address, fill)).unwrap();
             discard(&store, fill, Some([fill + 1; 32]));
         }
-        assert!(keys(&store).len() <= MAX_UNDER_ADDRESS + 1);
+        assert_eq!((keys(&store).len(), store.totals().remembered), (REMEMBERED, 5));
+        assert!(keys(&store).contains(&[50; 32]), "the last one is among them");
     }
 
     #[test]
@@ -406,7 +571,7 @@ mod tests {
             }
         }
         assert!(store.totals().held > 100);
-        store.began = Instant::now().checked_sub(Duration::from_secs(62)).unwrap();
+        store.clock.turn(62);
         assert_eq!(store.fates(&[address]), [Fate::Unknown]);
         assert!(keys(&store).is_empty());
         let mut from = Some([0; 32]);

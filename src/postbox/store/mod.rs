@@ -1,6 +1,8 @@
 //! Where packets lie: in memory, and nowhere else.
 
 pub(crate) mod budget;
+mod clock;
+mod leaving;
 pub(crate) mod memory;
 pub(crate) mod packet;
 pub(crate) mod watch;

@@ -1,13 +1,27 @@
 //! Those who wait for something to change at an address.
+//!
+//! Who waits is woken when what he waits for has come, and a change costs him one step, however
+//! many other addresses he watches: thousands may watch thousands, and whoever may post at one of
+//! them rings as often as he likes.
 
 use super::budget::{Budget, Charge, Full, Purpose};
 use crate::postbox::api::Address;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// What one address of one watcher costs: its place in the tree.
 const PLACE_COST: usize = 96;
+
+/// What a watcher waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A packet, at any of the addresses.
+    Packet,
+    /// That no packet waits for its receiver any more, at all of them.
+    Collected,
+}
 
 /// All watchers, by the addresses they watch.
 #[derive(Default)]
@@ -18,40 +32,78 @@ pub(crate) struct Board {
 #[derive(Default)]
 struct Inner {
     next: u64,
-    places: BTreeMap<(Address, u64), Arc<Notify>>,
+    places: BTreeMap<(Address, u64), Place>,
+}
+
+/// One address of one watcher.
+struct Place {
+    watcher: Arc<Watcher>,
+    /// Whether a packet is there, as the watcher counts them.
+    there: bool,
+}
+
+struct Watcher {
+    wanted: Wanted,
+    bell: Notify,
+    /// At how many of the addresses a packet is.
+    there: AtomicUsize,
+}
+
+impl Watcher {
+    fn is_due(&self) -> bool {
+        let any = self.there.load(Relaxed) > 0;
+        any == (self.wanted == Wanted::Packet)
+    }
 }
 
 impl Board {
-    /// Begins to watch. What changes from here on wakes the watch, also before it is waited on.
+    /// Begins to watch; `there` says whether a packet is at an address. What changes from here on
+    /// wakes the watch, also before it is waited on.
     pub(crate) fn watch<'a>(
         self: &'a Arc<Self>,
         budget: &Arc<Budget>,
         addresses: &'a [Address],
+        wanted: Wanted,
+        there: impl Fn(&Address) -> bool,
     ) -> Result<Watch<'a>, Full> {
         let charge = Charge::new(budget, Purpose::Calls, addresses.len() * PLACE_COST)?;
-        let bell = Arc::new(Notify::new());
+        let watcher = Arc::new(Watcher { wanted, bell: Notify::new(), there: AtomicUsize::new(0) });
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let number = inner.next;
         inner.next += 1;
         for address in addresses {
-            inner.places.insert((*address, number), Arc::clone(&bell));
+            let there = there(address);
+            let place = Place { watcher: Arc::clone(&watcher), there };
+            // An address that is named twice has one place.
+            if inner.places.insert((*address, number), place).is_none() && there {
+                watcher.there.fetch_add(1, Relaxed);
+            }
         }
-        Ok(Watch { board: self, addresses, number, bell, _charge: charge })
+        Ok(Watch { board: self, addresses, number, watcher, _charge: charge })
     }
 
-    /// Wakes everyone who watches `address`.
-    pub(crate) fn ring(&self, address: &Address) {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, bell) in inner.places.range((*address, 0)..=(*address, u64::MAX)) {
-            bell.notify_one();
+    /// Tells everyone who watches `address` whether a packet is there by now, as he counts them.
+    pub(crate) fn ring(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, place) in inner.places.range_mut((*address, 0)..=(*address, u64::MAX)) {
+            let (watcher, there) = (&place.watcher, there(place.watcher.wanted));
+            match (place.there, there) {
+                (false, true) => drop(watcher.there.fetch_add(1, Relaxed)),
+                (true, false) => drop(watcher.there.fetch_sub(1, Relaxed)),
+                _ => {}
+            }
+            place.there = there;
+            if watcher.is_due() {
+                watcher.bell.notify_one();
+            }
         }
     }
 
     /// Wakes everyone.
     pub(crate) fn ring_all(&self) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        for bell in inner.places.values() {
-            bell.notify_one();
+        for place in inner.places.values() {
+            place.watcher.bell.notify_one();
         }
     }
 }
@@ -61,14 +113,19 @@ pub(crate) struct Watch<'a> {
     board: &'a Arc<Board>,
     addresses: &'a [Address],
     number: u64,
-    bell: Arc<Notify>,
+    watcher: Arc<Watcher>,
     _charge: Charge,
 }
 
 impl Watch<'_> {
-    /// Waits until something changed since the last time this was called.
+    /// Whether what is waited for has come.
+    pub(crate) fn is_due(&self) -> bool {
+        self.watcher.is_due()
+    }
+
+    /// Waits until it came, since the last time this was called, or everybody is woken.
     pub(crate) async fn changed(&self) {
-        self.bell.notified().await;
+        self.watcher.bell.notified().await;
     }
 }
 
@@ -84,6 +141,7 @@ impl Drop for Watch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Waker};
@@ -96,14 +154,44 @@ mod tests {
     fn only_those_who_watch_the_address_are_woken_and_none_stays_behind() {
         let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
         let (here, there) = ([[1; 32], [2; 32]], [[3; 32]]);
-        let first = board.watch(&budget, &here).unwrap();
-        let second = board.watch(&budget, &there).unwrap();
-        board.ring(&[2; 32]);
-        assert!(rang(&first));
+        let watch = |addresses| board.watch(&budget, addresses, Wanted::Packet, |_| false).unwrap();
+        let (first, second) = (watch(&here[..]), watch(&there[..]));
+        board.ring(&[2; 32], |_| false);
+        assert!(!rang(&first), "nothing has come");
+        board.ring(&[2; 32], |_| true);
+        assert!(rang(&first) && first.is_due());
         assert!(!rang(&first), "one ring, one waking");
-        assert!(!rang(&second));
+        assert!(!rang(&second) && !second.is_due());
         drop((first, second));
         assert!(board.inner.lock().unwrap().places.is_empty());
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn who_waits_for_the_last_is_asked_about_the_one_that_rang_and_woken_by_the_last() {
+        let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
+        let addresses: Vec<Address> = (0..=255).chain([0, 0]).map(|n| [n; 32]).collect();
+        let there = |address: &Address| address[0] < 2;
+        let watch = board.watch(&budget, &addresses, Wanted::Collected, there).unwrap();
+        let asked = Cell::new(0);
+        let ring = |n, there| {
+            board.ring(&[n; 32], |_| {
+                asked.set(asked.get() + 1);
+                there
+            });
+        };
+        for (n, there, due) in [
+            (0, false, false),
+            (0, false, false),
+            (7, true, false),
+            (1, false, false),
+            (7, false, true),
+        ] {
+            ring(n, there);
+            assert_eq!((watch.is_due(), rang(&watch)), (due, due), "{n}");
+        }
+        assert_eq!(asked.get(), 5);
+        ring(3, true);
+        assert!(!watch.is_due(), "and one came again");
     }
 }

@@ -1,0 +1,198 @@
+//! A stream with an end to every kind of waiting, that takes no more memory than it has to.
+
+use super::caller::Caller;
+use super::limits::{BUFFER, SMALL_BUFFER, STALL_TIME};
+use crate::postbox::store::budget::{Budget, Charge, Purpose};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A stream whose writes fail when the other side takes nothing for too long, or an answer too
+/// slowly, and whose reads stay small until it brings much.
+pub(crate) struct Paced<S> {
+    stream: S,
+    /// Runs while a write waits.
+    stall: Option<Pin<Box<Sleep>>>,
+    budget: Arc<Budget>,
+    /// What large reads cost.
+    wide: Option<Charge>,
+    caller: Arc<Caller>,
+}
+
+impl<S> Paced<S> {
+    pub(crate) fn new(stream: S, budget: &Arc<Budget>, caller: &Arc<Caller>) -> Self {
+        let (budget, caller) = (Arc::clone(budget), Arc::clone(caller));
+        Self { stream, stall: None, budget, wide: None, caller }
+    }
+
+    fn pace<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| {
+            let stall = Instant::now() + STALL_TIME;
+            Box::pin(sleep_until(self.caller.answer_by().map_or(stall, |by| by.min(stall))))
+        });
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Paced<S> {
+    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.wide.is_some() || buffer.remaining() <= SMALL_BUFFER {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        // hyper offers more room after a read that has filled what there was.
+        let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_BUFFER));
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut small))?;
+        let count = small.filled().len();
+        buffer.advance(count);
+        if count == SMALL_BUFFER {
+            self.wide = Charge::new(&self.budget, Purpose::Speed, BUFFER).ok();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(self.read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.caller.sent().map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        } else if self.caller.hung_up(cx.waker()) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.pace(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        self.pace(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.pace(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.pace(cx, shut)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postbox::server::limits::HEAD_COST;
+    use std::future::poll_fn;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn read(paced: &mut Paced<&[u8]>) -> usize {
+        let mut buffer = vec![0; BUFFER];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        poll_fn(|cx| Pin::new(&mut *paced).poll_read(cx, &mut buffer)).await.unwrap();
+        buffer.filled().len()
+    }
+
+    #[tokio::test]
+    async fn who_brings_much_is_read_in_large_pieces_while_there_is_memory_for_it() {
+        let bytes = vec![7; 4 * BUFFER];
+        for (cap, second) in [(16 * BUFFER, BUFFER), (BUFFER, SMALL_BUFFER)] {
+            let budget = Budget::new(cap);
+            let mut paced = Paced::new(&bytes[..], &budget, &Caller::new(None));
+            assert_eq!(read(&mut paced).await, SMALL_BUFFER);
+            assert_eq!(read(&mut paced).await, second);
+            assert_eq!(budget.used() > 0, second == BUFFER);
+            drop(paced);
+            assert_eq!(budget.used(), 0);
+        }
+        let mut short = Paced::new(&bytes[..100], &Budget::new(1 << 20), &Caller::new(None));
+        assert_eq!(read(&mut short).await, 100);
+        assert!(short.wide.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_comes_of_a_head_is_charged_until_it_is_whole() {
+        let budget = Budget::new(1 << 20);
+        let caller = Caller::new(Some(&budget));
+        let bytes = [7; 300];
+        let mut paced = Paced::new(&bytes[..], &budget, &caller);
+        assert_eq!(read(&mut paced).await, 300);
+        assert_eq!(budget.used(), HEAD_COST);
+        let call = caller.calls();
+        assert_eq!(budget.used(), 0);
+        paced.stream = &bytes[..100];
+        assert_eq!(read(&mut paced).await, 100);
+        assert_eq!(budget.used(), 0, "what a call does with its body is charged by it");
+        let waits = caller.waits();
+        paced.stream = &bytes[..100];
+        assert_eq!(read(&mut paced).await, 100);
+        assert_eq!(budget.used(), HEAD_COST, "the next request, which has to wait");
+        drop((waits, call));
+
+        let full = Budget::new(16);
+        let mut paced = Paced::new(&bytes[..], &full, &Caller::new(Some(&full)));
+        let mut buffer = vec![0; BUFFER];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let came = poll_fn(|cx| Pin::new(&mut paced).poll_read(cx, &mut buffer)).await;
+        assert_eq!(came.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
+    }
+
+    /// Takes a byte now and then: not one of its pauses is long.
+    #[tokio::test]
+    async fn who_takes_an_answer_too_slowly_does_not_get_it() {
+        let (stream, mut slow) = tokio::io::duplex(16);
+        let caller = Caller::new(None);
+        let call = caller.calls();
+        let mut paced = Paced::new(stream, &Budget::new(1 << 20), &caller);
+        let body = crate::postbox::server::reply::Body::Whole(bytes::Bytes::from_static(b"x"));
+        let answering = call.answer(body);
+        caller.answer_until(Instant::now() + Duration::from_millis(300));
+        let reading = tokio::spawn(async move {
+            while slow.read_u8().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let began = Instant::now();
+        let came = paced.write_all(&vec![7; 1 << 20]).await;
+        assert_eq!(came.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() < STALL_TIME);
+        drop((answering, paced));
+        reading.await.unwrap();
+    }
+}
