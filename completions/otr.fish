@@ -205,7 +205,7 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to 
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l max-packet -d 'The largest packet that is taken' -r
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM)' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM); read again at SIGHUP, with the key' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"

@@ -79,6 +79,9 @@ pub(crate) enum Command {
     Man(man::Args),
     /// The whole tour: both ends as processes on this machine, each step shown
     Demo,
+    /// Read a certificate for the postbox that started this
+    #[command(hide = true)]
+    KeepCertificate(postbox::KeepCertificate),
     /// Write the names of the sessions, for the completions
     #[command(hide = true)]
     CompleteSessions(complete_sessions::Args),

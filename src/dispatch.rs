@@ -33,6 +33,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Completions(args) => completions::run(context, &args, &Cli::command()).map(|()| 0),
         Command::Man(args) => man::run(context, &args, Cli::command()).map(|()| 0),
         Command::Demo => demo::run(context).map(|()| 0),
+        Command::KeepCertificate(args) => args.run().map(|()| 0),
         Command::CompleteSessions(args) => {
             complete_sessions::run(context, &args);
             Ok(0)

@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
-use crate::postbox::server::{self, Choices, Settings};
+use crate::postbox::server::{self, Choices, Files, Settings};
 use crate::ui::speak::Voice;
 use crate::ui::units;
 use clap::Args;
@@ -29,7 +29,7 @@ pub(crate) struct Postbox {
     /// The largest packet that is taken
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = units::length)]
     max_packet: usize,
-    /// Certificate chain for TLS (PEM)
+    /// Certificate chain for TLS (PEM); read again at SIGHUP, with the key
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Private key for TLS (PEM)
@@ -61,11 +61,26 @@ impl Postbox {
         server::run(&Settings {
             listen: self.listen,
             admin: self.admin,
-            tls: self.tls_cert.zip(self.tls_key),
+            tls: (self.tls_cert.zip(self.tls_key))
+                .map(|(certificate, key)| Files { certificate, key }),
             require_confinement: self.require_confinement,
             voice,
             choices: Choices { ttl: self.ttl, memory: self.memory, max_packet: self.max_packet },
         })
+    }
+}
+
+/// `otr keep-certificate`, hidden: reads the two files for the postbox that started it.
+#[derive(Args)]
+pub(crate) struct KeepCertificate {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl KeepCertificate {
+    /// Answers until the postbox ends.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        server::keep(&Files { certificate: self.certificate, key: self.key })
     }
 }
 

@@ -13,4 +13,5 @@ mod deaf;
 mod doors;
 mod injected;
 mod limits;
+mod renewal;
 mod support;

@@ -4,6 +4,7 @@ use super::connection::{self, Side};
 use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST};
 use super::listen::{Door, Listener};
 use super::state::Server;
+use super::tls::Tls;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -22,7 +23,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener that the runtime knows.
 enum Gate {
-    Tcp(TcpListener, Option<TlsAcceptor>),
+    Tcp(TcpListener, Option<Tls>),
     Unix(UnixListener),
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct Entrance {
 
 impl Entrance {
     /// Hands a door to the runtime. The operator's side has no TLS, and needs none where it lies.
-    pub(crate) fn new(door: Door, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+    pub(crate) fn new(door: Door, tls: Option<Tls>) -> io::Result<Self> {
         let gate = match door.listener {
             Listener::Tcp(tcp) => {
                 tcp.set_nonblocking(true)?;
@@ -89,7 +90,7 @@ impl Gate {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Ok(match tls {
-                    Some(tls) => Taken::Tls(stream, tls.clone()),
+                    Some(tls) => Taken::Tls(stream, tls.acceptor()),
                     None => Taken::Tcp(stream),
                 })
             }

@@ -12,6 +12,7 @@ mod confine;
 mod connection;
 mod http;
 mod intake;
+mod keeper;
 mod keys;
 mod limits;
 mod listen;
@@ -29,19 +30,21 @@ use crate::ui::stdio;
 use accept::Entrance;
 use confine::Outside;
 use connection::Side;
+use keeper::Renewal;
 use limits::{GRACE_TIME, SPARE_DESCRIPTORS};
 use listen::Door;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use state::Server;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::Tls;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
+pub(crate) use keeper::keep;
 pub(crate) use state::Choices;
+pub(crate) use tls::Files;
 
 /// How a postbox is run.
 pub(crate) struct Settings {
@@ -50,7 +53,7 @@ pub(crate) struct Settings {
     /// The operator's address.
     pub(crate) admin: Option<String>,
     /// Certificate and key, PEM.
-    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls: Option<Files>,
     /// To fail where the kernel lacks Landlock or seccomp.
     pub(crate) require_confinement: bool,
     /// How much to say.
@@ -69,7 +72,10 @@ const SWEEP_TIME: Duration = Duration::from_secs(10);
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let descriptors = prepare_process()?;
-    let tls = settings.tls.as_ref().map(|(chain, key)| tls::acceptor(chain, key)).transpose()?;
+    let tls = match &settings.tls {
+        Some(files) => Some((Tls::new(files.acceptor(&files.read()?)?), files.clone())),
+        None => None,
+    };
     let doors = open_doors(settings)?;
     let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
         .unwrap_or(usize::MAX)
@@ -147,7 +153,7 @@ fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
 async fn serve(
     server: &Arc<Server>,
     doors: Vec<Door>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(Tls, Files)>,
     require_confinement: bool,
     voice: Voice,
 ) -> Result<(), Failure> {
@@ -156,16 +162,20 @@ async fn serve(
         doors.iter().filter(|d| d.side == Side::Public).map(|d| d.url(tls.is_some())).collect();
     let entrances = doors
         .into_iter()
-        .map(|door| Entrance::new(door, tls.clone()))
+        .map(|door| Entrance::new(door, tls.as_ref().map(|(tls, _)| tls.clone())))
         .collect::<io::Result<Vec<_>>>()
         .map_err(|why| failed("can't listen", &why))?;
     let mut terminate = Heard::new(SignalKind::terminate())?;
     let mut interrupt = Heard::new(SignalKind::interrupt())?;
+    // Also where it is ignored, as by nohup: it ends nothing.
+    let hang_up = signal(SignalKind::hangup()).map_err(|why| failed("can't hear signals", &why))?;
+    let renewal = tls.map(|(tls, files)| Renewal::new(tls, files));
     shut_in(voice, require_confinement, server.choices.memory)?;
 
     let mut serving: tokio::task::JoinSet<()> =
         entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(server))).collect();
     let sweeping = tokio::spawn(sweep(Arc::clone(server)));
+    let renewing = tokio::spawn(keeper::at_hang_up(hang_up, renewal, voice));
     for url in urls {
         speak::setting("OTR_POSTBOX", &url);
     }
@@ -181,6 +191,7 @@ async fn serve(
         () = interrupt.recv() => {}
     }
     sweeping.abort();
+    renewing.abort();
     match server.store.totals().held {
         0 => voice.say("the postbox ends; 0 packets are lost with it"),
         1 => warn("the postbox ends; 1 packet is lost with it"),

@@ -84,6 +84,13 @@ pub(crate) fn confine(cap: usize) -> Granted {
     }
 }
 
+/// For a process that reads files, and nothing else: where the kernel has Landlock, it can write
+/// none, run none and connect nowhere.
+pub(crate) fn only_read() {
+    #[cfg(target_os = "linux")]
+    walls::only_read();
+}
+
 /// Elsewhere there are no such walls.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn confine(_: usize) -> Granted {

@@ -65,6 +65,17 @@ pub(super) fn landlock() -> Vec<&'static str> {
     }
 }
 
+/// Files may be read, and nothing else.
+pub(super) fn only_read() {
+    // It has no callers, so that without Landlock it is what it was.
+    let _ = Ruleset::default()
+        .handle_access(AccessFs::from_write(NEWEST) | AccessFs::Execute)
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
+        .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
+        .and_then(Ruleset::create)
+        .and_then(|ruleset| ruleset.no_new_privs(true).restrict_self());
+}
+
 /// Only the calls above and below. True if the kernel does it.
 pub(super) fn seccomp() -> bool {
     program().is_some_and(|program| seccompiler::apply_filter(&program).is_ok())

@@ -1,0 +1,152 @@
+//! The certificate's keeper: a process beside the postbox that stays outside of its walls and
+//! talks to nobody else. It can do one thing: read two files, and hand over what is in them. So a
+//! renewed certificate is taken at SIGHUP by a postbox that can open no file.
+
+use super::confine;
+use super::tls::{Files, Pems, Tls};
+use crate::failure::{Code, Failure};
+use crate::ui::speak::{Voice, warn};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::signal::unix::Signal;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+/// The command that is one; not for people.
+const COMMAND: &str = "keep-certificate";
+/// For it to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of a file that it hands over.
+const MOST: u32 = 1 << 20;
+/// Before the two files, and before a reason why not.
+const FILES: u8 = b'+';
+const REASON: u8 = b'-';
+
+/// A certificate that can be renewed.
+pub(crate) struct Renewal {
+    tls: Tls,
+    files: Files,
+    /// `None` where there is none any more.
+    line: Option<tokio::net::UnixStream>,
+}
+
+impl Renewal {
+    /// Starts a keeper of these files, in whose runtime this is called. Where the system lets no
+    /// process be started, the certificate stays the one that it is.
+    pub(crate) fn new(tls: Tls, files: Files) -> Self {
+        let line = start(&files).and_then(tokio::net::UnixStream::from_std).ok();
+        Self { tls, files, line }
+    }
+
+    /// Reads the certificate again.
+    async fn renew(&mut self) -> Result<(), Failure> {
+        let lost = || {
+            let what = "the process that reads it is gone";
+            Failure::new(Code::Failed, what, "a restart reads it, and loses what lies here")
+        };
+        // A line that fails once is out of step.
+        let mut line = self.line.take().ok_or_else(lost)?;
+        let Ok(Ok(answer)) = timeout(PATIENCE, ask(&mut line)).await else {
+            return Err(lost());
+        };
+        self.line = Some(line);
+        let pems = answer.map_err(|why| Failure::new(Code::Failed, why, ""))?;
+        self.tls.renew(self.files.acceptor(&pems)?);
+        Ok(())
+    }
+}
+
+/// Reads the certificate again at each hang-up, where there is one. A terminal that is closed is
+/// no reason to end, either.
+pub(crate) async fn at_hang_up(mut signal: Signal, renewal: Option<Renewal>, voice: Voice) {
+    let Some(mut renewal) = renewal else {
+        // Heard, and that is all.
+        while signal.recv().await.is_some() {}
+        return;
+    };
+    while signal.recv().await.is_some() {
+        match renewal.renew().await {
+            Ok(()) => voice.say("the certificate was read again"),
+            Err(why) => warn(format_args!("the certificate stays the old one: {}", why.what)),
+        }
+    }
+}
+
+/// A process of this very program, which no signal of a terminal reaches. It ends when our end of
+/// the line does.
+fn start(files: &Files) -> io::Result<UnixStream> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let program =
+        if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+    Command::new(program)
+        .arg0("otr")
+        .args([COMMAND, "--"])
+        .args([&files.certificate, &files.key])
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok(ours)
+}
+
+async fn ask(line: &mut tokio::net::UnixStream) -> io::Result<Result<Pems, String>> {
+    line.write_all(b"?").await?;
+    match line.read_u8().await? {
+        FILES => {
+            let chain = part(line).await?.to_vec();
+            Ok(Ok(Pems { chain, key: part(line).await? }))
+        }
+        _ => Ok(Err(String::from_utf8_lossy(&part(line).await?).into_owned())),
+    }
+}
+
+async fn part(line: &mut tokio::net::UnixStream) -> io::Result<Zeroizing<Vec<u8>>> {
+    let length = line.read_u32().await?;
+    if length > MOST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut part = Zeroizing::new(vec![0; length as usize]);
+    line.read_exact(&mut part).await?;
+    Ok(part)
+}
+
+/// What the keeper does: answers for as long as it is asked.
+pub(crate) fn keep(files: &Files) -> Result<(), Failure> {
+    confine::only_read();
+    let line = io::stdin().as_fd().try_clone_to_owned();
+    let failed = |why: io::Error| Failure::new(Code::Failed, format!("no line: {why}"), "");
+    let mut line = UnixStream::from(line.map_err(failed)?);
+    while line.read_exact(&mut [0]).is_ok() {
+        line.write_all(&answer(files)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn answer(files: &Files) -> Zeroizing<Vec<u8>> {
+    let mut answer = Zeroizing::new(Vec::new());
+    let mut put = |part: &[u8]| {
+        let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        answer.extend_from_slice(&length.to_be_bytes());
+        answer.extend_from_slice(part);
+    };
+    let kind = match files.read() {
+        Ok(pems) => {
+            put(&pems.chain);
+            put(&pems.key);
+            FILES
+        }
+        Err(why) => {
+            put(why.what.as_bytes());
+            REASON
+        }
+    };
+    answer.insert(0, kind);
+    answer
+}
