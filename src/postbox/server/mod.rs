@@ -147,6 +147,7 @@ fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
         ));
     }
     voice.say(format_args!("shut in: {granted}"));
+    voice.say(granted.memory);
     Ok(())
 }
 

@@ -28,12 +28,12 @@ pub(crate) struct Granted {
     /// No capability, whoever started it.
     powerless: bool,
     /// Whether packets stay out of swap.
-    memory: Memory,
+    pub(crate) memory: Memory,
 }
 
 /// Whether the system may write our memory to a swap device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Memory {
+pub(crate) enum Memory {
     /// It may not.
     Locked,
     /// It may: so much may be locked, and so much would have to be.
@@ -54,16 +54,24 @@ impl fmt::Display for Granted {
         const NONE: &str = "not to be had from this kernel";
         match &self.landlock[..] {
             [] => write!(f, "Landlock {NONE}")?,
-            refused => write!(f, "Landlock granted ({})", refused.join(", "))?,
+            refused => write!(f, "Landlock ({})", refused.join(", "))?,
         }
-        write!(f, ", seccomp {}", if self.seccomp { "granted" } else { NONE })?;
-        f.write_str(if self.powerless { ", no capabilities" } else { ", CAPABILITIES KEPT" })?;
-        match self.memory {
-            Memory::Locked => f.write_str(", memory locked"),
-            Memory::Refused => f.write_str(", memory not locked"),
-            Memory::Above { limit, needed } => write!(
+        f.write_str(", seccomp")?;
+        if !self.seccomp {
+            write!(f, " {NONE}")?;
+        }
+        f.write_str(if self.powerless { ", no capabilities" } else { ", CAPABILITIES KEPT" })
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked => f.write_str("memory locked"),
+            Self::Refused => f.write_str("memory not locked"),
+            Self::Above { limit, needed } => write!(
                 f,
-                ", memory not locked (ulimit -l is {}, and {} are needed)",
+                "memory not locked: ulimit -l is {}, and {} are needed",
                 limit >> 10,
                 needed >> 10
             ),
@@ -109,16 +117,14 @@ mod tests {
             powerless: true,
             memory: Memory::Locked,
         };
-        let whole =
-            "Landlock granted (files, TCP), seccomp granted, no capabilities, memory locked";
+        let whole = "Landlock (files, TCP), seccomp, no capabilities";
         assert!(granted.whole());
         assert_eq!(granted.to_string(), whole);
-        granted.memory = Memory::Above { limit: 8 << 20, needed: 320 << 20 };
-        assert!(
-            granted.whole()
-                && granted.to_string().ends_with("(ulimit -l is 8192, and 327680 are needed)"),
-            "{granted}"
-        );
+        let memory = Memory::Above { limit: 8 << 20, needed: 320 << 20 };
+        let told = "memory not locked: ulimit -l is 8192, and 327680 are needed";
+        assert_eq!(memory.to_string(), told);
+        granted.memory = memory;
+        assert!(granted.whole());
         granted.powerless = false;
         assert!(!granted.whole() && granted.to_string().contains("CAPABILITIES KEPT"));
     }
