@@ -103,7 +103,8 @@ with Report("waiters", save=not args.no_save) as report:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     memory, wakes = [], []
     for _ in range(args.runs):
-        with Postbox(otr) as postbox:
+        # Half of it is for connections: room for more than 10,000 that wait.
+        with Postbox(otr, "--memory", "512M") as postbox:
             each, times = wait_and_wake(postbox)
         memory.append(each)
         wakes.append(median(times))

@@ -19,6 +19,9 @@ pub(crate) const GONE: &str = "/v1/gone";
 /// Gives the keys that were published for addresses.
 pub(crate) const REVEALED: &str = "/v1/revealed";
 
+/// In the answer of a post: the seconds for which all of its packets lie there, uncollected.
+pub(crate) const KEEPS: &str = "otr-keeps";
+
 /// Media type of raw records and raw packet streams.
 pub(crate) const RAW: &str = "application/octet-stream";
 /// Media type of lines.

@@ -113,16 +113,6 @@ fn what_is_named_twice_is_given_once() {
     assert_eq!(postbox.call("/v1/gone", Form::Raw, &asked).both(), (200, "chc"));
 }
 
-/// One of the operator's numbers.
-fn metric(admin: &Path, name: &str) -> usize {
-    let mut stream = UnixStream::connect(admin).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let metrics = get(&mut stream, "/metrics", "*/*");
-    let name = format!("otr_postbox_{name} ");
-    let value = metrics.text().lines().find_map(|line| line.strip_prefix(&name));
-    value.unwrap().parse().unwrap()
-}
-
 /// 134 MB of newlines filled a postbox.
 #[test]
 fn a_body_is_charged_for_what_is_kept_of_it_as_long_as_it_is_kept() {

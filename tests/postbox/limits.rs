@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 const BESIDE_THE_CAP: usize = 32 << 20;
 
 /// Posts packets of 2^k bytes, each under an address of its own, until one is refused; how many
-/// went in.
+/// went in. By many connections: one alone leaves as much as it takes.
 fn fill(postbox: &Postbox, k: u32, first: u32) -> u32 {
     let mut stream = postbox.connect();
     for n in first.. {
+        if n % 8 == 0 {
+            stream = postbox.connect();
+        }
         let answer = call(&mut stream, "/v1/post", Form::Raw, &raw(&Place::new(n).packet(k, 1)));
         match answer.status {
             201 => {}
@@ -27,15 +30,19 @@ fn fill(postbox: &Postbox, k: u32, first: u32) -> u32 {
 fn a_full_postbox_refuses_and_keeps_what_it_has() {
     let postbox = Postbox::start(&["--memory", "16M"]);
     let held = fill(&postbox, 12, 0);
-    assert!((2500..3600).contains(&held), "{held} packets of 4 KiB in 16 MiB");
+    assert!((2100..2300).contains(&held), "{held} packets of 4 KiB in 16 MiB");
     assert!(resident(postbox.child.id()) < (16 << 20) + BESIDE_THE_CAP);
     for n in [0, held / 2, held - 1] {
         let place = Place::new(n);
         assert_eq!(postbox.call("/v1/collect", Form::Raw, &place.token).status, 200);
     }
-    let place = Place::new(0);
-    postbox.call("/v1/discard", Form::Raw, &place.spent(&place.packet(12, 1), [1; 32]));
-    assert_eq!(fill(&postbox, 12, 1_000_000), 1, "what was discarded makes room");
+    let spent: Vec<u8> = (0..200)
+        .map(Place::new)
+        .flat_map(|place| place.spent(&place.packet(12, 1), [1; 32]))
+        .collect();
+    postbox.call("/v1/discard", Form::Raw, &spent);
+    let more = fill(&postbox, 12, 1_000_000);
+    assert!((150..=200).contains(&more), "what was discarded makes room: {more}");
 }
 
 #[test]
@@ -80,7 +87,7 @@ fn whoever_writes_all_before_reading_still_finds_the_refusal() {
     stream.write_all(&body).unwrap();
     let answer = read_answer(&mut stream).unwrap();
     assert_eq!(answer.status, 507);
-    assert_eq!(answer.text(), "13\n");
+    assert_eq!(answer.text(), "4\n", "no more than is left for others");
     // And the connection is still good.
     assert_eq!(call(&mut stream, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
 }
@@ -255,7 +262,7 @@ fn settle(admin: &std::path::Path, most: usize) {
 /// thousand of them 0.4 s of the only thread.
 #[test]
 fn a_change_at_one_address_costs_those_who_watch_many_one_step() {
-    let postbox = Postbox::start(&[]);
+    let postbox = Postbox::start(&["--memory", "1G"]);
     let (place, others) = (Place::new(1), Place::new(2));
     postbox.post(&raw(&place.packet(12, 0)));
     postbox.post(&raw(&others.packet(12, 0)));
@@ -343,30 +350,10 @@ fn what_is_discarded_while_somebody_reads_it_is_not_told_as_gone() {
     }
 }
 
-#[test]
-fn not_all_connections_may_wait() {
-    let postbox = Postbox::start(&["--memory", "8M"]);
-    let mut waiting: Vec<TcpStream> = (0..360u32)
-        .map(|n| {
-            let mut stream = postbox.connect();
-            stream.write_all(head("/v1/collect?wait=60", Form::Raw, 32).as_bytes()).unwrap();
-            stream.write_all(&Place::new(n).token).unwrap();
-            stream
-        })
-        .collect();
-    let answer = read_answer(waiting.last_mut().unwrap()).unwrap();
-    assert_eq!(answer.status, 503);
-    assert!(answer.head.contains("retry-after: "));
-    // Those who wait are still woken, by who comes in.
-    let place = Place::new(0);
-    assert_eq!(postbox.post(&raw(&place.packet(12, 1))).status, 201);
-    assert_eq!(read_answer(&mut waiting[0]).unwrap().status, 200);
-}
-
 /// A caller who asked for small packets as text and read nothing took a hundred KiB beside the cap.
 #[test]
 fn callers_who_read_nothing_take_no_more_than_they_are_charged_for() {
-    let postbox = Postbox::start(&["--memory", "32M"]);
+    let postbox = Postbox::start(&["--memory", "64M"]);
     // Four under each address: a short question, and an answer that no socket's buffer holds.
     let places: Vec<Place> = (0..180).map(Place::new).collect();
     let posted =

@@ -11,6 +11,7 @@ mod calls;
 mod confinement;
 mod deaf;
 mod doors;
+mod fairness;
 mod injected;
 mod limits;
 mod renewal;

@@ -223,6 +223,16 @@ pub(crate) fn raw(packet: &[u8]) -> Vec<u8> {
     [&[0xE9 + k], packet].concat()
 }
 
+/// One of the operator's numbers.
+pub(crate) fn metric(admin: &std::path::Path, name: &str) -> usize {
+    let mut stream = std::os::unix::net::UnixStream::connect(admin).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let metrics = get(&mut stream, "/metrics", "*/*");
+    let name = format!("otr_postbox_{name} ");
+    let value = metrics.text().lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap().parse().unwrap()
+}
+
 /// Resident memory of a process, bytes.
 pub(crate) fn resident(id: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();

@@ -1,6 +1,7 @@
 //! Takes connections in, as many as there may be.
 
 use super::connection::{self, Side};
+use super::guests::Origin;
 use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST};
 use super::listen::{Door, Listener};
 use super::state::Server;
@@ -56,14 +57,15 @@ impl Entrance {
         loop {
             tokio::select! {
                 taken = self.gate.accept() => match taken {
-                    Ok(Taken::Tcp(stream)) => {
-                        running.spawn(seated(Arc::clone(&server), self.side, stream));
+                    Ok(Taken::Tcp(stream, origin)) => {
+                        running.spawn(seated(Arc::clone(&server), self.side, stream, origin));
                     }
-                    Ok(Taken::Tls(stream, tls)) => {
-                        running.spawn(seated_tls(Arc::clone(&server), self.side, stream, tls));
+                    Ok(Taken::Tls(stream, origin, tls)) => {
+                        let server = Arc::clone(&server);
+                        running.spawn(seated_tls(server, self.side, (stream, origin), tls));
                     }
                     Ok(Taken::Unix(stream)) => {
-                        running.spawn(seated(Arc::clone(&server), self.side, stream));
+                        running.spawn(seated(Arc::clone(&server), self.side, stream, None));
                     }
                     Err(_) => sleep(ACCEPT_PAUSE).await,
                 },
@@ -78,8 +80,8 @@ impl Entrance {
 
 /// A connection that came in.
 enum Taken {
-    Tcp(TcpStream),
-    Tls(TcpStream, TlsAcceptor),
+    Tcp(TcpStream, Option<Origin>),
+    Tls(TcpStream, Option<Origin>, TlsAcceptor),
     Unix(UnixStream),
 }
 
@@ -87,11 +89,12 @@ impl Gate {
     async fn accept(&self) -> io::Result<Taken> {
         match self {
             Self::Tcp(listener, tls) => {
-                let (stream, _) = listener.accept().await?;
+                let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                let origin = Origin::of(address.ip());
                 Ok(match tls {
-                    Some(tls) => Taken::Tls(stream, tls.acceptor()),
-                    None => Taken::Tcp(stream),
+                    Some(tls) => Taken::Tls(stream, origin, tls.acceptor()),
+                    None => Taken::Tcp(stream, origin),
                 })
             }
             Self::Unix(listener) => Ok(Taken::Unix(listener.accept().await?.0)),
@@ -100,27 +103,32 @@ impl Gate {
 }
 
 /// The same as [`seated`], after a handshake.
-async fn seated_tls(server: Arc<Server>, side: Side, stream: TcpStream, tls: TlsAcceptor) {
-    let Some(_seat) = server.connect(TLS_CONNECTION_COST) else {
+async fn seated_tls(
+    server: Arc<Server>,
+    side: Side,
+    (stream, origin): (TcpStream, Option<Origin>),
+    tls: TlsAcceptor,
+) {
+    let Some(seat) = server.connect(TLS_CONNECTION_COST, origin) else {
         server.refused.busy.fetch_add(1, Relaxed);
         return;
     };
     if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-        connection::serve(Arc::clone(&server), side, stream).await;
+        connection::serve(Arc::clone(&server), seat.budget(), side, stream).await;
     }
 }
 
 /// Serves a connection if there is room for it; the operator's side has room of its own.
-async fn seated<S>(server: Arc<Server>, side: Side, mut stream: S)
+async fn seated<S>(server: Arc<Server>, side: Side, mut stream: S, origin: Option<Origin>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let seat = match side {
-        Side::Public => server.connect(CONNECTION_COST),
+        Side::Public => server.connect(CONNECTION_COST, origin),
         Side::Admin => server.connect_admin(CONNECTION_COST),
     };
-    if let Some(_seat) = seat {
-        connection::serve(Arc::clone(&server), side, stream).await;
+    if let Some(seat) = seat {
+        connection::serve(Arc::clone(&server), seat.budget(), side, stream).await;
     } else {
         server.refused.busy.fetch_add(1, Relaxed);
         // A few bytes into an empty socket buffer: it doesn't wait, and need not arrive.

@@ -30,7 +30,7 @@ pub(crate) fn metrics(server: &Server) -> Answer {
     one("gauge", "memory_cap_bytes", "The memory cap.", budget.cap() as u64);
     one("gauge", "connections", "Open connections.", server.connections() as u64);
     one("gauge", "admin_connections", "Those on this side.", server.admin_connections() as u64);
-    one("gauge", "waiting", "Calls that wait for a packet.", server.waiting() as u64);
+    one("gauge", "waiting", "Calls that wait for a packet.", server.waiting.len() as u64);
     one("counter", "stored_total", "Packets stored.", totals.stored);
     one("counter", "discarded_total", "Packets discarded.", totals.discarded);
     one("counter", "expired_total", "Packets whose time ran out.", totals.expired);

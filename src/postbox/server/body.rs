@@ -129,6 +129,16 @@ impl<const N: usize> Records<N> {
         self
     }
 
+    /// From now on they lie here for one who waits.
+    pub(crate) fn wait(&mut self) {
+        self.charge.turn_to(Purpose::Waits);
+    }
+
+    /// What they are charged, bytes.
+    pub(crate) fn charged(&self) -> usize {
+        self.charge.bytes()
+    }
+
     /// Frees what is not needed any more.
     fn let_go(&mut self) {
         let before = self.list.capacity();
@@ -250,7 +260,7 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
-        let budget = Budget::new(1 << 20);
+        let budget = Budget::new(8 << 20);
         let mut reader = Reader::new(form, &budget);
         for piece in body.chunks(step) {
             reader.push(piece)?;

@@ -56,7 +56,7 @@ impl Caller {
             && state.head.is_none()
             && (state.waits || !state.calls)
         {
-            state.head = Some(Charge::new(budget, Purpose::Connections, HEAD_COST)?);
+            state.head = Some(Charge::new(budget, Purpose::Heads, HEAD_COST)?);
         }
         Ok(())
     }

@@ -10,11 +10,12 @@ use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{Answer, Body, answer, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Address, Discard, Fate, Form, MAX_WAIT, address_of};
-use crate::postbox::store::budget::Full;
+use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, address_of};
+use crate::postbox::store::budget::{Budget, Full, Purpose};
 use crate::postbox::store::packet::Packet;
-use crate::postbox::store::watch::Wanted;
+use crate::postbox::store::watch::{self, Wanted};
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -57,9 +58,10 @@ enum Refusal {
 }
 
 /// Takes packets.
-pub(crate) async fn post(server: &Server, mut body: Upload) -> Answer {
-    let mut stored: u64 = 0;
-    let outcome = take_packets(server, &mut body, &mut stored).await;
+pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload) -> Answer {
+    let mut done = Done::default();
+    let outcome = take_packets(server, budget, &mut body, &mut done).await;
+    let Done { stored, keeps } = done;
     let refused = &server.refused;
     let (status, count, again) = match outcome {
         // An empty body is a mistake at the other end of somebody's pipe.
@@ -83,16 +85,33 @@ pub(crate) async fn post(server: &Server, mut body: Upload) -> Answer {
         count.fetch_add(1, Relaxed);
         linger(body);
     }
-    let answer = text(status, format!("{stored}\n"));
+    let mut answer = text(status, format!("{stored}\n"));
+    if let Some(seconds) = keeps {
+        answer.headers_mut().insert(KEEPS, HeaderValue::from(seconds));
+    }
     if again { retry(answer) } else { answer }
 }
 
-async fn take_packets(server: &Server, body: &mut Upload, stored: &mut u64) -> Result<(), Refusal> {
-    let mut intake = Intake::new(server.store.budget(), server.choices.max_packet);
+/// What has become of a body of packets.
+#[derive(Default)]
+struct Done {
+    stored: u64,
+    /// The shortest of their lives, seconds.
+    keeps: Option<u32>,
+}
+
+async fn take_packets(
+    server: &Server,
+    budget: &Arc<Budget>,
+    body: &mut Upload,
+    done: &mut Done,
+) -> Result<(), Refusal> {
+    let mut intake = Intake::new(budget, server.choices.max_packet);
     let mut deadline = Instant::now() + PACKET_TIME;
     let mut put = |packet: Packet| {
-        server.store.put(packet).map_err(|_| Refusal::Crowded)?;
-        *stored += 1;
+        let life = server.store.put(packet).map_err(|_| Refusal::Crowded)?;
+        done.stored += 1;
+        done.keeps = Some(done.keeps.map_or(life, |shortest| shortest.min(life)));
         Ok(())
     };
     loop {
@@ -116,18 +135,21 @@ async fn take_packets(server: &Server, body: &mut Upload, stored: &mut u64) -> R
 /// Gives what lies under the addresses of tokens, at once or as soon as something comes.
 pub(crate) async fn collect(
     server: &Server,
+    budget: &Arc<Budget>,
     wishes: Wishes,
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let addresses = match records(&mut body, form, server.store.budget()).await {
+    let mut addresses = match records(&mut body, form, budget).await {
         Ok(tokens) => tokens.without_repeats().map(address_of),
         Err(why) => return refuse_records(server, why, body),
     };
+    addresses.wait();
     let find = || server.store.find(addresses.list(), wishes.max);
     let mut found = find();
     if found.is_empty() {
-        match wait_for(server, body.caller(), addresses.list(), wishes.wait, Wanted::Packet).await {
+        let waiting = (body.caller(), &addresses);
+        match wait_for(server, budget, waiting, wishes.wait, Wanted::Packet).await {
             Ok(()) => found = find(),
             Err(Busy) => return busy(server),
         }
@@ -135,17 +157,21 @@ pub(crate) async fn collect(
     if found.is_empty() {
         return nothing();
     }
-    let packets = Packets::new(form, found, server.store.budget());
+    let packets = Packets::new(form, found, budget);
     charged(server, form, packets.map(Body::packets))
 }
 
 /// Throws packets away, and keeps the keys of those that were there.
-pub(crate) async fn discard(server: &Server, form: Form, mut body: Upload) -> Answer {
-    let records: Records<{ Discard::SIZE }> =
-        match records(&mut body, form, server.store.budget()).await {
-            Ok(records) => records.without_repeats(),
-            Err(why) => return refuse_records(server, why, body),
-        };
+pub(crate) async fn discard(
+    server: &Server,
+    budget: &Arc<Budget>,
+    form: Form,
+    mut body: Upload,
+) -> Answer {
+    let records: Records<{ Discard::SIZE }> = match records(&mut body, form, budget).await {
+        Ok(records) => records.without_repeats(),
+        Err(why) => return refuse_records(server, why, body),
+    };
     for record in records.list() {
         server.store.discard(&Discard::from_record(record));
         // A record may hash four packets of 1 MiB; others get their turn between two.
@@ -155,16 +181,22 @@ pub(crate) async fn discard(server: &Server, form: Form, mut body: Upload) -> An
 }
 
 /// Says what has become of packets, as soon as none of them is held.
-pub(crate) async fn gone(server: &Server, wishes: Wishes, form: Form, mut body: Upload) -> Answer {
-    let addresses: Records<32> = match records(&mut body, form, server.store.budget()).await {
+pub(crate) async fn gone(
+    server: &Server,
+    budget: &Arc<Budget>,
+    wishes: Wishes,
+    form: Form,
+    mut body: Upload,
+) -> Answer {
+    let mut addresses: Records<32> = match records(&mut body, form, budget).await {
         Ok(addresses) => addresses,
         Err(why) => return refuse_records(server, why, body),
     };
+    addresses.wait();
     let mut fates = server.store.fates(addresses.list());
     if fates.contains(&Fate::Held) {
-        match wait_for(server, body.caller(), addresses.list(), wishes.wait, Wanted::Collected)
-            .await
-        {
+        let waiting = (body.caller(), &addresses);
+        match wait_for(server, budget, waiting, wishes.wait, Wanted::Collected).await {
             Ok(()) => fates = server.store.fates(addresses.list()),
             Err(Busy) => return busy(server),
         }
@@ -173,12 +205,16 @@ pub(crate) async fn gone(server: &Server, wishes: Wishes, form: Form, mut body: 
     if form == Form::Text {
         out.push(b'\n');
     }
-    charged(server, form, Body::charged(out, server.store.budget()))
+    charged(server, form, Body::charged(out, budget))
 }
 
 /// Gives published keys.
-pub(crate) async fn revealed(server: &Arc<Server>, form: Form, mut body: Upload) -> Answer {
-    let budget = server.store.budget();
+pub(crate) async fn revealed(
+    server: &Arc<Server>,
+    budget: &Arc<Budget>,
+    form: Form,
+    mut body: Upload,
+) -> Answer {
     let addresses: Records<32> = match records(&mut body, form, budget).await {
         Ok(addresses) => addresses.without_repeats(),
         Err(why) => return refuse_records(server, why, body),
@@ -197,13 +233,14 @@ fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
 /// No more may wait.
 struct Busy;
 
-/// Waits until what is wanted has come, or the time is up, or nothing more comes from the caller:
+/// Waits until what is wanted has come, or the time is up, or somebody else needs the seat, or
+/// nothing more comes from the caller:
 /// whether one who has said all that he has to say listens still can't be told from whether he is
 /// gone, so he gets his answer, and his seat is free.
 async fn wait_for(
     server: &Server,
-    caller: &Caller,
-    addresses: &[Address],
+    budget: &Arc<Budget>,
+    (caller, addresses): (&Caller, &Records<32>),
     wait: Duration,
     wanted: Wanted,
 ) -> Result<(), Busy> {
@@ -211,8 +248,9 @@ async fn wait_for(
         return Ok(());
     }
     let deadline = Instant::now() + wait;
-    let _seat = server.wait().ok_or(Busy)?;
-    let watch = server.store.watch(addresses, wanted).map_err(|_| Busy)?;
+    let bytes = addresses.charged() + watch::cost(addresses.list());
+    let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
+    let watch = server.store.watch(budget, addresses.list(), wanted);
     let _waits = caller.waits();
     while !watch.is_due() {
         if server.is_stopping() {
@@ -221,6 +259,7 @@ async fn wait_for(
         tokio::select! {
             () = watch.changed() => {}
             () = sleep_until(deadline) => break,
+            () = seat.needed() => break,
             () = caller.hangs_up() => break,
         }
     }

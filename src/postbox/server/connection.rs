@@ -5,6 +5,7 @@ use super::http;
 use super::limits::{BUFFER, HEAD, HEAD_TIME, HEADERS};
 use super::pace::Paced;
 use super::state::Server;
+use crate::postbox::store::budget::Budget;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,20 +23,19 @@ pub(crate) enum Side {
     Admin,
 }
 
-/// Serves a connection to its end. What goes wrong on it is nobody's business but the caller's.
-pub(crate) async fn serve<S>(server: Arc<Server>, side: Side, stream: S)
+/// Serves a connection to its end, and charges what that takes. What goes wrong on it is nobody's business but the caller's.
+pub(crate) async fn serve<S>(server: Arc<Server>, budget: &Arc<Budget>, side: Side, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut stop = server.stop_signal();
-    let budget = server.store.budget();
     let caller = Caller::new((side == Side::Public).then_some(budget));
     let calls = service_fn(|request| {
         let (server, caller) = (Arc::clone(&server), Arc::clone(&caller));
         let call = caller.calls();
         async move {
             let answer = match side {
-                Side::Public => http::answer(&server, caller, request).await,
+                Side::Public => http::answer(&server, budget, caller, request).await,
                 Side::Admin => http::answer_admin(&server, &request),
             };
             Ok::<_, Infallible>(answer.map(|body| call.answer(body)))

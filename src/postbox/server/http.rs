@@ -8,6 +8,7 @@ use super::page::{self, Look};
 use super::reply::{Answer, text};
 use super::state::Server;
 use crate::postbox::api::{COLLECT, DISCARD, Form, GONE, POST, REVEALED};
+use crate::postbox::store::budget::Budget;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -30,6 +31,7 @@ enum Wanted {
 /// Answers one request of the public side.
 pub(crate) async fn answer(
     server: &Arc<Server>,
+    budget: &Arc<Budget>,
     caller: Arc<Caller>,
     request: Request<Incoming>,
 ) -> Answer {
@@ -38,12 +40,12 @@ pub(crate) async fn answer(
     let wanted = wanted(&head);
     drop(head);
     match wanted {
-        Wanted::Page(look) => page::page(server, look),
-        Wanted::Post => calls::post(server, body).await,
-        Wanted::Collect(wishes, form) => calls::collect(server, wishes, form, body).await,
-        Wanted::Discard(form) => calls::discard(server, form, body).await,
-        Wanted::Gone(wishes, form) => calls::gone(server, wishes, form, body).await,
-        Wanted::Revealed(form) => calls::revealed(server, form, body).await,
+        Wanted::Page(look) => page::page(server, budget, look),
+        Wanted::Post => calls::post(server, budget, body).await,
+        Wanted::Collect(wishes, form) => calls::collect(server, budget, wishes, form, body).await,
+        Wanted::Discard(form) => calls::discard(server, budget, form, body).await,
+        Wanted::Gone(wishes, form) => calls::gone(server, budget, wishes, form, body).await,
+        Wanted::Revealed(form) => calls::revealed(server, budget, form, body).await,
         Wanted::Refused(answer) => {
             linger(body);
             answer

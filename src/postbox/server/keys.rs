@@ -4,7 +4,7 @@
 use super::body::Records;
 use super::outgoing::Charged;
 use super::state::Server;
-use crate::postbox::api::{Address, Form, write_key};
+use crate::postbox::api::{Address, Form, MAX_UNDER_ADDRESS, write_key};
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const WINDOW_COST: usize = WINDOW + 768;
 /// Windows that wait at once: hyper takes so many pieces of a body ahead, and one is here.
 const WINDOWS: usize = 17;
 /// Bytes of one address's keys at most, as lines.
-const KEYS: usize = 5 * 93;
+const KEYS: usize = (MAX_UNDER_ADDRESS + 1) * 93;
 
 /// All published keys of some addresses.
 pub(crate) struct Keys {
@@ -44,7 +44,7 @@ impl Keys {
     ) -> Result<Self, Full> {
         addresses.retain(|address| has_key(server, address));
         let windows = (addresses.list().len() * KEYS).div_ceil(WINDOW).min(WINDOWS);
-        let charge = Charge::new(budget, Purpose::Calls, windows * WINDOW_COST)?;
+        let charge = Charge::new(budget, Purpose::Answers, windows * WINDOW_COST)?;
         let mut keys = Self {
             server: Arc::clone(server),
             form,

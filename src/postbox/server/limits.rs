@@ -1,6 +1,7 @@
 //! How much of everything one caller may take, and for how long. The page and the documentation
 //! show these numbers.
 
+use crate::postbox::store::budget::SMALL;
 use std::time::Duration;
 
 /// For the head of a request, and for the silence between two requests. Longer than clients keep
@@ -60,10 +61,13 @@ pub(crate) fn answer_time(size: Option<u64>) -> Duration {
 /// Connections of the operator's side.
 pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
-/// Connections that a memory cap allows: they take three quarters of it at most, so that what
-/// they carry has room, too.
+/// What a connection is charged beside itself: for a small call and its answer.
+pub(crate) const CALL_COST: usize = 2 * SMALL;
+
+/// Connections that a memory cap allows: they take half of it at most, so that what they carry has
+/// room, too.
 pub(crate) fn connections_of(memory: usize) -> usize {
-    memory / 4 * 3 / CONNECTION_COST
+    memory / 2 / (CONNECTION_COST + CALL_COST)
 }
 
 /// Of all connections that are possible, those that may wait are seven eighths: what they wait

@@ -10,6 +10,7 @@ mod caller;
 mod calls;
 mod confine;
 mod connection;
+mod guests;
 mod http;
 mod intake;
 mod keeper;
@@ -22,6 +23,7 @@ mod page;
 mod reply;
 mod state;
 mod tls;
+mod waiting;
 
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;

@@ -59,7 +59,7 @@ impl Packets {
     ) -> Result<Self, Full> {
         let window = if form == Form::Text { WINDOW / 3 * 4 } else { 0 };
         let bytes = packets.capacity() * size_of::<Arc<Packet>>() + window;
-        let charge = Charge::new(budget, Purpose::Calls, bytes)?;
+        let charge = Charge::new(budget, Purpose::Answers, bytes)?;
         let waiting = Waiting { packets: packets.into_iter(), _charge: charge };
         Ok(match form {
             Form::Raw => Self::Raw { waiting, begun: None },

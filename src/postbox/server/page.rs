@@ -4,10 +4,12 @@ use super::calls::busy;
 use super::reply::{Answer, Body, answer};
 use super::state::Server;
 use crate::postbox::api::{MAX_RECORDS, MAX_UNDER_ADDRESS, MAX_WAIT, TEXT};
+use crate::postbox::store::budget::Budget;
 use hyper::StatusCode;
 use hyper::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use std::sync::Arc;
 
 /// No script, nothing from elsewhere, no frame: only the style in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
@@ -40,7 +42,7 @@ impl Look {
 }
 
 /// The page, in the look that is wanted.
-pub(crate) fn page(server: &Server, look: Look) -> Answer {
+pub(crate) fn page(server: &Server, budget: &Arc<Budget>, look: Look) -> Answer {
     let (template, media_type) = match look {
         Look::Html => (include_str!("page.html"), "text/html; charset=utf-8"),
         Look::Text => (include_str!("page.txt"), TEXT),
@@ -59,7 +61,7 @@ pub(crate) fn page(server: &Server, look: Look) -> Answer {
         .replace("{max_under_address}", &MAX_UNDER_ADDRESS.to_string())
         .replace("{max_records}", &MAX_RECORDS.to_string())
         .replace("{max_wait}", &MAX_WAIT.as_secs().to_string());
-    let Ok(body) = Body::charged(whole, server.store.budget()) else { return busy(server) };
+    let Ok(body) = Body::charged(whole, budget) else { return busy(server) };
     let mut page = answer(StatusCode::OK, media_type, body);
     let headers = page.headers_mut();
     for (name, value) in [

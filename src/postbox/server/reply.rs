@@ -32,7 +32,7 @@ impl Body {
     /// All of this, charged until the caller has it.
     pub(crate) fn charged(bytes: impl Into<Bytes>, budget: &Arc<Budget>) -> Result<Self, Full> {
         let bytes = bytes.into();
-        let charge = Charge::new(budget, Purpose::Calls, bytes.len())?;
+        let charge = Charge::new(budget, Purpose::Answers, bytes.len())?;
         Ok(Self::Charged(bytes, Arc::new(charge)))
     }
 

@@ -1,6 +1,8 @@
 //! What all calls of a running server share.
 
-use super::limits;
+use super::guests::{Guest, Guests, Origin};
+use super::limits::{self, CALL_COST};
+use super::waiting::Room;
 use crate::postbox::store::budget::{Budget, Charge, Purpose};
 use crate::postbox::store::memory::Store;
 use std::sync::Arc;
@@ -29,7 +31,9 @@ pub(crate) struct Server {
     pub(crate) refused: Refused,
     connections: Gauge,
     admin: Gauge,
-    waiting: Gauge,
+    guests: Guests,
+    /// Those who wait.
+    pub(crate) waiting: Room,
     stopping: AtomicBool,
     stop: watch::Sender<()>,
 }
@@ -55,10 +59,19 @@ struct Gauge {
     max: usize,
 }
 
-/// One of a gauge, for as long as it lives.
+/// One connection, for as long as it is open.
 pub(crate) struct Seat<'a> {
     gauge: &'a Gauge,
-    _charge: Option<Charge>,
+    budget: Arc<Budget>,
+    _guest: Option<Guest<'a>>,
+    _charge: Charge,
+}
+
+impl Seat<'_> {
+    /// What all that is done for it is charged to.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
 }
 
 impl Drop for Seat<'_> {
@@ -72,10 +85,11 @@ impl Gauge {
         Self { now: AtomicUsize::new(0), max }
     }
 
-    fn enter(&self, charge: Option<Charge>) -> Option<Seat<'_>> {
+    fn enter<'a>(&'a self, guest: Option<Guest<'a>>, charge: Charge) -> Option<Seat<'a>> {
         let below = |now| (now < self.max).then_some(now + 1);
         self.now.try_update(Relaxed, Relaxed, below).ok()?;
-        Some(Seat { gauge: self, _charge: charge })
+        let budget = Arc::clone(charge.budget());
+        Some(Seat { gauge: self, budget, _guest: guest, _charge: charge })
     }
 }
 
@@ -89,28 +103,25 @@ impl Server {
             refused: Refused::default(),
             connections: Gauge::new(connections),
             admin: Gauge::new(limits::ADMIN_CONNECTIONS),
-            waiting: Gauge::new(limits::waiting_of(connections)),
+            guests: Guests::new(&budget),
+            waiting: Room::new(limits::waiting_of(connections)),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(()),
         })
     }
 
     /// Lets one connection in that costs so much, if there is room and memory.
-    pub(crate) fn connect(&self, cost: usize) -> Option<Seat<'_>> {
-        let charge = Charge::new(self.store.budget(), Purpose::Connections, cost).ok()?;
-        self.connections.enter(Some(charge))
+    pub(crate) fn connect(&self, cost: usize, origin: Option<Origin>) -> Option<Seat<'_>> {
+        let guest = self.guests.enter(origin);
+        let charge = Charge::new(guest.budget(), Purpose::Connections, cost + CALL_COST).ok()?;
+        self.connections.enter(Some(guest), charge)
     }
 
     /// Lets one connection of the operator's in. Its memory is counted, and always there.
     pub(crate) fn connect_admin(&self, cost: usize) -> Option<Seat<'_>> {
         let mut charge = Charge::nothing(self.store.budget(), Purpose::Connections);
         charge.grow_anyway(cost);
-        self.admin.enter(Some(charge))
-    }
-
-    /// Lets one call wait, if there is room.
-    pub(crate) fn wait(&self) -> Option<Seat<'_>> {
-        self.waiting.enter(None)
+        self.admin.enter(None, charge)
     }
 
     /// Connections that are open now.
@@ -121,11 +132,6 @@ impl Server {
     /// Connections of the operator's that are open now.
     pub(crate) fn admin_connections(&self) -> usize {
         self.admin.now.load(Relaxed)
-    }
-
-    /// Calls that wait now.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.now.load(Relaxed)
     }
 
     /// Tells every connection to end after its running call, and those who wait to wait no more.

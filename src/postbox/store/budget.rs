@@ -1,63 +1,183 @@
 //! The memory cap: everything that callers can make grow is charged here before it is allocated,
 //! and given back when it is dropped. Who finds it full is refused; nothing is ever thrown out.
+//!
+//! Each purpose has a bound of its own, so that none can crowd out the others. And nobody is let
+//! near the end of what there is: a caller holds no more than he leaves to all others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The memory cap would be passed.
+/// The memory cap, or a share of it, would be passed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// What memory is for. A postbox full of packets must still let people in to collect them, and
-/// one full of people still hear what they ask, so packets stop first, then connections.
-#[derive(Clone, Copy, Debug)]
+/// Bytes of a call's records, and as many of its answer, that are never refused: each connection
+/// is charged for them from its beginning, so that who is in can do what little a conversation
+/// takes, however many others ask for much.
+pub(crate) const SMALL: usize = 2048;
+
+/// What memory is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// What only makes a connection faster: the first half of the cap.
-    Speed,
-    /// Packets: the first 7/8 of the cap.
+    /// Packets, also those that are coming in or going out.
     Packets,
-    /// Connections: the first 31/32.
+    /// What is remembered of packets that were discarded.
+    Remembered,
+    /// What only makes a connection faster.
+    Speed,
+    /// Connections.
     Connections,
-    /// Records in the bodies of calls, and those who wait: all of it.
+    /// Heads of requests that have begun and not ended.
+    Heads,
+    /// Records in the bodies of calls.
     Calls,
+    /// Answers on their way, beside the packets in them.
+    Answers,
+    /// Those who wait.
+    Waits,
 }
 
-/// The cap, and how much of it is taken.
-pub(crate) struct Budget {
+impl Purpose {
+    const ALL: [Self; 8] = [
+        Self::Packets,
+        Self::Remembered,
+        Self::Speed,
+        Self::Connections,
+        Self::Heads,
+        Self::Calls,
+        Self::Answers,
+        Self::Waits,
+    ];
+
+    /// The most that is taken for this, of a cap. Of what is remembered it counts as packets, too.
+    fn bound(self, cap: usize) -> usize {
+        match self {
+            Self::Packets => cap / 8 * 5,
+            Self::Connections => cap / 2,
+            Self::Remembered | Self::Heads | Self::Answers => cap / 8,
+            Self::Calls | Self::Waits => cap / 32 * 3,
+            Self::Speed => cap / 16,
+        }
+    }
+
+    /// How full all of it may be with this: who is let in must still be heard.
+    fn ceiling(self, cap: usize) -> usize {
+        match self {
+            Self::Speed => cap / 2,
+            Self::Connections => cap / 32 * 31,
+            _ => cap,
+        }
+    }
+
+    /// One caller holds at most this part of what is left for all others: `Some(1)` all of it.
+    fn part(self) -> Option<usize> {
+        match self {
+            Self::Packets | Self::Connections => Some(1),
+            Self::Calls => Some(2),
+            Self::Answers => Some(4),
+            Self::Remembered | Self::Speed | Self::Heads | Self::Waits => None,
+        }
+    }
+
+    /// Whether a little of it is never refused: a connection has paid for it.
+    fn is_paid(self) -> bool {
+        matches!(self, Self::Calls | Self::Answers)
+    }
+}
+
+/// How much is taken for each purpose.
+#[derive(Default)]
+struct Taken([AtomicUsize; Purpose::ALL.len()]);
+
+impl Taken {
+    fn of(&self, purpose: Purpose) -> &AtomicUsize {
+        &self.0[purpose as usize]
+    }
+
+    fn sum(&self, which: impl Fn(Purpose) -> bool) -> usize {
+        let some = Purpose::ALL.into_iter().filter(|purpose| which(*purpose));
+        some.map(|purpose| self.of(purpose).load(Relaxed)).sum()
+    }
+}
+
+struct Pool {
     cap: usize,
-    used: AtomicUsize,
+    taken: Taken,
+}
+
+/// The cap, how much of it is taken, and how much of that by one caller, or several who are taken
+/// for one.
+pub(crate) struct Budget {
+    pool: Arc<Pool>,
+    /// `None`: what is nobody's.
+    share: Option<Taken>,
 }
 
 impl Budget {
-    /// A budget of `cap` bytes.
+    /// A budget of `cap` bytes, nobody's.
     pub(crate) fn new(cap: usize) -> Arc<Self> {
-        Arc::new(Self { cap, used: AtomicUsize::new(0) })
+        Arc::new(Self { pool: Arc::new(Pool { cap, taken: Taken::default() }), share: None })
+    }
+
+    /// A caller's share of it.
+    pub(crate) fn share(&self) -> Arc<Self> {
+        Arc::new(Self { pool: Arc::clone(&self.pool), share: Some(Taken::default()) })
     }
 
     /// Bytes taken.
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Relaxed)
+        self.pool.taken.sum(|_| true)
+    }
+
+    /// Bytes taken by whose share this is.
+    pub(crate) fn held(&self) -> usize {
+        self.share.as_ref().map_or(0, |share| share.sum(|_| true))
     }
 
     /// Bytes that there are.
     pub(crate) fn cap(&self) -> usize {
-        self.cap
+        self.pool.cap
     }
 
-    /// Takes `bytes`, or nothing.
+    /// Bytes that there are at most for this.
+    pub(crate) fn bound(&self, purpose: Purpose) -> usize {
+        purpose.bound(self.pool.cap)
+    }
+
+    /// Bytes that are left for this.
+    pub(crate) fn left(&self, purpose: Purpose) -> usize {
+        let cap = self.pool.cap;
+        let taken = self.pool.taken.sum(|other| {
+            let remembered = purpose == Purpose::Packets && other == Purpose::Remembered;
+            other == purpose || remembered
+        });
+        let own = purpose.bound(cap).saturating_sub(taken);
+        own.min(purpose.ceiling(cap).saturating_sub(self.used()))
+    }
+
+    /// Takes `bytes`, or nothing. (One thread serves; were there more, two at once could pass a
+    /// bound by what one of them takes.)
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {
-        let ceiling = match purpose {
-            Purpose::Speed => self.cap / 2,
-            Purpose::Packets => self.cap / 8 * 7,
-            Purpose::Connections => self.cap / 32 * 31,
-            Purpose::Calls => self.cap,
-        };
-        self.used
-            .try_update(Relaxed, Relaxed, |used| {
-                used.checked_add(bytes).filter(|&sum| sum <= ceiling)
-            })
-            .map(drop)
-            .map_err(|_| Full)
+        let left = self.left(purpose).checked_sub(bytes).ok_or(Full)?;
+        if let (Some(share), Some(part)) = (&self.share, purpose.part())
+            && share.of(purpose).load(Relaxed) + bytes > left / part
+        {
+            return Err(Full);
+        }
+        self.add(purpose, bytes);
+        Ok(())
+    }
+
+    fn add(&self, purpose: Purpose, bytes: usize) {
+        for taken in self.share.iter().chain([&self.pool.taken]) {
+            taken.of(purpose).fetch_add(bytes, Relaxed);
+        }
+    }
+
+    fn give_back(&self, purpose: Purpose, bytes: usize) {
+        for taken in self.share.iter().chain([&self.pool.taken]) {
+            taken.of(purpose).fetch_sub(bytes, Relaxed);
+        }
     }
 }
 
@@ -83,14 +203,18 @@ impl Charge {
 
     /// Takes `bytes` more.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        if self.purpose.is_paid() && bytes <= SMALL.saturating_sub(self.bytes) {
+            self.grow_anyway(bytes);
+            return Ok(());
+        }
         self.budget.take(self.purpose, bytes)?;
         self.bytes += bytes;
         Ok(())
     }
 
-    /// Takes `bytes` even above the cap: for who frees more than that in the same step.
+    /// Takes `bytes` even above the cap: for who frees more than that in the same moment.
     pub(crate) fn grow_anyway(&mut self, bytes: usize) {
-        self.budget.used.fetch_add(bytes, Relaxed);
+        self.budget.add(self.purpose, bytes);
         self.bytes += bytes;
     }
 
@@ -98,13 +222,30 @@ impl Charge {
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.budget.used.fetch_sub(bytes, Relaxed);
+        self.budget.give_back(self.purpose, bytes);
+    }
+
+    /// From now on the same memory is for something else.
+    pub(crate) fn turn_to(&mut self, purpose: Purpose) {
+        self.budget.add(purpose, self.bytes);
+        self.budget.give_back(self.purpose, self.bytes);
+        self.purpose = purpose;
+    }
+
+    /// Bytes taken.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// From what.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Relaxed);
+        self.budget.give_back(self.purpose, self.bytes);
     }
 }
 
@@ -112,24 +253,53 @@ impl Drop for Charge {
 mod tests {
     use super::*;
 
+    const K: usize = 1024;
+
     #[test]
-    fn packets_stop_first_then_connections_and_all_is_given_back() {
-        let budget = Budget::new(1600);
-        let packets = Charge::new(&budget, Purpose::Packets, 1400).unwrap();
-        assert!(Charge::new(&budget, Purpose::Packets, 1).is_err());
-        let connection = Charge::new(&budget, Purpose::Connections, 150).unwrap();
-        assert!(Charge::new(&budget, Purpose::Connections, 1).is_err());
-        let call = Charge::new(&budget, Purpose::Calls, 50).unwrap();
-        assert!(Charge::new(&budget, Purpose::Calls, 1).is_err());
+    fn no_purpose_crowds_out_another_and_all_is_given_back() {
+        let budget = Budget::new(3200 * K);
+        let charge = |purpose, bytes| Charge::new(&budget, purpose, bytes * K);
+        let packets = charge(Purpose::Packets, 2000).unwrap();
+        assert!(charge(Purpose::Packets, 1).is_err());
+        let connections = charge(Purpose::Connections, 1100).unwrap();
+        assert!(charge(Purpose::Connections, 1).is_err());
+        let mut call = charge(Purpose::Calls, 100).unwrap();
+        assert!(charge(Purpose::Calls, 3).is_err() && charge(Purpose::Answers, 3).is_err());
+        assert!(charge(Purpose::Calls, 2).is_ok(), "a little is paid for");
         assert!(Charge::new(&budget, Purpose::Calls, usize::MAX).is_err());
-        drop((packets, call, connection));
+        drop((packets, connections));
+        call.turn_to(Purpose::Waits);
+        let connections = charge(Purpose::Connections, 1600).unwrap();
+        let calls = charge(Purpose::Calls, 300).unwrap();
+        assert!(charge(Purpose::Connections, 1).is_err() && charge(Purpose::Calls, 3).is_err());
+        assert!(charge(Purpose::Packets, 800).is_ok(), "a quarter is for packets");
+        drop((calls, call, connections));
         assert_eq!(budget.used(), 0);
-        let speed = Charge::new(&budget, Purpose::Speed, 800).unwrap();
-        assert!(Charge::new(&budget, Purpose::Speed, 1).is_err());
-        assert!(
-            Charge::new(&budget, Purpose::Packets, 600).is_ok(),
-            "there is room for what counts"
-        );
-        drop(speed);
+        let remembered = charge(Purpose::Remembered, 400).unwrap();
+        assert!(charge(Purpose::Packets, 1601).is_err());
+        drop(remembered);
+        let packets = charge(Purpose::Packets, 1500).unwrap();
+        let speed = charge(Purpose::Speed, 100).unwrap();
+        assert!(charge(Purpose::Speed, 1).is_err(), "that is half of all");
+        drop((packets, speed));
+    }
+
+    #[test]
+    fn nobody_holds_more_than_is_left() {
+        let budget = Budget::new(3200 * K);
+        let (first, second) = (budget.share(), budget.share());
+        let mut mine = Charge::new(&first, Purpose::Packets, 1000 * K).unwrap();
+        assert!(mine.grow(1).is_err());
+        let mut yours = Charge::new(&second, Purpose::Packets, 500 * K).unwrap();
+        assert!(yours.grow(1).is_err() && mine.grow(1).is_err());
+        let nobodys = Charge::new(&budget, Purpose::Packets, 500 * K);
+        assert!(nobodys.is_ok(), "what is nobody's has no share");
+        drop(nobodys);
+        yours.shrink(500 * K);
+        assert_eq!((first.held(), second.held(), budget.used()), (1000 * K, 0, 1000 * K));
+        let calls = Charge::new(&first, Purpose::Calls, 100 * K).unwrap();
+        assert!(Charge::new(&first, Purpose::Calls, 3 * K).is_err(), "a third of the calls");
+        drop((mine, yours, calls));
+        assert_eq!((first.held(), budget.used()), (0, 0));
     }
 }

@@ -3,32 +3,27 @@
 //! Trees, not hash tables: they grow a node at a time, where a hash table of a million entries
 //! doubles at once and holds everybody up; and nobody can choose addresses that collide.
 
-use super::budget::{Budget, Charge, Full, Purpose};
+use super::budget::{Budget, Purpose};
 use super::clock::{Clock, Seconds};
 use super::leaving::Leaving;
 use super::packet::Packet;
+use super::spent::Spent;
+use super::tide::Tide;
 use super::watch::{Board, Wanted, Watch};
-use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, PacketHash, address_of};
+use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, address_of};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What the memory of one discarded packet costs: 76 bytes in a tree whose nodes are two thirds
-/// full on average.
-const SPENT_COST: usize = 128;
+/// Packets in one answer.
+const AT_ONCE: usize = 1024;
 /// Entries that one step of the sweep looks at: a few dozen microseconds in which nobody else
 /// can be served.
 const SWEEP_STEP: usize = 512;
 /// Bytes of packets that one step of the sweep frees, and so overwrites, before others get their
 /// turn; and three packets more at most.
 const SWEEP_BYTES: usize = 1 << 20;
-/// Discarded packets that are remembered of one address, the last ones: as many as can lie there,
-/// and one. Who holds a token can post and discard under it for ever.
-const REMEMBERED: usize = MAX_UNDER_ADDRESS + 1;
-/// Bytes of a packet's hash by which it is known again: the same bytes posted again are not stored
-/// again, for nobody will ever ask for them.
-const MARK: usize = 8;
 
 /// Four other packets lie under the address.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,9 +61,8 @@ pub(crate) struct Store {
 
 struct Inner {
     held: BTreeMap<Address, Vec<Held>>,
-    /// By address ‖ the beginning of the packet's hash.
-    spent: BTreeMap<Mark, Spent>,
-    spent_charge: Charge,
+    spent: Spent,
+    tide: Tide,
     leaving: Leaving,
     totals: Totals,
 }
@@ -76,14 +70,6 @@ struct Inner {
 struct Held {
     packet: Arc<Packet>,
     until: Seconds,
-}
-
-type Mark = [u8; 32 + MARK];
-
-struct Spent {
-    until: Seconds,
-    /// The key that was published; zeros: none.
-    key: Key,
 }
 
 /// How it stands with an address.
@@ -112,8 +98,8 @@ impl Store {
             board: Arc::default(),
             inner: Mutex::new(Inner {
                 held: BTreeMap::new(),
-                spent: BTreeMap::new(),
-                spent_charge: Charge::nothing(budget, Purpose::Packets),
+                spent: Spent::new(budget),
+                tide: Tide::default(),
                 leaving: Leaving::default(),
                 totals: Totals::default(),
             }),
@@ -135,16 +121,18 @@ impl Store {
         let mut inner = self.lock();
         inner.look_after_leaving();
         let (leaving, leaving_bytes) = inner.leaving.sum();
-        Totals { leaving, leaving_bytes, ..inner.totals }
+        let remembered = inner.spent.len() as u64;
+        Totals { remembered, leaving, leaving_bytes, ..inner.totals }
     }
 
-    /// Watches addresses for that.
+    /// Watches addresses for that; whoever asks for it has made sure that there is memory.
     pub(crate) fn watch<'a>(
         &'a self,
+        budget: &Arc<Budget>,
         addresses: &'a [Address],
         wanted: Wanted,
-    ) -> Result<Watch<'a>, Full> {
-        self.board.watch(&self.budget, addresses, wanted, |address| {
+    ) -> Watch<'a> {
+        self.board.watch(budget, addresses, wanted, |address| {
             self.lock().standing(address, self.now()).counts(wanted)
         })
     }
@@ -166,24 +154,37 @@ impl Store {
         self.clock.now()
     }
 
-    /// When what comes now is over: never before the whole time has passed.
-    fn until(&self) -> Seconds {
-        self.now() + self.ttl + 1
+    /// When the time is over of what comes now: never before all of it has passed.
+    fn until(&self, life: Seconds) -> Seconds {
+        self.now() + life + 1
     }
 
-    /// Stores a packet, unless these very bytes are or were here.
-    pub(crate) fn put(&self, packet: Packet) -> Result<(), Crowded> {
+    /// The seconds that a packet of `bytes` lives which comes now.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between nothing and the whole time"
+    )]
+    fn life(&self, tide: &mut Tide, bytes: usize) -> Seconds {
+        let room = (self.budget.left(Purpose::Packets), self.budget.bound(Purpose::Packets));
+        tide.life(f64::from(self.now()), bytes, room, f64::from(self.ttl)) as Seconds
+    }
+
+    /// Stores a packet, unless these very bytes are or were here; for how many seconds it lies here
+    /// from now on.
+    pub(crate) fn put(&self, packet: Packet) -> Result<Seconds, Crowded> {
         let (address, now) = (packet.address(), self.now());
         // Dropped, and overwritten, after the lock is given back where it is not stored.
         let packet = Arc::new(packet);
         let mut guard = self.lock();
         let inner = &mut *guard;
         if inner.was_here(&address, &packet, now) {
-            return Ok(());
+            return Ok(self.ttl);
         }
         let held = inner.held.entry(address).or_default();
-        if held.iter().any(|other| other.until > now && other.packet.same(&packet)) {
-            return Ok(());
+        let same = |other: &&Held| other.until > now && other.packet.same(&packet);
+        if let Some(same) = held.iter().find(same) {
+            return Ok(same.until - now - 1);
         }
         // What has expired here and was not swept yet still counts: its memory is still taken.
         if held.len() >= MAX_UNDER_ADDRESS {
@@ -192,14 +193,15 @@ impl Store {
         inner.totals.held += 1;
         inner.totals.held_bytes += packet.len() as u64;
         inner.totals.stored += 1;
-        held.push(Held { packet, until: self.until() });
+        let life = self.life(&mut inner.tide, packet.len());
+        held.push(Held { packet, until: self.until(life) });
         drop(guard);
         self.ring(&address);
-        Ok(())
+        Ok(life)
     }
 
-    /// The packets under these addresses, in their order, up to `max` bytes, but the first one
-    /// whatever its size.
+    /// The packets under these addresses, in their order, up to `max` bytes and a number of them,
+    /// but the first one whatever its size.
     pub(crate) fn find(&self, addresses: &[Address], max: u64) -> Vec<Arc<Packet>> {
         let (inner, now) = (self.lock(), self.now());
         let mut left = max;
@@ -208,6 +210,7 @@ impl Store {
             .filter_map(|address| inner.held.get(address))
             .flatten()
             .filter(|held| held.until > now)
+            .take(AT_ONCE)
             .enumerate()
             .map_while(|(nth, held)| {
                 let rest = left.checked_sub(held.packet.len() as u64);
@@ -233,8 +236,7 @@ impl Store {
         if let Some(taken) = inner.take(&address, |held| Arc::ptr_eq(&held.packet, &packet)) {
             drop(packet);
             inner.totals.discarded += 1;
-            let spent = Spent { until: self.until(), key: record.key.unwrap_or_default() };
-            inner.remember(mark(&address, &record.hash), spent);
+            inner.spent.remember(&address, &record.hash, record.key, self.until(self.ttl));
             inner.leaving.add(&taken, false);
         }
         drop(guard);
@@ -250,9 +252,7 @@ impl Store {
     /// Calls `each` with every key that was published for the address.
     pub(crate) fn revealed(&self, address: &Address, mut each: impl FnMut(&Key)) {
         let (inner, now) = (self.lock(), self.now());
-        for spent in inner.spent_at(address, now).filter(|spent| spent.is_keyed()) {
-            each(&spent.key);
-        }
+        inner.spent.at(address, now).filter_map(|spent| spent.key.as_ref()).for_each(&mut each);
     }
 
     /// Frees what has expired, one step of the sweep: from `from` on; says where to go on, or
@@ -261,18 +261,11 @@ impl Store {
         let now = self.now();
         let mut guard = self.lock();
         let inner = &mut *guard;
-        let begin = first_mark(&from);
         let held: Vec<_> = inner.held.range(from..).take(SWEEP_STEP).map(|(a, _)| *a).collect();
-        let spent: Vec<_> = inner.spent.range(begin..).take(SWEEP_STEP).map(|(p, _)| *p).collect();
-        // The part of both trees that was seen whole ends where the shorter reach ends.
-        let end = |full: bool, last: Option<Address>| last.filter(|_| full);
-        let seen_held = end(held.len() == SWEEP_STEP, held.last().copied());
-        let last_spent = spent.last().map(|mark| std::array::from_fn(|i| mark[i]));
-        let seen_spent = end(spent.len() == SWEEP_STEP, last_spent);
-        let mut seen = [seen_held, seen_spent].into_iter().flatten().min();
+        let mut seen = held.last().copied().filter(|_| held.len() == SWEEP_STEP);
 
         let (mut over, mut bytes) = (Vec::new(), 0);
-        for address in held.into_iter().filter(|a| seen.is_none_or(|seen| *a <= seen)) {
+        for address in held {
             while let Some(packet) = inner.take(&address, |held| held.until <= now) {
                 bytes += packet.len();
                 // Who reads it has it still, and so have we.
@@ -286,18 +279,15 @@ impl Store {
                 break;
             }
         }
-        for mark in spent {
-            if inner.spent.get(&mark).is_some_and(|spent| spent.until <= now) {
-                inner.forget(&mark);
-            }
-        }
+        let more = inner.spent.sweep(now);
         inner.look_after_leaving();
         drop(guard);
         for (address, packet) in over {
             drop(packet);
             self.ring(&address);
         }
-        seen.and_then(|seen| after(&seen))
+        // Behind all packets, where only some of what is remembered is left.
+        seen.and_then(|seen| after(&seen)).or(more.then_some([0xFF; 32]))
     }
 }
 
@@ -314,20 +304,14 @@ impl Inner {
         Some(taken.packet)
     }
 
-    /// What is remembered of packets that were discarded under an address.
-    fn spent_at(&self, address: &Address, now: Seconds) -> impl Iterator<Item = &Spent> {
-        let under = self.spent.range(first_mark(address)..=last_mark(address));
-        under.map(|(_, spent)| spent).filter(move |spent| spent.until > now)
-    }
-
     fn standing(&self, address: &Address, now: Seconds) -> Standing {
         let held = self.held.get(address);
         let lies = held.is_some_and(|held| held.iter().any(|held| held.until > now));
-        let mut spent = self.spent_at(address, now).peekable();
+        let mut spent = self.spent.at(address, now).peekable();
         let collected = spent.peek().is_some();
         // A key is published for the packet that opened, and of those there is one: what lies
         // there beside it is junk, by which a stranger could keep its sender waiting.
-        let opened = spent.any(Spent::is_keyed);
+        let opened = spent.any(|spent| spent.key.is_some());
         let fate = match (lies, collected) {
             (true, _) if !opened => Fate::Held,
             (_, true) => Fate::Collected,
@@ -338,57 +322,13 @@ impl Inner {
 
     /// Whether this very packet was discarded before.
     fn was_here(&self, address: &Address, packet: &Packet, now: Seconds) -> bool {
-        self.spent_at(address, now).next().is_some()
-            && self.spent.get(&mark(address, packet.hash())).is_some_and(|spent| spent.until > now)
-    }
-
-    /// Remembers a packet that was discarded just now. Its memory was worth 32 times of what this
-    /// takes, so the cap holds without asking.
-    fn remember(&mut self, mark: Mark, spent: Spent) {
-        if self.spent.insert(mark, spent).is_some() {
-            return;
-        }
-        self.spent_charge.grow_anyway(SPENT_COST);
-        self.totals.remembered += 1;
-        let address = std::array::from_fn(|i| mark[i]);
-        let under = || self.spent.range(first_mark(&address)..=last_mark(&address));
-        if under().count() > REMEMBERED {
-            let others = under().filter(|(other, _)| **other != mark);
-            if let Some((&oldest, _)) = others.min_by_key(|(_, spent)| spent.until) {
-                self.forget(&oldest);
-            }
-        }
-    }
-
-    fn forget(&mut self, mark: &Mark) {
-        if self.spent.remove(mark).is_some() {
-            self.totals.remembered -= 1;
-            self.spent_charge.shrink(SPENT_COST);
-        }
+        self.spent.at(address, now).next().is_some()
+            && self.spent.knows(address, packet.hash(), now)
     }
 
     fn look_after_leaving(&mut self) {
         self.totals.expired += self.leaving.gone();
     }
-}
-
-impl Spent {
-    fn is_keyed(&self) -> bool {
-        self.key != [0; 32]
-    }
-}
-
-/// Where a packet of an address lies in the tree of spent ones.
-fn mark(address: &Address, hash: &PacketHash) -> Mark {
-    std::array::from_fn(|i| if i < 32 { address[i] } else { hash[i - 32] })
-}
-
-fn first_mark(address: &Address) -> Mark {
-    mark(address, &[0; 32])
-}
-
-fn last_mark(address: &Address) -> Mark {
-    mark(address, &[0xFF; 32])
 }
 
 /// The address that follows, if there is one.
@@ -407,6 +347,7 @@ fn after(address: &Address) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::super::packet::Filling;
+    use super::super::spent::REMEMBERED;
     use super::*;
 
     const TOKEN: [u8; 32] = [9; 32];
@@ -437,7 +378,7 @@ mod tests {
     fn four_different_packets_lie_under_an_address_and_the_same_one_once() {
         let (store, address) = (store(60), address_of(&TOKEN));
         for fill in [1, 2, 3, 3, 4, 1] {
-            assert_eq!(store.put(packet(&store, &address, fill)), Ok(()));
+            assert_eq!(store.put(packet(&store, &address, fill)), Ok(60));
         }
         assert_eq!(store.put(packet(&store, &address, 5)), Err(Crowded));
         assert_eq!(store.find(&[address], u64::MAX).len(), 4);
@@ -470,7 +411,7 @@ mod tests {
         discard(&store, 1, None);
         assert_eq!(store.fates(&[address]), [Fate::Held], "that may have been junk");
         let addresses = [address];
-        let watch = store.watch(&addresses, Wanted::Collected).unwrap();
+        let watch = store.watch(store.budget(), &addresses, Wanted::Collected);
         discard(&store, 2, Some([7; 32]));
         assert!(watch.is_due());
         assert_eq!(store.fates(&[address]), [Fate::Collected]);
@@ -517,7 +458,7 @@ mod tests {
     #[test]
     fn a_step_of_the_sweep_frees_no_more_than_a_few_packets() {
         let (mut store, mut steps) = (store(60), 0);
-        store.budget = Budget::new(64 << 20);
+        store.budget = Budget::new(128 << 20);
         for n in 0..40 {
             let mut filling = Filling::new(store.budget(), 1 << 20);
             filling.push(&vec![n; 1 << 20]).unwrap();
@@ -539,7 +480,7 @@ mod tests {
         let (store, address) = (store(60), address_of(&TOKEN));
         store.put(packet(&store, &address, 1)).unwrap();
         discard(&store, 1, None);
-        assert_eq!(store.put(packet(&store, &address, 1)), Ok(()));
+        assert_eq!(store.put(packet(&store, &address, 1)), Ok(60));
         assert_eq!(store.fates(&[address]), [Fate::Collected]);
         store.put(packet(&store, &address, 2)).unwrap();
         assert_eq!(store.fates(&[address]), [Fate::Held]);
@@ -580,6 +521,35 @@ mod tests {
         }
         assert_eq!((store.totals().held, store.totals().remembered), (0, 0));
         assert_eq!(store.budget().used(), 0, "all memory is given back");
+    }
+
+    #[test]
+    fn a_flood_ends_by_itself_and_what_lay_there_before_stays() {
+        let (mut store, address) = (store(20_000), address_of(&TOKEN));
+        assert_eq!(store.put(packet(&store, &address, 1)), Ok(20_000));
+        let mut lives = Vec::new();
+        for n in 0..2000u32 {
+            let mut other = [0xFE; 32];
+            other[..4].copy_from_slice(&n.to_be_bytes());
+            let mut filling = Filling::new(store.budget(), 4096);
+            if filling.push(&other).and_then(|()| filling.push(&[1; 4064])).is_ok() {
+                lives.push(store.put(filling.finish().unwrap()).unwrap());
+            }
+        }
+        assert!(lives.is_sorted_by(|a, b| a >= b) && lives.last() == Some(&60), "{lives:?}");
+        let full = store.totals().held;
+        store.clock.turn(700);
+        let mut from = Some([0; 32]);
+        while let Some(begin) = from {
+            from = store.sweep(begin);
+        }
+        assert!(store.totals().held <= full / 2 + 2, "{}", store.totals().held);
+        assert_eq!(store.fates(&[address]), [Fate::Held]);
+        // Who comes after it has the whole time again, an hour later at the latest.
+        store.clock.turn(2900);
+        let mut filling = Filling::new(store.budget(), 4096);
+        filling.push(&[0xFD; 4096]).unwrap();
+        assert_eq!(store.put(filling.finish().unwrap()), Ok(20_000));
     }
 
     #[test]

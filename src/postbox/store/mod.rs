@@ -5,4 +5,6 @@ mod clock;
 mod leaving;
 pub(crate) mod memory;
 pub(crate) mod packet;
+mod spent;
+mod tide;
 pub(crate) mod watch;

@@ -4,7 +4,7 @@
 //! many other addresses he watches: thousands may watch thousands, and whoever may post at one of
 //! them rings as often as he likes.
 
-use super::budget::{Budget, Charge, Full, Purpose};
+use super::budget::{Budget, Charge, Purpose};
 use crate::postbox::api::Address;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -13,6 +13,11 @@ use tokio::sync::Notify;
 
 /// What one address of one watcher costs: its place in the tree.
 const PLACE_COST: usize = 96;
+
+/// What it costs to watch these.
+pub(crate) fn cost(addresses: &[Address]) -> usize {
+    addresses.len() * PLACE_COST
+}
 
 /// What a watcher waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +70,9 @@ impl Board {
         addresses: &'a [Address],
         wanted: Wanted,
         there: impl Fn(&Address) -> bool,
-    ) -> Result<Watch<'a>, Full> {
-        let charge = Charge::new(budget, Purpose::Calls, addresses.len() * PLACE_COST)?;
+    ) -> Watch<'a> {
+        let mut charge = Charge::nothing(budget, Purpose::Waits);
+        charge.grow_anyway(cost(addresses));
         let watcher = Arc::new(Watcher { wanted, bell: Notify::new(), there: AtomicUsize::new(0) });
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let number = inner.next;
@@ -79,7 +85,7 @@ impl Board {
                 watcher.there.fetch_add(1, Relaxed);
             }
         }
-        Ok(Watch { board: self, addresses, number, watcher, _charge: charge })
+        Watch { board: self, addresses, number, watcher, _charge: charge }
     }
 
     /// Tells everyone who watches `address` whether a packet is there by now, as he counts them.
@@ -154,7 +160,7 @@ mod tests {
     fn only_those_who_watch_the_address_are_woken_and_none_stays_behind() {
         let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
         let (here, there) = ([[1; 32], [2; 32]], [[3; 32]]);
-        let watch = |addresses| board.watch(&budget, addresses, Wanted::Packet, |_| false).unwrap();
+        let watch = |addresses| board.watch(&budget, addresses, Wanted::Packet, |_| false);
         let (first, second) = (watch(&here[..]), watch(&there[..]));
         board.ring(&[2; 32], |_| false);
         assert!(!rang(&first), "nothing has come");
@@ -172,7 +178,7 @@ mod tests {
         let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
         let addresses: Vec<Address> = (0..=255).chain([0, 0]).map(|n| [n; 32]).collect();
         let there = |address: &Address| address[0] < 2;
-        let watch = board.watch(&budget, &addresses, Wanted::Collected, there).unwrap();
+        let watch = board.watch(&budget, &addresses, Wanted::Collected, there);
         let asked = Cell::new(0);
         let ring = |n, there| {
             board.ring(&[n; 32], |_| {

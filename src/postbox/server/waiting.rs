@@ -1,0 +1,106 @@
+//! The room for those who wait. When there is none for one more, whoever takes the most goes, and
+//! of several the one who has waited longest, as if his time were over; he may ask again. So
+//! nobody who asks for little is kept out, however many wait and for how much.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Who takes most is first, and then who came first.
+type Order = (Reverse<usize>, u64);
+
+/// All seats.
+pub(crate) struct Room {
+    seats: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    next: u64,
+    seated: BTreeMap<Order, Arc<Notify>>,
+}
+
+/// One who waits.
+pub(crate) struct Seat<'a> {
+    room: &'a Room,
+    order: Order,
+    bell: Arc<Notify>,
+}
+
+impl Room {
+    pub(crate) fn new(seats: usize) -> Self {
+        Self { seats, inner: Mutex::default() }
+    }
+
+    /// A seat for one who takes so many bytes, where so many are left; `None` where only such wait
+    /// as take less. Whoever is asked to go frees his memory a moment later.
+    pub(crate) fn enter(&self, bytes: usize, mut left: usize) -> Option<Seat<'_>> {
+        let mut inner = self.lock();
+        while inner.seated.len() >= self.seats || bytes > left {
+            let most = inner.seated.first_entry().filter(|entry| entry.key().0.0 >= bytes)?;
+            let ((Reverse(freed), _), bell) = most.remove_entry();
+            left += freed;
+            bell.notify_one();
+        }
+        let (order, bell) = ((Reverse(bytes), inner.next), Arc::new(Notify::new()));
+        inner.next += 1;
+        inner.seated.insert(order, Arc::clone(&bell));
+        Some(Seat { room: self, order, bell })
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().seated.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat<'_> {
+    /// Until somebody else needs it.
+    pub(crate) async fn needed(&self) {
+        self.bell.notified().await;
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.room.lock().seated.remove(&self.order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    fn goes(seat: &Seat<'_>) -> bool {
+        pin!(seat.needed()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn who_takes_most_makes_room_and_then_who_waited_longest() {
+        let room = Room::new(3);
+        let enter = |bytes, left| room.enter(bytes, left);
+        let (much, little, more) =
+            (enter(400, 1000).unwrap(), enter(10, 600).unwrap(), enter(500, 590).unwrap());
+        let last = enter(10, 90).unwrap();
+        assert!(goes(&more) && !goes(&much) && !goes(&little));
+        drop(more);
+        assert_eq!(room.len(), 3);
+        assert!(enter(500, 1000).is_none(), "nobody takes as much");
+        let _again = (enter(10, 1000).unwrap(), enter(10, 1000).unwrap());
+        assert!(goes(&much) && goes(&little) && !goes(&last), "in this order");
+        drop((much, little));
+        assert!(enter(11, 10).is_none() && enter(9, 8).is_some(), "for the memory, too");
+        assert!(goes(&last));
+        drop(last);
+        assert_eq!(room.len(), 2);
+    }
+}

@@ -1,0 +1,56 @@
+//! How long a packet that comes now lives. The whole time while half of the room is free; above
+//! that no longer than it would take to fill the rest at the rate at which packets came lately. So
+//! what comes as a flood goes as one, while what lay there before stays its whole time, and the
+//! few that come after a flood live long again.
+
+/// What came so many seconds ago counts e times less than what comes now.
+const LATELY: f64 = 600.0;
+/// The shortest life: time for somebody who waits to collect it through Tor.
+const LEAST: f64 = 60.0;
+
+/// How much came lately.
+#[derive(Default)]
+pub(crate) struct Tide {
+    bytes: f64,
+    at: f64,
+}
+
+impl Tide {
+    /// The seconds that a packet of `bytes` lives which comes at `now` into a room of which so much
+    /// is `left`, of at most `ttl`.
+    #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
+    pub(crate) fn life(
+        &mut self,
+        now: f64,
+        bytes: usize,
+        (left, room): (usize, usize),
+        ttl: f64,
+    ) -> f64 {
+        let passed = (now - self.at).max(0.0);
+        self.bytes = self.bytes * (-passed / LATELY).exp() + bytes as f64;
+        self.at = now;
+        if left >= room / 2 {
+            return ttl;
+        }
+        (left as f64 * LATELY / self.bytes.max(1.0)).max(LEAST).min(ttl)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: f64 = 86_400.0;
+
+    #[test]
+    fn a_flood_is_short_lived_and_what_comes_slowly_is_not() {
+        let mut tide = Tide::default();
+        let mut life = |now, bytes, left| tide.life(now, bytes, (left, 1000), DAY);
+        assert!(life(0.0, 500, 500) >= DAY);
+        assert!((100.0..400.0).contains(&life(1.0, 250, 250)));
+        assert!(life(1.0, 240, 10) <= LEAST);
+        // Two hours later, from a room that is still more than half full.
+        assert!(life(7_200.0, 1, 400) >= DAY);
+        assert!(Tide::default().life(0.0, 900, (1, 1000), 5.0) <= 5.0, "never more than all");
+    }
+}
