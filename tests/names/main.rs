@@ -125,7 +125,7 @@ fn no_verb_that_names_a_host_loads_a_module() {
     }
     let said = root.otr(&["postbox", "--listen", "nowhere.test:0"]).fails(1);
     assert!(said.contains("no address is known for that name"), "{said}");
-    let said = root.otr(&["postbox", "--listen", "nonsense"]).fails(1);
+    let said = root.otr(&["postbox", "--listen", "nonsense"]).fails(2);
     assert!(said.contains("ADDRESS:PORT"), "{said}");
 }
 
