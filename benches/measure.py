@@ -44,7 +44,9 @@ class Report:
         self(f"# {name}, {now:%Y-%m-%d %H:%M} UTC")
         self(f"# processor: {processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}")
         self(f"# kernel: {platform.release()}")
-        self(f"# otr: commit {said('git', 'describe', '--always', '--dirty')}")
+        given = os.environ.get("OTR_BINARY")
+        commit = said("git", "describe", "--always", "--dirty")
+        self(f"# otr: {given}, given by OTR_BINARY" if given else f"# otr: commit {commit}")
         self(f"# rustc: {said('rustc', '--version')}")
         self(f"# age: {said('age', '--version')}, built with {go_version('age')}")
         self(f"# python: {platform.python_version()}")
@@ -99,7 +101,9 @@ def build(features=""):
 
     Installed, since that is what people run and what the peers are: the file that the linker has
     just written lies in the page cache in small pieces, and a process of it starts a fifth slower
-    until that cache is dropped."""
+    until that cache is dropped. With OTR_BINARY in the environment, that one is measured instead."""
+    if given := os.environ.get("OTR_BINARY"):
+        return given
     folder = target(features)
     command = ["cargo", "install", "--path", str(ROOT), "--root", str(folder / "installed"), "--locked"]
     command += ["--quiet", "--force", "--target-dir", str(folder)]
