@@ -4,11 +4,12 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use otr::store::{Name, Numbers, Options, Store, usual_places};
+
 use crate::failure::{Code, Failure};
 use crate::options::Common;
 use crate::origins::Origins;
 use crate::ui::speak::{Voice, warn_of_file};
-use otr::store::{Name, Numbers, Options, Store, usual_places};
 
 /// What all commands know: which session, where it lies, how to speak.
 pub(crate) struct Context {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::store::{Name, Numbers};
 
 use crate::ui::units;
-use otr::store::{Name, Numbers};
 
 /// What every command takes.
 #[derive(Args)]

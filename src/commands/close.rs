@@ -8,6 +8,7 @@ use otr::protocol::packet::K_MIN;
 use otr::protocol::randomness::Randomness;
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Session, close_frames};
+use otr::store::{Search, Store};
 
 use super::emit::Emitter;
 use super::guide::Handed;
@@ -21,7 +22,6 @@ use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::ui::speak::warn;
-use otr::store::{Search, Store};
 
 /// How long a `send` that is at work may take to end first.
 const GRACE: Duration = Duration::from_secs(1);
@@ -177,7 +177,9 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
             let result = store.lock_state(context.lock_wait).and_then(|lock| {
-                tell_dropped(&store, &lock);
+                if let Ok(loaded) = store.load(&lock) {
+                    tell_dropped(&loaded.bytes);
+                }
                 store.wipe(&lock)
             });
             match result {

@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
+use otr::store::Search;
+
 use crate::context::{Context, places};
 use crate::ui::stdio;
-use otr::store::Search;
 
 /// `otr complete-sessions`
 #[derive(clap::Args)]

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use otr::armor::encode;
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::store::patient::Patient;
 
 use super::guide::Handed;
 use super::whom::postbox_of;
@@ -13,7 +14,6 @@ use crate::options::Form;
 use crate::ui::speak::Voice;
 use crate::ui::stdio;
 use crate::ui::terminal;
-use otr::store::patient::Patient;
 
 /// stdout, in the form that was asked for.
 pub(crate) struct Emitter {

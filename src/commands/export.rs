@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Write};
 
 use otr::protocol::authentication::password::Password;
 use otr::protocol::session::stored::{Expired, Stage, Stored};
+use otr::store::sealed::{self, SealedError};
+use otr::store::{Store, line};
 use zeroize::Zeroizing;
 
 use super::guide::Handed;
@@ -14,8 +16,6 @@ use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::ui::speak::warn;
 use crate::ui::stdio;
-use otr::store::sealed::{self, SealedError};
-use otr::store::{Store, line};
 
 /// `otr export`
 #[derive(clap::Args)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::{Expired, Stage, Stored, StoredError};
 use otr::protocol::session::verify::Ending;
+use otr::store::{Loaded, StateLock, Store, Version, hazards};
 use zeroize::Zeroizing;
 
 use super::ending;
@@ -12,7 +13,6 @@ use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::ui::logout::LOGOUT;
 use crate::ui::speak::warn;
-use otr::store::{Loaded, StateLock, Store, Version, hazards};
 
 /// What was loaded, and which stored state that was. It can be stored only where that one still is:
 /// what another process has stored since is never lost to it.
@@ -174,8 +174,8 @@ impl<'a> Held<'a> {
 
 /// Says how many packets that were taken to be handed out go with the state that is about to be
 /// wiped. One that is frozen here has gone elsewhere with them.
-pub(crate) fn tell_dropped(store: &Store, lock: &StateLock) {
-    let stored = load_even_frozen(store, lock);
+pub(crate) fn tell_dropped(state: &Zeroizing<Vec<u8>>) {
+    let stored = parse_even_frozen(state);
     if let Ok(Stored { stage: Stage::Session(session), frozen: false }) = &stored {
         warn_dropped(session.waiting().len());
     }
@@ -223,19 +223,19 @@ pub(crate) fn create(
 ) -> Result<(), Failure> {
     let lock = store.lock_state(wait)?;
     let bytes = stage.to_bytes(false);
-    if anew {
-        tell_dropped(store, &lock);
-        match store.load(&lock) {
-            Ok(Loaded { mut version, .. }) => {
-                store.replace(&lock, &mut version, &bytes)?;
-                warn_of_logout(store);
-                return Ok(());
+    match anew.then(|| store.load(&lock)) {
+        Some(Ok(Loaded { bytes: before, mut version })) => {
+            tell_dropped(&before);
+            store.replace(&lock, &mut version, &bytes)?;
+        }
+        before => {
+            if before.is_some() {
+                // There is none, or none that can be read.
+                store.wipe(&lock)?;
             }
-            // There is none, or none that can be read.
-            Err(_) => store.wipe(&lock)?,
+            store.create(&lock, &bytes)?;
         }
     }
-    store.create(&lock, &bytes)?;
     warn_of_logout(store);
     Ok(())
 }

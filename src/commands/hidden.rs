@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use otr::protocol::authentication::password::{Password, PasswordError};
+use otr::store::inherited::{self, Use};
+use otr::store::patient::Patient;
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
 use crate::ui::printable;
 use crate::ui::prompt;
-use otr::store::inherited::{self, Use};
-use otr::store::patient::Patient;
 
 /// Bytes that are read at most: four times the longest text that is used, since normalising may
 /// shorten one; less than a file named by mistake has.

@@ -1,6 +1,8 @@
 //! `otr import`: a session that was exported elsewhere goes on here.
 
 use otr::protocol::session::stored::{Stored, StoredError};
+use otr::store::line::{self, LineError};
+use otr::store::sealed::{self, SealedError};
 use zeroize::Zeroizing;
 
 use super::held::create;
@@ -8,8 +10,6 @@ use super::passphrase::Passphrase;
 use super::source::{is_by_hand, items_on_stdin};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use otr::store::line::{self, LineError};
-use otr::store::sealed::{self, SealedError};
 
 /// `otr import`
 #[derive(clap::Args)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError};
 use otr::protocol::session::stored::Stage;
+use otr::store::Store;
 use zeroize::Zeroizing;
 
 use super::code;
@@ -23,7 +24,6 @@ use crate::postbox::client::{Reach, Url};
 use crate::randomness::System;
 use crate::ui::speak::warn;
 use crate::ui::{stdio, units};
-use otr::store::Store;
 
 /// `otr init`
 #[derive(clap::Args)]

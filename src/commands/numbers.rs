@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::{Identity, Reservation};
+use otr::store::Store;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -17,7 +18,6 @@ use super::held::Held;
 use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::process;
-use otr::store::Store;
 
 /// A signal waits no longer for the state than this.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);

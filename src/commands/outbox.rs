@@ -8,6 +8,7 @@ use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Identity, QueueFull, Session, nothing_frames};
+use otr::store::Store;
 
 use super::emit::Emitter;
 use super::ending::untold;
@@ -18,7 +19,6 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::randomness::System;
 use crate::ui::speak::warn;
-use otr::store::Store;
 
 /// Posts what waits for it in the session `of`. The caller is the session's one sender. One that
 /// failed checks have ended is wiped where that fails, which is not tried twice: code 5.

@@ -1,20 +1,19 @@
-//! What a check of a secret owes the other side, and the end that failed checks bring.
+//! What a check of a secret owes the other side, and how it is handed over.
 
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::{Ending, VerifyError};
 use otr::protocol::session::{Identity, SealError};
+use otr::store::Store;
 
 use super::emit::Emitter;
 use super::ending::{over, untold};
 use super::held::Held;
-use super::outbox::wipe_untold;
+use super::outbox::{self, wipe_untold};
 use super::sealing::{no_number, not_sealed};
-use crate::commands::outbox;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::randomness::System;
-use otr::store::Store;
 
 /// Where packets go.
 pub(super) enum Way<'a> {

@@ -7,6 +7,7 @@ use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::invite::InviteError;
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::session::stored::Stage;
+use otr::store::Store;
 
 use super::code;
 use super::emit::Emitter;
@@ -23,7 +24,6 @@ use crate::postbox::client::{Client, Reach, Url};
 use crate::randomness::System;
 use crate::ui::prompt;
 use crate::ui::speak::{Voice, warn};
-use otr::store::Store;
 
 /// `otr respond`
 #[derive(clap::Args)]

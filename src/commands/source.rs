@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use otr::armor::{Item, Scanner};
+use otr::store::patient::Patient;
 use rustix::fs::OFlags;
 use zeroize::Zeroize;
 
@@ -17,7 +18,6 @@ use crate::ui::speak;
 use crate::ui::stdio;
 use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::typed::Typed;
-use otr::store::patient::Patient;
 
 /// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;

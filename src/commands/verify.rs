@@ -6,6 +6,7 @@ use otr::protocol::authentication::password::Password;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::{Ending, VerifyError};
+use otr::store::Store;
 use zeroize::Zeroizing;
 
 use super::emit::Emitter;
@@ -21,7 +22,6 @@ use crate::options::Form;
 use crate::postbox::client::{Client, Reach};
 use crate::randomness::System;
 use crate::ui::printable::line;
-use otr::store::Store;
 
 /// `otr verify`
 #[derive(clap::Args)]

@@ -16,7 +16,13 @@ const ELSEWHERE: &str =
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let failure = Self::new(code(error.kind()), error.to_string(), hint(&error));
+        let what = match &error {
+            StoreError::Descriptor { number, error } => {
+                format!("cannot use descriptor {number} of --state-fd: {error}")
+            }
+            error => error.to_string(),
+        };
+        let failure = Self::new(code(error.kind()), what, hint(&error));
         match error.path() {
             Some(path) => failure.about(path),
             None => failure,

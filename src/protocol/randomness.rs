@@ -28,6 +28,25 @@ pub enum Draw {
     NameplateSalt,
 }
 
+impl Draw {
+    /// Its name in the test vectors.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::X25519 => "x25519",
+            Self::KemSeed => "dz",
+            Self::Nonce => "nonce_I",
+            Self::ReplyToken => "reply_token",
+            Self::KemMessage => "m",
+            Self::CpaceScalar => "cpace_scalar",
+            Self::Filler => "filler",
+            Self::ReplySalt => "reply_salt",
+            Self::PacketFresh => "fresh",
+            Self::Code => "code",
+            Self::NameplateSalt => "salt",
+        }
+    }
+}
+
 /// The source had no randomness to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRandomness;

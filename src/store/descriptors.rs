@@ -1,4 +1,4 @@
-//! State that lies in no file at all (`--state-fd IN,OUT`): read once from one descriptor, each
+//! State that lies in no file at all: read once from one descriptor, each
 //! new one written to the other as a line `otr1s:` and unpadded base64url. The last whole line
 //! counts; a line with nothing after its mark, or no line, means that there is no session. A line
 //! that was cut off is passed over, also where the next one was appended right behind it.
@@ -18,7 +18,7 @@ use super::inherited::{self, Use};
 use super::line::{self, LineError, PLAIN};
 use super::patient::Patient;
 
-/// The two numbers of `--state-fd IN,OUT`.
+/// The numbers of the two, `IN,OUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbers {
     input: u32,

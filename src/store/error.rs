@@ -206,7 +206,7 @@ impl fmt::Display for StoreError {
             Self::AnotherStore => f.write_str("this state is of another store"),
             Self::Full { error: None, .. } => f.write_str("the state has grown too large"),
             Self::Descriptor { number, error } => {
-                write!(f, "cannot use descriptor {number} of --state-fd: {error}")
+                write!(f, "cannot use descriptor {number}: {error}")
             }
             Self::Full { doing, error: Some(error), .. } | Self::System { doing, error, .. } => {
                 write!(f, "cannot {doing}: {error}")

@@ -1,5 +1,4 @@
-//! Descriptors that the shell opened for us and names by number (`--state-fd 3,4`,
-//! `--secret-fd 5`).
+//! Descriptors that the shell opened for us and names by number.
 //!
 //! Taking a bare number as an owned descriptor is `unsafe` in Rust: something else may own it. So
 //! it is duplicated instead. `pidfd_getfd(2)` on this very process gives a true duplicate: the

@@ -75,13 +75,15 @@ pub struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<H
 pub struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
 
 impl Store {
-    /// The store of an existing session; code 3 if there is none, 11 if where it lies is unsafe.
+    /// The store of an existing session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] where it lies in no fit place.
     pub fn open(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).find(name)?), name))
     }
 
-    /// The store for a new session, in a directory that is made if need be; code 13 if the
-    /// session exists. Nothing is there until [`create`](Self::create).
+    /// The store for a new session, in a directory that is made if need be. Nothing is there until [`create`](Self::create).
     pub fn prepare(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).make(name)?), name))
     }
@@ -92,7 +94,7 @@ impl Store {
         Self(Kind::File { directory, name: name.clone(), file })
     }
 
-    /// The store of `--state-fd`. The input is read here, to its end.
+    /// The store of two descriptors. The input is read here, to its end.
     pub fn from_descriptors(numbers: Numbers) -> Result<Self, StoreError> {
         Descriptors::open(numbers).map(|descriptors| Self(Kind::Descriptors(descriptors)))
     }
@@ -120,12 +122,12 @@ impl Store {
         self.directory().filter(|directory| !directory.in_memory()).map(Directory::path)
     }
 
-    /// Locks the state for reading and replacing it; code 15 after `wait`.
+    /// Locks the state for reading and replacing it, waiting `wait` at most ([`ErrorKind::Busy`]).
     pub fn lock_state(&self, wait: Duration) -> Result<StateLock, StoreError> {
         self.lock(Purpose::State, wait).map(StateLock)
     }
 
-    /// Becomes the session's one sender; code 15 after `wait`. Taken before the state's lock,
+    /// Becomes the session's one sender, waiting `wait` at most. Taken before the state's lock,
     /// never while holding it.
     pub fn lock_sender(&self, wait: Duration) -> Result<RoleLock, StoreError> {
         self.lock(Purpose::Send, wait).map(RoleLock)
@@ -145,7 +147,10 @@ impl Store {
         }
     }
 
-    /// The stored state: code 3 if there is none, 11 if it cannot be ours alone.
+    /// The stored state.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] where it cannot be ours alone.
     pub fn load(&self, _: &StateLock) -> Result<Loaded, StoreError> {
         Ok(match &self.0 {
             Kind::File { file, .. } => {
@@ -170,7 +175,10 @@ impl Store {
         }
     }
 
-    /// Stores the first state; code 13 if there is one already, 10 if it does not fit.
+    /// Stores the first state.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exists`] or [`ErrorKind::Full`].
     pub fn create(&mut self, _: &StateLock, bytes: &[u8]) -> Result<Version, StoreError> {
         Ok(Version(match &mut self.0 {
             Kind::File { file, .. } => Which::File(file.create(bytes)?),
@@ -180,7 +188,7 @@ impl Store {
 
     /// Stores the state that follows `version`, overwrites that one, and says in its place which
     /// the new one is. It changes nothing and fails when that one is no longer the stored one
-    /// (code 1) or the new one does not fit (code 10).
+    /// ([`StoreError::Changed`]) or the new one does not fit ([`ErrorKind::Full`]).
     pub fn replace(
         &mut self,
         _: &StateLock,

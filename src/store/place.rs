@@ -1,5 +1,5 @@
 //! Which directory a session lies in, and that it is one where keys may lie: on a memory file
-//! system, the user's own, closed to everybody else (`otr --help`).
+//! system, the user's own, closed to everybody else.
 //!
 //! A directory is opened once, without following a symlink, and everything in it is reached
 //! through that descriptor: whoever swaps a path afterwards changes nothing.
@@ -46,7 +46,7 @@ impl Directory {
         &self.path
     }
 
-    /// Whether it is on tmpfs or ramfs. If not, `--allow-disk` was given and the caller warns.
+    /// Whether it is on tmpfs or ramfs. If not, a disk was allowed, and the caller warns.
     pub fn in_memory(&self) -> bool {
         self.in_memory
     }

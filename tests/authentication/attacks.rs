@@ -210,15 +210,8 @@ struct Named<'a>(&'a Value);
 
 impl Randomness for Named<'_> {
     fn fill(&mut self, draw: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        let name = match draw {
-            Draw::X25519 => "x25519",
-            Draw::KemSeed => "dz",
-            Draw::Nonce => "nonce_I",
-            Draw::ReplyToken => "reply_token",
-            Draw::CpaceScalar => "cpace_scalar",
-            _ => return Err(NoRandomness),
-        };
-        out.copy_from_slice(&unhex(&self.0[name]));
+        let value = self.0.get(draw.name()).ok_or(NoRandomness)?;
+        out.copy_from_slice(&unhex(value));
         Ok(())
     }
 }

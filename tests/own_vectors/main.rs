@@ -37,19 +37,7 @@ struct Noted {
 impl Randomness for Noted {
     fn fill(&mut self, what: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         self.source.fill(what, out)?;
-        let name = match what {
-            Draw::X25519 => "x25519",
-            Draw::KemSeed => "dz",
-            Draw::Nonce => "nonce_I",
-            Draw::ReplyToken => "reply_token",
-            Draw::KemMessage => "m",
-            Draw::Filler => "filler",
-            Draw::ReplySalt => "reply_salt",
-            Draw::PacketFresh => "fresh",
-            Draw::CpaceScalar => "cpace_scalar",
-            Draw::Code => "code",
-            Draw::NameplateSalt => "salt",
-        };
+        let name = what.name();
         assert!(self.given.insert(name.to_owned(), hex(out).into()).is_none(), "each once");
         Ok(())
     }

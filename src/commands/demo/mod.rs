@@ -14,11 +14,12 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
+use otr::store::patient::Patient;
+
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::stdio;
 use line::Ran;
-use otr::store::patient::Patient;
 use place::Place;
 use relay::Relay;
 use tour::{Outcome, Step, tour};

@@ -8,6 +8,7 @@ use std::process::Child;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use otr::store::Search;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -17,7 +18,6 @@ use super::family::Family;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
-use otr::store::Search;
 
 /// Removed when it is dropped, and before a signal ends the process.
 pub(super) struct Place {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use otr::protocol::authentication::verify::Event;
 use otr::protocol::packet::frame::Data;
 use otr::protocol::session::{Accepted, Identity, Session, body};
+use otr::store::patient::Patient;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,6 @@ use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
 use crate::ui::speak::Voice;
 use crate::ui::stdio;
-use otr::store::patient::Patient;
 
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
 /// state keeps its keys as long.

@@ -19,6 +19,7 @@ use otr::protocol::ratchet::skipped::Position;
 use otr::protocol::session::stored::{Expired, Stage};
 use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
+use otr::store::{RoleLock, StateLock, Store, Version};
 
 use super::delivery::{Delivery, Piece};
 use super::outcome::Outcome;
@@ -33,7 +34,6 @@ use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::ui::speak::warn;
-use otr::store::{RoleLock, StateLock, Store, Version};
 
 /// What happened to the working copy since it was stored, to be done again on a state that a
 /// `send` has moved on.

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use otr::armor::Item;
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
+use otr::store::Store;
 
 use super::held::{Held, Known};
 use super::source::{Source, is_by_hand, widen_stdin};
@@ -30,7 +31,6 @@ use crate::postbox::client::Reach;
 use crate::ui::units;
 use delivery::{Delivery, JSON_MAX};
 use intake::Intake;
-use otr::store::Store;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
 

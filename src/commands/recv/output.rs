@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 
 use otr::protocol::packet::frame::Data;
 use otr::protocol::session::Identity;
+use otr::store::inherited::{self, Use};
+use otr::store::patient::Patient;
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::failure::{Code, Failure};
 use crate::ui::printable;
 use crate::ui::speak::warn_of_file;
-use otr::store::inherited::{self, Use};
-use otr::store::patient::Patient;
 
 /// Bytes of a file's name that its part file's name begins with: with all that follows it fits the
 /// 143 bytes that a name has at least (eCryptfs), however long the file's own name is.

@@ -8,6 +8,7 @@ use otr::protocol::handshake::reply::REPLY;
 use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
+use otr::store::{ErrorKind, Store};
 
 use super::Args;
 use super::collector::{self, Collector};
@@ -24,7 +25,6 @@ use crate::postbox::client::{Client, Found, Patience};
 use crate::process;
 use crate::ui::speak::warn;
 use crate::ui::units;
-use otr::store::{ErrorKind, Store};
 
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use otr::protocol::packet::{K_MIN, size};
+use otr::store::Store;
 use zeroize::Zeroizing;
 
 use super::{Sender, Short};
 use crate::commands::blocks::HeadBytes;
 use crate::commands::sealing::K_SHORT;
 use crate::failure::Failure;
-use otr::store::Store;
 
 impl Sender<'_> {
     /// Each line a message, its newline included, so that what comes out is what went in. While the

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::session::{Part, Reservation};
+use otr::store::Store;
 use zeroize::Zeroizing;
 
 use super::{Sender, class, not_begun};
@@ -26,7 +27,6 @@ use crate::process;
 use crate::randomness::System;
 use crate::ui::progress::Progress;
 use crate::ui::speak;
-use otr::store::Store;
 
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.

@@ -17,6 +17,7 @@ use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::protocol::session::stored::Stage;
 use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Identity, OutboxKind, Session};
+use otr::store::{Store, Version};
 use zeroize::Zeroizing;
 
 use super::emit::Emitter;
@@ -28,17 +29,14 @@ use super::source;
 use super::window::Window;
 use crate::commands::blocks::HeadBytes;
 use crate::commands::outbox;
-use crate::commands::sealing::too_large;
-use crate::commands::sealing::{K_SHORT, Sealed, seal_short, unconfirmed};
+use crate::commands::sealing::{K_SHORT, Sealed, seal_short, too_large, unconfirmed};
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::options::Form;
-use crate::options::size_class;
+use crate::options::{Form, size_class};
 use crate::postbox::client::{Client, Patience, Reach};
 use crate::randomness::System;
 use crate::ui::{shell, units};
-use otr::store::{Store, Version};
 
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);

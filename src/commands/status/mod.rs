@@ -7,6 +7,7 @@ mod text;
 use std::io::Write;
 use std::sync::Arc;
 
+use otr::store::{Name, Search, Store};
 use serde_json::json;
 
 use crate::context::{Context, now};
@@ -14,7 +15,6 @@ use crate::failure::{Code, Failure};
 use crate::postbox::client::Reach;
 use crate::process;
 use crate::ui::{printable, stdio};
-use otr::store::{Name, Search, Store};
 use report::Report;
 
 /// `otr status`

@@ -7,6 +7,7 @@ use otr::protocol::handshake::Inviting;
 use otr::protocol::session::stored::{Expired, Stage, Stored, StoredError};
 use otr::protocol::session::verify::Ending;
 use otr::protocol::session::{Posted, Role, Session};
+use otr::store::{Directory, Name, Store, hazards};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -16,7 +17,6 @@ use crate::failure::{Code, Failure};
 use crate::postbox::api::Fate;
 use crate::postbox::client::Reach;
 use crate::ui::names;
-use otr::store::{Directory, Name, Store, hazards};
 
 /// One session.
 pub(super) struct Report {

@@ -31,16 +31,10 @@ impl Randomness for Noted {
     fn fill(&mut self, what: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         self.source.fill(what, out)?;
         let name = match what {
-            Draw::X25519 => "x25519",
-            Draw::KemSeed => "dz",
-            Draw::Nonce => "nonce_I",
-            Draw::ReplyToken => "reply_token",
-            Draw::KemMessage => "m",
-            Draw::Filler => "filler",
-            Draw::ReplySalt => "reply_salt",
-            Draw::PacketFresh => "fresh",
+            // Of a check.
             Draw::CpaceScalar => "scalar",
             Draw::Code | Draw::NameplateSalt => panic!("no code here"),
+            what => what.name(),
         };
         assert!(self.given.insert(name.to_owned(), hex(out)).is_none(), "each once");
         Ok(())
