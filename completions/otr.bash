@@ -573,7 +573,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__init)
-            opts="-s -q -v -h --expires --postbox --code --again --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --anew --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --expires --postbox --post-secret --code --again --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --anew --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -585,6 +585,21 @@ _otr() {
                     ;;
                 --postbox)
                     COMPREPLY=()
+                    return 0
+                    ;;
+                --post-secret)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --secret-file)
@@ -772,7 +787,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__postbox)
-            opts="-s -q -v -h --listen --ttl --memory --max-packet --tls-cert --tls-key --admin --require-confinement --show-confinement --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --show-confinement --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -792,6 +807,25 @@ _otr() {
                     ;;
                 --max-packet)
                     COMPREPLY=()
+                    return 0
+                    ;;
+                --work)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --post-secret)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --tls-cert)

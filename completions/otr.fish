@@ -55,6 +55,7 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: b
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
+complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets from those alone who have the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
@@ -205,6 +206,8 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to 
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l max-packet -d 'The largest packet that is taken' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l work -d 'The most work that a post has to show where the postbox is crowded, in zero bits; each doubles it, and 0 asks for none' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l post-secret -d 'Takes packets from those alone who have the secret in FILE, which \'otr init --post-secret\' puts into the invite; whoever has a packet\'s token collects it without' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM); read again at SIGHUP, with the key' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r

@@ -76,7 +76,7 @@ pub(super) fn end(
     let _sender = if silent { None } else { store.lock_sender(GRACE.min(context.lock_wait)).ok() };
     let lock = store.lock_state(context.lock_wait)?;
     let last = match load_even_frozen(&store, &lock) {
-        Ok(stored) if !silent && !stored.frozen => last_packets(stored.stage, ways),
+        Ok(stored) if !silent && !stored.frozen => last_packets(context, stored.stage, ways),
         Ok(stored) => {
             if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {
                 warn_dropped(session.waiting().len());
@@ -132,11 +132,12 @@ struct Last {
     spent: Vec<[u8; 96]>,
 }
 
-fn last_packets(stage: Stage, ways: &Ways) -> Result<Last, Failure> {
+fn last_packets(context: &Context, stage: Stage, ways: &Ways) -> Result<Last, Failure> {
     if matches!(stage, Stage::Inviting(_)) {
         return Ok(Last::default());
     }
     let client = if ways.stdout { None } else { whom::client(&stage, &ways.reach)? };
+    let client = client.map(|client| client.speaking(context.voice));
     let Stage::Session(mut session) = stage else { return Ok(Last::default()) };
     let keys = session.take_published();
     // Whether they go to the postbox or, with --stdout, elsewhere.

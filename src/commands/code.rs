@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::source::is_by_hand;
 use crate::failure::{self, Failure};
 use crate::postbox::api::Discard;
-use crate::postbox::client::Client;
+use crate::postbox::client::{Client, without_secret};
 use crate::randomness::System;
 use crate::ui::speak::warn;
 use crate::ui::{complete, stdio};
@@ -41,6 +41,8 @@ pub(super) struct Spoken {
 
 /// How a code is written for the other person.
 pub(super) fn show(code: &Code, postbox: &str) -> Zeroizing<String> {
+    // The invite has the post secret, too.
+    let postbox = without_secret(postbox);
     let postbox = postbox.trim_end_matches('/');
     let host = postbox.strip_prefix(HTTPS).unwrap_or(postbox);
     Zeroizing::new(format!("{}@{host}", code.text()))

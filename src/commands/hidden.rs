@@ -11,6 +11,7 @@ use otr::store::patient::Patient;
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
+use crate::postbox::secret;
 use crate::ui::printable;
 use crate::ui::prompt;
 
@@ -39,6 +40,18 @@ pub(super) fn read(
         Failure { file: path.map(Path::to_owned), ..Failure::new(Code::Usage, what, "") }
     })?;
     if bytes.len() > MOST { Err(too_long(noun)) } else { Ok(Some(bytes)) }
+}
+
+/// The post secret of a postbox, without the newline at its end.
+pub(super) fn post_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    const NOUN: &str = "post secret";
+    let bytes = read(NOUN, Some(path), None)?.unwrap_or_default();
+    let text = str::from_utf8(bytes.trim_ascii_end()).unwrap_or_default();
+    if secret::is_sound(text) {
+        return Ok(Zeroizing::new(text.to_owned()));
+    }
+    let what = format!("the {NOUN} is not {}", secret::SHAPE);
+    Err(Failure::new(Code::Usage, what, "openssl rand -hex 16 makes one").about(path))
 }
 
 /// One byte more than is used, so that a longer text is seen.

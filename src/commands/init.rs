@@ -1,6 +1,7 @@
 //! `otr init`: a new session as the inviting side.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
 use super::held::{Held, create, load_even_frozen};
+use super::hidden;
 use super::secret::Secret;
 use super::whom::{connect, postbox_of_stage};
 use crate::beside;
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::postbox::client::{Reach, Url};
+use crate::postbox::client::{Reach, Url, with_secret};
 use crate::randomness::System;
 use crate::ui::speak::warn;
 use crate::ui::{stdio, units};
@@ -35,8 +37,24 @@ pub(crate) struct Args {
 
     /// Hold the conversation through the postbox at this https:// address, or unix: and the path of
     /// a socket; with --anew the one of the session that is replaced is kept, and '' is none
-    #[arg(long, value_name = "URL", env = "OTR_POSTBOX", value_hint = clap::ValueHint::Url)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTR_POSTBOX",
+        hide_env_values = true,
+        value_hint = clap::ValueHint::Url
+    )]
     postbox: Option<String>,
+
+    /// The postbox takes packets from those alone who have the secret in FILE: put it into the
+    /// invite, so that the other side can post, too
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = clap::ValueHint::FilePath,
+        conflicts_with = "again"
+    )]
+    post_secret: Option<PathBuf>,
 
     /// Put the invite into the postbox, and write a short code for it, which works once
     #[arg(long, conflicts_with_all = ["ask_secret", "secret_file", "secret_fd", "again", "wrap"])]
@@ -127,7 +145,7 @@ fn by_code(
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
     let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
-    let (code, inviting) = code::place(&client, make)?;
+    let (code, inviting) = code::place(&client.speaking(context.voice), make)?;
     create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
@@ -159,6 +177,15 @@ fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, 
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
     let replaced = if args.anew && !typed { replaced_postbox(context, store)? } else { None };
     let text = replaced.unwrap_or_else(|| given.to_owned());
+    if typed && Url::parse(&text).is_ok_and(|url| url.has_secret()) {
+        let what = "the address holds a secret, and all on this machine see what is typed here";
+        let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
+        return Err(Failure::new(Code::Usage, what, hint));
+    }
+    let text = match &args.post_secret {
+        Some(file) => private(&text, &hidden::post_secret(file)?)?,
+        None => text,
+    };
     if !text.is_empty() {
         let url = Url::parse(&text).map_err(|why| {
             Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
@@ -166,6 +193,15 @@ fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, 
         args.reach.check(&url)?;
     }
     Ok(text)
+}
+
+/// The URL with the post secret.
+fn private(url: &str, secret: &str) -> Result<String, Failure> {
+    with_secret(url, secret).ok_or_else(|| {
+        let what = "--post-secret is for a postbox at https://";
+        let hint = "who may call a Unix socket is decided by its mode";
+        Failure::new(Code::Usage, what, hint)
+    })
 }
 
 /// The postbox of the session whose name is used anew; none where there is no session, or none that

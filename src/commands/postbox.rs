@@ -1,8 +1,10 @@
 //! `otr postbox`: serves a blind postbox.
 
+use super::hidden;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
 use crate::postbox::server::{self, Choices, Files, Settings};
+use crate::postbox::{secret, work};
 use crate::ui::speak::Voice;
 use crate::ui::units;
 use clap::Args;
@@ -29,6 +31,19 @@ pub(crate) struct Postbox {
     /// The largest packet that is taken
     #[arg(long, value_name = "SIZE", default_value = "1M", value_parser = units::length)]
     max_packet: usize,
+    /// The most work that a post has to show where the postbox is crowded, in zero bits; each doubles
+    /// it, and 0 asks for none
+    #[arg(
+        long,
+        value_name = "BITS",
+        default_value_t = work::FULL_BITS,
+        value_parser = clap::value_parser!(u8).range(..=i64::from(work::MAX_BITS))
+    )]
+    work: u8,
+    /// Takes packets from those alone who have the secret in FILE, which 'otr init --post-secret'
+    /// puts into the invite; whoever has a packet's token collects it without
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    post_secret: Option<PathBuf>,
     /// Certificate chain for TLS (PEM); read again at SIGHUP, with the key
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -58,6 +73,8 @@ impl Postbox {
             (MIN_PACKET..=MAX_PACKET).contains(&self.max_packet),
             "--max-packet is between 4K and 1M",
         )?;
+        let secret = self.post_secret.as_deref().map(hidden::post_secret).transpose()?;
+        let post_secret = secret.map(|secret| secret::hash(&secret));
         server::run(&Settings {
             listen: self.listen,
             admin: self.admin,
@@ -65,7 +82,13 @@ impl Postbox {
                 .map(|(certificate, key)| Files { certificate, key }),
             require_confinement: self.require_confinement,
             voice,
-            choices: Choices { ttl: self.ttl, memory: self.memory, max_packet: self.max_packet },
+            choices: Choices {
+                ttl: self.ttl,
+                memory: self.memory,
+                max_packet: self.max_packet,
+                work: self.work,
+                post_secret,
+            },
         })
     }
 }

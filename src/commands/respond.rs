@@ -20,7 +20,7 @@ use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::options::Form;
 use crate::postbox::api::Discard;
-use crate::postbox::client::{Client, Reach, Url};
+use crate::postbox::client::{Client, Reach, Url, without_secret};
 use crate::randomness::System;
 use crate::ui::prompt;
 use crate::ui::speak::{Voice, warn};
@@ -86,7 +86,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         if has_secret {
             emitter.is(Handed::ReplyWithSecret);
         }
-        let client = consented(args, &postbox)?;
+        let client = consented(context, args, &postbox)?;
         hand_over(context.voice, &reply, client.as_ref(), &mut emitter)?;
         return match client {
             Some(client) => take_away(context, &mut context.open()?, &client),
@@ -108,7 +108,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         ));
     }
     let mut store = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
-    let client = consented(args, &postbox_of(&invite))?;
+    let client = consented(context, args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
     let has_secret = secret.is_some();
     let reply = answer(context, args, &mut store, (&invite, None), secret)?;
@@ -148,7 +148,7 @@ fn answer(
 
 /// The postbox to call, if there is one and the person agrees: calling it tells that host who
 /// answers this invite.
-fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
+fn consented(context: &Context, args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
     if args.stdout {
         return Ok(None);
     }
@@ -165,6 +165,7 @@ fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
     let agreed = match &args.postbox {
         Some(wanted) if same(wanted, postbox) => true,
         Some(_) => {
+            let postbox = without_secret(postbox);
             let what = format!("the invite names another postbox, {postbox}");
             return Err(Failure::new(Code::Refused, what, "nobody was called"));
         }
@@ -172,7 +173,7 @@ fn consented(args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
         None => asked(postbox)?,
     };
     if agreed {
-        return Ok(Some(client));
+        return Ok(Some(client.speaking(context.voice)));
     }
     let hint = "--stdout writes the reply, to be handed over in another way";
     Err(Failure::new(Code::Failed, "nobody was called", hint))
@@ -196,7 +197,8 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
     };
     let fetched = code::fetch(&client, &spoken.code)?;
-    if !same(&postbox_of(&fetched.invite), &postbox) {
+    let named = postbox_of(&fetched.invite);
+    if !same(&named, &postbox) {
         let what = "the invite under this number wants another postbox";
         return Err(Failure::new(
             Code::Refused,
@@ -204,6 +206,8 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
             "nobody there was called: ask for another code",
         ));
     }
+    // The invite's own address may have the post secret.
+    let client = connect(&named, &args.reach)?.unwrap_or(client).speaking(context.voice);
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
     let reply = answer(context, args, &mut store, invite, Some(secret))?;
@@ -230,6 +234,7 @@ fn take_away(context: &Context, store: &mut Store, client: &Client) -> Result<()
 fn postbox_of_code(args: &Args, own: Option<String>) -> Result<String, Failure> {
     match (own, &args.postbox) {
         (Some(own), Some(wanted)) if !same(&own, wanted) => {
+            let own = without_secret(&own);
             let what = format!("the code names another postbox, {own}");
             Err(Failure::new(Code::Refused, what, "nobody was called"))
         }
@@ -241,6 +246,7 @@ fn postbox_of_code(args: &Args, own: Option<String>) -> Result<String, Failure> 
 
 fn asked(postbox: &str) -> Result<bool, Failure> {
     const OTHERWISE: &str = "agree to its postbox with --postbox URL or --yes, or use --stdout";
+    let postbox = without_secret(postbox);
     if !std::io::stderr().is_terminal() {
         let what = format!("the invite wants the reply to be posted to {postbox}");
         return Err(Failure::new(Code::Usage, what, OTHERWISE));

@@ -65,6 +65,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let stage = Held::take(&mut store, context.lock_wait)?.stage;
         if args.stdout { None } else { whom::client(&stage, &args.reach)? }
     };
+    let client = client.map(|client| client.speaking(context.voice));
     if prepare(context, &mut store, client.as_ref(), &mut emitter)? {
         emitter.end();
         context.voice.say("this is the step that an interrupted command did not write out");

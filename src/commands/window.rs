@@ -52,8 +52,9 @@ impl Window {
             if abandoned.load(Ordering::Acquire) {
                 return Err(Failure::new(Code::Failed, "the message was given up", ""));
             }
-            match self.client.post_framed(framed) {
-                // Smaller than the window, or others use it too: what we have there makes room.
+            match self.client.post_framed(framed, !self.uncollected.is_empty()) {
+                // Smaller than the window, or others use it too: what we have there makes room, and
+                // sooner than long work would.
                 Err(failure) if failure.code == Code::Full && !self.uncollected.is_empty() => {
                     self.make_room()?;
                 }

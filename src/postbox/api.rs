@@ -35,12 +35,16 @@ pub(crate) const MAX_PACKET: usize = 1 << 20;
 pub(crate) const RAW_BASE: u8 = 0xE9;
 /// A raw published key follows this byte.
 pub(crate) const RAW_KEY: u8 = 0xC0;
+/// A raw proof of work, for the packet behind it, follows this byte.
+pub(crate) const RAW_WORK: u8 = 0xC1;
 /// Begins a line that holds a packet.
 pub(crate) const LINE_PACKET: &str = "otr1p:";
 /// Begins a line that holds a reply: a packet of 8,192 bytes to everybody but the two ends.
 pub(crate) const LINE_REPLY: &str = "otr1r:";
 /// Begins a line that holds a published key.
 pub(crate) const LINE_KEY: &str = "otr1k:";
+/// Begins a line that holds a proof of work, for the packet in the next line.
+pub(crate) const LINE_WORK: &str = "otr1w:";
 
 /// The longest that one `collect` or `gone` waits; a longer wish is cut to this. Below the minute
 /// after which proxies and address translators commonly drop a silent connection.

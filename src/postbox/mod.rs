@@ -4,5 +4,7 @@ pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod names;
 pub(crate) mod pem;
+pub(crate) mod secret;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod work;

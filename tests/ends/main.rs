@@ -30,3 +30,4 @@ mod socks;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;
+mod work;

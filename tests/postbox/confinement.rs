@@ -62,7 +62,15 @@ fn where_too_little_memory_may_be_locked_it_says_so_and_serves() {
     let mut command = Command::new("prlimit");
     command.args(["--memlock=1048576:1048576", "setpriv", "--bounding-set=-all"]);
     command.args(["--inh-caps=-all", env!("CARGO_BIN_EXE_otr"), "postbox"]);
-    command.args(["--listen", "127.0.0.1:0", "--memory", "16M", "--require-confinement"]);
+    command.args([
+        "--listen",
+        "127.0.0.1:0",
+        "--memory",
+        "16M",
+        "--work",
+        "0",
+        "--require-confinement",
+    ]);
     let postbox = Postbox::run(&mut command);
     let memory = "otr: memory not locked: ulimit -l is 1024, and 81920 are needed";
     assert!(is_shut_in(&postbox.said[0]), "{:?}", postbox.said);

@@ -17,7 +17,7 @@ fn ask(postbox: &Postbox, path: &str, tokens: &[u8]) -> TcpStream {
 /// One connection filled a postbox in two seconds, and for a day.
 #[test]
 fn one_connection_takes_no_more_than_it_leaves() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let mut flood = postbox.connect();
     let post = |stream: &mut TcpStream, n| {
         call(stream, "/v1/post", Form::Raw, &raw(&Place::new(n).packet(16, 1))).status
@@ -39,7 +39,7 @@ fn one_connection_takes_no_more_than_it_leaves() {
 
 #[test]
 fn what_comes_into_a_full_postbox_lives_for_a_short_time_and_is_told_so() {
-    let postbox = Postbox::start(&["--memory", "16M", "--ttl", "12h"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0", "--ttl", "12h"]);
     let post = |n: u32| {
         let answer = postbox.call("/v1/post", Form::Raw, &raw(&Place::new(n).packet(17, 1)));
         let keeps = answer.head.lines().find_map(|line| line.strip_prefix("otr-keeps: "));
@@ -60,7 +60,7 @@ fn what_comes_into_a_full_postbox_lives_for_a_short_time_and_is_told_so() {
 /// 312 who waited for 8,192 tokens each locked everybody out.
 #[test]
 fn who_waits_for_much_makes_room_for_who_waits_for_little() {
-    let postbox = Postbox::start(&["--memory", "8M"]);
+    let postbox = Postbox::start(&["--memory", "8M", "--work", "0"]);
     let mut waiting = Vec::new();
     let mut seed = 10;
     for count in [8192, 1024, 128, 16] {
@@ -82,7 +82,7 @@ fn who_waits_for_much_makes_room_for_who_waits_for_little() {
 /// 10,750 who waited for one token each took every seat.
 #[test]
 fn who_has_waited_longest_makes_room_for_the_next() {
-    let postbox = Postbox::start(&["--memory", "8M"]);
+    let postbox = Postbox::start(&["--memory", "8M", "--work", "0"]);
     let mut waiting: Vec<TcpStream> =
         (0..190).map(|n| ask(&postbox, "/v1/collect?wait=60", &Place::new(n).token)).collect();
     assert_eq!(read_answer(&mut waiting[0]).unwrap().status, 204, "as if its time were over");
@@ -95,8 +95,14 @@ fn who_has_waited_longest_makes_room_for_the_next() {
 fn of_what_was_discarded_the_oldest_is_forgotten_first() {
     let directory = tempfile::tempdir().unwrap();
     let admin = directory.path().join("admin");
-    let postbox =
-        Postbox::start(&["--memory", "8M", "--admin", &format!("unix:{}", admin.display())]);
+    let postbox = Postbox::start(&[
+        "--memory",
+        "8M",
+        "--work",
+        "0",
+        "--admin",
+        &format!("unix:{}", admin.display()),
+    ]);
     let mut stream = postbox.connect();
     for some in 0..20u32 {
         let places: Vec<Place> = (some * 400..(some + 1) * 400).map(Place::new).collect();
@@ -124,7 +130,7 @@ fn all_connections_from_one_address_take_no_more_than_they_leave() {
     let script = r#"
         ip link set lo up
         ip addr add 192.0.2.1/24 dev lo; ip addr add 192.0.2.2/24 dev lo
-        "$0" postbox --listen 192.0.2.1:7363 --memory 16M 2> said & box=$!
+        "$0" postbox --listen 192.0.2.1:7363 --memory 16M --work 0 2> said & box=$!
         until grep -q OTR_POSTBOX said; do sleep 0.05; done
         from() {
             address=$1; shift

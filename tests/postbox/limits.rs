@@ -28,7 +28,7 @@ fn fill(postbox: &Postbox, k: u32, first: u32) -> u32 {
 
 #[test]
 fn a_full_postbox_refuses_and_keeps_what_it_has() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let held = fill(&postbox, 12, 0);
     assert!((2100..2300).contains(&held), "{held} packets of 4 KiB in 16 MiB");
     assert!(resident(postbox.child.id()) < (16 << 20) + BESIDE_THE_CAP);
@@ -47,7 +47,7 @@ fn a_full_postbox_refuses_and_keeps_what_it_has() {
 
 #[test]
 fn memory_stays_under_the_cap_through_packets_of_all_sizes() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     for (round, k) in [(1, 12), (2, 20), (3, 15), (4, 12), (5, 17)] {
         let first = round * 1_000_000;
         let held = fill(&postbox, k, first);
@@ -65,7 +65,7 @@ fn memory_stays_under_the_cap_through_packets_of_all_sizes() {
 
 #[test]
 fn an_endless_body_is_taken_until_it_is_full_and_then_refused() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let mut stream = postbox.connect();
     stream.write_all(head("/v1/post", Form::Raw, 2 << 30).as_bytes()).unwrap();
     let mut n = 0;
@@ -80,7 +80,7 @@ fn an_endless_body_is_taken_until_it_is_full_and_then_refused() {
 
 #[test]
 fn whoever_writes_all_before_reading_still_finds_the_refusal() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let body: Vec<u8> = (0..30).flat_map(|n| raw(&Place::new(n).packet(20, 1))).collect();
     let mut stream = postbox.connect();
     stream.write_all(head("/v1/post", Form::Raw, body.len()).as_bytes()).unwrap();
@@ -144,7 +144,7 @@ fn garbage_instead_of_http_ends_the_connection_and_nothing_else() {
 
 #[test]
 fn a_connection_that_breaks_in_a_packet_leaves_nothing_of_it() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let body = raw(&Place::new(1).packet(20, 1));
     // Far more than fits, if any of it stayed.
     for _ in 0..60 {

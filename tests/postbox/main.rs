@@ -16,3 +16,4 @@ mod injected;
 mod limits;
 mod renewal;
 mod support;
+mod work;

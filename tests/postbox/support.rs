@@ -239,3 +239,70 @@ pub(crate) fn resident(id: u32) -> usize {
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
+
+/// What a crowded postbox asks for: zero bits for a packet of 4 KiB, and the salt.
+pub(crate) struct Price {
+    pub(crate) bits: u32,
+    pub(crate) salt: Vec<u8>,
+}
+
+impl Price {
+    /// That of an answer, if it tells one.
+    pub(crate) fn told(answer: &Answer) -> Option<Self> {
+        let value = answer.head.lines().find_map(|line| line.strip_prefix("otr-work: "))?;
+        let bits = value.split_once(' ').unwrap().0.parse().unwrap();
+        // The head was made small, and a salt is in letters of both sizes.
+        Some(Self { bits, salt: Vec::new() })
+    }
+
+    /// What `GET /` tells now.
+    pub(crate) fn now(postbox: &Postbox) -> Self {
+        let page = get(&mut postbox.connect(), "/", "application/json");
+        let field = |name: &str| {
+            let (_, rest) = page.text().split_once(&format!("\"{name}\":")).unwrap();
+            rest.split([',', '}']).next().unwrap().trim_matches('"').to_owned()
+        };
+        let salt = URL_SAFE_NO_PAD.decode(field("work_salt")).unwrap();
+        Self { bits: field("work_bits").parse().unwrap(), salt }
+    }
+
+    /// The proof for a packet, as docs/postbox.md says.
+    pub(crate) fn proof(&self, packet: &[u8]) -> Vec<u8> {
+        let bits = self.bits + (packet.len() / 4096).ilog2();
+        let seed = Sha256::new_with_prefix(b"otr/1 work").chain_update(&self.salt);
+        let seed = seed.chain_update(Sha256::digest(packet)).finalize();
+        let fits = |part: u8, nonce: &u64| {
+            let hash = Sha256::new_with_prefix(seed).chain_update([part]);
+            let hash = hash.chain_update(nonce.to_be_bytes()).finalize();
+            u64::from_be_bytes(hash[..8].try_into().unwrap()).leading_zeros() >= bits
+        };
+        let nonces = (0..16).map(|part| (0..u64::MAX).find(|nonce| fits(part, nonce)).unwrap());
+        nonces.flat_map(u64::to_be_bytes).collect()
+    }
+
+    /// The body of a post of it.
+    pub(crate) fn paid(&self, packet: &[u8]) -> Vec<u8> {
+        [&[0xC1], &self.proof(packet)[..], &raw(packet)].concat()
+    }
+}
+
+/// Fills it until it asks for so many bits, paying for that; how many packets of 4 KiB that were.
+pub(crate) fn crowd(postbox: &Postbox, bits: u32) -> u32 {
+    let mut stream = postbox.connect();
+    for n in 0.. {
+        let packet = Place::new(7_000_000 + n).packet(12, 1);
+        let mut body = raw(&packet);
+        loop {
+            let answer = call(&mut stream, "/v1/post", Form::Raw, &body);
+            if Price::told(&answer).is_some_and(|price| price.bits >= bits) {
+                return n;
+            }
+            match answer.status {
+                201 => break,
+                402 => body = Price::now(postbox).paid(&packet),
+                other => panic!("{other}"),
+            }
+        }
+    }
+    unreachable!()
+}

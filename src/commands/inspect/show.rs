@@ -8,6 +8,7 @@ use otr::protocol::packet::size_class;
 use serde_json::{Value, json};
 
 use super::randomness::{Histogram, Measure};
+use crate::postbox::client::without_secret;
 use crate::ui::names;
 use crate::ui::printable::line;
 use crate::ui::units;
@@ -58,7 +59,7 @@ impl Seen {
             address: prefix(&invite.reply_address),
             secret: invite.cpace_share.is_some(),
             expires: invite.expires,
-            postbox: invite.postbox,
+            postbox: without_secret(&invite.postbox).into_owned(),
         });
         Self::Invite { bytes: bytes.len(), measure: Histogram::of(bytes).measure(), fields }
     }

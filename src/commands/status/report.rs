@@ -15,7 +15,7 @@ use crate::commands::authenticated;
 use crate::commands::whom;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::Fate;
-use crate::postbox::client::Reach;
+use crate::postbox::client::{Reach, without_secret};
 use crate::ui::names;
 
 /// One session.
@@ -269,7 +269,7 @@ impl Facts {
             "created": self.created,
             "age": self.age,
             "expires": self.expires,
-            "postbox": self.postbox,
+            "postbox": self.postbox.as_deref().map(without_secret),
             "unposted": counts.unposted,
             "posted": self.fates.as_ref().map(|fates| json!({
                 "collected": fates.collected,

@@ -7,6 +7,7 @@ use otr::protocol::handshake::INVITE_GRACE;
 
 use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
 use crate::commands::authenticated;
+use crate::postbox::client::without_secret;
 use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
@@ -73,7 +74,7 @@ fn conversation(page: &mut String, facts: &Facts) {
         format_args!("  messages  {} sent, {} received{missing}", counts.sent, counts.received),
     );
     packets(page, counts);
-    let postbox = facts.postbox.as_deref().unwrap_or("none");
+    let postbox = facts.postbox.as_deref().map_or("none".into(), without_secret);
     put(page, format_args!("  postbox   {postbox}"));
     posted(page, facts);
 }

@@ -7,6 +7,8 @@
 mod answer;
 mod dial;
 mod patience;
+mod pay;
+mod post;
 mod race;
 mod reach;
 mod socks;
@@ -15,13 +17,14 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use ureq::http::Response;
+use ureq::http::response::Parts;
 use ureq::{Agent, Body, BodyReader};
 use zeroize::Zeroize as _;
 
@@ -29,6 +32,7 @@ use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
     POST, PacketHash, RAW, RAW_BASE, REVEALED, Token, address_of,
 };
+use super::work::Price;
 use crate::failure::Failure;
 use crate::ui::speak::Voice;
 pub(crate) use patience::Patience;
@@ -36,7 +40,7 @@ use patience::{Outage, Trying, Waits};
 use reach::Connector;
 pub(crate) use reach::Reach;
 use trouble::{Trouble, pause};
-pub(crate) use url::{UNIX, Url};
+pub(crate) use url::{UNIX, Url, with_secret, without_secret};
 
 /// Bytes of packets that are asked for at a time: enough that a stream's calls cost little, and a
 /// part of the 96 MiB that a command may take.
@@ -85,6 +89,8 @@ struct Inner {
     largest: AtomicUsize,
     /// The postbox was asked for that.
     asked: Once,
+    /// What it asked of the last post, and when.
+    price: Mutex<Option<(Price, Instant)>>,
 }
 
 /// What lay under one of the tokens.
@@ -115,6 +121,7 @@ impl Client {
             one_a_post: AtomicBool::new(false),
             largest: AtomicUsize::new(MAX_PACKET),
             asked: Once::new(),
+            price: Mutex::default(),
         };
         let trying = Trying { patience: Patience::Brief, voice: None };
         Ok(Self { inner: Arc::new(inner), trying })
@@ -123,6 +130,12 @@ impl Client {
     /// The same postbox, called as long as `patience` says, and so said.
     pub(crate) fn patient(&self, patience: Patience, voice: Voice) -> Self {
         Self { inner: Arc::clone(&self.inner), trying: Trying { patience, voice: Some(voice) } }
+    }
+
+    /// The same, saying what takes long.
+    pub(crate) fn speaking(&self, voice: Voice) -> Self {
+        let trying = Trying { voice: Some(voice), ..self.trying };
+        Self { inner: Arc::clone(&self.inner), trying }
     }
 
     /// The same, with another patience.
@@ -154,129 +167,6 @@ impl Client {
         told.map_err(|trouble| trouble.failure(self.inner.url.host()))
     }
 
-    /// Posts packets, in order.
-    pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
-        let refused = self.post_fitting(packets)?;
-        match refused.first().and_then(|&at| packets.get(at)) {
-            Some(packet) => Err(self.too_large(packet.as_ref().len())),
-            None => Ok(()),
-        }
-    }
-
-    /// Posts packets, in order, but those that are refused for their size; which these are.
-    pub(crate) fn post_fitting<P: AsRef<[u8]>>(
-        &self,
-        packets: &[P],
-    ) -> Result<Vec<usize>, Failure> {
-        let (mut at, mut refused) = (0, Vec::new());
-        while let Some(first) = packets.get(at).map(AsRef::as_ref) {
-            if first.len() > self.largest_known() {
-                refused.push(at);
-                at += 1;
-                continue;
-            }
-            let (body, count) = self.body(&packets[at..]);
-            let agent = self.agent(&front(first))?;
-            if self.post_body(&agent, &body, count)? {
-                at += count;
-            } else if count == 1 {
-                self.is_refused(first.len());
-            }
-            // Where it was refused with others, it may be too much only together.
-        }
-        Ok(refused)
-    }
-
-    /// As many of these packets, at least one, as go into one body.
-    fn body<P: AsRef<[u8]>>(&self, packets: &[P]) -> (Vec<u8>, usize) {
-        let (mut body, mut count) = (Vec::new(), 0);
-        for packet in packets.iter().map(AsRef::as_ref) {
-            let fits = body.len() + packet.len() <= POST_MAX && !self.one_a_post();
-            if count > 0 && (!fits || packet.len() > self.largest_known()) {
-                break;
-            }
-            body.reserve(packet.len() + 1);
-            body.push(lead(packet));
-            body.extend_from_slice(packet);
-            count += 1;
-        }
-        (body, count)
-    }
-
-    /// Posts a packet of a long message, which has a byte of room before it.
-    pub(crate) fn post_framed(&self, framed: &mut [u8]) -> Result<(), Failure> {
-        let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
-        *room = lead(packet);
-        let (agent, bytes) = (
-            if self.isolates() { self.agent(&front(packet))? } else { self.agent_for_long()? },
-            packet.len(),
-        );
-        if self.post_body(&agent, framed, 1)? {
-            return Ok(());
-        }
-        self.is_refused(bytes);
-        Err(self.too_large(bytes))
-    }
-
-    /// A packet of so many bytes was refused, alone.
-    fn is_refused(&self, bytes: usize) {
-        self.inner.largest.fetch_min(bytes / 2, Ordering::Relaxed);
-    }
-
-    /// What is said of a packet that is refused for its size.
-    pub(crate) fn too_large(&self, bytes: usize) -> Failure {
-        Trouble::TooLarge(bytes).failure(self.inner.url.host())
-    }
-
-    fn one_a_post(&self) -> bool {
-        self.isolates() || self.inner.one_a_post.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of the largest packet that may come through: less than the smallest that was refused,
-    /// and no more than what the postbox says, if it was asked.
-    pub(crate) fn largest_known(&self) -> usize {
-        self.inner.largest.load(Ordering::Relaxed)
-    }
-
-    /// The same; the postbox is asked for it, once.
-    pub(crate) fn largest_packet(&self) -> usize {
-        self.inner.asked.call_once(|| {
-            if let Some(told) = self.limits() {
-                self.inner.largest.fetch_min(told, Ordering::Relaxed);
-            }
-        });
-        self.largest_known()
-    }
-
-    fn limits(&self) -> Option<usize> {
-        let agent = self.inner.connector.agent().ok()?;
-        let request = agent
-            .get(self.inner.url.call("/"))
-            .header("accept", "application/json")
-            .config()
-            .timeout_recv_response(Some(ANSWER_TIME))
-            .build();
-        let mut answer = request.call().ok()?;
-        let mut body = Vec::new();
-        let read = answer.body_mut().as_reader().take(LIMITS_ANSWER).read_to_end(&mut body);
-        read.ok()?;
-        let told: serde_json::Value = serde_json::from_slice(&body).ok()?;
-        let bytes = usize::try_from(told.get("max_packet_bytes")?.as_u64()?).ok()?;
-        Some(bytes.clamp(api::MIN_PACKET, MAX_PACKET))
-    }
-
-    /// Whether all of it was taken; if not, it was refused for its size.
-    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<bool, Failure> {
-        self.call(agent, POST, body, |status, answer| match status {
-            201 if answer.trim_ascii_end() == count.to_string().as_bytes() => Ok(true),
-            413 => {
-                self.inner.one_a_post.store(true, Ordering::Relaxed);
-                Ok(false)
-            }
-            _ => Err(Trouble::answered(status)),
-        })
-    }
-
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
     /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
     pub(crate) fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Failure> {
@@ -288,10 +178,10 @@ impl Client {
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
         let asked = Instant::now();
         let body = tokens.concat();
-        let read = |status, answer: &mut BodyReader<'_>| match status {
+        let read = |head: &Parts, answer: &mut BodyReader<'_>| match head.status.as_u16() {
             204 => Ok(Vec::new()),
             200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
-            _ => Err(Trouble::answered(status)),
+            status => Err(Trouble::answered(status)),
         };
         let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new)?;
         if found.is_empty() {
@@ -366,7 +256,7 @@ impl Client {
             &path,
             &addresses.concat(),
             wait,
-            |status, answer| read(status, &small(answer)?),
+            |head, answer| read(head.status.as_u16(), &small(answer)?),
             held,
         )?;
         if fates.contains(&Fate::Held) {
@@ -432,7 +322,9 @@ impl Client {
         body: &[u8],
         read: impl Fn(u16, &[u8]) -> Result<T, Trouble>,
     ) -> Result<T, Failure> {
-        let read = |status, answer: &mut BodyReader<'_>| read(status, &small(answer)?).map(Some);
+        let read = |head: &Parts, answer: &mut BodyReader<'_>| {
+            read(head.status.as_u16(), &small(answer)?).map(Some)
+        };
         let done = self.call_reading(agent, path, body, Duration::ZERO, read, || None)?;
         // Nothing ends a wait that is none.
         done.ok_or_else(|| Trouble::Slow.failure(self.inner.url.host()))
@@ -446,17 +338,17 @@ impl Client {
         path: &str,
         body: &[u8],
         wait: Duration,
-        read: impl Fn(u16, &mut BodyReader<'_>) -> Result<T, Trouble>,
+        read: impl Fn(&Parts, &mut BodyReader<'_>) -> Result<T, Trouble>,
         nothing: impl Fn() -> T,
     ) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let began = Instant::now();
-            let done = self.once(agent, path, body, wait).and_then(|mut answer| {
-                let (status, after) = (answer.status().as_u16(), retry_after(&answer));
-                let done = read(status, &mut answer.body_mut().as_reader());
-                done.map_err(|trouble| trouble.or_after(after))
+            let done = self.once(agent, path, body, wait).and_then(|answer| {
+                let (head, mut body) = answer.into_parts();
+                let done = read(&head, &mut body.as_reader());
+                done.map_err(|trouble| trouble.or_after(retry_after(&head)))
             });
             let trouble = match done {
                 Ok(read) => {
@@ -501,12 +393,13 @@ impl Client {
         body: &[u8],
         wait: Duration,
     ) -> Result<Response<Body>, Trouble> {
-        let request = agent
-            .post(self.inner.url.call(path))
-            .content_type(RAW)
-            .config()
-            .timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME))
-            .build();
+        let mut request = agent.post(self.inner.url.call(path)).content_type(RAW);
+        // Nobody else's business, and of no other call.
+        if let (POST, Some(shown)) = (path, self.inner.url.authorization()) {
+            request = request.header("authorization", shown);
+        }
+        let request =
+            request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME)).build();
         request.send(body).map_err(Trouble::of)
     }
 }
@@ -527,8 +420,8 @@ fn wait_instead(asked: Instant, wait: Duration) {
     }
 }
 
-fn retry_after(answer: &Response<Body>) -> Option<u64> {
-    answer.headers().get("retry-after")?.to_str().ok()?.parse().ok()
+fn retry_after(head: &Parts) -> Option<u64> {
+    head.headers.get("retry-after")?.to_str().ok()?.parse().ok()
 }
 
 /// Whole seconds, as the postbox takes them; a part of one counts as one.

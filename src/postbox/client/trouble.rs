@@ -36,6 +36,8 @@ pub(super) enum Trouble {
     Nonsense,
     /// A redirect.
     Elsewhere,
+    /// 401.
+    NoSecret,
     /// 507.
     Full,
     /// 413, and the size of the packet that was refused.
@@ -53,7 +55,8 @@ impl Trouble {
     pub(super) fn answered(status: u16) -> Self {
         match status {
             200..300 => Self::Nonsense,
-            300..400 => Self::Elsewhere,
+            300..=399 => Self::Elsewhere,
+            401 => Self::NoSecret,
             507 => Self::Full,
             408 | 502 | 504 | 520..=524 => Self::Gateway(status),
             429 | 503 => Self::Busy(None),
@@ -180,6 +183,11 @@ impl Trouble {
                 Code::Postbox,
                 format!("{host} sends to another address, which is not followed"),
                 "is the address right?",
+            ),
+            Self::NoSecret => (
+                Code::Postbox,
+                format!("the postbox {host} takes packets from those alone who have its secret"),
+                "the invite carries it: begin again with 'otr init --post-secret FILE'",
             ),
             Self::Full => (Code::Full, format!("the postbox {host} is full"), "try again later"),
             Self::TooLarge(bytes) => (

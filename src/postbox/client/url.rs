@@ -1,9 +1,13 @@
 //! A postbox's URL, taken apart: `https://HOST`, `http://HOST`, or `unix:/PATH` on this machine, each
 //! with a path under which the calls are.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use ureq::http::Uri;
+use zeroize::Zeroizing;
+
+use crate::postbox::secret;
 
 /// What stands before the path of a Unix socket.
 pub(crate) const UNIX: &str = "unix:";
@@ -13,13 +17,44 @@ const URL_MAX: usize = 1024;
 const SOCKET_MAX: usize = 107;
 
 /// A postbox's URL, taken apart.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Url {
     /// Without a slash at its end.
     base: String,
     /// Of a Unix socket, the whole address but for the path of the calls.
     host: String,
     tls: bool,
+    /// What shows the post secret that stood in it.
+    authorization: Option<Zeroizing<String>>,
+}
+
+impl PartialEq for Url {
+    /// Whether both name one postbox.
+    fn eq(&self, other: &Self) -> bool {
+        self.base == other.base && self.host == other.host
+    }
+}
+
+/// The same URL without its post secret: what may be shown.
+pub(crate) fn without_secret(text: &str) -> Cow<'_, str> {
+    match take_apart(text) {
+        Some((scheme, _, rest)) => format!("{scheme}{rest}").into(),
+        None => text.into(),
+    }
+}
+
+/// The same URL with this post secret in the place of its own; none where there is no place for it.
+pub(crate) fn with_secret(text: &str, secret: &str) -> Option<String> {
+    let bare = without_secret(text);
+    let (scheme, rest) = bare.split_once("://")?;
+    Some(format!("{scheme}://:{secret}@{rest}"))
+}
+
+/// What stands before a user's name and password, those, and what follows the `@`.
+fn take_apart(text: &str) -> Option<(&str, &str, &str)> {
+    let begin = text.find("://")? + 3;
+    let end = text[begin..].find(['/', '?', '#']).map_or(text.len(), |at| begin + at);
+    let at = begin + text[begin..end].rfind('@')?;
+    Some((&text[..begin], &text[begin..at], &text[at + 1..]))
 }
 
 impl Url {
@@ -33,18 +68,21 @@ impl Url {
         if text.len() > URL_MAX || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(WRONG);
         }
-        let uri: Uri = text.parse().map_err(|_| WRONG)?;
+        let (authorization, bare) = match take_apart(text) {
+            Some((_, shown, _)) => (Some(authorization(shown)?), without_secret(text)),
+            None => (None, Cow::Borrowed(text)),
+        };
+        let uri: Uri = bare.parse().map_err(|_| WRONG)?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
             _ => return Err(WRONG),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or(WRONG)?.to_ascii_lowercase();
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        if authority.contains('@') || text.contains(['?', '#']) {
-            return Err("a postbox's address holds no name, password or query");
+        if bare.contains(['?', '#']) {
+            return Err("a postbox's address holds no query");
         }
-        Ok(Self { base: text.trim_end_matches('/').to_owned(), host, tls })
+        Ok(Self { base: bare.trim_end_matches('/').to_owned(), host, tls, authorization })
     }
 
     /// `/PATH`, or `/PATH:/PREFIX` as nginx writes it.
@@ -72,12 +110,22 @@ impl Url {
         if prefix.contains(['?', '#']) || base.parse::<Uri>().is_err() {
             return Err(WRONG);
         }
-        Ok(Self { base, host, tls: false })
+        Ok(Self { base, host, tls: false, authorization: None })
     }
 
     /// The URL of a call.
     pub(super) fn call(&self, path: &str) -> String {
         format!("{}{path}", self.base)
+    }
+
+    /// What a post shows, where the URL has a post secret.
+    pub(super) fn authorization(&self) -> Option<&str> {
+        self.authorization.as_ref().map(|shown| shown.as_str())
+    }
+
+    /// Whether it has one.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.authorization.is_some()
     }
 
     /// The host, for errors and questions.
@@ -108,6 +156,17 @@ impl Url {
     }
 }
 
+/// `USER:SECRET`, as curl shows it.
+fn authorization(pair: &str) -> Result<Zeroizing<String>, &'static str> {
+    let (user, word) = pair.split_once(':').unwrap_or((pair, ""));
+    let plain = |sign: u8| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign);
+    if !secret::is_sound(word) || !user.bytes().all(plain) {
+        return Err("a postbox's address holds no name and no password but a post secret, as \
+             https://:SECRET@HOST");
+    }
+    Ok(secret::shown(user, word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +190,26 @@ mod tests {
             "https://box /",
             "file:///etc",
         ] {
+            assert!(Url::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_post_secret_stands_where_a_password_does_and_is_not_shown() {
+        let text = "https://:0123456789abcdef@box.example:8443/otr";
+        let url = Url::parse(text).unwrap();
+        assert_eq!(url.call("/v1/post"), "https://box.example:8443/otr/v1/post");
+        assert_eq!(url.authorization(), Some("Basic OjAxMjM0NTY3ODlhYmNkZWY="));
+        let bare = "https://box.example:8443/otr";
+        assert_eq!(without_secret(text), bare);
+        assert!(url == Url::parse(bare).unwrap(), "one postbox");
+        assert_eq!(with_secret(bare, "0123456789abcdef").as_deref(), Some(text));
+        assert_eq!(with_secret(text, "x").as_deref(), Some("https://:x@box.example:8443/otr"));
+        assert_eq!(with_secret("unix:/run/box", "x"), None);
+        for plain in ["https://box/a@b", "unix:/run/a@b", "", "x"] {
+            assert_eq!(without_secret(plain), plain);
+        }
+        for wrong in ["https://0123456789abcdef@box", "https://:short@box", "https://a@:x@box"] {
             assert!(Url::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -12,6 +12,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All totals, as Prometheus reads them.
 pub(crate) fn metrics(server: &Server) -> Answer {
     let (totals, refused, budget) = (server.store.totals(), &server.refused, server.store.budget());
+    let work = server.gate.price(&server.store).map(|price| price.bits);
     let mut out = String::new();
     let mut one = |kind: &str, name: &str, help: &str, value: u64| {
         // Writing to a String never fails.
@@ -31,6 +32,7 @@ pub(crate) fn metrics(server: &Server) -> Answer {
     one("gauge", "connections", "Open connections.", server.connections() as u64);
     one("gauge", "admin_connections", "Those on this side.", server.admin_connections() as u64);
     one("gauge", "waiting", "Calls that wait for a packet.", server.waiting.len() as u64);
+    one("gauge", "work_bits", "Zero bits that a post has to show.", work.map_or(0, u64::from));
     one("counter", "stored_total", "Packets stored.", totals.stored);
     one("counter", "discarded_total", "Packets discarded.", totals.discarded);
     one("counter", "expired_total", "Packets whose time ran out.", totals.expired);
@@ -38,6 +40,8 @@ pub(crate) fn metrics(server: &Server) -> Answer {
         ("unfit_total", "Bodies that were not what they should be.", &refused.unfit),
         ("crowded_total", "Packets under a crowded address.", &refused.crowded),
         ("full_total", "Packets above the memory cap.", &refused.full),
+        ("unpaid_total", "Packets without the work that was asked for.", &refused.unpaid),
+        ("stranger_total", "Posts without the post secret.", &refused.stranger),
         ("slow_total", "Bodies that came too slowly.", &refused.slow),
         ("busy_total", "Calls and connections above their number.", &refused.busy),
     ] {

@@ -14,6 +14,7 @@ use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, address_of};
 use crate::postbox::store::budget::{Budget, Full, Purpose};
 use crate::postbox::store::packet::Packet;
 use crate::postbox::store::watch::{self, Wanted};
+use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ impl Wishes {
 /// Why a packet, and all after it, were not stored.
 enum Refusal {
     Unfit(Unfit),
+    Unpaid(Price),
     Crowded,
     Slow,
     Cut,
@@ -62,6 +64,10 @@ pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload
     let mut done = Done::default();
     let outcome = take_packets(server, budget, &mut body, &mut done).await;
     let Done { stored, keeps } = done;
+    let price = match outcome {
+        Err(Refusal::Unpaid(price)) => Some(price),
+        _ => server.gate.price(&server.store),
+    };
     let refused = &server.refused;
     let (status, count, again) = match outcome {
         // An empty body is a mistake at the other end of somebody's pipe.
@@ -76,6 +82,7 @@ pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload
         Err(Refusal::Unfit(Unfit::Full)) => {
             (StatusCode::INSUFFICIENT_STORAGE, Some(&refused.full), false)
         }
+        Err(Refusal::Unpaid(_)) => (StatusCode::PAYMENT_REQUIRED, Some(&refused.unpaid), false),
         Err(Refusal::Crowded) => (StatusCode::TOO_MANY_REQUESTS, Some(&refused.crowded), true),
         Err(Refusal::Slow) => (StatusCode::REQUEST_TIMEOUT, Some(&refused.slow), false),
         // Nobody is there to read it.
@@ -86,6 +93,9 @@ pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload
         linger(body);
     }
     let mut answer = text(status, format!("{stored}\n"));
+    if let Some(value) = price.and_then(|price| price.header().try_into().ok()) {
+        answer.headers_mut().insert(work::HEADER, value);
+    }
     if let Some(seconds) = keeps {
         answer.headers_mut().insert(KEEPS, HeaderValue::from(seconds));
     }
@@ -108,7 +118,8 @@ async fn take_packets(
 ) -> Result<(), Refusal> {
     let mut intake = Intake::new(budget, server.choices.max_packet);
     let mut deadline = Instant::now() + PACKET_TIME;
-    let mut put = |packet: Packet| {
+    let mut put = |packet: Packet, proof: Option<Proof>| {
+        server.gate.admit(&server.store, &packet, proof.as_ref()).map_err(Refusal::Unpaid)?;
         let life = server.store.put(packet).map_err(|_| Refusal::Crowded)?;
         done.stored += 1;
         done.keeps = Some(done.keeps.map_or(life, |shortest| shortest.min(life)));
@@ -119,12 +130,13 @@ async fn take_packets(
             Piece::Bytes(bytes) => {
                 let mut rest = &bytes[..];
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
-                    put(packet)?;
+                    put(packet, intake.take_proof())?;
                     deadline = Instant::now() + PACKET_TIME;
                 }
             }
             Piece::End => {
-                return intake.end().map_err(Refusal::Unfit)?.map_or(Ok(()), put);
+                let last = intake.end().map_err(Refusal::Unfit)?;
+                return last.map_or(Ok(()), |packet| put(packet, intake.take_proof()));
             }
             Piece::Slow => return Err(Refusal::Slow),
             Piece::Cut => return Err(Refusal::Cut),

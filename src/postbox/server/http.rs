@@ -8,12 +8,17 @@ use super::page::{self, Look};
 use super::reply::{Answer, text};
 use super::state::Server;
 use crate::postbox::api::{COLLECT, DISCARD, Form, GONE, POST, REVEALED};
+use crate::postbox::secret;
 use crate::postbox::store::budget::Budget;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    WWW_AUTHENTICATE,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What a request wants, without anything of the request: its head lies in a buffer of 8 KiB, which
 /// is free again while the call waits.
@@ -37,7 +42,7 @@ pub(crate) async fn answer(
 ) -> Answer {
     let (head, body) = request.into_parts();
     let body = Upload::new(body, caller);
-    let wanted = wanted(&head);
+    let wanted = wanted(server, &head);
     drop(head);
     match wanted {
         Wanted::Page(look) => page::page(server, budget, look),
@@ -64,7 +69,7 @@ fn hostless() -> Answer {
     text(StatusCode::BAD_REQUEST, "a request has one Host\n")
 }
 
-fn wanted(head: &Parts) -> Wanted {
+fn wanted(server: &Server, head: &Parts) -> Wanted {
     if !names_its_host(head.version, &head.headers) {
         return Wanted::Refused(hostless());
     }
@@ -90,6 +95,12 @@ fn wanted(head: &Parts) -> Wanted {
     if head.method != Method::POST {
         return Wanted::Refused(only("POST"));
     }
+    if let (POST, Some(secret)) = (head.uri.path(), &server.choices.post_secret)
+        && !secret::is_shown(header(AUTHORIZATION), secret)
+    {
+        server.refused.stranger.fetch_add(1, Relaxed);
+        return Wanted::Refused(stranger());
+    }
     match Wishes::of_query(head.uri.query().unwrap_or_default()) {
         Some(wishes) => call(wishes, form),
         None => Wanted::Refused(text(
@@ -97,6 +108,14 @@ fn wanted(head: &Parts) -> Wanted {
             "a query may say wait=SECONDS and max=BYTES; tokens and addresses go into the body\n",
         )),
     }
+}
+
+fn stranger() -> Answer {
+    let words = "who posts here needs the post secret, as a password: curl -u :SECRET, or -n\n";
+    let mut answer = text(StatusCode::UNAUTHORIZED, words);
+    let scheme = HeaderValue::from_static("Basic realm=\"otr postbox\"");
+    answer.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+    answer
 }
 
 /// Answers one request of the operator's side.

@@ -4,10 +4,12 @@
 //! and what has come of a packet is charged to the memory cap before the rest has come.
 
 use crate::postbox::api::{
-    LINE_KEY, LINE_PACKET, LINE_REPLY, MAX_PACKET, MIN_PACKET, RAW_BASE, RAW_KEY,
+    LINE_KEY, LINE_PACKET, LINE_REPLY, LINE_WORK, MAX_PACKET, MIN_PACKET, RAW_BASE, RAW_KEY,
+    RAW_WORK, record_of_line,
 };
 use crate::postbox::store::budget::Budget;
 use crate::postbox::store::packet::{Filling, Overflow, Packet};
+use crate::postbox::work::{PROOF, Proof};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use std::sync::Arc;
 const PREFIX: usize = LINE_PACKET.len();
 /// Characters that are decoded at a time: a multiple of four, on the stack.
 const PIECE: usize = 4096;
+/// Characters of a proof's line, behind its prefix.
+const PROOF_LINE: usize = (PROOF * 4).div_ceil(3);
 
 /// Why a body is not taken further.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,6 +53,10 @@ enum Stage {
     Prefix([u8; PREFIX], usize),
     /// In a line's base64url, with up to three characters that wait for a fourth.
     Line(Filling, [u8; 4], usize),
+    /// In a raw proof.
+    Proof(Proof, usize),
+    /// In the line of a proof.
+    ProofLine([u8; PROOF_LINE], usize),
 }
 
 /// A body on its way in.
@@ -56,12 +64,18 @@ pub(crate) struct Intake {
     budget: Arc<Budget>,
     max: usize,
     stage: Stage,
+    proof: Option<Proof>,
 }
 
 impl Intake {
     /// A body of packets of at most `max` bytes.
     pub(crate) fn new(budget: &Arc<Budget>, max: usize) -> Self {
-        Self { budget: Arc::clone(budget), max, stage: Stage::Between }
+        Self { budget: Arc::clone(budget), max, stage: Stage::Between, proof: None }
+    }
+
+    /// The proof that stood before the packet that is whole now, if one did.
+    pub(crate) fn take_proof(&mut self) -> Option<Proof> {
+        self.proof.take()
     }
 
     /// Takes bytes from the front of `input` until a packet is whole or all are taken.
@@ -91,6 +105,24 @@ impl Intake {
                         return self.finish().map(Some);
                     }
                 }
+                Stage::Proof(proof, have) => {
+                    *have += fill(&mut proof[*have..], input);
+                    if *have == PROOF {
+                        self.proof = Some(*proof);
+                        self.stage = Stage::Between;
+                    }
+                }
+                Stage::ProofLine(line, have) => {
+                    *have += fill(&mut line[*have..], input);
+                    if let (PROOF_LINE, Some(next)) = (*have, input.first()) {
+                        let ended = matches!(next, b'\n' | b'\r');
+                        self.proof = record_of_line(line).filter(|_| ended);
+                        if self.proof.is_none() {
+                            return Err(Unfit::NotAPacket);
+                        }
+                        self.stage = Stage::Between;
+                    }
+                }
             }
         }
         Ok(None)
@@ -101,7 +133,7 @@ impl Intake {
         match self.stage {
             Stage::Between => Ok(None),
             Stage::Line(..) => self.finish().map(Some),
-            Stage::Raw(..) | Stage::Prefix(..) => Err(Unfit::NotAPacket),
+            _ => Err(Unfit::NotAPacket),
         }
     }
 
@@ -111,6 +143,7 @@ impl Intake {
         match (first, size) {
             (b'\n' | b'\r', _) => {}
             (RAW_KEY, _) => return Err(Unfit::PublishedKey),
+            (RAW_WORK, _) => self.stage = Stage::Proof([0; PROOF], 0),
             (_, Some(size)) if (MIN_PACKET..=MAX_PACKET).contains(&size) => {
                 if size > self.max {
                     return Err(Unfit::TooLarge);
@@ -131,6 +164,10 @@ impl Intake {
         if prefix == LINE_KEY.as_bytes() {
             return Err(Unfit::PublishedKey);
         }
+        if prefix == LINE_WORK.as_bytes() {
+            self.stage = Stage::ProofLine([0; PROOF_LINE], 0);
+            return Ok(());
+        }
         if prefix != LINE_PACKET.as_bytes() && prefix != LINE_REPLY.as_bytes() {
             return Err(Unfit::NotAPacket);
         }
@@ -145,10 +182,17 @@ impl Intake {
                 decode_piece(&mut filling, &carry[..waiting])?;
                 filling
             }
-            Stage::Between | Stage::Prefix(..) => return Err(Unfit::NotAPacket),
+            _ => return Err(Unfit::NotAPacket),
         };
         filling.finish().ok_or(Unfit::NotAPacket)
     }
+}
+
+/// Moves bytes from the front of `input` until `room` is full; how many.
+fn fill(room: &mut [u8], input: &mut &[u8]) -> usize {
+    let part = front(input, room.len());
+    room[..part.len()].copy_from_slice(part);
+    part.len()
 }
 
 /// Cuts up to `count` bytes off the front of `input`.
@@ -249,6 +293,28 @@ mod tests {
             [&packets[0], &packets[1], &packets[2], &packets[1], &packets[0]].map(Clone::clone);
         for step in [1, 3, 7, 4097, 1 << 20] {
             assert_eq!(take(&body, step, MAX_PACKET), (expected.to_vec(), None), "{step}");
+        }
+    }
+
+    #[test]
+    fn a_proof_stands_before_its_packet() {
+        let (budget, proof): (_, Proof) = (Budget::new(1 << 20), [0xC1; PROOF]);
+        let line = format!("{LINE_WORK}{}\r\n", URL_SAFE_NO_PAD.encode(proof)).into_bytes();
+        let good = raw(&[1; 4096]);
+        let body =
+            [&[RAW_WORK], &proof[..], &good, &line, &text(&[2; 4096]), b"\n", &good].concat();
+        for step in [1, 7, 10_000] {
+            let mut intake = Intake::new(&budget, MAX_PACKET);
+            let mut proofs = Vec::new();
+            for mut part in body.chunks(step) {
+                while intake.next(&mut part).unwrap().is_some() {
+                    proofs.push(intake.take_proof());
+                }
+            }
+            assert_eq!(proofs, [Some(proof), Some(proof), None], "{step}");
+        }
+        for junk in [&line[..100], &[&line[..177], b"A\n"].concat(), &[RAW_WORK], b"otr1w:\n"] {
+            assert_eq!(take(junk, 1000, 8192), (Vec::new(), Some(Unfit::NotAPacket)), "{junk:?}");
         }
     }
 

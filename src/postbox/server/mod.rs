@@ -10,6 +10,7 @@ mod caller;
 mod calls;
 mod confine;
 mod connection;
+mod gate;
 mod guests;
 mod http;
 mod intake;
@@ -82,7 +83,9 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
         .unwrap_or(usize::MAX)
         .clamp(1, limits::connections_of(settings.choices.memory));
-    let server = Server::new(settings.choices, connections);
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|_| Failure::no_randomness())?;
+    let server = Server::new(settings.choices, connections, secret);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

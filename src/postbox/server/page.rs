@@ -61,6 +61,11 @@ pub(crate) fn page(server: &Server, budget: &Arc<Budget>, look: Look) -> Answer 
         .replace("{max_under_address}", &MAX_UNDER_ADDRESS.to_string())
         .replace("{max_records}", &MAX_RECORDS.to_string())
         .replace("{max_wait}", &MAX_WAIT.as_secs().to_string());
+    let price = server.gate.price(&server.store);
+    let whole = whole
+        .replace("{work_bits}", &price.map_or(0, |price| price.bits).to_string())
+        .replace("{work_salt}", &price.map(|price| price.salt_text()).unwrap_or_default())
+        .replace("{work}", &work(price.map(|price| price.bits)));
     let Ok(body) = Body::charged(whole, budget) else { return busy(server) };
     let mut page = answer(StatusCode::OK, media_type, body);
     let headers = page.headers_mut();
@@ -74,6 +79,11 @@ pub(crate) fn page(server: &Server, budget: &Arc<Budget>, look: Look) -> Answer 
         headers.insert(name, HeaderValue::from_static(value));
     }
     page
+}
+
+/// What a post has to show now.
+fn work(bits: Option<u8>) -> String {
+    bits.map_or_else(|| "none".to_owned(), |bits| format!("{bits} zero bits, 16 times"))
 }
 
 /// Whole units only: `90 minutes`, never `1.5 hours`.

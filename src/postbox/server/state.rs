@@ -1,5 +1,6 @@
 //! What all calls of a running server share.
 
+use super::gate::Gate;
 use super::guests::{Guest, Guests, Origin};
 use super::limits::{self, CALL_COST};
 use super::waiting::Room;
@@ -19,6 +20,10 @@ pub(crate) struct Choices {
     pub(crate) memory: usize,
     /// The largest packet, bytes.
     pub(crate) max_packet: usize,
+    /// The most zero bits that are asked of a post.
+    pub(crate) work: u8,
+    /// SHA-256 of what a post has to show beside it, where not everybody may post.
+    pub(crate) post_secret: Option<[u8; 32]>,
 }
 
 /// A running server.
@@ -27,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) choices: Choices,
     /// The packets.
     pub(crate) store: Store,
+    /// What stands before them.
+    pub(crate) gate: Gate,
     /// Refused calls and connections, in totals.
     pub(crate) refused: Refused,
     connections: Gauge,
@@ -47,6 +54,10 @@ pub(crate) struct Refused {
     pub(crate) crowded: AtomicU64,
     /// Packets above the memory cap.
     pub(crate) full: AtomicU64,
+    /// Packets without the work that was asked for.
+    pub(crate) unpaid: AtomicU64,
+    /// Posts without the post secret.
+    pub(crate) stranger: AtomicU64,
     /// Bodies that came too slowly.
     pub(crate) slow: AtomicU64,
     /// Calls and connections above their number.
@@ -94,12 +105,13 @@ impl Gauge {
 }
 
 impl Server {
-    /// A server that may hold `connections` at once.
-    pub(crate) fn new(choices: Choices, connections: usize) -> Arc<Self> {
+    /// A server that may hold `connections` at once; its salts are made of `secret`.
+    pub(crate) fn new(choices: Choices, connections: usize, secret: [u8; 32]) -> Arc<Self> {
         let budget = Budget::new(choices.memory);
         Arc::new(Self {
             choices,
             store: Store::new(&budget, choices.ttl),
+            gate: Gate::new(choices.work, secret),
             refused: Refused::default(),
             connections: Gauge::new(connections),
             admin: Gauge::new(limits::ADMIN_CONNECTIONS),

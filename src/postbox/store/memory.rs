@@ -116,6 +116,12 @@ impl Store {
         &self.budget
     }
 
+    /// Bytes of the packets that lie here, and bytes that are left for more.
+    pub(crate) fn fill(&self) -> (usize, usize) {
+        let held = usize::try_from(self.lock().totals.held_bytes).unwrap_or(usize::MAX);
+        (held, self.budget.left(Purpose::Packets))
+    }
+
     /// Totals, for the operator.
     pub(crate) fn totals(&self) -> Totals {
         let mut inner = self.lock();

@@ -27,7 +27,7 @@ pub(crate) struct Packet {
     blocks: Box<[Block]>,
     hash: OnceLock<PacketHash>,
     /// Given back when the packet is dropped.
-    _charge: Charge,
+    charge: Charge,
 }
 
 impl Packet {
@@ -39,6 +39,11 @@ impl Packet {
     /// Size in bytes.
     pub(crate) fn len(&self) -> usize {
         self.blocks.len() * BLOCK
+    }
+
+    /// What it is charged, bytes.
+    pub(crate) fn cost(&self) -> usize {
+        self.charge.bytes()
     }
 
     /// How many blocks there are.
@@ -138,7 +143,7 @@ impl Filling {
         sound.then(|| Packet {
             blocks: self.blocks.into_boxed_slice(),
             hash: OnceLock::new(),
-            _charge: self.charge,
+            charge: self.charge,
         })
     }
 }

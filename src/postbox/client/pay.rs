@@ -1,0 +1,128 @@
+//! Work for a crowded postbox, which is done by itself, and said where it takes longer than a second.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::{self, Builder};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use super::trouble::Trouble;
+use super::{Client, lead};
+use crate::failure::Failure;
+use crate::postbox::api::RAW_WORK;
+use crate::postbox::work::{PARTS, PROOF, Price, Proof, Puzzle};
+
+/// Threads that work at most: a person waits, and one more core is worth little after these.
+const THREADS: usize = 4;
+/// What takes longer is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A price that was told longer ago is asked for again.
+const PRICE_AGE: Duration = Duration::from_mins(1);
+/// How often one packet is paid for. The price grows in steps of a bit while a postbox is filled, and
+/// there are no more steps.
+const BARGAINS: u32 = 24;
+
+impl Client {
+    /// What the postbox asked of the last post. Not where addresses are kept apart: a salt that was
+    /// told by one circuit and used by another would tie them together.
+    pub(super) fn known_price(&self) -> Option<Price> {
+        let known = self.inner.price.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(_, told)| told.elapsed() < PRICE_AGE).map(|(price, _)| price)
+    }
+
+    /// What it asks of the next one.
+    pub(super) fn note_price(&self, price: Option<Price>) {
+        if !self.isolates() {
+            let mut known = self.inner.price.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = price.map(|price| (price, Instant::now()));
+        }
+    }
+
+    /// The body of one packet with the work for it.
+    pub(super) fn paid(&self, price: Price, packet: &[u8]) -> Vec<u8> {
+        let puzzle = Puzzle::new(&price, &Sha256::digest(packet).into(), packet.len());
+        let proof = solve(&puzzle, || {
+            if let Some(voice) = self.trying.voice {
+                let host = self.inner.url.host();
+                voice.say(format_args!("the postbox {host} is crowded, and asks for work first"));
+            }
+        });
+        let mut body = Vec::with_capacity(PROOF + packet.len() + 2);
+        body.push(RAW_WORK);
+        body.extend_from_slice(&proof);
+        body.push(lead(packet));
+        body.extend_from_slice(packet);
+        body
+    }
+
+    /// Whether to go on with a postbox that has asked for work so often for one packet.
+    pub(super) fn check_bargain(&self, asked_for: u32) -> Result<(), Failure> {
+        if asked_for < BARGAINS {
+            return Ok(());
+        }
+        Err(Trouble::Full.failure(self.inner.url.host()))
+    }
+}
+
+/// Finds all parts, on some cores; `tell` is called where it takes long.
+fn solve(puzzle: &Puzzle, tell: impl FnOnce()) -> Proof {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let (next, mut nonces) = (AtomicU8::new(0), [None; PARTS]);
+    let (found, finds) = channel();
+    thread::scope(|scope| {
+        for _ in 0..cores.min(THREADS) {
+            let (next, found) = (&next, found.clone());
+            let work = move || {
+                while let part @ 0..16 = next.fetch_add(1, Ordering::Relaxed) {
+                    if found.send((part, puzzle.solve(part))).is_err() {
+                        break;
+                    }
+                }
+            };
+            // Where the system gives no thread, what is missing is found below.
+            let _ = Builder::new().spawn_scoped(scope, work);
+        }
+        drop(found);
+        let (since, mut tell) = (Instant::now(), Some(tell));
+        loop {
+            let left = PATIENCE.saturating_sub(since.elapsed());
+            let find = match tell {
+                Some(_) => finds.recv_timeout(left),
+                None => finds.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match (find, tell.take()) {
+                (Ok((part, nonce)), untold) => {
+                    tell = untold;
+                    nonces[usize::from(part)] = Some(nonce);
+                }
+                (Err(RecvTimeoutError::Timeout), Some(tell)) => tell(),
+                (Err(_), _) => break,
+            }
+        }
+    });
+    let mut proof = [0; PROOF];
+    let (places, _) = proof.as_chunks_mut::<8>();
+    for ((part, place), nonce) in (0..).zip(places).zip(nonces) {
+        *place = nonce.unwrap_or_else(|| puzzle.solve(part));
+    }
+    proof
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_told_only_where_it_takes_long() {
+        for (bits, long) in [(4, false), (24, true)] {
+            let mut told = false;
+            let puzzle = Puzzle::new(&Price { bits, salt: [1; 16] }, &[2; 32], 4096);
+            if bits < 24 {
+                assert!(puzzle.is_solved_by(&solve(&puzzle, || told = true)));
+            }
+            assert!(!told || long);
+        }
+    }
+}

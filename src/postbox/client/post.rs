@@ -1,0 +1,201 @@
+//! Posting: packets in bodies as large as they may be, and what is done where they are refused.
+
+use std::io::Read as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ureq::http::response::Parts;
+use ureq::{Agent, BodyReader};
+
+use super::trouble::Trouble;
+use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, front, lead, small};
+use crate::failure::Failure;
+use crate::postbox::api::{self, MAX_PACKET, POST};
+use crate::postbox::work::{self, FULL_BITS, Price};
+
+/// What was made of a body.
+enum Posted {
+    All,
+    /// Refused for its size.
+    TooLarge,
+    /// So many were stored from its beginning, and the next one has to show work.
+    Asked {
+        stored: usize,
+        price: Price,
+    },
+}
+
+impl Client {
+    /// Posts packets, in order.
+    pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
+        let refused = self.post_fitting(packets)?;
+        match refused.first().and_then(|&at| packets.get(at)) {
+            Some(packet) => Err(self.too_large(packet.as_ref().len())),
+            None => Ok(()),
+        }
+    }
+
+    /// Posts packets, in order, but those that are refused for their size; which these are.
+    pub(crate) fn post_fitting<P: AsRef<[u8]>>(
+        &self,
+        packets: &[P],
+    ) -> Result<Vec<usize>, Failure> {
+        let (mut at, mut refused) = (0, Vec::new());
+        let (mut asked, mut asked_for) = (None, 0);
+        while let Some(first) = packets.get(at).map(AsRef::as_ref) {
+            if first.len() > self.largest_known() {
+                refused.push(at);
+                at += 1;
+                continue;
+            }
+            let agent = self.agent(&front(first))?;
+            let price = asked.take().or_else(|| self.known_price());
+            let (body, count) = match price {
+                Some(price) => (self.paid(price, first), 1),
+                None => self.body(&packets[at..]),
+            };
+            match self.post_body(&agent, &body, count)? {
+                Posted::All => (at, asked_for) = (at + count, 0),
+                // Where it was refused with others, it may be too much only together.
+                Posted::TooLarge if count == 1 => self.is_refused(first.len()),
+                Posted::TooLarge => {}
+                Posted::Asked { stored, price } => {
+                    (at, asked, asked_for) = (at + stored, Some(price), asked_for + 1);
+                    self.check_bargain(asked_for)?;
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    /// As many of these packets, at least one, as go into one body.
+    fn body<P: AsRef<[u8]>>(&self, packets: &[P]) -> (Vec<u8>, usize) {
+        let (mut body, mut count) = (Vec::new(), 0);
+        for packet in packets.iter().map(AsRef::as_ref) {
+            let fits = body.len() + packet.len() <= POST_MAX && !self.one_a_post();
+            if count > 0 && (!fits || packet.len() > self.largest_known()) {
+                break;
+            }
+            body.reserve(packet.len() + 1);
+            body.push(lead(packet));
+            body.extend_from_slice(packet);
+            count += 1;
+        }
+        (body, count)
+    }
+
+    /// Posts a packet of a long message, which has a byte of room before it.
+    ///
+    /// # Errors
+    /// Among others 10, where the postbox is full, or asks for long work though the caller `may_wait`
+    /// for room instead.
+    pub(crate) fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Failure> {
+        let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
+        *room = lead(packet);
+        let (address, bytes) = (front(packet), packet.len());
+        let agent = if self.isolates() { self.agent(&address)? } else { self.agent_for_long()? };
+        let (mut asked, mut asked_for) = (self.known_price(), 0);
+        loop {
+            let posted = match asked {
+                None => self.post_body(&agent, framed, 1)?,
+                Some(price) if may_wait && price.bits_for(bytes) > u32::from(FULL_BITS) => {
+                    return Err(Trouble::Full.failure(self.inner.url.host()));
+                }
+                Some(price) => {
+                    let body = self.paid(price, &framed[1..]);
+                    self.post_body(&agent, &body, 1)?
+                }
+            };
+            match posted {
+                Posted::All => return Ok(()),
+                Posted::TooLarge => {
+                    self.is_refused(bytes);
+                    return Err(self.too_large(bytes));
+                }
+                Posted::Asked { price, .. } => {
+                    (asked, asked_for) = (Some(price), asked_for + 1);
+                    self.check_bargain(asked_for)?;
+                }
+            }
+        }
+    }
+
+    /// A packet of so many bytes was refused, alone.
+    fn is_refused(&self, bytes: usize) {
+        self.inner.largest.fetch_min(bytes / 2, Ordering::Relaxed);
+    }
+
+    /// What is said of a packet that is refused for its size.
+    pub(crate) fn too_large(&self, bytes: usize) -> Failure {
+        Trouble::TooLarge(bytes).failure(self.inner.url.host())
+    }
+
+    fn one_a_post(&self) -> bool {
+        self.isolates() || self.inner.one_a_post.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the largest packet that may come through: less than the smallest that was refused,
+    /// and no more than what the postbox says, if it was asked.
+    pub(crate) fn largest_known(&self) -> usize {
+        self.inner.largest.load(Ordering::Relaxed)
+    }
+
+    /// The same; the postbox is asked for it, once.
+    pub(crate) fn largest_packet(&self) -> usize {
+        self.inner.asked.call_once(|| {
+            if let Some(told) = self.limits() {
+                self.inner.largest.fetch_min(told, Ordering::Relaxed);
+            }
+        });
+        self.largest_known()
+    }
+
+    fn limits(&self) -> Option<usize> {
+        let agent = self.inner.connector.agent().ok()?;
+        let request = agent
+            .get(self.inner.url.call("/"))
+            .header("accept", "application/json")
+            .config()
+            .timeout_recv_response(Some(ANSWER_TIME))
+            .build();
+        let mut answer = request.call().ok()?;
+        let mut body = Vec::new();
+        let read = answer.body_mut().as_reader().take(LIMITS_ANSWER).read_to_end(&mut body);
+        read.ok()?;
+        let told: serde_json::Value = serde_json::from_slice(&body).ok()?;
+        let bytes = usize::try_from(told.get("max_packet_bytes")?.as_u64()?).ok()?;
+        Some(bytes.clamp(api::MIN_PACKET, MAX_PACKET))
+    }
+
+    /// What was made of a body of so many packets.
+    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<Posted, Failure> {
+        let read = |head: &Parts, answer: &mut BodyReader<'_>| {
+            let price = head.headers.get(work::HEADER).and_then(|value| value.to_str().ok());
+            let price = price.and_then(Price::of_header);
+            let status = head.status.as_u16();
+            let mut stored = || {
+                let told = small(answer)?;
+                let number =
+                    str::from_utf8(&told).ok().and_then(|told| told.trim_end().parse().ok());
+                number.ok_or(Trouble::Nonsense)
+            };
+            let posted = match (status, price) {
+                (201, _) if stored()? == count => Posted::All,
+                (413, _) => {
+                    self.inner.one_a_post.store(true, Ordering::Relaxed);
+                    return Ok(Some(Posted::TooLarge));
+                }
+                (402, Some(price)) => {
+                    let stored = Some(stored()?).filter(|stored| *stored < count);
+                    Posted::Asked { stored: stored.ok_or(Trouble::Nonsense)?, price }
+                }
+                _ => return Err(Trouble::answered(status)),
+            };
+            self.note_price(price);
+            Ok(Some(posted))
+        };
+        let done = self.call_reading(agent, POST, body, Duration::ZERO, read, || None)?;
+        // Nothing ends a wait that is none.
+        done.ok_or_else(|| Trouble::Slow.failure(self.inner.url.host()))
+    }
+}

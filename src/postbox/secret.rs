@@ -1,0 +1,65 @@
+//! The post secret of a private postbox: who may post. It travels as the password of HTTP's Basic
+//! scheme, which is what curl makes of `https://:SECRET@HOST`, and what a `.netrc` is for.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use otr::protocol::crypto::primitives;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+/// Characters of a secret: what 96 random bits take, and what no URL has to escape.
+const LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
+/// What it has to be, for people.
+pub(crate) const SHAPE: &str = "16 to 128 letters, digits, '-', '.', '_' or '~'";
+
+/// Whether it can be one.
+pub(crate) fn is_sound(secret: &str) -> bool {
+    let plain = |sign: u8| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign);
+    LENGTH.contains(&secret.len()) && secret.bytes().all(plain)
+}
+
+/// What the server keeps of it.
+pub(crate) fn hash(secret: &str) -> [u8; 32] {
+    Sha256::new_with_prefix(b"otr/1 post secret").chain_update(secret).finalize().into()
+}
+
+/// The value of `Authorization`.
+pub(crate) fn shown(user: &str, secret: &str) -> Zeroizing<String> {
+    let pair = Zeroizing::new(format!("{user}:{secret}"));
+    Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)))
+}
+
+/// Whether that value shows the secret, whatever the user's name is.
+pub(crate) fn is_shown(authorization: Option<&str>, hash_of: &[u8; 32]) -> bool {
+    let Some((scheme, coded)) = authorization.and_then(|value| value.split_once(' ')) else {
+        return false;
+    };
+    let decoded = STANDARD.decode(coded.trim()).map(Zeroizing::new).unwrap_or_default();
+    let pair = str::from_utf8(&decoded).ok().and_then(|pair| pair.split_once(':'));
+    scheme.eq_ignore_ascii_case("Basic")
+        && pair.is_some_and(|(_, secret)| primitives::equal(&hash(secret), hash_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_is_shown_as_curl_shows_it() {
+        let secret = "0123456789abcdef";
+        assert_eq!(*shown("", secret), "Basic OjAxMjM0NTY3ODlhYmNkZWY=");
+        let kept = hash(secret);
+        for good in ["Basic OjAxMjM0NTY3ODlhYmNkZWY=", "basic eDowMTIzNDU2Nzg5YWJjZGVm"] {
+            assert!(is_shown(Some(good), &kept), "{good}");
+        }
+        let wrong = shown("", "0123456789abcdeg");
+        let turned = format!("Basic {}", STANDARD.encode(format!("{secret}:")));
+        for bad in [None, Some(""), Some("Basic"), Some("Basic !"), Some(&wrong[..]), Some(&turned)]
+        {
+            assert!(!is_shown(bad, &kept), "{bad:?}");
+        }
+        for unsound in ["", "0123456789abcde", "0123456789abcde:", "0123456789 abcdef"] {
+            assert!(!is_sound(unsound), "{unsound}");
+        }
+    }
+}

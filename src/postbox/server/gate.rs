@@ -1,0 +1,178 @@
+//! Admission by work: what a post has to show while the postbox is crowded, or fills fast.
+//!
+//! Nothing is kept of a proof or of who brought it: the salt of the hour makes it new, and that it is
+//! for exactly one packet makes it useless a second time.
+
+use crate::postbox::store::memory::Store;
+use crate::postbox::store::packet::Packet;
+use crate::postbox::work::{Price, Proof, Puzzle, Salt};
+use sha2::{Digest as _, Sha256};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// The least that is asked for, where anything is: less than a millisecond, and what a machine can
+/// still place by it is a fraction of what it could send.
+const LEAST_BITS: u8 = 8;
+/// Of 1,024 parts of the room for packets: so much may be taken before anything is asked for; from
+/// there on it grows,
+const FULL_FROM: usize = 512;
+/// and is whole here, so that at full price there is still room.
+const FULL_TO: usize = 896;
+/// The growth within a minute, in 1,024 parts of what is left: the same. By itself a long message that
+/// nobody collects grows by a quarter of it, by default.
+const FAST_FROM: usize = 384;
+/// What would be full within a minute.
+const FAST_TO: usize = 1024;
+/// Seconds of one look at the fill, of which there are twelve.
+const LOOK: u64 = 5;
+/// Looks that are remembered.
+const LOOKS: usize = 12;
+/// Seconds for which a salt is told; it is good for as long again.
+const SALT_TIME: u64 = 3600;
+
+/// What stands before the store.
+pub(crate) struct Gate {
+    secret: [u8; 32],
+    began: Instant,
+    /// The most zero bits that are asked for the smallest packet; 0: never any.
+    most: u8,
+    lately: Mutex<Lately>,
+}
+
+/// The least fill in each of the last looks.
+struct Lately {
+    now: u64,
+    least: [usize; LOOKS],
+}
+
+impl Lately {
+    /// By how much it has grown within a minute, to `used` at `now`.
+    fn growth(&mut self, now: u64, used: usize) -> usize {
+        let place = |look: u64| usize::try_from(look % LOOKS as u64).unwrap_or_default();
+        // What nobody looked at counts for nothing.
+        for look in (self.now + 1..=now).rev().take(LOOKS) {
+            self.least[place(look)] = usize::MAX;
+        }
+        self.now = now;
+        let least = &mut self.least[place(now)];
+        *least = (*least).min(used);
+        used - self.least.iter().copied().min().unwrap_or(used).min(used)
+    }
+}
+
+impl Gate {
+    /// One that asks for `most` zero bits at most; nobody else knows the secret.
+    pub(crate) fn new(most: u8, secret: [u8; 32]) -> Self {
+        let lately = Mutex::new(Lately { now: 0, least: [usize::MAX; LOOKS] });
+        Self { secret, began: Instant::now(), most, lately }
+    }
+
+    /// What a post has to show now; none while there is room.
+    pub(crate) fn price(&self, store: &Store) -> Option<Price> {
+        let seconds = self.began.elapsed().as_secs();
+        self.bits(store.fill(), seconds / LOOK)
+            .map(|bits| Price { bits, salt: self.salt(seconds / SALT_TIME) })
+    }
+
+    /// Lets the packet in, or says what it has to show. It is charged already, and counts as if it
+    /// were not: what is told to one who comes without is the same.
+    pub(crate) fn admit(
+        &self,
+        store: &Store,
+        packet: &Packet,
+        proof: Option<&Proof>,
+    ) -> Result<(), Price> {
+        let seconds = self.began.elapsed().as_secs();
+        let (held, left) = store.fill();
+        let hour = seconds / SALT_TIME;
+        match self.bits((held, left + packet.cost()), seconds / LOOK) {
+            Some(bits) if !proof.is_some_and(|proof| self.is_paid(bits, hour, packet, proof)) => {
+                Err(Price { bits, salt: self.salt(hour) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_paid(&self, bits: u8, hour: u64, packet: &Packet, proof: &Proof) -> bool {
+        [Some(hour), hour.checked_sub(1)].into_iter().flatten().any(|hour| {
+            let price = Price { bits, salt: self.salt(hour) };
+            Puzzle::new(&price, packet.hash(), packet.len()).is_solved_by(proof)
+        })
+    }
+
+    fn salt(&self, hour: u64) -> Salt {
+        let hash = Sha256::new_with_prefix(b"otr/1 work salt").chain_update(self.secret);
+        let hash = hash.chain_update(hour.to_be_bytes()).finalize();
+        std::array::from_fn(|at| hash[at])
+    }
+
+    /// Zero bits for the smallest packet, of the bytes of packets, of what is left for more, and of
+    /// how fast it was. Other callers take room, too, but no work is asked for that.
+    fn bits(&self, (held, left): (usize, usize), look: u64) -> Option<u8> {
+        if self.most == 0 {
+            return None;
+        }
+        let growth = self.lately.lock().unwrap_or_else(PoisonError::into_inner).growth(look, held);
+        let full = self.steep(parts(held, held.saturating_add(left)), FULL_FROM, FULL_TO);
+        let fast = self.steep(parts(growth, left), FAST_FROM, FAST_TO);
+        full.max(fast)
+    }
+
+    /// Each bit doubles the work: it grows with the power of what is taken, not in step with it.
+    fn steep(&self, parts: usize, from: usize, to: usize) -> Option<u8> {
+        let above = parts.checked_sub(from)?.min(to - from);
+        let span = usize::from(self.most.saturating_sub(LEAST_BITS));
+        let more = u8::try_from(span * above / (to - from)).unwrap_or_default();
+        Some(LEAST_BITS.min(self.most) + more)
+    }
+}
+
+/// `part` in 1,024 parts of `whole`.
+fn parts(part: usize, whole: usize) -> usize {
+    part.saturating_mul(1024) / whole.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postbox::store::budget::Budget;
+    use crate::postbox::store::packet::Filling;
+    use crate::postbox::work::tests::solved;
+
+    fn packet(fill: u8) -> Packet {
+        let mut filling = Filling::new(&Budget::new(1 << 20), 4096);
+        filling.push(&[fill; 4096]).unwrap();
+        filling.finish().unwrap()
+    }
+
+    #[test]
+    fn nothing_is_asked_for_while_there_is_room_and_most_when_there_is_none() {
+        let gate = Gate::new(19, [1; 32]);
+        let bits = |held: usize, look| gate.bits((held << 20, (100 - held) << 20), look);
+        assert_eq!(bits(0, 0), None);
+        assert_eq!(bits(19, 0), None, "a long message on its way");
+        assert!(bits(30, 0).is_some(), "a flood");
+        assert_eq!(bits(50, 0), Some(19), "full within a minute");
+        // A minute later nothing more has come.
+        assert_eq!(bits(49, 13), None);
+        assert_eq!(bits(50, 13), Some(8));
+        assert_eq!(bits(100, 99), Some(19));
+        assert_eq!(bits(100, 99 + 50), Some(19));
+        assert_eq!(bits(0, 999), None);
+        assert_eq!(Gate::new(0, [1; 32]).bits((9, 0), 0), None);
+        assert_eq!(Gate::new(3, [1; 32]).bits((9, 0), 0), Some(3));
+    }
+
+    #[test]
+    fn a_proof_is_good_in_its_hour_and_the_next() {
+        let (gate, packet) = (Gate::new(9, [1; 32]), packet(7));
+        let price = Price { bits: 9, salt: gate.salt(5) };
+        let proof = solved(&Puzzle::new(&price, packet.hash(), 4096));
+        let good: Vec<u64> = (0..9).filter(|&h| gate.is_paid(9, h, &packet, &proof)).collect();
+        assert_eq!(good, [5, 6]);
+        assert!(gate.is_paid(8, 5, &packet, &proof), "more than is asked for");
+        assert!(!gate.is_paid(14, 5, &packet, &proof));
+        assert!(!gate.is_paid(9, 5, &self::packet(8), &proof), "another packet");
+        assert!(!Gate::new(9, [2; 32]).is_paid(9, 5, &packet, &proof), "another postbox");
+    }
+}

@@ -1,0 +1,145 @@
+//! Proofs of work, which a crowded postbox asks of those who post: sixteen nonces for exactly one
+//! packet, found by trying.
+//!
+//! SHA-256, which a script has at hand and the server checks in two microseconds. Equi-X, which Tor
+//! uses, is kinder to slow machines beside graphics cards, but its crate is under the LGPL, which a
+//! static program cannot keep to, and fast only where it may compile code at run time, which the
+//! postbox's walls forbid. Sixteen small searches instead of a large one take nearly the same time
+//! each time: two thirds more than the mean in one of a hundred.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::api::{MIN_PACKET, PacketHash};
+
+/// Searches in a proof.
+pub(crate) const PARTS: usize = 16;
+/// Bytes of a proof: a nonce of eight for each part.
+pub(crate) const PROOF: usize = PARTS * 8;
+/// The header field that tells the price: bits, a blank, the salt in base64url.
+pub(crate) const HEADER: &str = "otr-work";
+/// The most that a postbox asks for by itself: about a second of one core.
+pub(crate) const FULL_BITS: u8 = 19;
+/// No postbox asks for more zero bits for its smallest packet: minutes of work.
+pub(crate) const MAX_BITS: u8 = 24;
+
+/// What a proof made before cannot know.
+pub(crate) type Salt = [u8; 16];
+/// A nonce for each part, big-endian.
+pub(crate) type Proof = [u8; PROOF];
+
+/// What a postbox asks for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Price {
+    /// Zero bits at the beginning of each hash, for a packet of the smallest size.
+    pub(crate) bits: u8,
+    /// For how long it is good is the postbox's affair.
+    pub(crate) salt: Salt,
+}
+
+impl Price {
+    /// The salt, as it is told.
+    pub(crate) fn salt_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.salt)
+    }
+
+    /// The value of the header field.
+    pub(crate) fn header(&self) -> String {
+        format!("{} {}", self.bits, self.salt_text())
+    }
+
+    /// Reads that value; `None` where no postbox would ask for it.
+    pub(crate) fn of_header(value: &str) -> Option<Self> {
+        let (bits, text) = value.split_once(' ')?;
+        let bits = bits.parse().ok().filter(|bits| (1..=MAX_BITS).contains(bits))?;
+        let mut salt = [0; 16];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut salt) {
+            Ok(16) => Some(Self { bits, salt }),
+            _ => None,
+        }
+    }
+
+    /// Zero bits for a packet of so many bytes: twice the work for twice the memory.
+    pub(crate) fn bits_for(&self, bytes: usize) -> u32 {
+        u32::from(self.bits) + (bytes / MIN_PACKET).max(1).ilog2()
+    }
+}
+
+/// What is to be found for one packet.
+#[derive(Clone, Copy)]
+pub(crate) struct Puzzle {
+    seed: [u8; 32],
+    bits: u32,
+}
+
+impl Puzzle {
+    /// That of a packet of so many bytes.
+    pub(crate) fn new(price: &Price, hash: &PacketHash, bytes: usize) -> Self {
+        let seed = Sha256::new_with_prefix(b"otr/1 work").chain_update(price.salt);
+        Self { seed: seed.chain_update(hash).finalize().into(), bits: price.bits_for(bytes) }
+    }
+
+    fn fits(&self, part: u8, nonce: [u8; 8]) -> bool {
+        // 41 bytes: one block of the hash.
+        let mut tried = [0; 41];
+        tried[..32].copy_from_slice(&self.seed);
+        tried[32] = part;
+        tried[33..].copy_from_slice(&nonce);
+        let hash = Sha256::digest(tried);
+        let front: [u8; 8] = std::array::from_fn(|at| hash[at]);
+        u64::from_be_bytes(front).leading_zeros() >= self.bits
+    }
+
+    /// Whether each part of the proof fits. Junk costs a hash or two.
+    pub(crate) fn is_solved_by(&self, proof: &Proof) -> bool {
+        let (nonces, _) = proof.as_chunks::<8>();
+        (0..).zip(nonces).all(|(part, nonce)| self.fits(part, *nonce))
+    }
+
+    /// The nonce of one part.
+    pub(crate) fn solve(&self, part: u8) -> [u8; 8] {
+        let mut nonce: u64 = 0;
+        while !self.fits(part, nonce.to_be_bytes()) {
+            nonce = nonce.wrapping_add(1);
+        }
+        nonce.to_be_bytes()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn solved(puzzle: &Puzzle) -> Proof {
+        let nonces = (0..16).flat_map(|part| puzzle.solve(part));
+        nonces.collect::<Vec<u8>>().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_price_is_read_as_it_is_told_and_bounded() {
+        let price = Price { bits: 19, salt: [7; 16] };
+        assert_eq!(Price::of_header(&price.header()), Some(price));
+        for wrong in ["", "19", "0 AAAAAAAAAAAAAAAAAAAAAA", "25 AAAAAAAAAAAAAAAAAAAAAA", "9 AAAA"] {
+            assert_eq!(Price::of_header(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_proof_is_for_one_packet_one_size_and_one_salt() {
+        let price = Price { bits: 12, salt: [1; 16] };
+        let puzzle = Puzzle::new(&price, &[2; 32], 4096);
+        let proof = solved(&puzzle);
+        assert!(puzzle.is_solved_by(&proof));
+        for part in 0..PARTS {
+            let mut wrong = proof;
+            wrong[part * 8] ^= 1;
+            assert!(!puzzle.is_solved_by(&wrong), "{part}");
+        }
+        let other = Price { salt: [3; 16], ..price };
+        assert!(!Puzzle::new(&price, &[9; 32], 4096).is_solved_by(&proof));
+        assert!(!Puzzle::new(&other, &[2; 32], 4096).is_solved_by(&proof));
+        assert!(!Puzzle::new(&price, &[2; 32], 1 << 20).is_solved_by(&proof));
+        assert_eq!(price.bits_for(1 << 20), 20);
+    }
+}
