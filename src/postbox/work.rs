@@ -1,7 +1,7 @@
 //! Proofs of work, which a crowded postbox asks of those who post: sixteen nonces for exactly one
 //! packet, found by trying.
 //!
-//! SHA-256, which a script has at hand and the server checks in two microseconds. Equi-X, which Tor
+//! SHA-256, which a script has at hand and the server checks in one microsecond. Equi-X, which Tor
 //! uses, is kinder to slow machines beside graphics cards, but its crate is under the LGPL, which a
 //! static program cannot keep to, and fast only where it may compile code at run time, which the
 //! postbox's walls forbid. Sixteen small searches instead of a large one take nearly the same time
@@ -19,9 +19,10 @@ pub(crate) const PARTS: usize = 16;
 pub(crate) const PROOF: usize = PARTS * 8;
 /// The header field that tells the price: bits, a blank, the salt in base64url.
 pub(crate) const HEADER: &str = "otr-work";
-/// The most that a postbox asks for by itself: about a second of one core.
+/// The most that a postbox asks for by itself: half a second of one core, where measured
+/// (docs/measurements, work).
 pub(crate) const FULL_BITS: u8 = 19;
-/// No postbox asks for more zero bits for its smallest packet: minutes of work.
+/// No postbox asks for more zero bits for its smallest packet: 32 times the work of the above.
 pub(crate) const MAX_BITS: u8 = 24;
 
 /// What a proof made before cannot know.

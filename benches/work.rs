@@ -1,0 +1,89 @@
+//! The work that a crowded postbox asks for, as two threads do it that do nothing else, by the
+//! solver that `otr` pays with: tries a second, proofs a second at a full price, and what it costs to
+//! check one. Prints JSON. `benches/work.py` has the rest.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+// The postbox is a part of the program, not of the library.
+#[allow(dead_code, unused_imports, reason = "what is agreed on with a server, and its tests")]
+#[path = "../src/postbox/api.rs"]
+mod api;
+#[allow(dead_code, unused_imports, reason = "how prices are told, and its tests")]
+#[path = "../src/postbox/work.rs"]
+mod work;
+
+use work::{FULL_BITS, PARTS, PROOF, Price, Proof, Puzzle};
+
+const SIZE: usize = 4096;
+const SECONDS: Duration = Duration::from_secs(15);
+const CHECKS: u32 = 200_000;
+
+fn puzzle(bits: u8, number: u64) -> Puzzle {
+    let hash = Sha256::digest(number.to_be_bytes()).into();
+    Puzzle::new(&Price { bits, salt: [7; 16] }, &hash, SIZE)
+}
+
+/// Proofs a second by so many threads, each at packets of its own, and tries for them.
+fn rate(threads: u8) -> (f64, f64) {
+    let begin = Instant::now();
+    let work = |thread: u8| {
+        let (mut parts, mut tries) = (0_u32, 0);
+        for number in 0_u64.. {
+            let puzzle = puzzle(FULL_BITS, number << 8 | u64::from(thread));
+            for part in 0..16 {
+                tries += u64::from_be_bytes(puzzle.solve(part)) + 1;
+                parts += 1;
+                if begin.elapsed() >= SECONDS {
+                    return (parts, tries);
+                }
+            }
+        }
+        (parts, tries)
+    };
+    let done = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|n| scope.spawn(move || work(n))).collect();
+        running.into_iter().filter_map(|thread| thread.join().ok()).collect::<Vec<_>>()
+    });
+    let seconds = begin.elapsed().as_secs_f64();
+    let parts: u32 = done.iter().map(|(parts, _)| parts).sum();
+    #[allow(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let tries = done.iter().map(|(_, tries)| *tries as f64).sum::<f64>();
+    (f64::from(parts) / 16.0 / seconds, tries / seconds)
+}
+
+/// Microseconds of one.
+fn each(mut check: impl FnMut()) -> f64 {
+    let begin = Instant::now();
+    for _ in 0..CHECKS {
+        check();
+    }
+    begin.elapsed().as_secs_f64() * 1e6 / f64::from(CHECKS)
+}
+
+fn main() {
+    let easy = puzzle(8, 1);
+    let mut proof: Proof = [0; PROOF];
+    for (part, place) in (0..).zip(proof.as_chunks_mut::<8>().0) {
+        *place = easy.solve(part);
+    }
+    assert_eq!(proof.len(), PARTS * 8);
+    let packet = vec![7; SIZE];
+    let good = each(|| assert!(black_box(&easy).is_solved_by(black_box(&proof))));
+    let junk = each(|| {
+        black_box(black_box(&easy).is_solved_by(black_box(&[0xFF; PROOF])));
+    });
+    let hash = each(|| {
+        black_box(Sha256::digest(black_box(&packet)));
+    });
+    let ((one, one_tries), (two, two_tries)) = (rate(1), rate(2));
+    let told = serde_json::json!({
+        "bits": FULL_BITS, "good": good, "junk": junk, "hash": hash,
+        "proofs": [one, two], "tries": [one_tries, two_tries],
+    });
+    let _ = writeln!(std::io::stdout(), "{told}");
+}
