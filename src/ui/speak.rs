@@ -49,6 +49,13 @@ impl Voice {
         }
     }
 
+    /// As [`Self::say`], of a number that is a field of its own in JSON.
+    pub(crate) fn say_number(self, words: impl Display, name: &str, number: u64) {
+        if !self.quiet {
+            tell("notice", &words, |object| object[name] = number.into());
+        }
+    }
+
     /// What to do with what stands on stdout: to a person alone, who sees both.
     pub(crate) fn guide(self, words: impl Display) {
         if !is_json() && io::stdout().is_terminal() && io::stderr().is_terminal() {

@@ -15,7 +15,8 @@ fn everything_that_posts_pays_by_itself_and_says_nothing_of_it() {
     pair(&place, &postbox);
     for (who, other) in [("alice", "bob"), ("bob", "alice")] {
         let sent = otr(&place, who, &["send"], b"paid for");
-        assert_eq!((code(&sent), &text(&sent.stderr)[..]), (0, ""));
+        let said = text(&sent.stderr);
+        assert!(code(&sent) == 0 && !said.contains("work"), "{said}");
         assert_eq!(ok(&place, other, &["recv"], b""), b"paid for");
     }
     // Several wait, and go out together.
@@ -44,6 +45,37 @@ fn a_code_is_paid_for_on_both_sides() {
     ok(&place, "bob", &["respond", "--code", "-"], &line);
     ok(&place, "alice", &["send"], b"one");
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"one");
+}
+
+#[test]
+fn send_says_where_what_is_posted_does_not_lie_there_for_long() {
+    for (ttl, told) in [("10m", Some(600)), ("12h", None), ("24h", None)] {
+        let (place, postbox) = (Place::new(), Postbox::start(&["--ttl", ttl]));
+        pair(&place, &postbox);
+        let said = |arguments: &[&str], input: &[u8]| {
+            let sent = otr(&place, "alice", arguments, input);
+            assert_eq!(code(&sent), 0);
+            text(&sent.stderr)
+        };
+        let long = vec![b'L'; 2 << 20];
+        for (command, input) in
+            [(&["send"][..], &b"one"[..]), (&["send", "--lines"], b"1\n2\n3\n"), (&["send"], &long)]
+        {
+            let said = said(command, input);
+            match told {
+                None => assert_eq!(said, ""),
+                Some(_) => assert!(
+                    said.contains(" keeps this for 10m only; ") && said.lines().count() == 1,
+                    "{said}"
+                ),
+            }
+        }
+        assert_eq!(said(&["-q", "send"], b"quiet"), "");
+        let json = said(&["--json", "send"], b"json");
+        let field = told.map(|seconds| format!("\"keeps\":{seconds},"));
+        assert!(field.is_none_or(|field| json.contains(&field)), "{json}");
+        assert_eq!(json.lines().count(), usize::from(told.is_some()), "{json}");
+    }
 }
 
 /// An answer that asks for so much.

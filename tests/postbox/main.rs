@@ -16,4 +16,5 @@ mod injected;
 mod limits;
 mod renewal;
 mod support;
+mod unfinished;
 mod work;

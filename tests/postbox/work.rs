@@ -65,6 +65,38 @@ fn work_is_for_one_packet_and_one_postbox() {
     assert_eq!(post(&price.proof(&large), &large), 201);
 }
 
+/// Forty connections, each with a fresh share, filled all the room for packets.
+#[test]
+fn a_flood_of_connections_without_work_stops_at_the_border() {
+    let postbox = Postbox::start(&["--memory", "16M", "--work", "12"]);
+    let before = Place::new(1);
+    let answer = postbox.post(&raw(&before.packet(12, 1)));
+    assert!(answer.head.contains("otr-keeps: 86400"), "{}", answer.head);
+    let mut taken = 0;
+    for connection in 0..60 {
+        let mut stream = postbox.connect();
+        for n in 0..20 {
+            let packet = raw(&Place::new(1000 + connection * 20 + n).packet(16, 1));
+            match call(&mut stream, "/v1/post", Form::Raw, &packet).status {
+                201 => taken += 1,
+                402 => break,
+                other => panic!("{other}"),
+            }
+        }
+    }
+    // Of 160 that there is room for; by its speed before it is half.
+    assert!((30..81).contains(&taken), "{taken} packets of 64 KiB");
+    let fate = postbox.call("/v1/gone", Form::Raw, &before.address());
+    assert_eq!(fate.both(), (200, "h"), "what lay there stays");
+    let packet = Place::new(2).packet(12, 1);
+    assert_eq!(postbox.post(&raw(&packet)).status, 402);
+    let paid = postbox.call("/v1/post", Form::Raw, &Price::now(&postbox).paid(&packet));
+    assert_eq!(paid.status, 201, "who pays is let in");
+    assert!(paid.head.contains("otr-keeps: 86400"), "{}", paid.head);
+    let got = postbox.call("/v1/collect", Form::Raw, &Place::new(2).token);
+    assert_eq!((got.status, got.body.len()), (200, 4097));
+}
+
 #[test]
 fn the_recipe_for_curl_pays() {
     let postbox = crowded("9", 8);

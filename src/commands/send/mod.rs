@@ -235,6 +235,9 @@ impl Sender<'_> {
 
     /// Waits until what was posted is opened, where that was asked for. The session is free.
     fn confirm(&self, mut window: Window) -> Result<(), Failure> {
+        if let Some(client) = &self.client {
+            client.tell_keeps(self.context.voice);
+        }
         if !self.args.confirm {
             return Ok(());
         }

@@ -17,7 +17,7 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ struct Inner {
     asked: Once,
     /// What it asked of the last post, and when.
     price: Mutex<Option<(Price, Instant)>>,
+    /// The fewest seconds for which it keeps what was posted, and whether that was told.
+    keeps: (AtomicU32, AtomicBool),
 }
 
 /// What lay under one of the tokens.
@@ -122,6 +124,7 @@ impl Client {
             largest: AtomicUsize::new(MAX_PACKET),
             asked: Once::new(),
             price: Mutex::default(),
+            keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
         };
         let trying = Trying { patience: Patience::Brief, voice: None };
         Ok(Self { inner: Arc::new(inner), trying })

@@ -12,6 +12,11 @@ use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, front, lead, small};
 use crate::failure::Failure;
 use crate::postbox::api::{self, MAX_PACKET, POST};
 use crate::postbox::work::{self, FULL_BITS, Price};
+use crate::ui::speak::Voice;
+use crate::ui::units;
+
+/// Seconds: what is kept for less is told.
+const SHORT_LIFE: u64 = 12 * 60 * 60;
 
 /// What was made of a body.
 enum Posted {
@@ -120,6 +125,19 @@ impl Client {
         }
     }
 
+    /// Says, once, where the postbox keeps what was posted much shorter than the day that is usual.
+    pub(crate) fn tell_keeps(&self, voice: Voice) {
+        let (keeps, told) = &self.inner.keeps;
+        let seconds = u64::from(keeps.load(Ordering::Relaxed));
+        if seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed) {
+            let (host, age) = (self.inner.url.host(), units::age(seconds));
+            let words = format_args!(
+                "the postbox {host} keeps this for {age} only; the other side has to collect it by then"
+            );
+            voice.say_number(words, "keeps", seconds);
+        }
+    }
+
     /// A packet of so many bytes was refused, alone.
     fn is_refused(&self, bytes: usize) {
         self.inner.largest.fetch_min(bytes / 2, Ordering::Relaxed);
@@ -179,6 +197,10 @@ impl Client {
                     str::from_utf8(&told).ok().and_then(|told| told.trim_end().parse().ok());
                 number.ok_or(Trouble::Nonsense)
             };
+            let keeps = head.headers.get(api::KEEPS).and_then(|value| value.to_str().ok());
+            if let Some(seconds) = keeps.and_then(|text| text.parse().ok()) {
+                self.inner.keeps.0.fetch_min(seconds, Ordering::Relaxed);
+            }
             let posted = match (status, price) {
                 (201, _) if stored()? == count => Posted::All,
                 (413, _) => {

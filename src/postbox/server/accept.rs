@@ -1,10 +1,11 @@
 //! Takes connections in, as many as there may be.
 
+use super::caller::Caller;
 use super::connection::{self, Side};
 use super::guests::Origin;
 use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST};
 use super::listen::{Door, Listener};
-use super::state::Server;
+use super::state::{Seat, Server};
 use super::tls::Tls;
 use std::io;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +22,8 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     cache-control: no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// After an `accept` that failed for want of descriptors or memory: until some were given back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Turns of all others in which those leave whose places are needed.
+const TURNS: usize = 32;
 
 /// A listener that the runtime knows.
 enum Gate {
@@ -109,13 +112,31 @@ async fn seated_tls(
     (stream, origin): (TcpStream, Option<Origin>),
     tls: TlsAcceptor,
 ) {
-    let Some(seat) = server.connect(TLS_CONNECTION_COST, origin) else {
+    let Some(seat) = seat(&server, TLS_CONNECTION_COST, origin).await else {
         server.refused.busy.fetch_add(1, Relaxed);
         return;
     };
-    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-        connection::serve(Arc::clone(&server), seat.budget(), side, stream).await;
+    let (caller, _here) = Caller::enter(&server.callers, seat.budget());
+    let stream = tokio::select! {
+        stream = timeout(HANDSHAKE_TIME, tls.accept(stream)) => stream,
+        () = caller.goes() => return,
+    };
+    if let Ok(Ok(stream)) = stream {
+        let who = (&caller, seat.budget());
+        connection::serve(Arc::clone(&server), who, side, stream).await;
     }
+}
+
+/// A place for a connection, if need be that of one who keeps us waiting.
+async fn seat(server: &Server, cost: usize, origin: Option<Origin>) -> Option<Seat<'_>> {
+    for _ in 0..TURNS {
+        let seat = server.connect(cost, origin);
+        if seat.is_some() || !server.makes_room(origin) {
+            return seat;
+        }
+        yield_now().await;
+    }
+    None
 }
 
 /// Serves a connection if there is room for it; the operator's side has room of its own.
@@ -124,11 +145,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let seat = match side {
-        Side::Public => server.connect(CONNECTION_COST, origin),
+        Side::Public => seat(&server, CONNECTION_COST, origin).await,
         Side::Admin => server.connect_admin(CONNECTION_COST),
     };
     if let Some(seat) = seat {
-        connection::serve(Arc::clone(&server), seat.budget(), side, stream).await;
+        let (caller, _here) = match side {
+            Side::Public => {
+                let (caller, here) = Caller::enter(&server.callers, seat.budget());
+                (caller, Some(here))
+            }
+            Side::Admin => (Caller::operator(), None),
+        };
+        let who = (&caller, seat.budget());
+        connection::serve(Arc::clone(&server), who, side, stream).await;
     } else {
         server.refused.busy.fetch_add(1, Relaxed);
         // A few bytes into an empty socket buffer: it doesn't wait, and need not arrive.

@@ -4,10 +4,11 @@ use super::caller::Caller;
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::store::unfinished::{Begun, Unfinished};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::collections::BTreeSet;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +24,8 @@ pub(crate) enum Piece {
     End,
     /// Nothing before the deadline.
     Slow,
+    /// Others need what it takes, and it is behind.
+    Behind,
     /// The connection broke, or what came was not HTTP.
     Cut,
 }
@@ -31,11 +34,27 @@ pub(crate) enum Piece {
 pub(crate) struct Upload {
     body: Incoming,
     caller: Arc<Caller>,
+    /// Where the rest of it keeps us waiting.
+    begun: Option<Begun>,
 }
 
 impl Upload {
     pub(crate) fn new(body: Incoming, caller: Arc<Caller>) -> Self {
-        Self { body, caller }
+        Self { body, caller, begun: None }
+    }
+
+    /// Of what began at that time so much has come; `bytes`: none where it is whole. What of that is
+    /// kept may have to go, for others among `all`.
+    pub(crate) fn has_brought(&mut self, all: &Arc<Unfinished>, since: Instant, bytes: usize) {
+        if self.body.is_end_stream() {
+            self.begun = None;
+            return;
+        }
+        self.caller.keeps(Some(since));
+        match &mut self.begun {
+            Some(begun) if bytes > 0 && begun.since() == since => begun.has_brought(bytes),
+            begun => *begun = (bytes > 0).then(|| all.begin(since, bytes)),
+        }
     }
 
     /// Who sends it.
@@ -47,24 +66,31 @@ impl Upload {
 /// The next piece of a body.
 pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece {
     let frame = poll_fn(|cx| Pin::new(&mut upload.body).poll_frame(cx));
-    let frame = async {
-        tokio::select! {
-            biased;
-            frame = frame => Some(frame),
-            // All that he sent was there before: this body stays a part of one.
-            () = upload.caller.hangs_up() => None,
+    let goes = async {
+        match &upload.begun {
+            Some(begun) => begun.goes().await,
+            None => pending().await,
         }
     };
-    match timeout_at(deadline, frame).await {
-        Err(_) => Piece::Slow,
-        Ok(Some(None)) => Piece::End,
-        Ok(None | Some(Some(Err(_)))) => Piece::Cut,
-        Ok(Some(Some(Ok(frame)))) => Piece::Bytes(frame.into_data().unwrap_or_default()),
-    }
+    let piece = async {
+        tokio::select! {
+            biased;
+            frame = frame => match frame {
+                None => Piece::End,
+                Some(Err(_)) => Piece::Cut,
+                Some(Ok(frame)) => Piece::Bytes(frame.into_data().unwrap_or_default()),
+            },
+            // All that he sent was there before: this body stays a part of one.
+            () = upload.caller.hangs_up() => Piece::Cut,
+            () = goes => Piece::Behind,
+        }
+    };
+    timeout_at(deadline, piece).await.unwrap_or(Piece::Slow)
 }
 
 /// Reads on behind an answer that came before the body's end, for a while.
 pub(crate) fn linger(mut body: Upload) {
+    body.begun = None;
     if body.body.is_end_stream() {
         return;
     }
@@ -147,18 +173,26 @@ impl<const N: usize> Records<N> {
     }
 }
 
-/// Reads a whole body of records.
+/// Reads a whole body of records; where memory for them runs short, others among `all` make room.
 pub(crate) async fn records<const N: usize>(
     body: &mut Upload,
     form: Form,
     budget: &Arc<Budget>,
+    all: &Arc<Unfinished>,
 ) -> Result<Records<N>, BadRecords> {
-    let deadline = Instant::now() + RECORDS_TIME;
-    let mut reader = Reader::new(form, budget);
+    let since = Instant::now();
+    let mut reader = Reader::new(form, budget, all);
     loop {
-        match next_piece(body, deadline).await {
-            Piece::Bytes(bytes) => reader.push(&bytes)?,
-            Piece::End => return reader.end(),
+        match next_piece(body, since + RECORDS_TIME).await {
+            Piece::Bytes(bytes) => {
+                reader.push(&bytes)?;
+                body.has_brought(all, since, reader.charge.bytes().max(1));
+            }
+            Piece::End => {
+                body.begun = None;
+                return reader.end();
+            }
+            Piece::Behind => return Err(BadRecords::Full),
             Piece::Slow => return Err(BadRecords::Slow),
             Piece::Cut => return Err(BadRecords::Cut),
         }
@@ -167,6 +201,7 @@ pub(crate) async fn records<const N: usize>(
 
 /// Cuts bytes into records as they come.
 struct Reader<const N: usize> {
+    all: Arc<Unfinished>,
     form: Form,
     /// Bytes that may still come: blank lines are not records, but no reason to read for ever.
     left: usize,
@@ -180,10 +215,11 @@ impl<const N: usize> Reader<N> {
     /// Characters of a record's line, and of its end.
     const LINE: usize = (N * 4).div_ceil(3) + 2;
 
-    fn new(form: Form, budget: &Arc<Budget>) -> Self {
+    fn new(form: Form, budget: &Arc<Budget>, all: &Arc<Unfinished>) -> Self {
         let charge = Charge::nothing(budget, Purpose::Calls);
         let left = 2 * Self::LINE * (MAX_RECORDS + 1);
-        Self { form, left, rest: Vec::new(), list: Vec::new(), charge }
+        let all = Arc::clone(all);
+        Self { all, form, left, rest: Vec::new(), list: Vec::new(), charge }
     }
 
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), BadRecords> {
@@ -236,7 +272,12 @@ impl<const N: usize> Reader<N> {
     fn make_room(&mut self) -> Result<(), BadRecords> {
         if self.list.len() == self.list.capacity() {
             let more = self.list.capacity().max(FIRST);
-            self.charge.grow(more * N).map_err(|Full| BadRecords::Full)?;
+            if let Err(Full) = self.charge.grow(more * N) {
+                if !self.all.give_way(self.charge.budget(), Purpose::Calls, more * N) {
+                    return Err(BadRecords::Full);
+                }
+                self.charge.grow_anyway(more * N);
+            }
             self.list.reserve_exact(more);
         }
         Ok(())
@@ -261,7 +302,7 @@ mod tests {
 
     fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
         let budget = Budget::new(8 << 20);
-        let mut reader = Reader::new(form, &budget);
+        let mut reader = Reader::new(form, &budget, &Arc::default());
         for piece in body.chunks(step) {
             reader.push(piece)?;
         }

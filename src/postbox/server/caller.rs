@@ -1,11 +1,13 @@
 //! What the stream of a connection and the call that runs on it tell each other.
 
+use super::callers::{Callers, Guest, Here, Which};
 use super::limits::{HEAD_COST, answer_time};
 use super::outgoing::Piece;
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
@@ -13,10 +15,13 @@ use tokio::time::Instant;
 
 /// Who is at the other end of a connection.
 pub(crate) struct Caller {
-    /// What the heads of requests are charged to; `None`: the operator, whose are not.
-    budget: Option<Arc<Budget>>,
+    /// What the heads of requests are charged to, and who else is here; `None`: the operator.
+    guest: Option<(Arc<Budget>, Arc<Callers>)>,
     state: Mutex<State>,
     bell: Notify,
+    /// His place is needed.
+    goes: AtomicBool,
+    leave: Notify,
 }
 
 #[derive(Default)]
@@ -33,14 +38,30 @@ struct State {
     reader: Option<Waker>,
     /// When the answer has to be taken.
     answer_by: Option<Instant>,
+    /// Since when he keeps us waiting; `None`: we him.
+    since: Option<Instant>,
 }
 
 impl Caller {
-    pub(crate) fn new(budget: Option<&Arc<Budget>>) -> Arc<Self> {
+    /// The operator.
+    pub(crate) fn operator() -> Arc<Self> {
+        Self::new(None)
+    }
+
+    /// One who has come, and whose share of the memory that is.
+    pub(crate) fn enter(callers: &Arc<Callers>, budget: &Arc<Budget>) -> (Arc<Self>, Here) {
+        let caller = Self::new(Some((budget, callers)));
+        let here = callers.enter(Arc::<Self>::clone(&caller));
+        (caller, here)
+    }
+
+    fn new(guest: Option<(&Arc<Budget>, &Arc<Callers>)>) -> Arc<Self> {
         Arc::new(Self {
-            budget: budget.map(Arc::clone),
-            state: Mutex::default(),
+            guest: guest.map(|(budget, callers)| (Arc::clone(budget), Arc::clone(callers))),
+            state: Mutex::new(State { since: Some(Instant::now()), ..State::default() }),
             bell: Notify::new(),
+            goes: AtomicBool::new(false),
+            leave: Notify::new(),
         })
     }
 
@@ -51,14 +72,34 @@ impl Caller {
     /// Bytes came: those of a head are charged until it is whole, since they lie in buffers that
     /// are larger than what came.
     pub(crate) fn sent(&self) -> Result<(), Full> {
+        let Some((budget, callers)) = &self.guest else { return Ok(()) };
         let mut state = self.state();
-        if let Some(budget) = &self.budget
-            && state.head.is_none()
-            && (state.waits || !state.calls)
-        {
-            state.head = Some(Charge::new(budget, Purpose::Heads, HEAD_COST)?);
+        if state.head.is_some() || (state.calls && !state.waits) {
+            return Ok(());
         }
+        let mut charge = Charge::nothing(budget, Purpose::Heads);
+        if charge.grow(HEAD_COST).is_err() {
+            // They are looked at, and so is he.
+            drop(state);
+            if !callers.make_room(Which::InHead) {
+                return Err(Full);
+            }
+            charge.grow_anyway(HEAD_COST);
+            state = self.state();
+        }
+        state.head = Some(charge);
+        state.since = Some(Instant::now());
         Ok(())
+    }
+
+    /// He keeps us waiting since then, or does not any more.
+    pub(crate) fn keeps(&self, since: Option<Instant>) {
+        self.state().since = since;
+    }
+
+    /// Until he is told to go.
+    pub(crate) async fn goes(&self) {
+        self.leave.notified().await;
     }
 
     /// No more bytes come. While a call runs that is no reason to end it: he may listen still. It
@@ -82,7 +123,10 @@ impl Caller {
 
     /// A call begins.
     pub(crate) fn calls(self: &Arc<Self>) -> Call {
-        *self.state() = State { calls: true, ..State::default() };
+        let mut state = self.state();
+        // From here on for its body.
+        *state = State { calls: true, since: state.since, ..State::default() };
+        drop(state);
         Call(Arc::clone(self))
     }
 
@@ -103,6 +147,29 @@ impl Caller {
     }
 }
 
+impl Guest for Caller {
+    fn keeps_since(&self, which: Which) -> Option<Instant> {
+        let state = self.state();
+        let asked = match which {
+            Which::All => !state.waits,
+            Which::InHead => state.head.is_some(),
+        };
+        state.since.filter(|_| asked && !self.is_told_to_go())
+    }
+
+    fn go(&self) -> bool {
+        let first = !self.goes.swap(true, Relaxed);
+        if first {
+            self.leave.notify_one();
+        }
+        first
+    }
+
+    fn is_told_to_go(&self) -> bool {
+        self.goes.load(Relaxed)
+    }
+}
+
 /// A call that runs.
 pub(crate) struct Call(Arc<Caller>);
 
@@ -119,6 +186,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.calls = false;
+        state.since = Some(Instant::now());
         if let Some(reader) = state.reader.take() {
             reader.wake();
         }

@@ -12,7 +12,7 @@ use super::reply::{Answer, Body, answer, nothing, retry, text};
 use super::state::Server;
 use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, address_of};
 use crate::postbox::store::budget::{Budget, Full, Purpose};
-use crate::postbox::store::packet::Packet;
+use crate::postbox::store::packet::{Packet, most_cost};
 use crate::postbox::store::watch::{self, Wanted};
 use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
@@ -55,6 +55,8 @@ enum Refusal {
     Unfit(Unfit),
     Unpaid(Price),
     Crowded,
+    /// Others need the room, and it is behind.
+    Behind,
     Slow,
     Cut,
 }
@@ -84,6 +86,7 @@ pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload
         }
         Err(Refusal::Unpaid(_)) => (StatusCode::PAYMENT_REQUIRED, Some(&refused.unpaid), false),
         Err(Refusal::Crowded) => (StatusCode::TOO_MANY_REQUESTS, Some(&refused.crowded), true),
+        Err(Refusal::Behind) => (StatusCode::SERVICE_UNAVAILABLE, Some(&refused.busy), true),
         Err(Refusal::Slow) => (StatusCode::REQUEST_TIMEOUT, Some(&refused.slow), false),
         // Nobody is there to read it.
         Err(Refusal::Cut) => (StatusCode::BAD_REQUEST, None, false),
@@ -117,7 +120,7 @@ async fn take_packets(
     done: &mut Done,
 ) -> Result<(), Refusal> {
     let mut intake = Intake::new(budget, server.choices.max_packet);
-    let mut deadline = Instant::now() + PACKET_TIME;
+    let (mut since, all) = (Instant::now(), server.store.unfinished());
     let mut put = |packet: Packet, proof: Option<Proof>| {
         server.gate.admit(&server.store, &packet, proof.as_ref()).map_err(Refusal::Unpaid)?;
         let life = server.store.put(packet).map_err(|_| Refusal::Crowded)?;
@@ -126,18 +129,21 @@ async fn take_packets(
         Ok(())
     };
     loop {
-        match next_piece(body, deadline).await {
+        match next_piece(body, since + PACKET_TIME).await {
             Piece::Bytes(bytes) => {
+                all.make_room(budget, Purpose::Packets, most_cost(bytes.len())).await;
                 let mut rest = &bytes[..];
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
                     put(packet, intake.take_proof())?;
-                    deadline = Instant::now() + PACKET_TIME;
+                    since = Instant::now();
                 }
+                body.has_brought(all, since, intake.begun());
             }
             Piece::End => {
                 let last = intake.end().map_err(Refusal::Unfit)?;
                 return last.map_or(Ok(()), |packet| put(packet, intake.take_proof()));
             }
+            Piece::Behind => return Err(Refusal::Behind),
             Piece::Slow => return Err(Refusal::Slow),
             Piece::Cut => return Err(Refusal::Cut),
         }
@@ -152,7 +158,7 @@ pub(crate) async fn collect(
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let mut addresses = match records(&mut body, form, budget).await {
+    let mut addresses = match records(&mut body, form, budget, &server.records).await {
         Ok(tokens) => tokens.without_repeats().map(address_of),
         Err(why) => return refuse_records(server, why, body),
     };
@@ -180,10 +186,11 @@ pub(crate) async fn discard(
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let records: Records<{ Discard::SIZE }> = match records(&mut body, form, budget).await {
-        Ok(records) => records.without_repeats(),
-        Err(why) => return refuse_records(server, why, body),
-    };
+    let records: Records<{ Discard::SIZE }> =
+        match records(&mut body, form, budget, &server.records).await {
+            Ok(records) => records.without_repeats(),
+            Err(why) => return refuse_records(server, why, body),
+        };
     for record in records.list() {
         server.store.discard(&Discard::from_record(record));
         // A record may hash four packets of 1 MiB; others get their turn between two.
@@ -200,7 +207,7 @@ pub(crate) async fn gone(
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let mut addresses: Records<32> = match records(&mut body, form, budget).await {
+    let mut addresses: Records<32> = match records(&mut body, form, budget, &server.records).await {
         Ok(addresses) => addresses,
         Err(why) => return refuse_records(server, why, body),
     };
@@ -227,7 +234,7 @@ pub(crate) async fn revealed(
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let addresses: Records<32> = match records(&mut body, form, budget).await {
+    let addresses: Records<32> = match records(&mut body, form, budget, &server.records).await {
         Ok(addresses) => addresses.without_repeats(),
         Err(why) => return refuse_records(server, why, body),
     };

@@ -23,15 +23,19 @@ pub(crate) enum Side {
     Admin,
 }
 
-/// Serves a connection to its end, and charges what that takes. What goes wrong on it is nobody's business but the caller's.
-pub(crate) async fn serve<S>(server: Arc<Server>, budget: &Arc<Budget>, side: Side, stream: S)
-where
+/// Serves a connection to its end, or until others need its place, and charges what that takes. What
+/// goes wrong on it is nobody's business but the caller's.
+pub(crate) async fn serve<S>(
+    server: Arc<Server>,
+    (caller, budget): (&Arc<Caller>, &Arc<Budget>),
+    side: Side,
+    stream: S,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut stop = server.stop_signal();
-    let caller = Caller::new((side == Side::Public).then_some(budget));
     let calls = service_fn(|request| {
-        let (server, caller) = (Arc::clone(&server), Arc::clone(&caller));
+        let (server, caller) = (Arc::clone(&server), Arc::clone(caller));
         let call = caller.calls();
         async move {
             let answer = match side {
@@ -41,7 +45,7 @@ where
             Ok::<_, Infallible>(answer.map(|body| call.answer(body)))
         }
     });
-    let paced = Paced::new(stream, budget, &caller);
+    let paced = Paced::new(stream, budget, caller);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -53,6 +57,7 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
+        () = caller.goes() => {}
         _ = stop.changed() => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;

@@ -82,6 +82,12 @@ impl Guests {
         Guest { guests: self, origin, share }
     }
 
+    /// How many connections from there are open; of this machine's own each is alone.
+    pub(crate) fn from(&self, origin: Option<Origin>) -> usize {
+        let of = |origin| self.lock().here.get(&origin).map_or(0, |party| party.connections);
+        origin.map_or(0, of)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -78,6 +78,15 @@ impl Intake {
         self.proof.take()
     }
 
+    /// Bytes of a packet that has begun; none between two.
+    pub(crate) fn begun(&self) -> usize {
+        match &self.stage {
+            Stage::Between => 0,
+            Stage::Raw(filling, _) | Stage::Line(filling, ..) => filling.len().max(1),
+            _ => 1,
+        }
+    }
+
     /// Takes bytes from the front of `input` until a packet is whole or all are taken.
     pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Packet>, Unfit> {
         while !input.is_empty() {

@@ -7,6 +7,7 @@ mod accept;
 mod admin;
 mod body;
 mod caller;
+mod callers;
 mod calls;
 mod confine;
 mod connection;

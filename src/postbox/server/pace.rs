@@ -34,11 +34,15 @@ impl<S> Paced<S> {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stall = None;
+            if self.stall.take().is_some() {
+                self.caller.keeps(None);
+            }
             return written;
         }
         let stall = self.stall.get_or_insert_with(|| {
-            let stall = Instant::now() + STALL_TIME;
+            let now = Instant::now();
+            self.caller.keeps(Some(now));
+            let stall = now + STALL_TIME;
             Box::pin(sleep_until(self.caller.answer_by().map_or(stall, |by| by.min(stall))))
         });
         ready!(stall.as_mut().poll(cx));
@@ -117,6 +121,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postbox::server::callers::Callers;
     use crate::postbox::server::limits::HEAD_COST;
     use std::future::poll_fn;
     use std::time::Duration;
@@ -134,14 +139,14 @@ mod tests {
         let bytes = vec![7; 4 * BUFFER];
         for (cap, second) in [(16 * BUFFER, BUFFER), (BUFFER, SMALL_BUFFER)] {
             let budget = Budget::new(cap);
-            let mut paced = Paced::new(&bytes[..], &budget, &Caller::new(None));
+            let mut paced = Paced::new(&bytes[..], &budget, &Caller::operator());
             assert_eq!(read(&mut paced).await, SMALL_BUFFER);
             assert_eq!(read(&mut paced).await, second);
             assert_eq!(budget.used() > 0, second == BUFFER);
             drop(paced);
             assert_eq!(budget.used(), 0);
         }
-        let mut short = Paced::new(&bytes[..100], &Budget::new(1 << 20), &Caller::new(None));
+        let mut short = Paced::new(&bytes[..100], &Budget::new(1 << 20), &Caller::operator());
         assert_eq!(read(&mut short).await, 100);
         assert!(short.wide.is_none());
     }
@@ -149,7 +154,8 @@ mod tests {
     #[tokio::test]
     async fn what_comes_of_a_head_is_charged_until_it_is_whole() {
         let budget = Budget::new(1 << 20);
-        let caller = Caller::new(Some(&budget));
+        let all = Arc::<Callers>::default();
+        let (caller, _here) = Caller::enter(&all, &budget);
         let bytes = [7; 300];
         let mut paced = Paced::new(&bytes[..], &budget, &caller);
         assert_eq!(read(&mut paced).await, 300);
@@ -166,7 +172,8 @@ mod tests {
         drop((waits, call));
 
         let full = Budget::new(16);
-        let mut paced = Paced::new(&bytes[..], &full, &Caller::new(Some(&full)));
+        let (caller, _here) = Caller::enter(&Arc::default(), &full);
+        let mut paced = Paced::new(&bytes[..], &full, &caller);
         let mut buffer = vec![0; BUFFER];
         let mut buffer = ReadBuf::new(&mut buffer);
         let came = poll_fn(|cx| Pin::new(&mut paced).poll_read(cx, &mut buffer)).await;
@@ -177,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn who_takes_an_answer_too_slowly_does_not_get_it() {
         let (stream, mut slow) = tokio::io::duplex(16);
-        let caller = Caller::new(None);
+        let caller = Caller::operator();
         let call = caller.calls();
         let mut paced = Paced::new(stream, &Budget::new(1 << 20), &caller);
         let body = crate::postbox::server::reply::Body::Whole(bytes::Bytes::from_static(b"x"));

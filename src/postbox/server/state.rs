@@ -1,11 +1,13 @@
 //! What all calls of a running server share.
 
+use super::callers::{Callers, Which};
 use super::gate::Gate;
 use super::guests::{Guest, Guests, Origin};
 use super::limits::{self, CALL_COST};
 use super::waiting::Room;
 use crate::postbox::store::budget::{Budget, Charge, Purpose};
 use crate::postbox::store::memory::Store;
+use crate::postbox::store::unfinished::Unfinished;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -26,6 +28,9 @@ pub(crate) struct Choices {
     pub(crate) post_secret: Option<[u8; 32]>,
 }
 
+/// So many connections from one place: nobody else goes for one more.
+const MANY: usize = 16;
+
 /// A running server.
 pub(crate) struct Server {
     /// What the operator chose.
@@ -39,6 +44,10 @@ pub(crate) struct Server {
     connections: Gauge,
     admin: Gauge,
     guests: Guests,
+    /// Everybody who is connected.
+    pub(crate) callers: Arc<Callers>,
+    /// Bodies of records that have begun.
+    pub(crate) records: Arc<Unfinished>,
     /// Those who wait.
     pub(crate) waiting: Room,
     stopping: AtomicBool,
@@ -116,6 +125,8 @@ impl Server {
             connections: Gauge::new(connections),
             admin: Gauge::new(limits::ADMIN_CONNECTIONS),
             guests: Guests::new(&budget),
+            callers: Arc::default(),
+            records: Arc::default(),
             waiting: Room::new(limits::waiting_of(connections)),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(()),
@@ -127,6 +138,11 @@ impl Server {
         let guest = self.guests.enter(origin);
         let charge = Charge::new(guest.budget(), Purpose::Connections, cost + CALL_COST).ok()?;
         self.connections.enter(Some(guest), charge)
+    }
+
+    /// Whether those go for one more connection who keep us waiting; not for one from where many are.
+    pub(crate) fn makes_room(&self, origin: Option<Origin>) -> bool {
+        self.guests.from(origin) < MANY && self.callers.make_room(Which::All)
     }
 
     /// Lets one connection of the operator's in. Its memory is counted, and always there.

@@ -155,6 +155,18 @@ impl Budget {
         own.min(purpose.ceiling(cap).saturating_sub(self.used()))
     }
 
+    /// Bytes taken for this by whose share this is.
+    pub(crate) fn own(&self, purpose: Purpose) -> usize {
+        self.share.as_ref().map_or(0, |share| share.of(purpose).load(Relaxed))
+    }
+
+    /// Bytes that others would have to give back before so many can be taken.
+    pub(crate) fn missing(&self, purpose: Purpose, bytes: usize) -> usize {
+        let part = purpose.part().filter(|_| self.share.is_some()).unwrap_or(0);
+        let needed = bytes + part * (self.own(purpose) + bytes);
+        needed.saturating_sub(self.left(purpose))
+    }
+
     /// Takes `bytes`, or nothing. (One thread serves; were there more, two at once could pass a
     /// bound by what one of them takes.)
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {

@@ -9,6 +9,7 @@ use super::leaving::Leaving;
 use super::packet::Packet;
 use super::spent::Spent;
 use super::tide::Tide;
+use super::unfinished::Unfinished;
 use super::watch::{Board, Wanted, Watch};
 use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, address_of};
 use std::cell::OnceCell;
@@ -56,6 +57,7 @@ pub(crate) struct Store {
     ttl: Seconds,
     budget: Arc<Budget>,
     board: Arc<Board>,
+    unfinished: Arc<Unfinished>,
     inner: Mutex<Inner>,
 }
 
@@ -96,6 +98,7 @@ impl Store {
             ttl: Seconds::try_from(ttl.as_secs()).unwrap_or(Seconds::MAX / 2).min(Seconds::MAX / 2),
             budget: Arc::clone(budget),
             board: Arc::default(),
+            unfinished: Arc::default(),
             inner: Mutex::new(Inner {
                 held: BTreeMap::new(),
                 spent: Spent::new(budget),
@@ -116,10 +119,20 @@ impl Store {
         &self.budget
     }
 
+    /// Packets that have begun to come.
+    pub(crate) fn unfinished(&self) -> &Arc<Unfinished> {
+        &self.unfinished
+    }
+
+    /// Bytes that are left for packets. What has begun makes room when it has to.
+    fn left(&self) -> usize {
+        self.budget.left(Purpose::Packets) + self.unfinished.bytes()
+    }
+
     /// Bytes of the packets that lie here, and bytes that are left for more.
     pub(crate) fn fill(&self) -> (usize, usize) {
         let held = usize::try_from(self.lock().totals.held_bytes).unwrap_or(usize::MAX);
-        (held, self.budget.left(Purpose::Packets))
+        (held, self.left())
     }
 
     /// Totals, for the operator.
@@ -172,7 +185,7 @@ impl Store {
         reason = "it is between nothing and the whole time"
     )]
     fn life(&self, tide: &mut Tide, bytes: usize) -> Seconds {
-        let room = (self.budget.left(Purpose::Packets), self.budget.bound(Purpose::Packets));
+        let room = (self.left(), self.budget.bound(Purpose::Packets));
         tide.life(f64::from(self.now()), bytes, room, f64::from(self.ttl)) as Seconds
     }
 

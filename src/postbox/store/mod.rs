@@ -7,4 +7,5 @@ pub(crate) mod memory;
 pub(crate) mod packet;
 mod spent;
 mod tide;
+pub(crate) mod unfinished;
 pub(crate) mod watch;

@@ -18,6 +18,11 @@ const BLOCK_COST: usize = BLOCK + 16 + 8;
 /// store's tree (nodes are two thirds full on average), and their allocation headers.
 const PACKET_COST: usize = 512;
 
+/// The most that so many bytes of packets can cost.
+pub(crate) const fn most_cost(bytes: usize) -> usize {
+    (bytes / BLOCK + 1) * (BLOCK_COST + PACKET_COST)
+}
+
 /// 4 KiB. The allocator overwrites them when they are freed (main.rs), as it does all memory:
 /// doing it here, too, took as long as everything else that is done with a packet.
 struct Block(Box<[u8; BLOCK]>);
