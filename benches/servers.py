@@ -16,6 +16,14 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def cpu_seconds(pid):
+    """User and system time of a process and of those that it started, so far."""
+    ticks = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[11:13]
+    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    own = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return own + sum(map(cpu_seconds, children))
+
+
 def wait_for(port):
     """Until somebody listens there."""
     for _ in range(200):
@@ -42,6 +50,9 @@ class Postbox:
                 return self
         sys.exit("the postbox did not start")
 
+    def cpu(self):
+        return cpu_seconds(self.pid)
+
     def __exit__(self, *_):
         # What it holds need not be wiped for a benchmark.
         self.process.kill()
@@ -56,6 +67,9 @@ class Server:
         self.process = subprocess.Popen(self.prepare(), stdout=subprocess.DEVNULL)
         wait_for(self.port)
         return self
+
+    def cpu(self):
+        return cpu_seconds(self.process.pid)
 
     def __exit__(self, *_):
         self.process.terminate()

@@ -1,5 +1,6 @@
 //! Reading bodies: pieces with a deadline, and whole bodies of records.
 
+use super::alarm::Alarm;
 use super::caller::Caller;
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
@@ -9,9 +10,10 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use std::task::Poll;
+use tokio::time::Instant;
 
 /// Records that there is room for at first; twice as many each time that it is full.
 const FIRST: usize = 16;
@@ -34,13 +36,15 @@ pub(crate) enum Piece {
 pub(crate) struct Upload {
     body: Incoming,
     caller: Arc<Caller>,
+    alarm: Alarm,
     /// Where the rest of it keeps us waiting.
     begun: Option<Begun>,
 }
 
 impl Upload {
     pub(crate) fn new(body: Incoming, caller: Arc<Caller>) -> Self {
-        Self { body, caller, begun: None }
+        let alarm = caller.alarm().clone();
+        Self { body, caller, alarm, begun: None }
     }
 
     /// Of what began at that time so much has come; `bytes`: none where it is whole. What of that is
@@ -65,27 +69,29 @@ impl Upload {
 
 /// The next piece of a body.
 pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece {
-    let frame = poll_fn(|cx| Pin::new(&mut upload.body).poll_frame(cx));
-    let goes = async {
-        match &upload.begun {
+    let Upload { body, caller, alarm, begun } = upload;
+    // Known without another round, where its length was told.
+    if body.is_end_stream() {
+        return Piece::End;
+    }
+    let mut goes = pin!(async {
+        match begun {
             Some(begun) => begun.goes().await,
             None => pending().await,
         }
-    };
-    let piece = async {
-        tokio::select! {
-            biased;
-            frame = frame => match frame {
-                None => Piece::End,
-                Some(Err(_)) => Piece::Cut,
-                Some(Ok(frame)) => Piece::Bytes(frame.into_data().unwrap_or_default()),
-            },
-            // All that he sent was there before: this body stays a part of one.
-            () = upload.caller.hangs_up() => Piece::Cut,
-            () = goes => Piece::Behind,
+    });
+    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(None) => Poll::Ready(Piece::End),
+        Poll::Ready(Some(Err(_))) => Poll::Ready(Piece::Cut),
+        Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Piece::Bytes(frame.into_data().unwrap_or_default()))
         }
-    };
-    timeout_at(deadline, piece).await.unwrap_or(Piece::Slow)
+        // All that he sent was there before: this body stays a part of one.
+        Poll::Pending if caller.poll_hangs_up(cx).is_ready() => Poll::Ready(Piece::Cut),
+        Poll::Pending if goes.as_mut().poll(cx).is_ready() => Poll::Ready(Piece::Behind),
+        Poll::Pending => alarm.poll_until(cx, deadline).map(|()| Piece::Slow),
+    })
+    .await
 }
 
 /// Reads on behind an answer that came before the body's end, for a while.
@@ -94,6 +100,8 @@ pub(crate) fn linger(mut body: Upload) {
     if body.body.is_end_stream() {
         return;
     }
+    // Beside what the connection waits for.
+    body.alarm = Alarm::default();
     tokio::spawn(async move {
         let (deadline, mut left) = (Instant::now() + LINGER_TIME, LINGER_BYTES);
         while let Piece::Bytes(bytes) = next_piece(&mut body, deadline).await {

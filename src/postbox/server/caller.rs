@@ -1,5 +1,6 @@
 //! What the stream of a connection and the call that runs on it tell each other.
 
+use super::alarm::Alarm;
 use super::callers::{Callers, Guest, Here, Which};
 use super::limits::{HEAD_COST, answer_time};
 use super::outgoing::Piece;
@@ -22,6 +23,7 @@ pub(crate) struct Caller {
     /// His place is needed.
     goes: AtomicBool,
     leave: Notify,
+    alarm: Alarm,
 }
 
 #[derive(Default)]
@@ -34,6 +36,8 @@ struct State {
     waits: bool,
     /// He sends no more.
     hung_up: bool,
+    /// Reads his body, and is told that no more of it comes.
+    listener: Option<Waker>,
     /// Reads on when the call is over.
     reader: Option<Waker>,
     /// When the answer has to be taken.
@@ -62,6 +66,7 @@ impl Caller {
             bell: Notify::new(),
             goes: AtomicBool::new(false),
             leave: Notify::new(),
+            alarm: Alarm::default(),
         })
     }
 
@@ -110,6 +115,9 @@ impl Caller {
             state.hung_up = true;
             state.reader = Some(reader.clone());
             self.bell.notify_one();
+            if let Some(listener) = state.listener.take() {
+                listener.wake();
+            }
         }
         state.calls
     }
@@ -119,6 +127,21 @@ impl Caller {
         while !self.state().hung_up {
             self.bell.notified().await;
         }
+    }
+
+    /// Ready when he sends no more.
+    pub(crate) fn poll_hangs_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.hung_up {
+            return Poll::Ready(());
+        }
+        state.listener = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The timer of his connection.
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     /// A call begins.

@@ -8,15 +8,15 @@ use super::intake::{Intake, Unfit};
 use super::keys::Keys;
 use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
-use super::reply::{Answer, Body, answer, nothing, retry, text};
+use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, address_of};
+use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, TEXT, address_of};
 use crate::postbox::store::budget::{Budget, Full, Purpose};
 use crate::postbox::store::packet::{Packet, most_cost};
 use crate::postbox::store::watch::{self, Wanted};
 use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -61,8 +61,13 @@ enum Refusal {
     Cut,
 }
 
-/// Takes packets.
-pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload) -> Answer {
+/// Takes packets; the answer's fields go into `headers`.
+pub(crate) async fn post(
+    server: &Server,
+    budget: &Arc<Budget>,
+    headers: HeaderMap,
+    mut body: Upload,
+) -> Answer {
     let mut done = Done::default();
     let outcome = take_packets(server, budget, &mut body, &mut done).await;
     let Done { stored, keeps } = done;
@@ -95,7 +100,7 @@ pub(crate) async fn post(server: &Server, budget: &Arc<Budget>, mut body: Upload
         count.fetch_add(1, Relaxed);
         linger(body);
     }
-    let mut answer = text(status, format!("{stored}\n"));
+    let mut answer = answer_in(headers, status, TEXT, reply::count(stored));
     if let Some(value) = price.and_then(|price| price.header().try_into().ok()) {
         answer.headers_mut().insert(work::HEADER, value);
     }

@@ -8,7 +8,7 @@ use super::state::Server;
 use crate::postbox::store::budget::Budget;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(crate) async fn serve<S>(
     });
     let paced = Paced::new(stream, budget, caller);
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(caller.alarm().clone())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER)
         .max_header_size(HEAD)
@@ -56,6 +56,7 @@ pub(crate) async fn serve<S>(
         .serve_connection(TokioIo::new(paced), calls);
     let mut connection = pin!(connection);
     tokio::select! {
+        biased;
         _ = connection.as_mut() => {}
         () = caller.goes() => {}
         _ = stop.changed() => {

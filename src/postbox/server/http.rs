@@ -40,13 +40,18 @@ pub(crate) async fn answer(
     caller: Arc<Caller>,
     request: Request<Incoming>,
 ) -> Answer {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = Upload::new(body, caller);
     let wanted = wanted(server, &head);
+    let mut headers = HeaderMap::new();
+    if matches!(wanted, Wanted::Post) {
+        headers = std::mem::take(&mut head.headers);
+        headers.clear();
+    }
     drop(head);
     match wanted {
         Wanted::Page(look) => page::page(server, budget, look),
-        Wanted::Post => calls::post(server, budget, body).await,
+        Wanted::Post => calls::post(server, budget, headers, body).await,
         Wanted::Collect(wishes, form) => calls::collect(server, budget, wishes, form, body).await,
         Wanted::Discard(form) => calls::discard(server, budget, form, body).await,
         Wanted::Gone(wishes, form) => calls::gone(server, budget, wishes, form, body).await,

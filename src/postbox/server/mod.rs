@@ -5,6 +5,7 @@
 
 mod accept;
 mod admin;
+mod alarm;
 mod body;
 mod caller;
 mod callers;
@@ -28,6 +29,7 @@ mod tls;
 mod waiting;
 
 use crate::failure::{Code, Failure};
+use crate::postbox::store::blocks;
 use crate::process::not_ignored;
 use crate::ui::speak::{self, Voice, warn};
 use crate::ui::stdio;
@@ -86,6 +88,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         .clamp(1, limits::connections_of(settings.choices.memory));
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|_| Failure::no_randomness())?;
+    blocks::prepare(settings.choices.memory);
     let server = Server::new(settings.choices, connections, secret);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

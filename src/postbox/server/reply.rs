@@ -6,7 +6,7 @@ use crate::postbox::api::TEXT;
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
 use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -87,8 +87,20 @@ impl hyper::body::Body for Body {
 
 /// An answer of that kind. Nothing in it is to be kept by anyone.
 pub(crate) fn answer(status: StatusCode, media_type: &'static str, body: Body) -> Answer {
+    answer_in(HeaderMap::new(), status, media_type, body)
+}
+
+/// The same, its header fields in a map that is there, and empty: hyper keeps the last one for the
+/// next request, so that a connection that takes one post after another needs no other.
+pub(crate) fn answer_in(
+    headers: HeaderMap,
+    status: StatusCode,
+    media_type: &'static str,
+    body: Body,
+) -> Answer {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status != StatusCode::NO_CONTENT {
@@ -100,6 +112,11 @@ pub(crate) fn answer(status: StatusCode, media_type: &'static str, body: Body) -
 /// An answer of a few words.
 pub(crate) fn text(status: StatusCode, words: impl Into<Bytes>) -> Answer {
     answer(status, TEXT, Body::Whole(words.into()))
+}
+
+/// How many packets were stored.
+pub(crate) fn count(stored: u64) -> Body {
+    Body::Whole(if stored == 1 { Bytes::from_static(b"1\n") } else { format!("{stored}\n").into() })
 }
 
 /// 204.

@@ -4,6 +4,7 @@
 //! Each purpose has a bound of its own, so that none can crowd out the others. And nobody is let
 //! near the end of what there is: a caller holds no more than he leaves to all others.
 
+use super::blocks;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -152,7 +153,8 @@ impl Budget {
             other == purpose || remembered
         });
         let own = purpose.bound(cap).saturating_sub(taken);
-        own.min(purpose.ceiling(cap).saturating_sub(self.used()))
+        let idle = if purpose == Purpose::Packets { 0 } else { blocks::idle() };
+        own.min(purpose.ceiling(cap).saturating_sub(self.used() + idle))
     }
 
     /// Bytes taken for this by whose share this is.

@@ -12,6 +12,7 @@ use super::tide::Tide;
 use super::unfinished::Unfinished;
 use super::watch::{Board, Wanted, Watch};
 use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, address_of};
+use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +63,7 @@ pub(crate) struct Store {
 }
 
 struct Inner {
-    held: BTreeMap<Address, Vec<Held>>,
+    held: BTreeMap<Address, SmallVec<[Held; 1]>>,
     spent: Spent,
     tide: Tide,
     leaving: Leaving,
@@ -174,8 +175,8 @@ impl Store {
     }
 
     /// When the time is over of what comes now: never before all of it has passed.
-    fn until(&self, life: Seconds) -> Seconds {
-        self.now() + life + 1
+    fn until(now: Seconds, life: Seconds) -> Seconds {
+        now + life + 1
     }
 
     /// The seconds that a packet of `bytes` lives which comes now.
@@ -184,9 +185,9 @@ impl Store {
         clippy::cast_sign_loss,
         reason = "it is between nothing and the whole time"
     )]
-    fn life(&self, tide: &mut Tide, bytes: usize) -> Seconds {
+    fn life(&self, tide: &mut Tide, now: Seconds, bytes: usize) -> Seconds {
         let room = (self.left(), self.budget.bound(Purpose::Packets));
-        tide.life(f64::from(self.now()), bytes, room, f64::from(self.ttl)) as Seconds
+        tide.life(f64::from(now), bytes, room, f64::from(self.ttl)) as Seconds
     }
 
     /// Stores a packet, unless these very bytes are or were here; for how many seconds it lies here
@@ -212,8 +213,8 @@ impl Store {
         inner.totals.held += 1;
         inner.totals.held_bytes += packet.len() as u64;
         inner.totals.stored += 1;
-        let life = self.life(&mut inner.tide, packet.len());
-        held.push(Held { packet, until: self.until(life) });
+        let life = self.life(&mut inner.tide, now, packet.len());
+        held.push(Held { packet, until: Self::until(now, life) });
         drop(guard);
         self.ring(&address);
         Ok(life)
@@ -255,7 +256,12 @@ impl Store {
         if let Some(taken) = inner.take(&address, |held| Arc::ptr_eq(&held.packet, &packet)) {
             drop(packet);
             inner.totals.discarded += 1;
-            inner.spent.remember(&address, &record.hash, record.key, self.until(self.ttl));
+            inner.spent.remember(
+                &address,
+                &record.hash,
+                record.key,
+                Self::until(self.now(), self.ttl),
+            );
             inner.leaving.add(&taken, false);
         }
         drop(guard);

@@ -1,5 +1,6 @@
 //! Where packets lie: in memory, and nowhere else.
 
+pub(crate) mod blocks;
 pub(crate) mod budget;
 mod clock;
 mod leaving;

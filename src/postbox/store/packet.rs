@@ -5,15 +5,15 @@
 //! memory of a postbox that has run for months at what it counts; and a packet that is still
 //! coming in takes no more than what has come.
 
+pub(crate) use super::blocks::BLOCK;
+use super::blocks::Block;
 use super::budget::{Budget, Charge, Full, Purpose};
 use crate::postbox::api::{Address, MAX_PACKET, MIN_PACKET, PacketHash};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, OnceLock};
 
-/// Bytes of a block.
-pub(crate) const BLOCK: usize = MIN_PACKET;
 /// What a block costs: itself, the allocator's header, and its place in the packet's list.
-const BLOCK_COST: usize = BLOCK + 16 + 8;
+const BLOCK_COST: usize = BLOCK + 16 + size_of::<Block>();
 /// What a packet costs beside its blocks: the shared box around it, its list, its place in the
 /// store's tree (nodes are two thirds full on average), and their allocation headers.
 const PACKET_COST: usize = 512;
@@ -22,10 +22,6 @@ const PACKET_COST: usize = 512;
 pub(crate) const fn most_cost(bytes: usize) -> usize {
     (bytes / BLOCK + 1) * (BLOCK_COST + PACKET_COST)
 }
-
-/// 4 KiB. The allocator overwrites them when they are freed (main.rs), as it does all memory:
-/// doing it here, too, took as long as everything else that is done with a packet.
-struct Block(Box<[u8; BLOCK]>);
 
 /// A whole packet: 2^k bytes, 12 ≤ k ≤ 20. Overwritten when the last who reads it lets go.
 pub(crate) struct Packet {
@@ -58,7 +54,7 @@ impl Packet {
 
     /// The block of that number; empty past the end.
     pub(crate) fn block(&self, number: usize) -> &[u8] {
-        self.blocks.get(number).map_or(&[], |block| &block.0[..])
+        self.blocks.get(number).map_or(&[], Block::bytes)
     }
 
     /// SHA-256 of the packet. Computed once: a packet of 1 MiB takes a millisecond.
@@ -66,7 +62,7 @@ impl Packet {
         self.hash.get_or_init(|| {
             let mut hash = Sha256::new();
             for block in &self.blocks {
-                hash.update(&block.0[..]);
+                hash.update(block.bytes());
             }
             hash.finalize().into()
         })
@@ -75,7 +71,7 @@ impl Packet {
     /// Whether both are the same bytes.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.blocks.len() == other.blocks.len()
-            && self.blocks.iter().zip(&other.blocks).all(|(a, b)| a.0 == b.0)
+            && self.blocks.iter().zip(&other.blocks).all(|(a, b)| a.bytes() == b.bytes())
     }
 }
 
@@ -128,7 +124,7 @@ impl Filling {
             let Some(block) = self.blocks.last_mut() else { return Err(Overflow::Full) };
             let count = bytes.len().min(BLOCK - begin);
             let (now, later) = bytes.split_at(count);
-            block.0[begin..begin + count].copy_from_slice(now);
+            block.bytes_mut()[begin..begin + count].copy_from_slice(now);
             self.length += count;
             bytes = later;
         }
@@ -138,7 +134,11 @@ impl Filling {
     fn add_block(&mut self) -> Result<(), Full> {
         let first = if self.blocks.is_empty() { PACKET_COST } else { 0 };
         self.charge.grow(BLOCK_COST + first)?;
-        self.blocks.push(Block(Box::new([0; BLOCK])));
+        if self.blocks.is_empty() {
+            // Most packets have one.
+            self.blocks.reserve_exact(1);
+        }
+        self.blocks.push(Block::new());
         Ok(())
     }
 
