@@ -61,6 +61,11 @@ impl Upload {
         }
     }
 
+    /// What has begun has come: it is not among the unfinished any more.
+    pub(crate) fn is_whole(&mut self) {
+        self.begun = None;
+    }
+
     /// Who sends it.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller

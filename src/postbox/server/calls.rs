@@ -139,6 +139,8 @@ async fn take_packets(
                 all.make_room(budget, Purpose::Packets, most_cost(bytes.len())).await;
                 let mut rest = &bytes[..];
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
+                    // Or it would count twice.
+                    body.is_whole();
                     put(packet, intake.take_proof())?;
                     since = Instant::now();
                 }
@@ -146,6 +148,7 @@ async fn take_packets(
             }
             Piece::End => {
                 let last = intake.end().map_err(Refusal::Unfit)?;
+                body.is_whole();
                 return last.map_or(Ok(()), |packet| put(packet, intake.take_proof()));
             }
             Piece::Behind => return Err(Refusal::Behind),
