@@ -4,11 +4,13 @@ use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use otr::store::{Name, Numbers, Options, Store, usual_places};
+use otr::conversation::Files;
+use otr::store::{Name, Numbers, Options, Store, StoreError, usual_places};
 
 use crate::failure::{Code, Failure};
 use crate::options::Common;
 use crate::origins::Origins;
+use crate::ui::notices;
 use crate::ui::speak::{Voice, warn_of_file};
 
 /// What all commands know: which session, where it lies, how to speak.
@@ -36,28 +38,31 @@ impl Context {
         }
     }
 
-    /// The store of the session, which must exist.
-    pub(crate) fn open(&self) -> Result<Store, Failure> {
-        match self.state_fd {
-            Some(numbers) => Ok(Store::from_descriptors(numbers)?),
-            None => Store::open(&self.options, &self.name)
-                .inspect(|store| self.tell_where(store))
-                .map_err(|error| self.by_variable(error.into())),
-        }
+    /// Where the session sleeps, which must exist.
+    pub(crate) fn open(&self) -> Result<Files, Failure> {
+        self.files(Store::open)
     }
 
-    /// The store of a session that is to be made.
-    pub(crate) fn prepare(&self) -> Result<Store, Failure> {
-        match self.state_fd {
-            Some(numbers) => Ok(Store::from_descriptors(numbers)?),
-            None => Store::prepare(&self.options, &self.name)
-                .inspect(|store| self.tell_where(store))
-                .map_err(|error| self.by_variable(error.into())),
-        }
+    /// Where a session is to be made.
+    pub(crate) fn prepare(&self) -> Result<Files, Failure> {
+        self.files(Store::prepare)
     }
 
-    /// As [`Self::prepare`]; where `anew`, the store of a session that is there will do.
-    pub(crate) fn prepare_anew(&self, anew: bool) -> Result<Store, Failure> {
+    fn files(
+        &self,
+        by_name: fn(&Options, &Name) -> Result<Store, StoreError>,
+    ) -> Result<Files, Failure> {
+        let store = match self.state_fd {
+            Some(numbers) => Store::from_descriptors(numbers)?,
+            None => by_name(&self.options, &self.name)
+                .inspect(|store| self.tell_where(store))
+                .map_err(|error| self.by_variable(error.into()))?,
+        };
+        Ok(Files::new(store, self.lock_wait, notices::tell))
+    }
+
+    /// As [`Self::prepare`]; where `anew`, a session that is there will do.
+    pub(crate) fn prepare_anew(&self, anew: bool) -> Result<Files, Failure> {
         match self.prepare() {
             Err(failure) if anew && failure.code == Code::Exists => self.open(),
             other => other,

@@ -80,6 +80,7 @@
 #![forbid(unsafe_code)]
 
 pub mod armor;
+pub mod conversation;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;

@@ -8,10 +8,11 @@ use std::fs;
 use std::path::Path;
 
 /// What may import only itself and what stands before it.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["protocol"],
     &["armor"],
     &["store"],
+    &["conversation"],
     &["failure", "closed", "process", "randomness"],
     &["ui"],
     &["beside"],

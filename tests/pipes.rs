@@ -103,6 +103,20 @@ fn dressed(text: &[u8], before: &str) -> Vec<u8> {
     lines(text).into_iter().flat_map(line).collect()
 }
 
+/// Messages that overtake each other: those that wait for another one's end are here, not given up.
+#[test]
+fn short_messages_among_the_packets_of_a_long_one_all_come() {
+    let pair = Pair::new();
+    assert_eq!(pair.bob("recv", &pair.sealed("send", b"zero\n")).ok(), b"zero\n");
+    let (one, two) = (pair.sealed("send", b"one\n"), pair.sealed("send", b"two\n"));
+    let long = vec![b'x'; 5 * MIB / 2];
+    let packets = lines(&pair.sealed("send", &long));
+    assert!(packets.len() >= 3, "several packets");
+    let input = [&packets[0][..], &one, &two, &packets[1..].concat()].concat();
+    let run = pair.bob("recv", &input);
+    assert!(run.ok() == [&long[..], b"one\n", b"two\n"].concat());
+}
+
 #[test]
 fn a_packet_survives_mail_quoting_and_chat() {
     let pair = Pair::new();

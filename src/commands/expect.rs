@@ -5,11 +5,12 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use otr::conversation::block_on;
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::guide::Handed;
-use super::held::Held;
+use super::held;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::ui::{stdio, terminal};
@@ -37,8 +38,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     // Before anything counts as told.
     let mut to = stdio::output()?;
-    let mut store = context.open()?;
-    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let mut files = context.open()?;
+    let mut held = held::take(&mut files)?;
     if matches!(held.stage, Stage::Session(_)) {
         held.session()?;
     }
@@ -55,7 +56,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         }
     });
     // Stored first: what is told is told once, and from now on keys leave this way alone.
-    held.keep()?;
+    block_on(held.commit())?;
     let mut out = Zeroizing::new(Vec::new());
     for record in records.iter() {
         if args.raw {

@@ -52,8 +52,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let what = "this is a state that export has frozen, not what it wrote";
         return Err(Failure::new(Code::NotReady, what, "use the line that 'otr export' wrote"));
     }
-    let mut store = prepared.map_or_else(|| context.prepare(), Ok)?;
-    create(&mut store, context.lock_wait, &stored.stage, false)?;
+    let mut files = prepared.map_or_else(|| context.prepare(), Ok)?;
+    create(&mut files, &stored.stage, false)?;
     context.voice.say("the session goes on here; end it where it came from: otr export --forget");
     Ok(())
 }

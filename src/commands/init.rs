@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use otr::conversation::{self, ErrorKind, Files, block_on};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError};
 use otr::protocol::session::stored::Stage;
-use otr::store::Store;
 use zeroize::Zeroizing;
 
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{Held, create, load_even_frozen};
+use super::held::{self, create};
 use super::hidden;
 use super::secret::Secret;
 use super::whom::{connect, postbox_of_stage};
@@ -95,15 +95,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.again {
         return emitter.invite(&waiting_invite(context)?);
     }
-    let mut store = context.prepare_anew(args.anew)?;
-    let postbox = postbox(context, args, &mut store)?;
+    let mut files = context.prepare_anew(args.anew)?;
+    let postbox = postbox(context, args, &mut files)?;
     if args.code {
-        return by_code(context, args, &postbox, &mut store);
+        return by_code(context, args, &postbox, &mut files);
     }
     let secret = args.secret.get(true)?;
     let inviting = inviting(&postbox, args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
-    create(&mut store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
+    create(&mut files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     emitter.invite(&invite)?;
     warn_of_silence(&args.reach, &postbox);
     Ok(())
@@ -138,7 +138,7 @@ fn by_code(
     context: &Context,
     args: &Args,
     postbox: &str,
-    store: &mut Store,
+    files: &mut Files,
 ) -> Result<(), Failure> {
     let Some(client) = connect(postbox, &args.reach)? else {
         let hint = "name one with --postbox URL or OTR_POSTBOX";
@@ -146,7 +146,7 @@ fn by_code(
     };
     let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
     let (code, inviting) = code::place(&client.speaking(context.voice), make)?;
-    create(store, context.lock_wait, &Stage::Inviting(Box::new(inviting)), args.anew)?;
+    create(files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
     Handed::Code.ends(context.voice);
@@ -171,11 +171,11 @@ fn inviting(
 
 /// The postbox's address, as it will be in the invite; empty = none. What was typed counts before the
 /// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
-fn postbox(context: &Context, args: &Args, store: &mut Store) -> Result<String, Failure> {
+fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<String, Failure> {
     let given = args.postbox.as_deref().unwrap_or_default();
     let typed = context.origins.was_typed("postbox");
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
-    let replaced = if args.anew && !typed { replaced_postbox(context, store)? } else { None };
+    let replaced = if args.anew && !typed { replaced_postbox(files)? } else { None };
     let text = replaced.unwrap_or_else(|| given.to_owned());
     if typed && Url::parse(&text).is_ok_and(|url| url.has_secret()) {
         let what = "the address holds a secret, and all on this machine see what is typed here";
@@ -206,22 +206,21 @@ fn private(url: &str, secret: &str) -> Result<String, Failure> {
 
 /// The postbox of the session whose name is used anew; none where there is no session, or none that
 /// has a postbox.
-fn replaced_postbox(context: &Context, store: &mut Store) -> Result<Option<String>, Failure> {
-    let lock = store.lock_state(context.lock_wait)?;
-    match load_even_frozen(store, &lock) {
-        Err(failure) if failure.code == Code::NoSession => Ok(None),
+fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
+    match block_on(conversation::look(files)) {
+        Err(error) if error.kind() == ErrorKind::NoSession => Ok(None),
+        Err(error) if error.kind() == ErrorKind::Busy => Err(error.into()),
         Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),
-        Err(failure) => {
-            let what = failure.what;
-            warn(format_args!("the postbox of the session that is replaced is not known: {what}"));
+        Err(error) => {
+            warn(format_args!("the postbox of the session that is replaced is not known: {error}"));
             Ok(None)
         }
     }
 }
 
 fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
-    let mut store = context.open()?;
-    match Held::take(&mut store, context.lock_wait)?.stage {
+    let mut files = context.open()?;
+    match held::take(&mut files)?.stage {
         Stage::Inviting(inviting) if inviting.is_by_code() => Err(Failure::new(
             Code::Refused,
             "the invite lies in the postbox, and its code is not kept",

@@ -7,14 +7,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use otr::protocol::session::stored::Stage;
+use otr::conversation::{self, Files, block_on};
 use otr::protocol::session::{Identity, Reservation};
-use otr::store::Store;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::held::Held;
 use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::process;
@@ -31,12 +29,12 @@ pub(super) struct Numbers {
 impl Numbers {
     /// Watches over `reservation`, which was taken out of the session `of`.
     pub(super) fn watch(
-        store: &Store,
+        files: &Files,
         of: Identity,
         reservation: Reservation,
     ) -> Result<Self, Failure> {
         let left = Arc::new(Mutex::new(Some(reservation)));
-        if let Some(mut store) = store.beside() {
+        if let Some(mut files) = files.beside(SIGNAL_WAIT) {
             let theirs = Arc::clone(&left);
             let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|one| !process::ignores(*one));
             let mut signals = Signals::new(heard).map_err(|error| {
@@ -48,7 +46,7 @@ impl Numbers {
                     let mut left = theirs.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(left) = left.take() {
                         // The signal counts, whether the state can be written or not.
-                        drop(give_back(&mut store, SIGNAL_WAIT, of, left));
+                        drop(block_on(conversation::give_back(&mut files, of, left)));
                     }
                     let _ = emulate_default_handler(signal);
                 }
@@ -75,24 +73,10 @@ impl Numbers {
     }
 
     /// Gives back what is left, where the message did not come to its end.
-    pub(super) fn give_back(&self, store: &mut Store, wait: Duration) {
+    pub(super) fn give_back(&self, files: &mut Files) {
         if let Some(left) = self.take() {
             // Why the message ended is told; a state that cannot be written has its own reasons.
-            drop(give_back(store, wait, self.of, left));
+            drop(block_on(conversation::give_back(files, self.of, left)));
         }
     }
-}
-
-fn give_back(
-    store: &mut Store,
-    wait: Duration,
-    of: Identity,
-    left: Reservation,
-) -> Result<(), Failure> {
-    let mut held = Held::take(store, wait)?;
-    match &mut held.stage {
-        Stage::Session(session) if of.is(&session.identity()) => session.give_back(left),
-        _ => return Ok(()),
-    }
-    held.keep().map(drop)
 }

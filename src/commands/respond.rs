@@ -3,16 +3,17 @@
 use std::io::IsTerminal;
 
 use otr::armor::{Damaged, Item};
+use otr::conversation::{Files, block_on};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::invite::InviteError;
 use otr::protocol::handshake::{RespondError, respond};
 use otr::protocol::session::stored::Stage;
-use otr::store::Store;
+use otr::store::Directory;
 
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{Held, create};
+use super::held::{self, create};
 use super::secret::Secret;
 use super::source::{Source, is_by_hand};
 use super::whom::{connect, postbox_of};
@@ -89,7 +90,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let client = consented(context, args, &postbox)?;
         hand_over(context.voice, &reply, client.as_ref(), &mut emitter)?;
         return match client {
-            Some(client) => take_away(context, &mut context.open()?, &client),
+            Some(client) => take_away(&mut context.open()?, &client),
             None => Ok(()),
         };
     }
@@ -107,11 +108,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             "give it to the other person, or play the other end with -s NAME",
         ));
     }
-    let mut store = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
+    let mut files = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
     let client = consented(context, args, &postbox_of(&invite))?;
     let secret = args.secret.get(false)?;
     let has_secret = secret.is_some();
-    let reply = answer(context, args, &mut store, (&invite, None), secret)?;
+    let reply = answer(args, &mut files, (&invite, None), secret)?;
     if has_secret {
         emitter.is(Handed::ReplyWithSecret);
     }
@@ -121,9 +122,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 /// Makes the session, and stores it; the reply, which is still to be handed over. The invite may lie
 /// in a postbox, under this record.
 fn answer(
-    context: &Context,
     args: &Args,
-    store: &mut Store,
+    files: &mut Files,
     (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
     secret: Option<Password>,
 ) -> Result<Vec<u8>, Failure> {
@@ -138,11 +138,11 @@ fn answer(
     if secret.is_some() {
         // Before anything is out, whatever ends this command: who made the invite may drop the
         // answer, and make another.
-        warn_of_guesses(store, at);
+        warn_of_guesses(files.store.directory(), at);
     }
     // Wiped before anybody is called.
     drop(secret);
-    create(store, context.lock_wait, &Stage::Session(Box::new(session)), args.anew)?;
+    create(files, &Stage::Session(Box::new(session)), args.anew)?;
     Ok(reply)
 }
 
@@ -189,7 +189,7 @@ fn same(one: &str, other: &str) -> bool {
 
 /// Answers the invite that lies under the code's number, which is consent to call that postbox.
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
-    let mut store = context.prepare_anew(args.anew)?;
+    let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
     let postbox = postbox_of_code(args, spoken.postbox)?;
     let Some(client) = connect(&postbox, &args.reach)? else {
@@ -210,24 +210,25 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let client = connect(&named, &args.reach)?.unwrap_or(client).speaking(context.voice);
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
-    let reply = answer(context, args, &mut store, invite, Some(secret))?;
+    let reply = answer(args, &mut files, invite, Some(secret))?;
     post(context.voice, &reply, &client)?;
-    take_away(context, &mut store, &client)
+    take_away(&mut files, &client)
 }
 
 /// Takes the answered invite away from under its number, where it lies under one. Where that fails,
 /// a later command does it, or its time is up.
-fn take_away(context: &Context, store: &mut Store, client: &Client) -> Result<(), Failure> {
-    let mut held = Held::take(store, context.lock_wait)?;
+fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
+    let mut held = held::take(files)?;
     let records = held.session()?.collected();
     drop(held);
     if let Err(failure) = client.discard(&records) {
         warn(format_args!("the answered invite still lies in the postbox: {}", failure.what));
         return Ok(());
     }
-    let mut held = Held::take(store, context.lock_wait)?;
+    let mut held = held::take(files)?;
     held.session()?.forget_collected(&records);
-    held.keep().map(drop)
+    block_on(held.commit())?;
+    Ok(())
 }
 
 /// The code's own postbox, which --postbox may only confirm; else that, or the usual one.
@@ -256,8 +257,8 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
 
 /// Each answer with a secret lets whoever made the invite try one secret. One that turns out to have been
 /// right does not count (`recv` sees to that).
-fn warn_of_guesses(store: &Store, at: u64) {
-    let counted = store.directory().map(|directory| directory.count_guess(at));
+fn warn_of_guesses(directory: Option<&Directory>, at: u64) {
+    let counted = directory.map(|directory| directory.count_guess(at));
     match counted {
         Some(Ok(count @ 2..)) => warn(format_args!(
             "this is invite {count} answered with a secret within a day, and of none of them is it \
@@ -324,8 +325,8 @@ fn read_invite() -> Result<Vec<u8>, Failure> {
 
 /// Whether the session of this name made that invite.
 fn is_own(context: &Context, invite: &[u8]) -> bool {
-    let Ok(mut store) = context.open() else { return false };
-    let held = Held::take(&mut store, context.lock_wait);
+    let Ok(mut files) = context.open() else { return false };
+    let held = held::take(&mut files);
     matches!(held.map(|held| held.stage), Ok(Stage::Inviting(own)) if own.invite() == invite)
 }
 
@@ -338,8 +339,8 @@ struct Kept {
 
 /// The reply of this session, which was handed over before.
 fn kept_reply(context: &Context) -> Result<Kept, Failure> {
-    let mut store = context.open()?;
-    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let mut files = context.open()?;
+    let mut held = held::take(&mut files)?;
     let session = held.session()?;
     let Some(reply) = session.reply() else {
         let hint = "the other side has it: its first packet has come";

@@ -1,26 +1,21 @@
 //! `otr verify`: compares a secret inside the session. Both sides learn whether they hold the same
 //! one, and nothing else.
 
+use otr::conversation::{self, Compared, Error, Question, block_on};
 use otr::protocol::authentication::pake::Prs;
 use otr::protocol::authentication::password::Password;
-use otr::protocol::session::Session;
-use otr::protocol::session::stored::Stage;
-use otr::protocol::session::verify::{Ending, VerifyError};
-use otr::store::Store;
-use zeroize::Zeroizing;
+use otr::protocol::session::verify::VerifyError;
 
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{Held, no_reply_yet, peer_has_closed};
-use super::owed::{self, Way, explain};
+use super::held;
+use super::outlets::Way;
 use super::secret::Given;
-use crate::commands::outbox;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::options::Form;
-use crate::postbox::client::{Client, Reach};
-use crate::randomness::System;
+use crate::postbox::client::Reach;
 use crate::ui::printable::line;
 
 /// `otr verify`
@@ -60,20 +55,21 @@ postbox 'recv' posts it by itself.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Step);
-    let mut store = context.open()?;
-    let client = {
-        let stage = Held::take(&mut store, context.lock_wait)?.stage;
+    let mut files = context.open()?;
+    let mut client = {
+        let stage = held::take(&mut files)?.stage;
         if args.stdout { None } else { whom::client(&stage, &args.reach)? }
     };
-    let client = client.map(|client| client.speaking(context.voice));
-    if prepare(context, &mut store, client.as_ref(), &mut emitter)? {
+    client = client.map(|client| client.speaking(context.voice));
+    let way = &mut Way::of(client.as_mut(), &mut emitter);
+    if block_on(conversation::prepare(&mut files, way))? {
         emitter.end();
         context.voice.say("this is the step that an interrupted command did not write out");
         return Ok(());
     }
-    let asked = question_of(context, &mut store)?;
+    let asked = block_on(conversation::question(&mut files))?;
     if asked.is_some() && args.question.is_some() {
-        return Err(explain(VerifyError::PeerAsked));
+        return Err(Error::Verify(VerifyError::PeerAsked).into());
     }
     // A person takes long to type, and a secret long to stretch: nothing is locked meanwhile.
     let secret = args.secret.or_asked(&prompt(asked.as_ref()), asked.is_none())?;
@@ -85,11 +81,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         }
         None => Compared::Question(secret, args.question.as_deref().unwrap_or_default()),
     };
-    let _sender = store.lock_sender(context.lock_wait)?;
-    let mut held = Held::take(&mut store, context.lock_wait)?;
-    let packet = compared.seal(held.session()?).map_err(explain)?;
     emitter.is(if asked.is_some() { Handed::Answer } else { Handed::Question });
-    owed::hand_over(context, held, packet, Way::of(client.as_ref(), &mut emitter))?;
+    let way = &mut Way::of(client.as_mut(), &mut emitter);
+    block_on(conversation::step(&mut files, way, compared))?;
     emitter.end();
     context.voice.say(if asked.is_some() {
         "answered; the other side's next packet tells whether the two are equal"
@@ -99,84 +93,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Hands out what an earlier command has left; a session that failed checks have ended is ended
-/// here. Whether that was a step of a check which now waits for the other side.
-fn prepare(
-    context: &Context,
-    store: &mut Store,
-    client: Option<&Client>,
-    emitter: &mut Emitter,
-) -> Result<bool, Failure> {
-    let _sender = store.lock_sender(context.lock_wait)?;
-    let mut held = Held::take(store, context.lock_wait)?;
-    let Stage::Session(session) = &mut held.stage else { return Err(no_reply_yet()) };
-    let (ending, of) = (session.ending(), session.identity());
-    let waits = session.awaits_answer() || session.awaits_last_step();
-    drop(held);
-    let written = match client {
-        Some(client) => {
-            outbox::post_waiting(context, store, client, Some(of))?;
-            false
-        }
-        None => outbox::print_waiting(context, store, &[], emitter)?,
-    };
-    // Otherwise it goes with the next step, in one packet.
-    if ending != Ending::GoesOn {
-        owed::settle(context, store, Way::of(client, emitter))?;
-    }
-    Ok(written && waits)
-}
-
-/// What the other side has asked.
-struct Asked {
-    question: Zeroizing<String>,
-    /// The run that the answer belongs to.
-    run: [u8; 32],
-}
-
-/// The other side's question, if it has asked.
-fn question_of(context: &Context, store: &mut Store) -> Result<Option<Asked>, Failure> {
-    let mut held = Held::take(store, context.lock_wait)?;
-    let session = held.session()?;
-    if session.peer_closed() {
-        return Err(peer_has_closed());
-    }
-    if session.awaits_last_step() {
-        return Err(explain(VerifyError::Waiting));
-    }
-    Ok(session
-        .question()
-        .zip(session.question_run())
-        .map(|(question, run)| Asked { question: Zeroizing::new(question.to_owned()), run: *run }))
-}
-
-fn prompt(asked: Option<&Asked>) -> String {
+fn prompt(asked: Option<&Question>) -> String {
     match asked {
-        Some(Asked { question, .. }) if !question.is_empty() => {
-            format!("the other side asks \"{}\"; your answer", line(question))
+        Some(Question { text, .. }) if !text.is_empty() => {
+            format!("the other side asks \"{}\"; your answer", line(text))
         }
         Some(_) => "the other side asks for the secret that you both know".to_owned(),
         None => "the secret to compare".to_owned(),
-    }
-}
-
-/// What goes into the step that this command makes.
-enum Compared<'a> {
-    Answer(Prs),
-    /// The secret is stretched under the lock: the run is named by the chain that carries it, which
-    /// may begin with this very packet.
-    Question(Password, &'a str),
-}
-
-impl Compared<'_> {
-    /// The packet; what was compared is wiped before anybody is called.
-    fn seal(self, session: &mut Session) -> Result<Vec<u8>, VerifyError> {
-        match self {
-            Self::Answer(prs) => session.answer_verify(&prs, &mut System),
-            Self::Question(secret, question) => {
-                session.start_verify(&secret, question, &mut System)
-            }
-        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
+use otr::conversation::block_on;
 use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
 use super::close::{self, Ways};
-use super::held::{Held, no_reply_yet};
+use super::held::{self, no_reply_yet};
 use super::whom::postbox_of;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -42,8 +43,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.differ {
         return differ(context, &args.ways);
     }
-    let mut store = context.open()?;
-    let mut held = Held::take(&mut store, context.lock_wait)?;
+    let mut files = context.open()?;
+    let mut held = held::take(&mut files)?;
     if let Stage::Inviting(inviting) = &held.stage {
         let collects = !postbox_of(inviting.invite()).is_empty();
         return Err(if collects {
@@ -61,7 +62,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     })?;
     if args.same {
         session.record_same_words().map_err(|_| no_reply_yet())?;
-        held.keep()?;
+        block_on(held.commit())?;
         context.voice.say("recorded: nobody is in between");
         return Ok(());
     }
@@ -84,7 +85,7 @@ const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
 /// Ends the session as `close` does, whatever is in the way.
 fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
     let told = close::end(context, ways, false).map_err(not_ended)?;
-    if let Err(failure) = told {
+    if let Some(failure) = told {
         warn(failure.what);
     }
     let hint = "begin a new one over another channel";

@@ -4,6 +4,7 @@
 //! Rules of speech: no capital, no full stop, `what happened; what to do about it`, one line.
 //! Neither part ever holds a secret, a packet's bytes, a token or an address.
 
+mod engine;
 mod store;
 
 use std::borrow::Cow;
@@ -178,13 +179,6 @@ impl Failure {
     /// Reading stdin failed.
     pub(crate) fn input(error: &io::Error) -> Self {
         Self::new(Code::Failed, format!("cannot read stdin: {error}"), "")
-    }
-
-    /// Another session stands under the name of the one in which the command began: what was meant
-    /// for one person never goes to another.
-    pub(crate) fn another_session(hint: &'static str) -> Self {
-        let what = "the session was ended meanwhile, and another one begun under its name";
-        Self::new(Code::NoSession, what, hint)
     }
 
     /// The system gave no randomness: nothing may be sealed.

@@ -23,4 +23,4 @@ pub mod session;
 pub mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

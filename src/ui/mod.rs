@@ -4,6 +4,7 @@
 pub(crate) mod complete;
 pub(crate) mod logout;
 pub(crate) mod names;
+pub(crate) mod notices;
 pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod prompt;

@@ -1,13 +1,18 @@
 //! Text on its way out of `recv`: to a pipe byte for byte, to a terminal made visible, as JSON, or
 //! into a file that appears when it is complete.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use otr::armor::encode;
+use otr::conversation::{Cause, Piece, Sink};
 use otr::protocol::authentication::verify::Event;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::frame::Data;
 use otr::protocol::session::{Accepted, Identity, Session, body};
 use otr::store::patient::Patient;
@@ -16,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::output::{Output, Target, check_reveal, elsewhere};
 use super::{Args, checks};
-use crate::commands::authenticated;
+use crate::commands::authenticated::{self, UNCHECKED};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::printable::{self, Printable};
@@ -32,15 +37,12 @@ pub(super) const JSON_MAX_POSTBOX: usize = 16 << 20;
 /// keys than this the queue of those to be published would lose some.
 const JSON_PACKETS: usize = 1024;
 
-/// A part of a message in one of the opened packets.
-pub(super) struct Piece {
-    pub(super) packet: usize,
-    pub(super) data: Data,
-}
-
 /// Where text goes.
 pub(super) struct Delivery {
     session: String,
+    voice: Voice,
+    /// Where MAC keys to be published go, if not out with the next packet.
+    reveal: Option<PathBuf>,
     pieces: Vec<Piece>,
     /// The message of which a part is out or about to be, and not the end.
     writing: Option<u64>,
@@ -86,22 +88,57 @@ impl Delivery {
         if let Some(path) = &args.reveal {
             check_reveal(path)?;
         }
-        let session = context.name.to_string();
-        Ok(Self { session, pieces: Vec::new(), writing: None, form })
+        let (session, voice) = (context.name.to_string(), context.voice);
+        let reveal = args.reveal.clone();
+        Ok(Self { session, voice, reveal, pieces: Vec::new(), writing: None, form })
     }
 
-    /// The message that must be finished before a part of another can go out.
-    pub(super) fn writing(&self) -> Option<u64> {
+    fn is_in_line(&self, message: u64) -> bool {
+        self.pieces.iter().any(|piece| piece.data.message == message)
+    }
+
+    fn write(
+        &mut self,
+        text: &[u8],
+        piece: &Piece,
+        session: Option<&Session>,
+    ) -> Result<(), Failure> {
+        let end = piece.data.end;
+        let written = match &mut self.form {
+            Form::Pipe { out, null } => {
+                let written = out.write_all(text);
+                if *null && end { written.and_then(|()| out.write_all(&[0])) } else { written }
+            }
+            Form::Terminal { shown, null } => show(shown, text, end, *null),
+            Form::Json { out, text: so_far, .. } => {
+                append(so_far, text);
+                if end {
+                    let whole = std::mem::take(so_far);
+                    let line = object(&self.session, piece.data.message, &whole, session);
+                    out.write_all(line.as_bytes())
+                } else {
+                    Ok(())
+                }
+            }
+            Form::File(output) => {
+                let Some(session) = session else { return Ok(()) };
+                return output.write(text, &piece.data, &session.identity());
+            }
+        };
+        written.map_err(|error| Failure::output(&error))
+    }
+}
+
+impl Sink for Delivery {
+    fn writing(&self) -> Option<u64> {
         self.writing
     }
 
-    /// Whether text is in memory alone, so that its keys must not be forgotten yet.
-    pub(super) fn keeps_back(&self) -> bool {
+    fn keeps_back(&self) -> bool {
         self.writing.is_some() && matches!(self.form, Form::Json { .. })
     }
 
-    /// Whether with this packet a message begins of which text is kept back.
-    pub(super) fn will_keep_back(&self, accepted: &Accepted) -> bool {
+    fn will_keep_back(&self, accepted: &Accepted) -> bool {
         let begins = accepted.frames.data.as_ref().is_some_and(|data| !data.end);
         begins
             && !accepted.dropped
@@ -109,49 +146,37 @@ impl Delivery {
             && matches!(self.form, Form::Json { .. })
     }
 
-    /// Whether this is the rest of a message whose beginning an earlier run has written.
-    pub(super) fn is_rest(&self, data: &Data) -> bool {
+    fn is_rest(&self, data: &Data) -> bool {
         let elsewhere = data.offset > 0 && self.writing != Some(data.message);
         elsewhere && !matches!(self.form, Form::File(_))
     }
 
-    /// Whether nothing more can be taken: a file is for one message, what follows keeps its keys
-    /// for another run.
-    pub(super) fn is_done(&self) -> bool {
+    /// A file is for one message.
+    fn is_done(&self) -> bool {
         matches!(&self.form, Form::File(output) if output.done)
     }
 
-    /// Refuses what could not be delivered, before its key is spent, in a session of which
-    /// `waiting` changes are not stored.
-    pub(super) fn check(
-        &self,
-        accepted: &Accepted,
-        identity: &Identity,
-        waiting: usize,
-    ) -> Result<(), Failure> {
+    fn check(&self, accepted: &Accepted, identity: &Identity, waiting: usize) -> Result<(), Cause> {
         if let (true, Some(message)) = (self.keeps_back() && waiting >= JSON_PACKETS, self.writing)
         {
-            return Err(too_large(message));
+            return Err(too_large(message).into());
         }
         let Some(data) = accepted.frames.data.as_ref().filter(|_| !accepted.dropped) else {
             return Ok(());
         };
         let after = data.offset.saturating_add(data.text.len() as u64);
         match &self.form {
-            Form::Json { .. } if self.is_rest(data) => Err(elsewhere(data, "--json")),
-            Form::Json { most, .. } if after > *most as u64 => Err(too_large(data.message)),
+            Form::Json { .. } if self.is_rest(data) => Err(elsewhere(data, "--json").into()),
+            Form::Json { most, .. } if after > *most as u64 => Err(too_large(data.message).into()),
             // The part before it may be in line with it, and not in the file yet.
-            Form::File(output) if !self.is_in_line(data.message) => output.check(data, identity),
+            Form::File(output) if !self.is_in_line(data.message) => {
+                Ok(output.check(data, identity)?)
+            }
             _ => Ok(()),
         }
     }
 
-    fn is_in_line(&self, message: u64) -> bool {
-        self.pieces.iter().any(|piece| piece.data.message == message)
-    }
-
-    /// Puts a part in line.
-    pub(super) fn add(&mut self, piece: Piece) {
+    fn add(&mut self, piece: Piece) {
         self.writing = (!piece.data.end).then_some(piece.data.message);
         if let (Form::File(output), true) = (&mut self.form, piece.data.end) {
             output.done = true;
@@ -159,8 +184,7 @@ impl Delivery {
         self.pieces.push(piece);
     }
 
-    /// A message was given up: nothing of it follows.
-    pub(super) fn cut(&mut self, message: u64) {
+    fn cut(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }
@@ -171,71 +195,57 @@ impl Delivery {
         }
     }
 
-    /// The session has noted what was written.
-    pub(super) fn stored(&mut self) {
+    fn tell_unchecked(&mut self) -> bool {
+        if self.voice.is_quiet() {
+            return false;
+        }
+        self.voice.say(UNCHECKED);
+        true
+    }
+
+    async fn deliver(
+        &mut self,
+        packets: &[Zeroizing<Vec<u8>>],
+        session: Option<&Session>,
+    ) -> Result<(), Cause> {
+        for piece in std::mem::take(&mut self.pieces) {
+            let Some(packet) = packets.get(piece.packet) else { continue };
+            let text = body(packet).get(piece.data.text.clone()).unwrap_or_default();
+            self.write(text, &piece, session)?;
+        }
+        Ok(())
+    }
+
+    fn stored(&mut self) {
         if let Form::File(output) = &mut self.form {
             output.stored();
         }
     }
 
-    /// Writes the parts in line, whose text is in `packets`, and flushes.
-    pub(super) fn write(
-        &mut self,
-        packets: &[Vec<u8>],
-        session: Option<&Session>,
-    ) -> Result<(), Failure> {
-        for piece in std::mem::take(&mut self.pieces) {
-            let Some(packet) = packets.get(piece.packet) else { continue };
-            let text = body(packet).get(piece.data.text.clone()).unwrap_or_default();
-            let written = match &mut self.form {
-                Form::Pipe { out, null } => {
-                    let written = out.write_all(text);
-                    if *null && piece.data.end {
-                        written.and_then(|()| out.write_all(&[0]))
-                    } else {
-                        written
-                    }
-                }
-                Form::Terminal { shown, null } => show(shown, text, piece.data.end, *null),
-                Form::Json { out, text: so_far, .. } => {
-                    append(so_far, text);
-                    if piece.data.end {
-                        let whole = std::mem::take(so_far);
-                        let line = object(&self.session, piece.data.message, &whole, session);
-                        out.write_all(line.as_bytes())
-                    } else {
-                        Ok(())
-                    }
-                }
-                Form::File(output) => {
-                    let Some(session) = session else { continue };
-                    output.write(text, &piece.data, &session.identity())?;
-                    Ok(())
-                }
-            };
-            written.map_err(|error| Failure::output(&error))?;
-        }
-        Ok(())
-    }
-}
-
-impl Delivery {
-    /// Tells what a check of a secret has come to.
-    pub(super) fn check_of_secret(
-        &mut self,
-        voice: Voice,
-        event: &Event,
-        session: Option<&Session>,
-    ) -> Result<(), Failure> {
+    async fn checked(&mut self, event: &Event, session: Option<&Session>) -> Result<(), Cause> {
         let Form::Json { out, .. } = &mut self.form else {
-            checks::tell(voice, event);
+            checks::tell(self.voice, event);
             return Ok(());
         };
         let mut object = checks::object(event);
         object["session"] = self.session.as_str().into();
         object["authenticated"] = session.map(authenticated).unwrap_or_default().into();
         let line = Zeroizing::new(printable::json(&format!("{object}\n")));
-        out.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))
+        let written = out.write_all(line.as_bytes());
+        Ok(written.map_err(|error| Failure::output(&error))?)
+    }
+
+    fn publishes(&self) -> bool {
+        self.reveal.is_some()
+    }
+
+    async fn publish(&mut self, keys: &[[u8; PUBLISHED_KEY]]) -> Result<(), Cause> {
+        let Some(path) = &self.reveal else { return Ok(()) };
+        let mut lines = Vec::new();
+        for key in keys {
+            encode::key(&mut lines, key, None);
+        }
+        Ok(append_keys(path, &lines)?)
     }
 }
 
@@ -250,6 +260,16 @@ fn show(
         shown.write_all(&[0])?;
     }
     if end { shown.end() } else { shown.flush() }
+}
+
+fn append_keys(path: &Path, lines: &[u8]) -> Result<(), Failure> {
+    let open = || -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    };
+    open().and_then(|mut file| file.write_all(lines)).map_err(|error| {
+        let what = format!("cannot write the MAC keys to {}: {error}", path.display());
+        Failure::new(Code::Failed, what, "these keys are not published").about(path)
+    })
 }
 
 /// Appends without leaving a copy behind where the text was before it had to move.

@@ -1,7 +1,7 @@
 //! `otr recv`: packets become text. It also takes the reply, and tells all of them apart by itself.
 //!
 //! ```text
-//! source → intake (opens on a working copy) → delivery (text out, flushed) → intake stores
+//! source → receiver (opens on a working copy) → delivery (text out, flushed) → receiver stores
 //! postbox → the same → discarded there
 //! ```
 
@@ -9,28 +9,25 @@ mod checks;
 mod collector;
 mod delivery;
 mod discarding;
-mod intake;
 mod outcome;
 mod output;
 mod postbox;
-mod reply;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::armor::Item;
+use otr::conversation::{Files, Receiver, Snapshot, block_on};
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
-use otr::store::Store;
 
-use super::held::{Held, Known};
+use super::held;
 use super::source::{Source, is_by_hand, widen_stdin};
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Reach;
+use crate::postbox::client::{Client, Reach};
 use crate::ui::units;
 use delivery::{Delivery, JSON_MAX};
-use intake::Intake;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
 
@@ -133,18 +130,18 @@ Three failures end the session: code 5.";
 const BATCH: usize = 4 << 20;
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let (mut store, mut loaded) = (None, None);
+    let (mut files, mut loaded) = (None, None);
     if !args.stdin || is_by_hand() {
         // Whether there is a postbox has to be known before stdin is touched.
-        store = if_there(context.open())?;
-        if let Some(found) = &mut store
-            && let Some(held) = if_there(Held::take(found, context.lock_wait))?
+        files = if_there(context.open())?;
+        if let Some(found) = &mut files
+            && let Some(held) = if_there(held::take(found))?
         {
-            let known = held.into_known();
+            let known = held.into_snapshot();
             let client = if args.stdin { None } else { whom::client(&known.stage, &args.reach)? };
-            match (client, store) {
-                (Some(client), Some(store)) => return postbox::run(context, args, store, &client),
-                (_, opened) => store = opened,
+            match (client, files) {
+                (Some(client), Some(files)) => return postbox::run(context, args, files, &client),
+                (_, opened) => files = opened,
             }
             loaded = Some(known);
         }
@@ -153,7 +150,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         let what = "--wait, --all, --follow and --count are for a session with a postbox";
         return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
     }
-    read(context, args, store, loaded)
+    read(context, args, files, loaded)
 }
 
 /// What belongs to a session, if that is there. That it is not is told when stdin has been read, since
@@ -169,8 +166,8 @@ fn if_there<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
 fn read(
     context: &Context,
     args: &Args,
-    store: Option<Store>,
-    loaded: Option<Known>,
+    files: Option<Files>,
+    loaded: Option<Snapshot<Files>>,
 ) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
     let mut delivery = Delivery::new(context, args, JSON_MAX)?;
@@ -182,42 +179,52 @@ fn read(
         ));
     };
     widen_stdin();
-    let store = store.map_or_else(|| context.open(), Ok)?;
-    let receiver = store.lock_receiver(context.lock_wait)?;
-    let mut intake =
-        Intake::open(context, store, loaded, receiver, args.look_ahead, args.reveal.clone())?;
-    intake.refuse_if_over()?;
+    let files = files.map_or_else(|| context.open(), Ok)?;
+    let _receiver = files.store.lock_receiver(context.lock_wait)?;
+    let mut receiver: Stdin = block_on(Receiver::open(files, loaded, args.look_ahead, None))?;
+    receiver.refuse_if_over()?;
     let mut outcome = Outcome::default();
     let mut taken = 0;
     loop {
         // First of all: a reply is stored as soon as it is taken.
         strict(args, &source)?;
         for item in items {
-            taken += take(item, &mut intake, &mut delivery, &mut outcome)?;
+            taken += take(item, &mut receiver, &mut delivery, &mut outcome)?;
         }
-        intake.settle(&mut delivery, &mut outcome)?;
+        block_on(receiver.settle(&mut delivery, &mut outcome.counts))?;
         // Out at once; stored with what comes right behind it.
-        intake.write(&mut delivery, &mut |buffer| source.recycle(buffer))?;
+        block_on(receiver.deliver(&mut delivery))?;
+        recycle(&mut source, &mut receiver);
         let more = if taken < BATCH { source.items_soon()? } else { None };
         items = if let Some(more) = more {
             more
         } else {
-            intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
+            block_on(receiver.store(&mut delivery))?;
             taken = 0;
             match source.next_items()? {
                 Some(more) => {
                     // Whatever happened to the session during the pause, such as its end.
-                    intake.refresh()?;
+                    block_on(receiver.refresh())?;
                     more
                 }
                 None => break,
             }
         };
     }
-    intake.finish(&mut delivery, &mut outcome)?;
-    intake.store(&mut delivery, &mut |buffer| source.recycle(buffer))?;
+    block_on(receiver.finish(&mut delivery, &mut outcome.counts))?;
+    block_on(receiver.store(&mut delivery))?;
     outcome.foreign = source.foreign_lines();
-    outcome.tell(context.voice, intake.session())
+    outcome.tell(context.voice, receiver.session())
+}
+
+/// What is owed to the other side waits for the next packet.
+type Stdin = Receiver<Files, Client>;
+
+/// Gives buffers back whose text is out.
+fn recycle(source: &mut Source, receiver: &mut Stdin) {
+    for mut buffer in receiver.take_buffers() {
+        source.recycle(std::mem::take(&mut buffer));
+    }
 }
 
 /// The first read that brought items, or the input's end if none did; `None` where it is empty.
@@ -241,17 +248,17 @@ fn strict(args: &Args, source: &Source) -> Result<(), Failure> {
 /// Takes one item; how many bytes of packet it was.
 fn take(
     item: Item,
-    intake: &mut Intake<'_>,
+    receiver: &mut Stdin,
     delivery: &mut Delivery,
     outcome: &mut Outcome,
 ) -> Result<usize, Failure> {
     match item {
         Item::Packet(packet) => {
             let length = packet.len();
-            intake.packet(packet, None, delivery, outcome)?;
+            block_on(receiver.packet(packet, None, delivery, &mut outcome.counts))?;
             return Ok(length);
         }
-        Item::Reply(reply) => intake.reply(&reply, outcome)?,
+        Item::Reply(reply) => block_on(receiver.reply(&reply, &mut outcome.counts))?,
         Item::Invite(_) => outcome.refuse("an invite: answer it with 'otr respond'"),
         // What the peer publishes of our packets is for the public, not for us.
         Item::Key(_) => outcome.keys += 1,

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use otr::conversation::{Counts, Error, Rejected};
 use otr::protocol::session::Session;
 
 use crate::commands::authenticated;
-use crate::commands::held::peer_has_closed;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
 
@@ -24,51 +24,30 @@ enum Way {
     PostboxInTime,
 }
 
-/// The counts.
+/// What came of it.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// Messages that came out whole.
-    pub(super) whole: u64,
-    /// Packets that were accepted.
-    pub(super) packets: u64,
-    /// Messages that were given up.
-    pub(super) cut: Vec<u64>,
-    /// Messages of which only the rest came out, since an earlier run was ended in the middle.
-    rests: Vec<u64>,
-    /// Packets that can no longer be accepted.
-    pub(super) lost: u64,
-    /// Whether the reply to the invite was accepted.
-    pub(super) replied: bool,
-    /// Whether the peer's CLOSE came.
-    pub(super) closed: bool,
+    /// What the engine has counted.
+    pub(super) counts: Counts,
     /// Published keys in the input.
     pub(super) keys: u64,
     /// Lines that are not ours.
     pub(super) foreign: u64,
     /// Where packets come from.
     way: Way,
-    /// Packets that were not looked at, since the one message is whole.
-    pub(super) left: u64,
-    /// Packets under addresses where nothing is expected; among those refused.
-    pub(super) unexpected: u64,
+    /// Items that did not come to the engine.
     refused: u64,
     reasons: BTreeMap<Cow<'static, str>, u64>,
 }
 
 impl Outcome {
-    /// Counts an item that was not accepted.
+    /// Counts an item that does not come to the engine.
     pub(super) fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
         self.refused += 1;
         let reason = reason.into();
         if self.reasons.len() < REASONS || self.reasons.contains_key(&reason) {
             *self.reasons.entry(reason).or_default() += 1;
         }
-    }
-
-    /// A message goes on whose beginning an earlier run has written.
-    pub(super) fn rest(&mut self, message: u64) {
-        warn(format_args!("message {message} goes on where an earlier recv was ended"));
-        self.rests.push(message);
     }
 
     /// Nothing yet, of what is waited for at a postbox, for some time only where that is `timed`.
@@ -78,13 +57,16 @@ impl Outcome {
     }
 
     /// How many items were not accepted.
-    pub(super) fn refused(&self) -> u64 {
-        self.refused
+    fn refused(&self) -> u64 {
+        self.refused + self.counts.rejected()
     }
 
     /// Says what was not accepted, and why.
     pub(super) fn tell_refused(&self, voice: Voice) {
-        for (reason, count) in &self.reasons {
+        let engine = self.counts.rejected.iter().map(|(why, count)| (reason(*why), *count));
+        let others = self.reasons.iter().map(|(why, count)| (&**why, *count));
+        let all: BTreeMap<&str, u64> = engine.chain(others).collect();
+        for (reason, count) in all {
             match count {
                 1 => voice.say(format_args!("refused {reason}")),
                 _ => voice.say(format_args!("refused {reason} ({count} times)")),
@@ -98,20 +80,20 @@ impl Outcome {
         if self.foreign > 0 {
             voice.say(format_args!("passed over {} not ours", lines(self.foreign)));
         }
-        if self.left > 0 {
+        if self.counts.left > 0 {
             warn(format_args!(
                 "{} left for another run: --output takes one message",
-                packets(self.left)
+                packets(self.counts.left)
             ));
         }
-        if self.lost > 0 {
-            warn(format_args!("{} can no longer be accepted", packets(self.lost)));
+        if self.counts.lost > 0 {
+            warn(format_args!("{} can no longer be accepted", packets(self.counts.lost)));
         }
-        if let (Some(session), true, Way::Stdin) = (session, self.replied, self.way) {
+        if let (Some(session), true, Way::Stdin) = (session, self.counts.replied, self.way) {
             voice.say(authenticated::opened(session));
         }
         let missing = session.map(Session::missing).unwrap_or_default();
-        if !missing.is_empty() && (self.packets > 0 || self.closed) {
+        if !missing.is_empty() && (self.counts.packets > 0 || self.counts.closed) {
             voice.say(format_args!("not here (yet): {}", messages(&missing)));
         }
         let unconfirmed =
@@ -120,17 +102,19 @@ impl Outcome {
     }
 
     fn code(self, missing: &[(u64, u64)], unconfirmed: bool) -> Result<u8, Failure> {
-        if !self.cut.is_empty() {
-            let what = format!("{} ended before the end", messages(&each(&self.cut)));
+        if !self.counts.cut.is_empty() {
+            let what = format!("{} ended before the end", messages(&each(&self.counts.cut)));
             return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
         }
-        if !self.rests.is_empty() {
-            let what =
-                format!("only the rest of {} is in this output", messages(&each(&self.rests)));
+        if !self.counts.rests.is_empty() {
+            let what = format!(
+                "only the rest of {} is in this output",
+                messages(&each(&self.counts.rests))
+            );
             let hint = "its beginning is where an earlier recv wrote it";
             return Err(Failure::new(Code::CutShort, what, hint));
         }
-        if self.closed && !missing.is_empty() {
+        if self.counts.closed && !missing.is_empty() {
             let what = format!("the other side has closed, and {} did not come", messages(missing));
             return Err(Failure::new(
                 Code::CutShort,
@@ -138,13 +122,13 @@ impl Outcome {
                 "what is on its way can still be received",
             ));
         }
-        if self.whole > 0 {
+        if self.counts.whole > 0 {
             return Ok(0);
         }
-        if self.closed {
-            return Err(peer_has_closed());
+        if self.counts.closed {
+            return Err(Error::PeerClosed.into());
         }
-        if self.replied || self.packets > 0 {
+        if self.counts.replied || self.counts.packets > 0 {
             return Ok(0);
         }
         if self.way != Way::Stdin {
@@ -155,7 +139,7 @@ impl Outcome {
             };
             return Err(Failure::new(Code::NothingYet, what, hint));
         }
-        if self.refused > 0 || self.foreign > 0 {
+        if self.refused() > 0 || self.foreign > 0 {
             let hint = if unconfirmed {
                 UNCONFIRMED
             } else {
@@ -167,6 +151,26 @@ impl Outcome {
             return Ok(0);
         }
         Err(Failure::new(Code::NothingYet, "stdin is empty", "give it packets or the reply"))
+    }
+}
+
+/// Why something was not accepted, for a person.
+fn reason(why: Rejected) -> &'static str {
+    match why {
+        Rejected::Size => "a packet of a wrong length",
+        Rejected::Unexpected => {
+            "a packet that is not expected: it was here before, or is of another session"
+        }
+        Rejected::Altered => "a packet that does not open: it was changed on its way",
+        Rejected::Part => "a part of a message that was here before",
+        Rejected::Twice => "a packet that came twice",
+        Rejected::ReplyToResponder => "a reply: it is for the side that made the invite",
+        Rejected::ReplyToAnswered => "a reply: the invite was answered already",
+        Rejected::ReplyToAnother => "a reply to another invite, or a damaged one",
+        Rejected::BadReply => "a reply that holds the invite's key and does not fit it",
+        Rejected::SecondReply => "a second reply to this invite: somebody else has it too",
+        Rejected::NoReply => "a packet that lay where the reply should",
+        _ => "a packet that breaks the protocol",
     }
 }
 

@@ -4,20 +4,20 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use otr::conversation::{Counts, Files, Receiver, Rejected, Sink as _, block_on};
 use otr::protocol::handshake::reply::REPLY;
 use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
-use otr::store::{ErrorKind, Store};
+use otr::store::ErrorKind;
 
 use super::Args;
 use super::collector::{self, Collector};
 use super::delivery::{Delivery, JSON_MAX_POSTBOX};
 use super::discarding::Discarding;
-use super::intake::Intake;
 use super::outcome::Outcome;
 use crate::commands::authenticated;
-use crate::commands::held::Held;
+use crate::commands::held;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::postbox::api::{Discard, Token};
@@ -49,7 +49,7 @@ enum Until {
 
 struct Receiving<'a> {
     context: &'a Context,
-    intake: Intake<'a>,
+    receiver: Receiver<Files, Client>,
     delivery: Delivery,
     outcome: Outcome,
     client: Client,
@@ -67,20 +67,19 @@ struct Receiving<'a> {
 pub(super) fn run(
     context: &Context,
     args: &Args,
-    store: Store,
+    files: Files,
     client: &Client,
 ) -> Result<u8, Failure> {
     let delivery = Delivery::new(context, args, JSON_MAX_POSTBOX)?;
-    let receiver = store.lock_receiver(context.lock_wait)?;
+    let _receiver = files.store.lock_receiver(context.lock_wait)?;
     let patience = match args.wait {
         _ if args.all => Patience::Brief,
         Some(wait) => Patience::For(wait),
         None => Patience::Endless,
     };
     let client = client.patient(patience, context.voice);
-    let mut intake =
-        Intake::open(context, store, None, receiver, args.look_ahead, args.reveal.clone())?;
-    intake.answer_by(&client);
+    let outlet = Some(client.clone());
+    let receiver = block_on(Receiver::open(files, None, args.look_ahead, outlet))?;
     let until = match args.count {
         _ if args.all => Until::Empty,
         _ if args.follow => Until::Closed,
@@ -88,7 +87,7 @@ pub(super) fn run(
     };
     let mut receiving = Receiving {
         context,
-        intake,
+        receiver,
         delivery,
         outcome: Outcome::of_postbox(args.wait.is_some()),
         collector: Collector::new(client.clone()),
@@ -105,7 +104,7 @@ pub(super) fn run(
     let result = receiving.receive(args.wait);
     result.and(receiving.discarded())?;
     let why = receiving.why(args);
-    let code = receiving.outcome.tell(context.voice, receiving.intake.session())?;
+    let code = receiving.outcome.tell(context.voice, receiving.receiver.session())?;
     if let Some(why) = why {
         context.voice.say(why);
     }
@@ -115,15 +114,15 @@ pub(super) fn run(
 impl Receiving<'_> {
     /// Finishes what an earlier command could not.
     fn take_up(&mut self) -> Result<(), Failure> {
-        self.intake.end_if_over()?;
-        if let Some(session) = self.intake.session() {
-            self.outcome.closed = session.peer_closed();
-            if self.outcome.closed {
+        block_on(self.receiver.end_if_over())?;
+        if let Some(session) = self.receiver.session() {
+            self.outcome.counts.closed = session.peer_closed();
+            if self.outcome.counts.closed {
                 // Nothing new will come; what was on its way may still be there.
                 self.until = Until::Empty;
             }
-            if let Err(failure) = self.intake.post_waiting(&self.client) {
-                warn(format_args!("a packet still waits to be posted: {}", failure.what));
+            if let Err(error) = block_on(self.receiver.hand_out_waiting()) {
+                warn(format_args!("a packet still waits to be posted: {error}"));
             }
         }
         self.discard()
@@ -134,7 +133,8 @@ impl Receiving<'_> {
     fn give_up_waiting(&mut self, round: u32) -> Result<(), Failure> {
         let patient = if self.client.isolates() { PATIENT_BY_TOR } else { PATIENT };
         if round >= patient {
-            self.intake.give_up_waiting(&mut self.delivery, &mut self.outcome)?;
+            let counts = &mut self.outcome.counts;
+            block_on(self.receiver.give_up_waiting(&mut self.delivery, counts))?;
             self.store()?;
         }
         Ok(())
@@ -143,8 +143,8 @@ impl Receiving<'_> {
     fn receive(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
         let (mut round, mut since) = (0, Instant::now());
         while !self.is_done() {
-            self.intake.refresh()?;
-            self.intake.end_if_over()?;
+            block_on(self.receiver.refresh())?;
+            block_on(self.receiver.end_if_over())?;
             let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
             let longest = collector::patience(round).min(self.client.longest_wait());
             let patience = match self.until {
@@ -186,7 +186,7 @@ impl Receiving<'_> {
     fn why(&self, args: &Args) -> Option<String> {
         if !args.follow && args.count.is_none() {
             None
-        } else if self.outcome.closed {
+        } else if self.outcome.counts.closed {
             Some("the other side has closed the session: nothing more will come".to_owned())
         } else if self.is_done() {
             None
@@ -198,23 +198,25 @@ impl Receiving<'_> {
 
     /// The wait has ended: what is unfinished now stays so.
     fn end(&mut self) -> Result<(), Failure> {
-        self.intake.finish(&mut self.delivery, &mut self.outcome)?;
+        block_on(self.receiver.finish(&mut self.delivery, &mut self.outcome.counts))?;
         self.store()
     }
 
     fn is_done(&self) -> bool {
         let enough = match self.until {
             Until::Messages(count) => {
-                self.outcome.whole >= count || !self.outcome.cut.is_empty() || self.outcome.closed
+                self.outcome.counts.whole >= count
+                    || !self.outcome.counts.cut.is_empty()
+                    || self.outcome.counts.closed
             }
             Until::Empty => false,
-            Until::Closed => self.outcome.closed,
+            Until::Closed => self.outcome.counts.closed,
         };
         self.delivery.is_done() || (enough && self.delivery.writing().is_none())
     }
 
     fn tokens(&self, round: u32) -> Vec<Token> {
-        let mut tokens = match self.intake.stage() {
+        let mut tokens = match self.receiver.stage() {
             Stage::Inviting(inviting) => vec![*inviting.reply_token()],
             Stage::Session(session) => {
                 collector::tokens(session, round, self.look_ahead, self.client.isolates())
@@ -226,7 +228,7 @@ impl Receiving<'_> {
 
     /// As [`Self::tokens`], beyond a gap.
     fn beyond(&self, round: u32) -> Vec<Token> {
-        let Some(session) = self.intake.session() else { return Vec::new() };
+        let Some(session) = self.receiver.session() else { return Vec::new() };
         let mut tokens = collector::beyond(session, round, self.look_ahead, self.client.isolates());
         tokens.retain(|token| !self.parked.contains(token));
         tokens
@@ -234,7 +236,7 @@ impl Receiving<'_> {
 
     /// As [`Self::beyond`], still farther, where that is chance.
     fn by_chance(&self) -> Result<Vec<Token>, Failure> {
-        match self.intake.session() {
+        match self.receiver.session() {
             Some(session) if self.client.isolates() => {
                 collector::by_chance(session, self.look_ahead)
             }
@@ -244,17 +246,18 @@ impl Receiving<'_> {
 
     /// Takes what was found, maybe `beyond` a gap.
     fn take(&mut self, mut found: Vec<Found>, beyond: bool) -> Result<(), Failure> {
-        if matches!(self.intake.stage(), Stage::Inviting(_)) {
-            let opened = take_replies(&mut self.intake, &self.client, &found, &mut self.outcome)?;
+        if matches!(self.receiver.stage(), Stage::Inviting(_)) {
+            let opened =
+                take_replies(&mut self.receiver, &self.client, &found, &mut self.outcome.counts)?;
             if opened {
-                let opened = self.intake.session().map(authenticated::opened);
+                let opened = self.receiver.session().map(authenticated::opened);
                 self.context.voice.say(opened.unwrap_or_default());
             }
             return Ok(());
         }
         // A `send` beside may have made possible what came.
-        self.intake.refresh()?;
-        if let Some(session) = self.intake.session() {
+        block_on(self.receiver.refresh())?;
+        if let Some(session) = self.receiver.session() {
             collector::one_chain(session, self.look_ahead, &mut found);
             self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
         }
@@ -267,25 +270,23 @@ impl Receiving<'_> {
             }
             self.packet(one, beyond)?;
         }
-        self.intake.settle(&mut self.delivery, &mut self.outcome)?;
+        block_on(self.receiver.settle(&mut self.delivery, &mut self.outcome.counts))?;
         self.store()
     }
 
     fn packet(&mut self, found: Found, beyond: bool) -> Result<(), Failure> {
-        let (refused, unexpected) = (self.outcome.refused(), self.outcome.unexpected);
+        let (refused, unexpected) =
+            (self.outcome.counts.rejected(), self.outcome.counts.unexpected());
         let address = crate::postbox::api::address_of(&found.token);
         let record = Discard::without_key(&found.token, &found.hash);
-        self.intake.packet(
-            found.packet,
-            Some(found.hash),
-            &mut self.delivery,
-            &mut self.outcome,
-        )?;
-        let unexpected = self.outcome.unexpected > unexpected;
-        if self.intake.holds(&address) || (unexpected && (beyond || self.is_awaited(&found.token)))
+        let (sink, counts) = (&mut self.delivery, &mut self.outcome.counts);
+        block_on(self.receiver.packet(found.packet, Some(found.hash), sink, counts))?;
+        let unexpected = self.outcome.counts.unexpected() > unexpected;
+        if self.receiver.holds(&address)
+            || (unexpected && (beyond || self.is_awaited(&found.token)))
         {
             self.parked.insert(found.token);
-        } else if self.outcome.refused() > refused {
+        } else if self.outcome.counts.rejected() > refused {
             self.junk.push(record);
         }
         Ok(())
@@ -293,15 +294,17 @@ impl Receiving<'_> {
 
     /// Whether a packet that is not expected lies where one will be: it is not ours to throw away.
     fn is_awaited(&self, token: &Token) -> bool {
-        let session = self.intake.session();
+        let session = self.receiver.session();
         session.is_some_and(|session| {
             collector::tokens(session, 0, self.look_ahead, false).contains(token)
         })
     }
 
     fn store(&mut self) -> Result<(), Failure> {
-        let client = &self.client;
-        self.intake.store(&mut self.delivery, &mut |buffer| client.recycle(buffer))?;
+        block_on(self.receiver.store(&mut self.delivery))?;
+        for mut buffer in self.receiver.take_buffers() {
+            self.client.recycle(std::mem::take(&mut buffer));
+        }
         self.discard()
     }
 
@@ -309,10 +312,10 @@ impl Receiving<'_> {
     /// state until the postbox has them.
     fn discard(&mut self) -> Result<(), Failure> {
         self.discarded()?;
-        if self.intake.is_ahead() {
+        if self.receiver.is_ahead() {
             return Ok(());
         }
-        let spent = self.intake.session().map(Session::collected).unwrap_or_default();
+        let spent = self.receiver.session().map(Session::collected).unwrap_or_default();
         let all = [&spent[..], &self.junk[..]].concat();
         if all.is_empty() {
             return Ok(());
@@ -324,39 +327,38 @@ impl Receiving<'_> {
             return Ok(());
         }
         self.client.discard(&all)?;
-        self.intake.forget_collected(&spent)
+        Ok(block_on(self.receiver.forget_collected(&spent))?)
     }
 
     /// Waits until the postbox has thrown away what it was told to.
     fn discarded(&mut self) -> Result<(), Failure> {
         let Some(discarding) = self.discarding.take() else { return Ok(()) };
-        self.intake.forget_collected(&discarding.end()?)
+        Ok(block_on(self.receiver.forget_collected(&discarding.end()?))?)
     }
 }
 
 /// Looks for the reply in what lay under its token; whether it was there. The other side is
 /// answered at once.
 fn take_replies(
-    intake: &mut Intake<'_>,
+    receiver: &mut Receiver<Files, Client>,
     client: &Client,
     found: &[Found],
-    outcome: &mut Outcome,
+    counts: &mut Counts,
 ) -> Result<bool, Failure> {
     for one in found {
         if one.packet.len() == REPLY {
-            intake.reply(&one.packet, outcome)?;
+            block_on(receiver.reply(&one.packet, counts))?;
         } else {
-            outcome.refuse("a packet that lay where the reply should");
+            counts.reject(Rejected::NoReply);
         }
     }
     let records: Vec<_> =
         found.iter().map(|one| Discard::without_key(&one.token, &one.hash)).collect();
-    if intake.session().is_none() {
+    if receiver.session().is_none() {
         return client.discard(&records).map(|()| false);
     }
-    if let Err(failure) = intake.post_waiting(client) {
-        let what = failure.what;
-        warn(format_args!("the other side was not told yet that the session is open: {what}"));
+    if let Err(error) = block_on(receiver.hand_out_waiting()) {
+        warn(format_args!("the other side was not told yet that the session is open: {error}"));
     }
     if let Err(failure) = client.discard(&records) {
         warn(format_args!("the reply stays in the postbox until its time is up: {}", failure.what));
@@ -367,17 +369,17 @@ fn take_replies(
 /// Waits for the reply on behalf of `send`; code 14 if it does not come.
 pub(crate) fn take_reply(
     context: &Context,
-    mut store: Store,
+    mut files: Files,
     client: &Client,
     wait: Duration,
-) -> Result<Store, Failure> {
+) -> Result<Files, Failure> {
     let deadline = Instant::now() + wait;
-    let receiver = loop {
-        match store.lock_receiver(GLANCE) {
+    let _receiver = loop {
+        match files.store.lock_receiver(GLANCE) {
             // A `recv` is at it.
             Err(error) if error.kind() == ErrorKind::Busy => {
-                if matches!(Held::take(&mut store, context.lock_wait)?.stage, Stage::Session(_)) {
-                    return Ok(store);
+                if matches!(held::take(&mut files)?.stage, Stage::Session(_)) {
+                    return Ok(files);
                 }
                 if Instant::now() >= deadline {
                     return Err(not_answered());
@@ -386,15 +388,16 @@ pub(crate) fn take_reply(
             other => break other?,
         }
     };
-    let mut intake = Intake::open(context, store, None, receiver, LOOK_AHEAD, None)?;
+    let outlet = Some(client.clone());
+    let mut receiver = block_on(Receiver::open(files, None, LOOK_AHEAD, outlet))?;
     let mut outcome = Outcome::default();
     loop {
-        let inviting = match intake.stage() {
+        let inviting = match receiver.stage() {
             Stage::Inviting(inviting) => inviting,
             Stage::Session(session) => {
                 outcome.tell_refused(context.voice);
                 context.voice.say(authenticated::opened(session));
-                return Ok(intake.into_store());
+                return Ok(receiver.into_host());
             }
         };
         let token = *inviting.reply_token();
@@ -404,7 +407,7 @@ pub(crate) fn take_reply(
             outcome.tell_refused(context.voice);
             return Err(not_answered());
         }
-        take_replies(&mut intake, client, &found, &mut outcome)?;
+        take_replies(&mut receiver, client, &found, &mut outcome.counts)?;
     }
 }
 

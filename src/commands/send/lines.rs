@@ -4,13 +4,13 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use otr::conversation::{self, Files, K_SHORT, Sent, block_on};
 use otr::protocol::packet::{K_MIN, size};
-use otr::store::Store;
 use zeroize::Zeroizing;
 
-use super::{Sender, Short};
+use super::Sender;
 use crate::commands::blocks::HeadBytes;
-use crate::commands::sealing::K_SHORT;
+use crate::commands::outlets::Way;
 use crate::failure::Failure;
 
 impl Sender<'_> {
@@ -20,7 +20,7 @@ impl Sender<'_> {
         let input = Arc::new(Mutex::new(BufReader::new(input)));
         let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         // Opened once: descriptors give their state to the first who reads it.
-        let mut store = None;
+        let mut files = None;
         for number in 1_u64.. {
             line.clear();
             let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
@@ -28,16 +28,16 @@ impl Sender<'_> {
             if read.map_err(|error| Failure::input(&error))? == 0 {
                 break;
             }
-            let store = match &mut store {
-                Some(store) => store,
+            let files = match &mut files {
+                Some(files) => files,
                 none => none.insert(self.open()?),
             };
-            self.line(store, &line, rest).map_err(|failure| of_line(number, failure))?;
+            self.line(files, &line, rest).map_err(|failure| of_line(number, failure))?;
         }
-        match &mut store {
-            Some(store) if self.away.is_some() => {
-                let _sender = store.lock_sender(self.context.lock_wait)?;
-                self.hand_out_waiting(store).map_err(Failure::taken)
+        match &mut files {
+            Some(files) if self.away.is_some() => {
+                let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+                Ok(block_on(conversation::flush(files, way, self.begun))?)
             }
             _ => Ok(()),
         }
@@ -45,17 +45,17 @@ impl Sender<'_> {
 
     fn line(
         &mut self,
-        store: &mut Store,
+        files: &mut Files,
         line: &Zeroizing<Vec<u8>>,
         rest: impl Read + Send + 'static,
     ) -> Result<(), Failure> {
         let short = line.len() < size(K_SHORT);
-        let sent = if short { self.short(store, line) } else { Ok(Short::Long(None)) };
+        let sent = if short { self.short(files, line) } else { Ok(Sent::Long(None)) };
         match sent {
-            Ok(Short::Sent) => Ok(()),
-            Ok(Short::Long(number)) => {
+            Ok(Sent::Out(_)) => Ok(()),
+            Ok(Sent::Long(number)) => {
                 let head = Cursor::new(HeadBytes(line.clone()));
-                self.long(store, head.chain(rest), number)
+                self.long(files, head.chain(rest), number)
             }
             Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
                 if self.away.is_none() {

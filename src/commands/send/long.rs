@@ -6,21 +6,19 @@
 use std::io::{self, Cursor, Read};
 use std::sync::atomic::AtomicBool;
 
+use otr::conversation::{Course, Error, Files, block_on};
 use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use otr::protocol::session::{Part, Reservation};
-use otr::store::Store;
 use zeroize::Zeroizing;
 
-use super::{Sender, class, not_begun};
+use super::Sender;
 use crate::commands::blocks::{Block, Blocks, FRAMED, HeadBytes, Layout};
-use crate::commands::held::Held;
 use crate::commands::numbers::Numbers;
+use crate::commands::outlets::Way;
 use crate::commands::poster::{Poster, Sealed};
-use crate::commands::sealing::{no_number, not_sealed, too_large};
 use crate::commands::source;
 use crate::commands::window::Window;
-use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Client;
 use crate::process;
@@ -59,49 +57,40 @@ fn layout(reservation: &Reservation, largest: u8) -> Layout {
     Layout { start: reservation.text_start(), room: reservation.room(largest) }
 }
 
+/// The largest size class of so many bytes at most; where none is so small, the smallest.
+fn class(bytes: usize) -> u8 {
+    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
+}
+
 impl Sender<'_> {
     /// Sends `input` as packets that flow through, whatever its length, as a message of that `number`
     /// or a new one.
     pub(super) fn long(
         &mut self,
-        store: &mut Store,
+        files: &mut Files,
         input: impl Read + Send + 'static,
         number: Option<u64>,
     ) -> Result<(), Failure> {
-        let sender = store.lock_sender(self.context.lock_wait)?;
-        let begun = self.hand_out_waiting(store).and_then(|()| self.pay(store));
-        begun.map_err(|failure| not_begun("earlier packets wait to be posted", failure))?;
+        let (batch, publish) = (self.batch(), !self.args.no_keys);
+        let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+        let begun = Course::begin(files, way, &mut self.begun, number, batch, publish);
+        let (mut course, numbers) = block_on(begun)?;
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
         process::lock_pages();
         let largest = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_packet()));
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.ready(&mut held)?;
-        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
-        let message = number.unwrap_or_else(|| session.begin_message());
-        let (of, keys) = (session.identity(), self.keys(session));
-        if session.waiting().is_empty() {
-            session.keep_nothing();
-        }
-        self.seen = Some(held.keep()?);
-        let layout = layout(&reservation, largest);
-        let numbers = Numbers::watch(store, of, reservation)?;
+        let layout = layout(&numbers.reservation, largest);
+        let (message, keys) = (numbers.message, numbers.keys);
+        let numbers = Numbers::watch(files, numbers.of, numbers.reservation)?;
         let mut flow = Flow { message, largest, layout, numbers };
-        let flowed =
-            self.emitter.packets(&keys, &[]).and_then(|()| self.flow(store, &mut flow, input));
-        let (window, last) =
-            flowed.inspect_err(|_| flow.numbers.give_back(store, self.context.lock_wait))?;
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.same(held.session()?)?;
-        if let Some(left) = flow.numbers.take() {
-            session.give_back(left);
-        }
-        if window.is_some() {
-            session.note_posted(&[last], now());
-        }
-        held.keep()?;
-        drop(sender);
+        let flowed = self
+            .emitter
+            .packets(&keys, &[])
+            .and_then(|()| self.flow(files, &mut course, &mut flow, input));
+        let (window, last) = flowed.inspect_err(|_| flow.numbers.give_back(files))?;
+        let posted = window.is_some().then_some(&last[..]);
+        block_on(course.end(files, flow.numbers.take(), posted))?;
         window.map_or(Ok(()), |window| self.confirm(window))
     }
 
@@ -113,18 +102,19 @@ impl Sender<'_> {
     /// Reads, seals and hands out; what was posted and is not collected yet, and the last address.
     fn flow(
         &mut self,
-        store: &mut Store,
+        files: &mut Files,
+        course: &mut Course<Files>,
         flow: &mut Flow,
         mut input: impl Read + Send + 'static,
     ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
         let Some(client) = self.client.clone() else {
-            return self.stream(store, flow, input, None);
+            return self.stream(files, course, flow, input, None);
         };
         let mut begun = self.first(flow, &client, &mut input)?;
         match begun.rest.take() {
             Some(rest) => {
                 let rest = Cursor::new(HeadBytes(rest));
-                self.stream(store, flow, rest.chain(input), Some(begun))
+                self.stream(files, course, flow, rest.chain(input), Some(begun))
             }
             None => Ok((Some(begun.window), begun.last)),
         }
@@ -159,7 +149,7 @@ impl Sender<'_> {
                 Err(failure) if client.largest_known() < bytes => {
                     let largest = client.largest_packet();
                     if largest < size(K_MIN) {
-                        return Err(too_large(failure));
+                        return Err(Error::NothingFits(failure.into()).into());
                     }
                     flow.largest = class(largest);
                     flow.layout = flow.numbers.with(|numbers| Ok(layout(numbers, flow.largest)))?;
@@ -179,7 +169,8 @@ impl Sender<'_> {
     /// As [`Self::flow`], after what has begun.
     fn stream(
         &mut self,
-        store: &mut Store,
+        files: &mut Files,
+        course: &mut Course<Files>,
         flow: &Flow,
         input: impl Read + Send + 'static,
         begun: Option<Begun>,
@@ -193,12 +184,12 @@ impl Sender<'_> {
         let poster = poster.transpose()?;
         loop {
             let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
-            self.goes_on(store, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
+            self.goes_on(files, course, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
             let part =
                 Part { message: flow.message, offset, end: block.last, length: block.length };
             let (framed, receipt) = flow.numbers.with(|numbers| {
                 if numbers.left() == 0 {
-                    *numbers = self.more(store)?;
+                    *numbers = block_on(course.more(files))?;
                 }
                 self.seal(&mut block, flow, numbers, part)
             })?;
@@ -224,36 +215,20 @@ impl Sender<'_> {
         Ok((window, last))
     }
 
-    /// Looks whether the session has ended since this long message began, if anything was stored
-    /// beside it. What is owed to the other side then goes out, and no text any more.
-    fn goes_on(&mut self, store: &mut Store, poster: Option<&Poster>) -> Result<(), Failure> {
-        if let Some(seen) = &self.seen
-            && store.is_current(&store.lock_state(self.context.lock_wait)?, seen)?
-        {
-            return Ok(());
-        }
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let Err(failure) = self.ready(&mut held) else {
-            self.seen = Some(held.into_known().version);
-            return Ok(());
+    /// Looks whether the session has ended since this long message began.
+    fn goes_on(
+        &mut self,
+        files: &mut Files,
+        course: &mut Course<Files>,
+        poster: Option<&Poster>,
+    ) -> Result<(), Failure> {
+        let abandon = || {
+            if let Some(poster) = poster {
+                poster.abandon();
+            }
         };
-        if let Some(poster) = poster {
-            poster.abandon();
-        }
-        if failure.code == Code::NotAuthentic {
-            drop(held);
-            self.pay(store)?;
-        }
-        Err(failure)
-    }
-
-    /// The next batch of numbers for a message that is on its way.
-    fn more(&mut self, store: &mut Store) -> Result<Reservation, Failure> {
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        let session = self.ready(&mut held)?;
-        let reservation = session.reserve(self.batch(), &mut System).map_err(no_number)?;
-        self.seen = Some(held.keep()?);
-        Ok(reservation)
+        let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+        Ok(block_on(course.goes_on(files, way, abandon))?)
     }
 
     /// Seals one block: the packet with a byte of room before it, and its receipt.
@@ -274,7 +249,7 @@ impl Sender<'_> {
             framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
         }
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
-        Ok((framed, sealed.map_err(not_sealed)?))
+        Ok((framed, sealed.map_err(Error::from)?))
     }
 }
 

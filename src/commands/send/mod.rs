@@ -9,33 +9,27 @@ mod long;
 
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
-use std::slice;
 use std::time::{Duration, Instant};
 
-use otr::protocol::deniability::reveal::PUBLISHED_KEY;
-use otr::protocol::packet::{K_MAX, K_MIN, size};
+use otr::conversation::{self, Files, K_SHORT, Sent, Short, Snapshot, block_on};
+use otr::protocol::packet::{K_MIN, size};
+use otr::protocol::session::Identity;
 use otr::protocol::session::stored::Stage;
-use otr::protocol::session::verify::Ending;
-use otr::protocol::session::{Identity, OutboxKind, Session};
-use otr::store::{Store, Version};
 use zeroize::Zeroizing;
 
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{Held, Known, peer_has_closed};
-use super::owed::{self, Way};
+use super::held;
+use super::outlets::Way;
 use super::recv::take_reply;
 use super::source;
 use super::window::Window;
 use crate::commands::blocks::HeadBytes;
-use crate::commands::outbox;
-use crate::commands::sealing::{K_SHORT, Sealed, seal_short, too_large, unconfirmed};
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::{Form, size_class};
 use crate::postbox::client::{Client, Patience, Reach};
-use crate::randomness::System;
 use crate::ui::{shell, units};
 
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
@@ -116,7 +110,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         opened: None,
         client: None,
         loaded: None,
-        seen: None,
         away: None,
     };
     sender.run()?;
@@ -132,27 +125,12 @@ struct Sender<'a> {
     client: Option<Client>,
     /// The session in which the first message began: while it runs, another one may get the name.
     begun: Option<Identity>,
-    /// The store, where it was looked at before the message was read.
-    opened: Option<Store>,
+    /// The session, where it was looked at before the message was read.
+    opened: Option<Files>,
     /// What was loaded to look for a postbox; most often nobody stores in between.
-    loaded: Option<Known>,
-    /// Which stored state a long message that is on its way has looked at last.
-    seen: Option<Version>,
+    loaded: Option<Snapshot<Files>>,
     /// With `--lines`: when the postbox was away last, while lines that are taken wait for it.
     away: Option<Instant>,
-}
-
-/// What came of a short message.
-enum Short {
-    /// It is out, or waits in the state.
-    Sent,
-    /// It goes out as a long one does, under the number that it may have already.
-    Long(Option<u64>),
-}
-
-/// The largest size class of so many bytes at most; where none is so small, the smallest.
-fn class(bytes: usize) -> u8 {
-    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
 }
 
 impl Sender<'_> {
@@ -170,32 +148,25 @@ impl Sender<'_> {
 
     /// Says what is in the way of a message before a person has typed it.
     fn look_first(&mut self) -> Result<(), Failure> {
-        let mut store = self.open()?;
-        let mut held = self.take(&mut store)?;
-        if let Err(failure) = self.ready(&mut held) {
-            drop(held);
-            if failure.code == Code::NotAuthentic {
-                let _sender = store.lock_sender(self.context.lock_wait)?;
-                self.pay(&mut store)?;
-            }
-            return Err(failure);
-        }
-        drop(held);
-        self.opened = Some(store);
+        let mut files = self.open()?;
+        let known = self.loaded.take();
+        let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+        block_on(conversation::look_first(&mut files, way, &mut self.begun, known))?;
+        self.opened = Some(files);
         Ok(())
     }
 
-    /// The session's store. One that has a postbox is called from now on, and asked for the reply
+    /// Where the session sleeps. One that has a postbox is called from now on, and asked for the reply
     /// if that has not come.
-    fn open(&mut self) -> Result<Store, Failure> {
-        if let Some(store) = self.opened.take() {
-            return Ok(store);
+    fn open(&mut self) -> Result<Files, Failure> {
+        if let Some(files) = self.opened.take() {
+            return Ok(files);
         }
-        let mut store = self.context.open()?;
+        let mut files = self.context.open()?;
         if self.args.stdout {
-            return Ok(store);
+            return Ok(files);
         }
-        let known = Held::take(&mut store, self.context.lock_wait)?.into_known();
+        let known = held::take(&mut files)?.into_snapshot();
         let stage = &known.stage;
         if let Stage::Session(session) = stage {
             self.begun.get_or_insert(session.identity());
@@ -216,20 +187,12 @@ impl Sender<'_> {
                 if source::is_by_hand() {
                     self.context.voice.say("looking for the reply to the invite");
                 }
-                take_reply(self.context, store, client, wait)
-                    .map_err(|f| not_begun("no reply yet", f))
+                take_reply(self.context, files, client, wait).map_err(no_reply)
             }
             _ => {
                 self.loaded = Some(known);
-                Ok(store)
+                Ok(files)
             }
-        }
-    }
-
-    fn take<'s>(&mut self, store: &'s mut Store) -> Result<Held<'s>, Failure> {
-        match self.loaded.take() {
-            Some(known) => Held::retake(store, known, self.context.lock_wait),
-            None => Held::take(store, self.context.lock_wait),
         }
     }
 
@@ -251,20 +214,6 @@ impl Sender<'_> {
         })
     }
 
-    /// Hands out what an earlier command has left.
-    fn hand_out_waiting(&mut self, store: &mut Store) -> Result<(), Failure> {
-        match &self.client {
-            Some(client) => outbox::post_waiting(self.context, store, client, self.begun),
-            None => outbox::print_waiting(self.context, store, &[], &mut self.emitter).map(drop),
-        }
-    }
-
-    /// Hands out what a check of a secret owes the other side: before any text.
-    fn pay(&mut self, store: &mut Store) -> Result<(), Failure> {
-        let way = Way::of(self.client.as_ref(), &mut self.emitter);
-        owed::settle(self.context, store, way)
-    }
-
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
         // One byte more than any short message has tells the two apart.
@@ -272,173 +221,58 @@ impl Sender<'_> {
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| Failure::input(&error))?;
-        let mut store = self.open()?;
+        let mut files = self.open()?;
         let mut number = None;
         if head.len() < size(K_SHORT) {
-            match self.short(&mut store, &head)? {
-                Short::Sent => return Ok(()),
-                Short::Long(taken) => number = taken,
+            match self.short(&mut files, &head)? {
+                Sent::Long(taken) => number = taken,
+                Sent::Out(_) => return Ok(()),
             }
         }
         let head = Cursor::new(HeadBytes(head));
-        self.long(&mut store, head.chain(input), number)
+        self.long(&mut files, head.chain(input), number)
     }
 
     /// Sends `text` as one packet that is kept in the state, where it fits one.
     ///
     /// # Errors
     /// Where [`Failure::taken`] says so, the packet waits in the state and goes out later.
-    fn short(&mut self, store: &mut Store, text: &[u8]) -> Result<Short, Failure> {
-        let sender = store.lock_sender(self.context.lock_wait)?;
-        let held = self.take(&mut *store)?;
-        let mut held = self.with_owed(held)?;
-        let session = self.ready(&mut held)?;
-        let most = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_known()));
-        let sizes = self.args.size..=most.min(K_SHORT);
-        let Some(sealed) = seal_short(session, text, sizes, &mut System)? else {
-            return Ok(Short::Long(None));
-        };
-        let keys = self.keys(session);
-        if self.client.is_none() && session.waiting().is_empty() {
-            session.keep(vec![sealed.packet.clone()]);
-            held.keep()?;
-            self.emitter.packets(&keys, &[sealed.packet])?;
-            return Ok(Short::Sent);
+    fn short(&mut self, files: &mut Files, text: &[u8]) -> Result<Sent, Failure> {
+        let later = self.away.is_some_and(|since| since.elapsed() < AWAY);
+        let short = Short { text, least: self.args.size, publish: !self.args.no_keys, later };
+        let known = self.loaded.take();
+        let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+        let sent = block_on(conversation::short(files, way, &mut self.begun, known, &short))?;
+        if !later {
+            self.away = None;
         }
-        if let Err(full) = outbox::queue(session, sealed.packet.clone()) {
-            // Nothing is stored yet. Where the others can go out, there is room.
-            drop(held);
-            self.hand_out_waiting(store).map_err(|failure| Failure {
-                what: format!("{}, and {}", full.what, failure.what).into(),
-                ..full
-            })?;
-            drop(sender);
-            return match self.client {
-                // What stays is too large to be posted: this one does not wait behind it.
-                Some(_) => Ok(Short::Long(None)),
-                None => self.short(store, text),
-            };
-        }
-        let store = held.keep_open()?;
-        let Some(client) = self.client.clone() else {
-            // What was promised before stays so until it is out.
-            outbox::print_waiting(self.context, store, &keys, &mut self.emitter)?;
-            return Ok(Short::Sent);
-        };
-        if self.away.is_some_and(|since| since.elapsed() < AWAY) {
-            return Ok(Short::Sent);
-        }
-        if !self.post_short(store, &client, &sealed.packet)? {
-            return self.take_back(store, &client, &sealed);
-        }
-        drop(sender);
-        let mut window = Window::new(client);
-        window.posted(&sealed.packet, Some(sealed.receipt));
-        self.confirm(window).map(|()| Short::Sent)
-    }
-
-    /// Posts what is in line; whether `packet` of it is not refused for its size.
-    fn post_short(
-        &mut self,
-        store: &mut Store,
-        client: &Client,
-        packet: &Vec<u8>,
-    ) -> Result<bool, Failure> {
-        let refused = outbox::post_fitting(self.context, store, client, self.begun);
-        let refused = refused.map_err(Failure::taken)?;
-        self.away = None;
-        let (own, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|one| one == packet);
-        outbox::tell_refused(&others);
-        Ok(own.is_empty())
-    }
-
-    /// The packet is refused for its size, and leaves the line: its text goes in smaller ones.
-    fn take_back(
-        &mut self,
-        store: &mut Store,
-        client: &Client,
-        sealed: &Sealed,
-    ) -> Result<Short, Failure> {
-        let mut held = Held::take(store, self.context.lock_wait)?;
-        self.same(held.session()?)?.handed_out(slice::from_ref(&sealed.packet));
-        held.keep()?;
-        if sealed.packet.len() == size(K_MIN) {
-            return Err(too_large(client.too_large(size(K_MIN))));
-        }
-        Ok(Short::Long(Some(sealed.message)))
-    }
-
-    /// The session, with what a check of a secret owes the other side in line, before any text.
-    /// Where it is written to stdout, that is done here.
-    fn with_owed<'s>(&mut self, mut held: Held<'s>) -> Result<Held<'s>, Failure> {
-        match &mut held.stage {
-            Stage::Session(session) if session.ending() != Ending::GoesOn => {}
-            Stage::Session(session) if session.owes() && self.client.is_some() => {
-                if let Some(packet) = session.seal_owed(&mut System).map_err(owed::explain)? {
-                    outbox::queue(session, packet)?;
-                }
-                return Ok(held);
+        match (&self.client, sent) {
+            (Some(client), Sent::Out(Some(posted))) => {
+                let mut window = Window::new(client.clone());
+                window.posted(&posted.packet, Some(posted.receipt));
+                self.confirm(window).map(|()| Sent::Out(None))
             }
-            Stage::Session(session) if session.owes() => {}
-            _ => return Ok(held),
+            (_, sent) => Ok(sent),
         }
-        let store = held.let_go();
-        self.pay(store)?;
-        Held::take(store, self.context.lock_wait)
-    }
-
-    /// The MAC keys that leave with these packets.
-    fn keys(&self, session: &mut Session) -> Vec<[u8; PUBLISHED_KEY]> {
-        if self.args.no_keys { Vec::new() } else { session.take_published() }
-    }
-
-    /// The session, if it may send.
-    fn ready<'h>(&mut self, held: &'h mut Held<'_>) -> Result<&'h mut Session, Failure> {
-        let session = self.same(held.session()?)?;
-        if session.peer_closed() {
-            return Err(peer_has_closed());
-        }
-        if !session.may_send_text() {
-            return Err(unconfirmed());
-        }
-        Ok(session)
-    }
-
-    /// The session, if it is the one in which this command began: what was meant for one person
-    /// never goes to another.
-    fn same<'h>(&mut self, session: &'h mut Session) -> Result<&'h mut Session, Failure> {
-        if !self.begun.get_or_insert(session.identity()).is(&session.identity()) {
-            return Err(Failure::another_session("nothing was sent in the other one"));
-        }
-        Ok(session)
     }
 
     /// The packets of the last short message, or the reply, once more.
     fn last(&mut self) -> Result<(), Failure> {
-        let mut store = self.open()?;
-        let mut held = Held::take(&mut store, self.context.lock_wait)?;
-        let outbox = held.session()?.outbox();
-        if outbox.kind == OutboxKind::Waiting {
-            drop(held);
-            let _sender = store.lock_sender(self.context.lock_wait)?;
-            return self.hand_out_waiting(&mut store).map_err(Failure::taken);
+        let mut files = self.open()?;
+        let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
+        if block_on(conversation::resend(&mut files, way, self.begun))? {
+            return Ok(());
         }
-        if outbox.kind == OutboxKind::Nothing {
-            let hint = "only the last message is kept, and only if it is short";
-            return Err(Failure::new(Code::Refused, "there is no message to send again", hint));
-        }
-        match &self.client {
-            Some(client) => client.post(&outbox.packets),
-            None => self.emitter.packets(&[], &outbox.packets),
-        }
+        let hint = "only the last message is kept, and only if it is short";
+        Err(Failure::new(Code::Refused, "there is no message to send again", hint))
     }
 }
 
 /// The postbox is away, and nothing of the message was taken.
-fn not_begun(step: &str, failure: Failure) -> Failure {
+fn no_reply(failure: Failure) -> Failure {
     if !matches!(failure.code, Code::Postbox | Code::Full) {
         return failure;
     }
-    let what = format!("{step}: {}", failure.what);
+    let what = format!("no reply yet: {}", failure.what);
     Failure::new(Code::NotReady, what, "nothing of this message was sent: try again later")
 }

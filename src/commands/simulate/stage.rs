@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
+use otr::conversation::{Error, K_SHORT, farewell, seal_short};
 use otr::protocol::authentication::nameplate::{Code as ShortCode, Nameplate};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError, respond};
@@ -15,8 +16,6 @@ use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
 use super::script::{Act, Expiry, Line, Script, Setup, Side, refused};
 use super::tape::Tape;
 use crate::commands::capture::address;
-use crate::commands::close::farewell;
-use crate::commands::sealing::{K_SHORT, no_number, not_sealed, seal_short};
 use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::postbox::client::Url;
@@ -178,9 +177,9 @@ impl Stage<'_> {
     /// With a postbox the inviting side answers the reply with a packet that says nothing.
     fn greet(&mut self) -> Result<(), Failure> {
         let (end, random) = self.end_and_random(Side::A);
-        let mut reservation = end.session.reserve(1, random).map_err(no_number)?;
+        let mut reservation = end.session.reserve(1, random).map_err(Error::from)?;
         let sealed = reservation.seal_frames(K_MIN, &nothing_frames(), random);
-        self.hand_over(Side::A, vec![sealed.map_err(not_sealed)?], false)
+        self.hand_over(Side::A, vec![sealed.map_err(Error::from)?], false)
     }
 
     fn play(&mut self, line: &Line) -> Result<(), Failure> {
@@ -363,13 +362,13 @@ fn seal_long(
     least: u8,
     random: &mut dyn Randomness,
 ) -> Result<Vec<Vec<u8>>, Failure> {
-    let mut reservation = session.reserve(BATCH, random).map_err(no_number)?;
+    let mut reservation = session.reserve(BATCH, random).map_err(Error::from)?;
     let message = session.begin_message();
     let room = reservation.room(K_MAX);
     let mut packets = Vec::new();
     for (number, part) in text.chunks(room).enumerate() {
         if reservation.left() == 0 {
-            reservation = session.reserve(BATCH, random).map_err(no_number)?;
+            reservation = session.reserve(BATCH, random).map_err(Error::from)?;
         }
         let offset = number * room;
         let end = offset + part.len() == text.len();
@@ -378,7 +377,7 @@ fn seal_long(
         let start = reservation.text_start();
         packet[start..start + part.len()].copy_from_slice(part);
         let part = Part { message, offset: offset as u64, end, length: part.len() };
-        reservation.seal_part(&mut packet, part, random).map_err(not_sealed)?;
+        reservation.seal_part(&mut packet, part, random).map_err(Error::from)?;
         packets.push(packet);
     }
     session.give_back(reservation);

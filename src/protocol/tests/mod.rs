@@ -8,5 +8,5 @@ mod made_vectors;
 mod primitives;
 mod publication;
 mod regressions;
-pub(super) mod support;
+pub(crate) mod support;
 mod vectors;

@@ -1,54 +1,52 @@
 //! Later parts that came first: held until those before them have come, or are given up.
 
-use otr::protocol::session::Session;
-use otr::protocol::session::stored::Stage;
-
-use super::{Change, HeldPacket, Intake};
-use crate::commands::recv::delivery::Delivery;
-use crate::commands::recv::outcome::Outcome;
-use crate::failure::Failure;
-use crate::ui::speak::warn;
+use super::counts::{Counts, Rejected};
+use super::{Change, HeldPacket, Receiver};
+use crate::conversation::driver::{Host, Notice, Outlet, Sink};
+use crate::conversation::error::Error;
+use crate::protocol::session::Session;
+use crate::protocol::session::stored::Stage;
 
 /// Bytes of later parts that are held while the part before them has not come.
 const HELD_MAX: usize = 64 << 20;
 
-impl Intake<'_> {
+impl<H: Host, O: Outlet> Receiver<H, O> {
     /// Gives up what is waited for in vain, now that later parts are held.
-    pub(in crate::commands::recv) fn settle(
+    pub async fn settle<S: Sink>(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        if std::mem::take(&mut self.held_more) && !delivery.is_done() {
-            self.give_up_hopeless(delivery, outcome)?;
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        if std::mem::take(&mut self.held_more) && !sink.is_done() {
+            self.give_up_hopeless(sink, counts).await?;
         }
         Ok(())
     }
 
     /// Gives up the message that is being written out, if others are held for it.
-    pub(in crate::commands::recv) fn give_up_waiting(
+    pub async fn give_up_waiting<S: Sink>(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        let Some(message) = delivery.writing() else { return Ok(()) };
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        let Some(message) = sink.writing() else { return Ok(()) };
         if self.held.keys().all(|(held, _)| *held == message) {
             return Ok(());
         }
-        warn(format_args!("message {message} is given up: later ones came, and its rest did not"));
-        self.give_up(message, delivery, outcome);
-        self.try_held(delivery, outcome)
+        self.host.notice(Notice::GivenUp(message));
+        self.give_up(message, sink, counts);
+        self.try_held(sink, counts).await
     }
 
-    pub(super) fn hold(
+    pub(super) async fn hold<S: Sink>(
         &mut self,
         part: (u64, u64),
         held: HeldPacket,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
         if self.held.contains_key(&part) {
-            outcome.refuse("a packet that came twice");
+            counts.reject(Rejected::Twice);
             return Ok(());
         }
         self.held_bytes += held.packet.len();
@@ -57,23 +55,23 @@ impl Intake<'_> {
         while self.held_bytes > HELD_MAX {
             // What everything waits for will not be waited for any longer.
             let first = self.held.keys().next().map(|(message, _)| *message);
-            let Some(message) = delivery.writing().or(first) else { break };
-            self.give_up(message, delivery, outcome);
-            self.try_held(delivery, outcome)?;
+            let Some(message) = sink.writing().or(first) else { break };
+            self.give_up(message, sink, counts);
+            self.try_held(sink, counts).await?;
         }
         Ok(())
     }
 
     /// Tries the held parts that are due, until none is.
-    pub(super) fn try_held(
+    pub(super) async fn try_held<S: Sink>(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        while let Some(part) = self.due(delivery.writing()) {
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        while let Some(part) = self.due(sink.writing()) {
             let Some(held) = self.held.remove(&part) else { break };
             self.held_bytes -= held.packet.len();
-            self.try_packet(held.packet, None, delivery, outcome)?;
+            self.try_packet(held.packet, None, sink, counts).await?;
         }
         Ok(())
     }
@@ -87,55 +85,59 @@ impl Intake<'_> {
         parts.find(|(message, offset)| session.is_due(*message, *offset))
     }
 
-    pub(super) fn give_up_hopeless(
+    pub(super) async fn give_up_hopeless<S: Sink>(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
         loop {
             let held: Vec<_> =
                 self.held.iter().map(|((message, _), held)| (*message, held.at)).collect();
             let Some(session) = self.session() else { return Ok(()) };
-            let hopeless = session.hopeless(&held);
+            let mut hopeless = session.hopeless(&held);
+            if let Some(message) = sink.writing() {
+                // Parts of other messages were not tried: they may wait for nothing but this one's end.
+                hopeless.retain(|one| *one == message);
+            }
             if hopeless.is_empty() {
                 return Ok(());
             }
             for message in hopeless {
-                self.give_up(message, delivery, outcome);
+                self.give_up(message, sink, counts);
             }
-            self.try_held(delivery, outcome)?;
+            self.try_held(sink, counts).await?;
         }
     }
 
-    fn give_up(&mut self, message: u64, delivery: &mut Delivery, outcome: &mut Outcome) {
+    fn give_up<S: Sink>(&mut self, message: u64, sink: &mut S, counts: &mut Counts) {
         if let Stage::Session(session) = &mut self.stage {
             session.give_up(message);
             self.changes.push(Change::GivenUp(message));
-            delivery.cut(message);
-            outcome.cut.push(message);
+            sink.cut(message);
+            counts.cut.push(message);
         }
     }
 
     /// The input has ended: what is unfinished now stays so.
-    pub(in crate::commands::recv) fn finish(
+    pub async fn finish<S: Sink>(
         &mut self,
-        delivery: &mut Delivery,
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
         loop {
-            if delivery.is_done() {
-                outcome.left += self.held.len() as u64;
+            if sink.is_done() {
+                counts.left += self.held.len() as u64;
                 return Ok(());
             }
-            self.try_held(delivery, outcome)?;
+            self.try_held(sink, counts).await?;
             let unfinished = self.session().map(Session::unfinished).unwrap_or_default();
             let only_held = self.held.keys().map(|(message, _)| *message);
             let Some(message) =
-                delivery.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
+                sink.writing().or_else(|| unfinished.into_iter().chain(only_held).min())
             else {
                 return Ok(());
             };
-            self.give_up(message, delivery, outcome);
+            self.give_up(message, sink, counts);
         }
     }
 }

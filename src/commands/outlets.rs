@@ -1,0 +1,78 @@
+//! Where packets go: to the session's postbox, or to stdout.
+
+use otr::conversation::{Cause, Outlet, OutletKind};
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::{K_MIN, size};
+
+use super::emit::Emitter;
+use crate::postbox::client::Client;
+
+/// One of the two.
+pub(super) enum Way<'a> {
+    Print(&'a mut Emitter),
+    Post(&'a mut Client),
+}
+
+impl<'a> Way<'a> {
+    /// To the postbox, if there is one to be called.
+    pub(super) fn of(client: Option<&'a mut Client>, emitter: &'a mut Emitter) -> Self {
+        client.map_or(Self::Print(emitter), Self::Post)
+    }
+}
+
+impl Outlet for Way<'_> {
+    fn kind(&self) -> OutletKind {
+        match self {
+            Self::Print(_) => OutletKind::Stream,
+            Self::Post(_) => OutletKind::Postbox,
+        }
+    }
+
+    fn largest(&self) -> usize {
+        match self {
+            Self::Print(_) => usize::MAX,
+            Self::Post(client) => client.largest(),
+        }
+    }
+
+    async fn hand_out(
+        &mut self,
+        keys: &[[u8; PUBLISHED_KEY]],
+        packets: &[Vec<u8>],
+    ) -> Result<Vec<usize>, Cause> {
+        match self {
+            Self::Print(emitter) => Ok(emitter.packets(keys, packets).map(|()| Vec::new())?),
+            Self::Post(client) => client.hand_out(keys, packets).await,
+        }
+    }
+
+    fn nothing_fits(&self) -> Cause {
+        match self {
+            Self::Print(_) => Cause::new(otr::conversation::ErrorKind::Failed, "stdout takes any"),
+            Self::Post(client) => client.nothing_fits(),
+        }
+    }
+}
+
+impl Outlet for Client {
+    fn kind(&self) -> OutletKind {
+        OutletKind::Postbox
+    }
+
+    fn largest(&self) -> usize {
+        self.largest_known()
+    }
+
+    /// Keys to be published leave with a discard, and none comes here.
+    async fn hand_out(
+        &mut self,
+        _: &[[u8; PUBLISHED_KEY]],
+        packets: &[Vec<u8>],
+    ) -> Result<Vec<usize>, Cause> {
+        Ok(self.post_fitting(packets)?)
+    }
+
+    fn nothing_fits(&self) -> Cause {
+        self.too_large(size(K_MIN)).into()
+    }
+}

@@ -1,0 +1,84 @@
+//! The end: the state that holds the keys is gone before the packet that uses them is out.
+
+use super::driver::{Host, Notice};
+use super::error::Error;
+use super::transaction::read_even_frozen;
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::K_MIN;
+use crate::protocol::randomness::Randomness;
+use crate::protocol::session::stored::Stage;
+use crate::protocol::session::{Session, close_frames};
+
+/// What goes out at the end, and where.
+#[derive(Default)]
+pub struct Last {
+    /// MAC keys to be published.
+    pub keys: Vec<[u8; PUBLISHED_KEY]>,
+    /// Packets, the oldest first.
+    pub packets: Vec<Vec<u8>>,
+    /// How many of these had been taken earlier.
+    pub waiting: usize,
+    /// The URL of the session's postbox; empty = none.
+    pub postbox: String,
+    /// What is discarded there: token, packet hash and key, 96 bytes each.
+    pub spent: Vec<[u8; 96]>,
+    /// Why it is not all that it should be.
+    pub fault: Option<Error>,
+}
+
+/// Wipes the session, whatever is in the way; gives what tells the other side, unless it is to be
+/// `silent`.
+///
+/// # Errors
+/// It is not wiped.
+pub async fn end<H: Host>(host: &mut H, silent: bool) -> Result<Last, Error> {
+    let lock = host.lock().await?;
+    let loaded = host.load(&lock).await.map_err(Error::from);
+    let stored = loaded.and_then(|(bytes, _)| read_even_frozen(&bytes));
+    let last = match stored {
+        Ok(stored) if silent || stored.frozen => {
+            if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {
+                match session.waiting().len() {
+                    0 => {}
+                    count => host.notice(Notice::Dropped(count)),
+                }
+            }
+            Last::default()
+        }
+        Ok(stored) => match stored.stage {
+            Stage::Session(session) => last_packets(*session, host.randomness()),
+            Stage::Inviting(_) => Last::default(),
+        },
+        Err(error) => Last { fault: Some(error), ..Last::default() },
+    };
+    host.wipe(&lock).await?;
+    Ok(last)
+}
+
+fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
+    let keys = session.take_published();
+    let packets = session.waiting().to_vec();
+    let waiting = packets.len();
+    let (postbox, spent) = (session.postbox().to_owned(), session.collected());
+    let mut last = Last { keys, packets, waiting, postbox, spent, fault: None };
+    let owed = session.seal_owed(randomness).map_err(Error::from);
+    match owed.and_then(|owed| Ok((owed, farewell(&mut session, randomness)?))) {
+        Ok((owed, farewell)) => last.packets.extend(owed.into_iter().chain(farewell)),
+        // Half of it says nothing.
+        Err(error) => return Last { fault: Some(error), ..Last::default() },
+    }
+    last
+}
+
+/// The packet that tells the other side, unless that one has closed.
+pub fn farewell(
+    session: &mut Session,
+    randomness: &mut dyn Randomness,
+) -> Result<Option<Vec<u8>>, Error> {
+    if session.peer_closed() {
+        return Ok(None);
+    }
+    let frames = close_frames(session.sent());
+    let mut reservation = session.reserve(1, randomness)?;
+    Ok(Some(reservation.seal_frames(K_MIN, &frames, randomness)?))
+}

@@ -1,0 +1,236 @@
+//! Why the engine stopped.
+
+use std::fmt;
+
+use super::cause::{Cause, ErrorKind};
+use crate::protocol::authentication::verify::FAILURES_MAX;
+use crate::protocol::ratchet::StepError;
+use crate::protocol::session::SealError;
+use crate::protocol::session::verify::VerifyError;
+
+/// In the middle of what another session took the place of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Handing out what waited.
+    Posting,
+    /// Sending.
+    Sending,
+    /// Receiving.
+    Receiving,
+}
+
+/// Why the engine stopped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An effect failed.
+    Effect(Cause),
+    /// The state is damaged.
+    Damaged,
+    /// The state is of a version that this library does not know.
+    StateVersion(u8),
+    /// The session was exported and is frozen here.
+    Frozen,
+    /// The session was not exported, or is thawed.
+    NotFrozen,
+    /// Nobody answered the invite before its end; it was wiped.
+    NobodyAnswered,
+    /// The invite was not answered yet.
+    NoReply,
+    /// Another invite or session took the place of the one in which this began.
+    Another(Doing),
+    /// The other side has closed.
+    PeerClosed,
+    /// With a secret: the other side has not shown yet that it knows it.
+    Unconfirmed,
+    /// Failed checks of a secret have ended the session, and it was wiped.
+    Over,
+    /// The same, and the other side has still to be told.
+    NearlyOver,
+    /// The same, wiped, and the other side could not be told, for that reason. Whether that it was
+    /// wiped is what matters (`true`), or why it could not be told.
+    Untold(String, ErrorKind),
+    /// So many packets wait already, which is the most; and, where it was tried to hand these out, why
+    /// that failed.
+    QueueFull(usize, Option<Box<Error>>),
+    /// So many packets wait, and could not be handed out.
+    Waiting(usize, Cause),
+    /// What was sealed is stored and goes out later; why it could not now.
+    Taken(Box<Error>),
+    /// Nothing of the message was taken: what stood before it could not be handed out.
+    NotBegun(Box<Error>),
+    /// Not even the smallest packet comes through; nothing of the message was sent.
+    NothingFits(Cause),
+    /// The session was changed by something that does not know its order, such as a restored backup.
+    Changed,
+    /// OPENING does not fit the commitment: somebody is in between. The session was wiped.
+    SomebodyBetween,
+    /// The one guess at the secret was wrong, of a code or another secret; the session was wiped.
+    WrongGuess {
+        /// Whether the invite was by a code.
+        code: bool,
+    },
+    /// A check of a secret could not take its step.
+    Verify(VerifyError),
+    /// No number to send under.
+    Step(StepError),
+    /// A packet could not be sealed.
+    Seal(SealError),
+}
+
+impl Error {
+    /// What kind of trouble it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Effect(cause) | Self::Waiting(_, cause) => cause.kind(),
+            Self::Damaged | Self::StateVersion(_) => ErrorKind::Unsafe,
+            Self::Frozen | Self::NotFrozen | Self::NoReply | Self::Unconfirmed => {
+                ErrorKind::NotReady
+            }
+            Self::NobodyAnswered => ErrorKind::Expired,
+            Self::Another(_) => ErrorKind::NoSession,
+            Self::PeerClosed => ErrorKind::Closed,
+            Self::Over | Self::NearlyOver | Self::SomebodyBetween | Self::WrongGuess { .. } => {
+                ErrorKind::NotAuthentic
+            }
+            Self::Untold(_, kind) => *kind,
+            Self::QueueFull(..) => ErrorKind::Full,
+            Self::Taken(error) => match error.kind() {
+                ErrorKind::Full => ErrorKind::Unreachable,
+                kind => kind,
+            },
+            Self::NotBegun(error) => match error.kind() {
+                ErrorKind::Full | ErrorKind::Unreachable => ErrorKind::NotReady,
+                kind => kind,
+            },
+            Self::Verify(error) => match error {
+                VerifyError::QuestionTooLong => ErrorKind::Usage,
+                VerifyError::AskedAnew => ErrorKind::Busy,
+                VerifyError::Ended => ErrorKind::NotAuthentic,
+                VerifyError::PeerAsked | VerifyError::Waiting | VerifyError::NothingAsked => {
+                    ErrorKind::NotReady
+                }
+                _ => ErrorKind::Failed,
+            },
+            Self::NothingFits(_) | Self::Seal(SealError::Unconfirmed) => ErrorKind::NotReady,
+            Self::Changed | Self::Step(_) | Self::Seal(_) => ErrorKind::Failed,
+        }
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        Self::Effect(cause)
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        Self::Verify(error)
+    }
+}
+
+impl From<StepError> for Error {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+impl From<SealError> for Error {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Effect(cause) | Self::Waiting(_, cause) | Self::NothingFits(cause) => {
+                cause.fmt(f)
+            }
+            Self::Damaged => f.write_str("the state is damaged"),
+            Self::StateVersion(version) => {
+                write!(f, "the state is of version {version}, which this otr does not know")
+            }
+            Self::Frozen => f.write_str("the session was exported and is frozen here"),
+            Self::NotFrozen => f.write_str("the session was not exported, or is thawed"),
+            Self::NobodyAnswered => {
+                f.write_str("nobody answered the invite before its end; its keys are wiped")
+            }
+            Self::NoReply => f.write_str("no reply to the invite yet"),
+            Self::Another(_) => {
+                f.write_str("the session was ended meanwhile, and another one begun under its name")
+            }
+            Self::PeerClosed => f.write_str("the other side has closed the session"),
+            Self::Unconfirmed | Self::Seal(SealError::Unconfirmed) => {
+                f.write_str("the other side has not shown yet that it knows the secret")
+            }
+            Self::Over | Self::NearlyOver | Self::Verify(VerifyError::Ended) => write!(
+                f,
+                "{FAILURES_MAX} checks of a secret have failed: the session has been ended"
+            ),
+            Self::Untold(why, _) => {
+                write!(f, "{}, but the other side was not told: {why}", Self::Over)
+            }
+            Self::QueueFull(count, None) => {
+                write!(f, "{count} packets wait already, which is the most")
+            }
+            Self::QueueFull(count, Some(error)) => {
+                write!(f, "{}, and {error}", Self::QueueFull(*count, None))
+            }
+            Self::Taken(error) => error.fmt(f),
+            Self::NotBegun(error) => match error.kind() {
+                ErrorKind::Full | ErrorKind::Unreachable => {
+                    write!(f, "earlier packets wait to be posted: {error}")
+                }
+                _ => error.fmt(f),
+            },
+            Self::Changed => f.write_str("the session was changed by something else meanwhile"),
+            Self::SomebodyBetween => f.write_str("somebody is in between"),
+            Self::WrongGuess { code: true } => f.write_str(
+                "somebody tried with a wrong code: a typing error, or somebody who guesses, \
+                 possibly the postbox's operator",
+            ),
+            Self::WrongGuess { code: false } => {
+                f.write_str("the other side does not know the secret, or somebody is in between")
+            }
+            Self::Verify(error) => f.write_str(verify(*error)),
+            Self::Step(StepError::NoRandomness) | Self::Seal(SealError::NoRandomness) => {
+                f.write_str("the system gave no randomness")
+            }
+            Self::Step(StepError::Exhausted | StepError::BadPublicKey) => {
+                f.write_str("this session has come to its end")
+            }
+            Self::Seal(SealError::UsedUp | SealError::Size) => {
+                f.write_str("the packet could not be sealed")
+            }
+        }
+    }
+}
+
+fn verify(error: VerifyError) -> &'static str {
+    match error {
+        VerifyError::QuestionTooLong => "the question is longer than 1,024 bytes",
+        VerifyError::PeerAsked => "the other side has asked already",
+        VerifyError::Waiting => "the other side's last step has not come yet",
+        VerifyError::NothingAsked => "the other side has taken its question back",
+        VerifyError::AskedAnew => "the other side's question has changed meanwhile",
+        VerifyError::Ended => "the session has been ended",
+        VerifyError::Step(_) => "this session has come to its end",
+        VerifyError::Seal(_) => "the packet could not be sealed",
+        VerifyError::NoRandomness => "the system gave no randomness",
+        VerifyError::OutOfMemory => "not enough memory: a secret or a passphrase takes 64 MiB",
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Effect(cause) | Self::Waiting(_, cause) | Self::NothingFits(cause) => Some(cause),
+            Self::QueueFull(_, Some(error)) | Self::Taken(error) | Self::NotBegun(error) => {
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+}

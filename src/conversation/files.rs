@@ -1,0 +1,123 @@
+//! The host of sessions that sleep in files or descriptors ([`crate::store`]).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use zeroize::Zeroizing;
+
+use super::cause::{Cause, ErrorKind};
+use super::driver::{Host, Notice};
+use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::store::{self, Loaded, RoleLock, StateLock, Store, StoreError, Version};
+
+/// A store, the system's clock and the system's randomness.
+pub struct Files {
+    /// Where the session sleeps.
+    pub store: Store,
+    /// How long another process may hold a lock.
+    pub wait: Duration,
+    randomness: System,
+    notices: fn(&Notice<'_>),
+}
+
+impl Files {
+    /// Another host of the same session, for a thread of its own, with a limit of its own; none of
+    /// descriptors.
+    pub fn beside(&self, wait: Duration) -> Option<Self> {
+        self.store.beside().map(|store| Self::new(store, wait, self.notices))
+    }
+
+    /// The host of the session in `store`, which waits for locks for so long at most, and hands on what
+    /// may be told.
+    pub fn new(store: Store, wait: Duration, notices: fn(&Notice<'_>)) -> Self {
+        Self { store, wait, randomness: System, notices }
+    }
+}
+
+/// getrandom(2), or what the system has in its place.
+struct System;
+
+impl Randomness for System {
+    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
+        getrandom::fill(out).map_err(|_| NoRandomness)
+    }
+}
+
+impl From<StoreError> for Cause {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            store::ErrorKind::NoSession => ErrorKind::NoSession,
+            store::ErrorKind::Exists => ErrorKind::Exists,
+            store::ErrorKind::Busy => ErrorKind::Busy,
+            store::ErrorKind::Unsafe => ErrorKind::Unsafe,
+            store::ErrorKind::Full => ErrorKind::Full,
+            store::ErrorKind::Descriptor => ErrorKind::Usage,
+            store::ErrorKind::Failed => ErrorKind::Failed,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl Host for Files {
+    type Lock = StateLock;
+    type Role = RoleLock;
+    type Version = Version;
+
+    fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+    }
+
+    fn randomness(&mut self) -> &mut dyn Randomness {
+        &mut self.randomness
+    }
+
+    async fn lock(&mut self) -> Result<StateLock, Cause> {
+        Ok(self.store.lock_state(self.wait)?)
+    }
+
+    async fn become_sender(&mut self, at_once: bool) -> Result<RoleLock, Cause> {
+        let wait = if at_once { Duration::ZERO } else { self.wait };
+        Ok(self.store.lock_sender(wait)?)
+    }
+
+    async fn become_receiver(&mut self, at_once: bool) -> Result<RoleLock, Cause> {
+        let wait = if at_once { Duration::ZERO } else { self.wait };
+        Ok(self.store.lock_receiver(wait)?)
+    }
+
+    async fn load(&mut self, lock: &StateLock) -> Result<(Zeroizing<Vec<u8>>, Version), Cause> {
+        let Loaded { bytes, version } = self.store.load(lock)?;
+        Ok((bytes, version))
+    }
+
+    async fn is_current(&mut self, lock: &StateLock, version: &Version) -> Result<bool, Cause> {
+        Ok(self.store.is_current(lock, version)?)
+    }
+
+    async fn replace(
+        &mut self,
+        lock: &StateLock,
+        version: &mut Version,
+        bytes: &[u8],
+    ) -> Result<(), Cause> {
+        Ok(self.store.replace(lock, version, bytes)?)
+    }
+
+    async fn create(&mut self, lock: &StateLock, bytes: &[u8]) -> Result<(), Cause> {
+        self.store.create(lock, bytes)?;
+        Ok(())
+    }
+
+    async fn wipe(&mut self, lock: &StateLock) -> Result<(), Cause> {
+        Ok(self.store.wipe(lock)?)
+    }
+
+    fn was_no_guess(&mut self, created: u64) {
+        if let Some(directory) = self.store.directory() {
+            directory.was_no_guess(created);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        (self.notices)(&notice);
+    }
+}

@@ -1,0 +1,145 @@
+//! A long message: it takes numbers out of the state in batches, which is stored before any of them
+//! seals, and flows through. However it ends, those that it has not used go back: the other side would
+//! have to look for what follows beyond them.
+
+use super::driver::{Host, Outlet, OutletKind};
+use super::error::Error;
+use super::outbox::hand_out_waiting;
+use super::owed::settle;
+use super::short::{may_send, published, same};
+use super::transaction::Transaction;
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::session::stored::Stage;
+use crate::protocol::session::{Identity, Reservation};
+
+/// A batch of numbers to seal with, and what belongs to the message that they were first taken for.
+pub struct Numbers {
+    /// The message's number.
+    pub message: u64,
+    /// The session's identity, by which [`give_back`] finds it again.
+    pub of: Identity,
+    /// The MAC keys that leave with it.
+    pub keys: Vec<[u8; PUBLISHED_KEY]>,
+    /// The numbers; the state without them is stored.
+    pub reservation: Reservation,
+}
+
+/// A long message on its way. Its caller is the session's one sender until [`end`](Self::end).
+pub struct Course<H: Host> {
+    begun: Identity,
+    /// Numbers to take at a time.
+    batch: u32,
+    /// The stored state that this has looked at last.
+    seen: H::Version,
+    sender: H::Role,
+}
+
+impl<H: Host> Course<H> {
+    /// Hands out what stood before it, takes numbers, and stores that, as `message` or a new one.
+    ///
+    /// # Errors
+    /// [`Error::NotBegun`] where what stood before could not go out. Nothing was taken in any case.
+    pub async fn begin<O: Outlet>(
+        host: &mut H,
+        outlet: &mut O,
+        begun: &mut Option<Identity>,
+        message: Option<u64>,
+        batch: u32,
+        publish: bool,
+    ) -> Result<(Self, Numbers), Error> {
+        let sender = host.become_sender(false).await?;
+        let of = if outlet.kind() == OutletKind::Postbox { *begun } else { None };
+        match hand_out_waiting(host, outlet, of).await {
+            Ok(_) => settle(host, outlet).await,
+            Err(error) => Err(error),
+        }
+        .map_err(|error| Error::NotBegun(error.into()))?;
+        let mut transaction = Transaction::begin(host).await?;
+        let (session, randomness) = transaction.session_and_randomness()?;
+        let session = may_send(session, begun)?;
+        let reservation = session.reserve(batch, randomness)?;
+        let message = message.unwrap_or_else(|| session.begin_message());
+        let (of, keys) = (session.identity(), published(session, publish));
+        if session.waiting().is_empty() {
+            session.keep_nothing();
+        }
+        let seen = transaction.commit().await?;
+        let numbers = Numbers { message, of, keys, reservation };
+        Ok((Self { begun: of, batch, seen, sender }, numbers))
+    }
+
+    /// The next batch of numbers.
+    pub async fn more(&mut self, host: &mut H) -> Result<Reservation, Error> {
+        let mut transaction = Transaction::begin(host).await?;
+        let (session, randomness) = transaction.session_and_randomness()?;
+        let session = may_send(session, &mut Some(self.begun))?;
+        let reservation = session.reserve(self.batch, randomness)?;
+        self.seen = transaction.commit().await?;
+        Ok(reservation)
+    }
+
+    /// Looks whether the session has ended since this message began, if anything was stored beside it.
+    /// What is owed to the other side then goes out, and no text any more: `abandon` is called first.
+    pub async fn goes_on<O: Outlet>(
+        &mut self,
+        host: &mut H,
+        outlet: &mut O,
+        abandon: impl FnOnce(),
+    ) -> Result<(), Error> {
+        let lock = host.lock().await?;
+        if host.is_current(&lock, &self.seen).await? {
+            return Ok(());
+        }
+        drop(lock);
+        let mut transaction = Transaction::begin(host).await?;
+        let ready = transaction
+            .session()
+            .and_then(|session| may_send(session, &mut Some(self.begun)).map(drop));
+        let Err(error) = ready else {
+            self.seen = transaction.into_snapshot().version;
+            return Ok(());
+        };
+        drop(transaction);
+        abandon();
+        if matches!(error, Error::NearlyOver) {
+            settle(host, outlet).await?;
+        }
+        Err(error)
+    }
+
+    /// The message has come to its end: what is left of its numbers goes back, and what was `posted`
+    /// last is remembered.
+    pub async fn end(
+        self,
+        host: &mut H,
+        left: Option<Reservation>,
+        posted: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let mut transaction = Transaction::begin(host).await?;
+        let now = transaction.now();
+        let session = same(transaction.session()?, &mut Some(self.begun))?;
+        if let Some(left) = left {
+            session.give_back(left);
+        }
+        if let Some(address) = posted {
+            session.note_posted(&[address], now);
+        }
+        transaction.commit().await?;
+        drop(self.sender);
+        Ok(())
+    }
+}
+
+/// Gives back numbers of the session `of` that a message has taken and not used.
+pub async fn give_back<H: Host>(
+    host: &mut H,
+    of: Identity,
+    left: Reservation,
+) -> Result<(), Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    match &mut transaction.stage {
+        Stage::Session(session) if of.is(&session.identity()) => session.give_back(left),
+        _ => return Ok(()),
+    }
+    transaction.commit().await.map(drop)
+}

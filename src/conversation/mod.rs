@@ -1,0 +1,52 @@
+//! The order of effects, once: what is stored, handed out, written and thrown away in which order, so
+//! that whatever ends a process in between, no message is lost and no key serves twice.
+//!
+//! ```text
+//! send      lock · load · seal · STORE · unlock │ HAND OUT │ lock · load · forget · STORE · unlock
+//! receive   load · open on a copy │ DELIVER │ lock · load what came since · STORE · unlock │ DISCARD
+//! verify    as send; what is owed stays stored until it was handed out
+//! close     lock · load · seal · WIPE · unlock │ HAND OUT │ DISCARD
+//! ```
+//!
+//! Nothing here does I/O. Each effect is one `await` of a method of the caller's [`Host`] (where the
+//! session sleeps, its clock, its randomness), [`Outlet`] (where packets go) or [`Sink`] (where text
+//! goes). The next effect is asked for only when the last one is reported done, and a caller has no way
+//! to change their order. With methods that never wait, [`block_on`] drives all of it on the caller's
+//! thread; an executor or a browser awaits it; a test stops it at any step, or lets another process
+//! take a step in between ([`Transaction`] tells what happens then).
+
+mod cause;
+mod close;
+mod driver;
+mod error;
+#[cfg(feature = "store")]
+mod files;
+mod handshake;
+mod long;
+mod moving;
+mod outbox;
+mod owed;
+mod receive;
+mod run;
+mod short;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod verify;
+
+pub use cause::{Cause, ErrorKind};
+pub use close::{Last, end, farewell};
+pub use driver::{Host, Notice, Outlet, OutletKind, Piece, Sink};
+pub use error::{Doing, Error};
+#[cfg(feature = "store")]
+pub use files::Files;
+pub use handshake::create;
+pub use long::{Course, Numbers, give_back};
+pub use moving::{forget, freeze, thaw};
+pub use outbox::{flush, hand_out_waiting, resend};
+pub use owed::settle;
+pub use receive::{Counts, Receiver, Rejected};
+pub use run::block_on;
+pub use short::{K_SHORT, Posted, Sealed, Sent, Short, look_first, seal_short, short};
+pub use transaction::{Snapshot, Transaction, is_over, look, read, read_even_frozen};
+pub use verify::{Compared, Question, prepare, question, step};

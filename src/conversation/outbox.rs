@@ -1,0 +1,180 @@
+//! What waits to be handed out: stored before that, and forgotten when it is out, so that whatever
+//! ends a process in between, the next one hands it out.
+
+use super::cause::ErrorKind;
+use super::driver::{Host, Notice, Outlet, OutletKind};
+use super::error::{Doing, Error};
+use super::transaction::Transaction;
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::{K_MIN, size};
+use crate::protocol::randomness::Randomness;
+use crate::protocol::session::stored::Stage;
+use crate::protocol::session::verify::Ending;
+use crate::protocol::session::{Identity, OutboxKind, QueueFull, Session, nothing_frames};
+
+/// Hands out what waits for it in the session `of`; whether anything did. The caller is the session's
+/// one sender. A session that failed checks have ended is wiped where that fails, which is not tried
+/// twice.
+///
+/// What a postbox refuses for its size stays, is told, and is in nobody's way.
+pub async fn hand_out_waiting<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    of: Option<Identity>,
+) -> Result<bool, Error> {
+    let (any, refused) = hand_out_fitting(host, outlet, &[], of).await?;
+    if refused.iter().any(|packet| packet.len() == size(K_MIN)) {
+        // No packet at all comes through.
+        return Err(outlet.nothing_fits().into());
+    }
+    tell_refused(host, &refused);
+    Ok(any)
+}
+
+/// As [`hand_out_waiting`], behind these keys; gives the packets that are refused for their size, too.
+pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    keys: &[[u8; PUBLISHED_KEY]],
+    of: Option<Identity>,
+) -> Result<(bool, Vec<Vec<u8>>), Error> {
+    let packets = match Transaction::begin(host).await?.stage {
+        // The outlet is that of the session in which the caller began.
+        Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
+            return Err(Error::Another(Doing::Posting));
+        }
+        Stage::Session(session) => session.waiting().to_vec(),
+        Stage::Inviting(_) => return Err(Error::NoReply),
+    };
+    if packets.is_empty() {
+        return Ok((false, packets));
+    }
+    let refused = match (outlet.hand_out(keys, &packets).await, outlet.kind()) {
+        (Ok(refused), _) => refused,
+        (Err(cause), OutletKind::Stream) => return Err(cause.into()),
+        (Err(cause), OutletKind::Postbox) => {
+            wipe_untold(host, of, &cause.to_string()).await?;
+            return Err(Error::Waiting(packets.len(), cause));
+        }
+    };
+    match outlet.kind() {
+        OutletKind::Stream => kept_to_resend(host, packets).await.map(|()| (true, Vec::new())),
+        OutletKind::Postbox => posted(host, packets, &refused).await.map(|stay| (true, stay)),
+    }
+}
+
+/// They stay as the last packets, to be sent again.
+async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Vec<u8>>) -> Result<(), Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    if let Stage::Session(session) = &mut transaction.stage
+        && session.waiting() == packets
+    {
+        session.keep(packets);
+        transaction.commit().await?;
+    }
+    Ok(())
+}
+
+/// They are forgotten, but those that were `refused`, which this gives.
+async fn posted<H: Host>(
+    host: &mut H,
+    packets: Vec<Vec<u8>>,
+    refused: &[usize],
+) -> Result<Vec<Vec<u8>>, Error> {
+    let (mut stay, mut posted) = (Vec::new(), Vec::new());
+    for (at, packet) in packets.into_iter().enumerate() {
+        if refused.contains(&at) { stay.push(packet) } else { posted.push(packet) }
+    }
+    let mut transaction = match Transaction::begin(host).await {
+        // The session was ended while they went out.
+        Err(error) if error.kind() == ErrorKind::NoSession => return Ok(Vec::new()),
+        other => other?,
+    };
+    let now = transaction.now();
+    let Stage::Session(session) = &mut transaction.stage else { return Ok(Vec::new()) };
+    if !posted.is_empty() && session.handed_out(&posted) {
+        session.note_posted(&posted, now);
+        transaction.commit().await?;
+    }
+    Ok(stay)
+}
+
+/// Tells of packets that were taken earlier, and that are refused for their size.
+pub(super) fn tell_refused<H: Host>(host: &mut H, packets: &[Vec<u8>]) {
+    if let Some(largest) = packets.iter().map(Vec::len).max() {
+        host.notice(Notice::TooLarge { count: packets.len(), largest });
+    }
+}
+
+/// Hands the packets of the last short message, or the reply, out once more; whether there are any.
+/// What waits for the first time goes by [`hand_out_waiting`], for which the caller is the one sender.
+pub async fn resend<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    of: Option<Identity>,
+) -> Result<bool, Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    let outbox = transaction.session()?.outbox();
+    match outbox.kind {
+        OutboxKind::Nothing => return Ok(false),
+        OutboxKind::Waiting => {}
+        OutboxKind::Message => {
+            let packets = outbox.packets.clone();
+            drop(transaction);
+            let refused = outlet.hand_out(&[], &packets).await?;
+            return if refused.is_empty() { Ok(true) } else { Err(outlet.nothing_fits().into()) };
+        }
+    }
+    drop(transaction);
+    flush(host, outlet, of).await.map(|()| true)
+}
+
+/// Hands out what was taken to be handed out later. Becomes the session's one sender for it.
+pub async fn flush<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    of: Option<Identity>,
+) -> Result<(), Error> {
+    let _sender = host.become_sender(false).await?;
+    let out = hand_out_waiting(host, outlet, of).await;
+    out.map(drop).map_err(|error| Error::Taken(error.into()))
+}
+
+/// Puts a packet in line; the state is still to be stored.
+pub(super) fn queue(session: &mut Session, packet: Vec<u8>) -> Result<(), Error> {
+    session.queue(packet).map_err(|QueueFull| Error::QueueFull(session.waiting().len(), None))
+}
+
+/// Puts a packet that says nothing in line, so that the answering side learns that its reply came, and
+/// gets the words to compare, without anybody having to write first.
+pub(super) fn greet(session: &mut Session, randomness: &mut dyn Randomness) -> Result<(), Error> {
+    let mut reservation = session.reserve(1, randomness)?;
+    let sealed = reservation.seal_frames(K_MIN, &nothing_frames(), randomness)?;
+    queue(session, sealed)
+}
+
+/// Wipes the session `of` if failed checks have ended it, with what it owes the other side still in
+/// it, since that could not be handed out: [`Error::Untold`]. Whether whoever is there learns of the
+/// end is not worth the keys.
+pub(super) async fn wipe_untold<H: Host>(
+    host: &mut H,
+    of: Option<Identity>,
+    why: &str,
+) -> Result<(), Error> {
+    let transaction = match Transaction::begin(host).await {
+        Ok(transaction) => transaction,
+        Err(error) if error.kind() == ErrorKind::NotAuthentic => return Err(error),
+        // What the caller has to say is more.
+        Err(_) => return Ok(()),
+    };
+    match &transaction.stage {
+        Stage::Session(session)
+            if session.ending() != Ending::GoesOn
+                && of.is_none_or(|of| of.is(&session.identity())) =>
+        {
+            transaction.wipe().await?;
+            Err(Error::Untold(why.to_owned(), ErrorKind::NotAuthentic))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,54 @@
+//! What a check of a secret owes the other side, and how it is handed over: before anything else goes.
+
+use super::cause::ErrorKind;
+use super::driver::{Host, Outlet};
+use super::error::Error;
+use super::outbox::{hand_out_waiting, queue, wipe_untold};
+use super::transaction::Transaction;
+use crate::protocol::session::verify::Ending;
+
+/// Hands out what is owed; stored first. Where failed checks end the session, it is wiped then
+/// ([`Error::Over`]). The caller is the session's one sender.
+pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<(), Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    let Some((session, randomness)) = transaction.any_session() else { return Ok(()) };
+    let (over, of) = (session.ending() != Ending::GoesOn, session.identity());
+    let given = match session.seal_owed(randomness)? {
+        Some(packet) => store_in_line(transaction, packet).await,
+        None if over => {
+            drop(transaction);
+            Ok(())
+        }
+        None => return Ok(()),
+    };
+    let given = match given {
+        Ok(()) => hand_out_waiting(host, outlet, Some(of)).await.map(drop),
+        Err(error) => Err(error),
+    };
+    // Wipes it where that was its last packet, even if it could not be given out.
+    let on = match &given {
+        Err(error) if over => wipe_untold(host, Some(of), &error.to_string()).await,
+        _ => Transaction::begin(host).await.map(drop),
+    };
+    match (given, on) {
+        (Ok(()), on) => on,
+        (Err(error), Err(over))
+            if over.kind() == ErrorKind::NotAuthentic
+                && error.kind() != ErrorKind::NotAuthentic =>
+        {
+            Err(Error::Untold(error.to_string(), error.kind()))
+        }
+        (given, _) => given,
+    }
+}
+
+/// Stores the session with a packet that it has sealed, which waits to be handed out from now on.
+pub(super) async fn store_in_line<H: Host>(
+    mut transaction: Transaction<'_, H>,
+    packet: Vec<u8>,
+) -> Result<(), Error> {
+    if let Some((session, _)) = transaction.any_session() {
+        queue(session, packet)?;
+    }
+    transaction.commit().await.map(drop)
+}

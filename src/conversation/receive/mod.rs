@@ -1,0 +1,544 @@
+//! Receiving: packets are opened on a working copy, their text is delivered, and only then the stored
+//! state follows, even if a sender has moved it on meanwhile.
+
+mod counts;
+mod held;
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::cause::ErrorKind;
+use super::driver::{Host, Notice, Outlet, Piece, Sink};
+use super::error::{Doing, Error};
+use super::handshake;
+use super::outbox::{greet, hand_out_waiting, wipe_untold};
+use super::owed;
+use super::transaction::{Snapshot, Transaction, is_over};
+use crate::protocol::authentication::verify::Event;
+use crate::protocol::handshake::ReplyError;
+use crate::protocol::handshake::reply::REPLY;
+use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::skipped::Position;
+use crate::protocol::session::stored::{Expired, Stage};
+use crate::protocol::session::verify::Ending;
+use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
+pub use counts::{Counts, Rejected};
+
+/// What happened to the working copy since it was stored, to be done again on a state that a
+/// `send` has moved on.
+enum Change {
+    /// And when, in Unix seconds.
+    Accepted(Box<Accepted>, u64),
+    GivenUp(u64),
+}
+
+/// A later part that came first, or a part of a message that is not being written out.
+struct HeldPacket {
+    packet: Vec<u8>,
+    at: Position,
+}
+
+/// The receiving half of a session. Its caller is the session's one receiver, as long as it lives.
+pub struct Receiver<H: Host, O: Outlet> {
+    host: H,
+    stage: Stage,
+    /// The stored state on which the changes were made.
+    version: H::Version,
+    lookahead: Lookahead,
+    look_ahead: u32,
+    changes: Vec<Change>,
+    /// Opened packets whose text waits to be delivered.
+    opened: Vec<Zeroizing<Vec<u8>>>,
+    /// Those whose text is delivered.
+    delivered: Vec<Zeroizing<Vec<u8>>>,
+    /// By message and offset.
+    held: BTreeMap<(u64, u64), HeldPacket>,
+    held_bytes: usize,
+    /// Whether parts are held that [`settle`](Self::settle) has not seen.
+    held_more: bool,
+    /// What became of checks of a secret, by the acceptances that are going to be stored.
+    checks: Vec<Event>,
+    /// Whether the person was told in this run that nobody has checked who the other side is.
+    unchecked_told: bool,
+    /// Whether it is open whether the other side knows the secret.
+    is_guess: bool,
+    /// Where what is owed to the other side can be handed out.
+    outlet: Option<O>,
+}
+
+impl<H: Host, O: Outlet> Receiver<H, O> {
+    /// Loads the session; with `known`, what was loaded before, if nobody has stored since. Packets are
+    /// expected up to `look_ahead` numbers ahead. What is owed to the other side goes to `outlet`, if it
+    /// can be called meanwhile; else it waits for the next packet.
+    pub async fn open(
+        mut host: H,
+        known: Option<Snapshot<H>>,
+        look_ahead: u32,
+        outlet: Option<O>,
+    ) -> Result<Self, Error> {
+        let transaction = match known {
+            Some(known) => Transaction::resume(&mut host, known).await?,
+            None => Transaction::begin(&mut host).await?,
+        };
+        let Snapshot { stage, version } = transaction.into_snapshot();
+        let is_guess = is_unconfirmed(&stage);
+        Ok(Self {
+            host,
+            stage,
+            version,
+            lookahead: Lookahead::new(look_ahead),
+            look_ahead,
+            changes: Vec::new(),
+            opened: Vec::new(),
+            delivered: Vec::new(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            held_more: false,
+            checks: Vec::new(),
+            unchecked_told: false,
+            is_guess,
+            outlet,
+        })
+    }
+
+    /// The session as it is by now, if the handshake is done.
+    pub fn session(&self) -> Option<&Session> {
+        match &self.stage {
+            Stage::Session(session) => Some(session),
+            Stage::Inviting(_) => None,
+        }
+    }
+
+    /// How far the conversation is by now.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Ends the receiving.
+    pub fn into_host(self) -> H {
+        self.host
+    }
+
+    /// Takes over what a sender has stored meanwhile; whether it has.
+    pub async fn refresh(&mut self) -> Result<bool, Error> {
+        let lock = self.host.lock().await?;
+        let changed = !self.host.is_current(&lock, &self.version).await?;
+        if changed {
+            let Snapshot { stage, version } = Snapshot::load(&mut self.host, &lock).await?;
+            self.stage = match (&self.stage, stage) {
+                (Stage::Inviting(ours), Stage::Session(opened)) if ours.became(&opened) => {
+                    Stage::Session(opened)
+                }
+                (Stage::Inviting(ours), Stage::Inviting(same))
+                    if same.invite() == ours.invite() =>
+                {
+                    Stage::Inviting(same)
+                }
+                (Stage::Inviting(_), _) => return Err(Error::Another(Doing::Receiving)),
+                (Stage::Session(_), stage) => self.again(stage)?,
+            };
+            self.version = version;
+        } else if self.changes.is_empty() {
+            // A receiver that runs for weeks.
+            match self.stage.expire(self.host.now()) {
+                Expired::Nothing => {}
+                Expired::Numbers => self.replace(&lock).await?,
+                Expired::Invite => {
+                    self.host.wipe(&lock).await?;
+                    return Err(Error::NobodyAnswered);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether what was taken is not stored yet.
+    pub fn is_ahead(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Whether a later part with this address is held.
+    pub fn holds(&self, address: &[u8; 32]) -> bool {
+        self.held.values().any(|held| held.packet.starts_with(address))
+    }
+
+    /// Hands out what waits for it, unless a sender is at it.
+    pub async fn hand_out_waiting(&mut self) -> Result<(), Error> {
+        let Ok(_sender) = self.host.become_sender(true).await else { return Ok(()) };
+        let of = self.session().map(Session::identity);
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        hand_out_waiting(&mut self.host, outlet, of).await?;
+        self.reload().await
+    }
+
+    /// The postbox has these keys: token, packet hash and key, 96 bytes each.
+    pub async fn forget_collected(&mut self, records: &[[u8; 96]]) -> Result<(), Error> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let lock = self.catch_up().await?;
+        if let Stage::Session(session) = &mut self.stage {
+            session.forget_collected(records);
+        }
+        if self.is_ahead() {
+            // Text of what was taken may be in memory alone: the state that forgets it comes later,
+            // and with it this. Until then the postbox may be told twice.
+            return Ok(());
+        }
+        self.replace(&lock).await
+    }
+
+    async fn replace(&mut self, lock: &H::Lock) -> Result<(), Error> {
+        let bytes = self.stage.to_bytes(false);
+        Ok(self.host.replace(lock, &mut self.version, &bytes).await?)
+    }
+
+    /// Reads what this process itself has stored by another way.
+    async fn reload(&mut self) -> Result<(), Error> {
+        let lock = self.host.lock().await?;
+        self.load(&lock).await
+    }
+
+    /// Loads what is stored, and does the changes again on that.
+    async fn load(&mut self, lock: &H::Lock) -> Result<(), Error> {
+        let Snapshot { stage, version } = Snapshot::load(&mut self.host, lock).await?;
+        self.stage = self.again(stage)?;
+        self.version = version;
+        Ok(())
+    }
+
+    /// Takes the reply to the invite, and stores the session that it opens.
+    pub async fn reply(&mut self, reply: &[u8], counts: &mut Counts) -> Result<(), Error> {
+        let invite = match &self.stage {
+            Stage::Inviting(inviting) => inviting.invite(),
+            Stage::Session(session) => {
+                counts.reject(match session.role() {
+                    Role::Responder => Rejected::ReplyToResponder,
+                    Role::Inviter => Rejected::ReplyToAnswered,
+                });
+                return Ok(());
+            }
+        };
+        let mut transaction = Transaction::begin(&mut self.host).await?;
+        match handshake::accept(&mut transaction, invite, reply).await? {
+            Ok(session) => {
+                transaction.stage = Stage::Session(Box::new(session));
+                if let Some((session, randomness)) = transaction.any_session()
+                    && !session.postbox().is_empty()
+                {
+                    // In the same step: it is posted even if this process ends here.
+                    greet(session, randomness)?;
+                }
+                transaction.store().await?;
+                let opened = transaction.into_snapshot();
+                (self.stage, self.version) = (opened.stage, opened.version);
+                counts.replied = true;
+            }
+            Err(ReplyError::Junk) => counts.reject(Rejected::ReplyToAnother),
+            Err(ReplyError::Bad) => counts.reject(Rejected::BadReply),
+            Err(ReplyError::Second) => counts.reject(Rejected::SecondReply),
+            Err(ReplyError::NotAuthentic) => {
+                let code = matches!(
+                    &transaction.stage,
+                    Stage::Inviting(inviting) if inviting.is_by_code()
+                );
+                transaction.wipe().await?;
+                return Err(Error::WrongGuess { code });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a packet: its text, if it is due, goes in line at `sink`. `hash` is its SHA-256, where that
+    /// is known.
+    pub async fn packet<S: Sink>(
+        &mut self,
+        packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<(), Error> {
+        self.refuse_if_over()?;
+        if matches!(self.stage, Stage::Inviting(_)) {
+            // A raw reply looks like any packet of its size.
+            if packet.len() == REPLY {
+                return self.reply(&packet, counts).await;
+            }
+            return Err(Error::NoReply);
+        }
+        if sink.is_done() {
+            counts.left += 1;
+            return Ok(());
+        }
+        if self.try_packet(packet, hash, sink, counts).await? {
+            self.try_held(sink, counts).await?;
+            self.give_up_hopeless(sink, counts).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the packet was accepted.
+    async fn try_packet<S: Sink>(
+        &mut self,
+        mut packet: Vec<u8>,
+        hash: Option<[u8; 32]>,
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<bool, Error> {
+        match self.open_packet(&mut packet, hash, sink.writing()).await? {
+            Ok(Opened::Accepted(accepted)) => {
+                if sink.will_keep_back(&accepted) {
+                    // What came before is out, and must not wait for this message's end.
+                    self.store(sink).await?;
+                }
+                self.accept(packet, accepted, sink, counts).await
+            }
+            Ok(Opened::Held { message, offset, at }) => {
+                let held = HeldPacket { packet, at };
+                // It may give up a message, which tries what is held.
+                Box::pin(self.hold((message, offset), held, sink, counts)).await?;
+                Ok(false)
+            }
+            Err(Refusal::CommitmentBroken) => {
+                let ours = self.session().map(Session::identity);
+                let transaction = Transaction::begin(&mut self.host).await?;
+                // Not another one that got the name meanwhile.
+                match (ours, &transaction.stage) {
+                    (Some(ours), Stage::Session(session)) if ours.is(&session.identity()) => {}
+                    _ => return Err(Error::Changed),
+                }
+                transaction.wipe().await?;
+                Err(Error::SomebodyBetween)
+            }
+            Err(refusal) => {
+                counts.reject(refusal.into());
+                Ok(false)
+            }
+        }
+    }
+
+    /// Takes what opened into the working copy, and its text in line.
+    async fn accept<S: Sink>(
+        &mut self,
+        packet: Vec<u8>,
+        accepted: Box<Accepted>,
+        sink: &mut S,
+        counts: &mut Counts,
+    ) -> Result<bool, Error> {
+        let Stage::Session(session) = &mut self.stage else { return Ok(false) };
+        sink.check(&accepted, &session.identity(), self.changes.len())?;
+        let at = self.host.now();
+        let effects =
+            session.accept(&mut self.lookahead, &accepted, at).map_err(|_| Error::Changed)?;
+        let over = session.ending() != Ending::GoesOn;
+        self.checks.extend(effects.verify);
+        counts.packets += 1;
+        counts.lost += effects.lost.fell_out + effects.lost.given_up;
+        for message in effects.cut {
+            counts.cut.push(message);
+            sink.cut(message);
+        }
+        counts.closed |= accepted.frames.close.is_some();
+        if let (Some(data), false) = (&accepted.frames.data, accepted.dropped || over) {
+            if sink.is_rest(data) {
+                self.host.notice(Notice::GoesOn(data.message));
+                counts.rests.push(data.message);
+            }
+            counts.whole += u64::from(data.end);
+            if session.is_unchecked_untold() && sink.tell_unchecked() {
+                session.record_unchecked_told();
+                self.unchecked_told = true;
+            }
+            sink.add(Piece { packet: self.opened.len(), data: data.clone() });
+        }
+        self.opened.push(Zeroizing::new(packet));
+        self.changes.push(Change::Accepted(accepted, at));
+        if over {
+            // Nothing that lies behind it is looked at.
+            self.store(sink).await?;
+        }
+        Ok(true)
+    }
+
+    /// Opens a packet. One that nothing is expected under may answer what a sender beside this receiver
+    /// has sent: then, once, it is tried on what that one has stored.
+    async fn open_packet(
+        &mut self,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        writing: Option<u64>,
+    ) -> Result<Result<Opened, Refusal>, Error> {
+        let opened = self.open_here(packet, hash, writing);
+        if matches!(opened, Err(Refusal::NotOurs)) && self.refresh().await? {
+            return Ok(self.open_here(packet, hash, writing));
+        }
+        Ok(opened)
+    }
+
+    fn open_here(
+        &mut self,
+        packet: &mut [u8],
+        hash: Option<[u8; 32]>,
+        writing: Option<u64>,
+    ) -> Result<Opened, Refusal> {
+        match &self.stage {
+            Stage::Session(session) => {
+                session.open_hashed(&mut self.lookahead, packet, hash, writing)
+            }
+            Stage::Inviting(_) => Err(Refusal::NotOurs),
+        }
+    }
+
+    /// Delivers what was opened.
+    pub async fn deliver<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        sink.deliver(&self.opened, self.session()).await?;
+        self.delivered.append(&mut self.opened);
+        Ok(())
+    }
+
+    /// The buffers of packets whose text is delivered, to be used again; their text is still in them.
+    pub fn take_buffers(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
+        std::mem::take(&mut self.delivered)
+    }
+
+    /// Delivers what was opened, then stores the state that forgets its keys.
+    pub async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        self.deliver(sink).await?;
+        // At the session's end nobody will have the rest of what is kept back.
+        if self.changes.is_empty() || (sink.keeps_back() && !self.is_over()) {
+            return Ok(());
+        }
+        let lock = self.catch_up().await?;
+        let published = match &mut self.stage {
+            Stage::Session(session) if sink.publishes() => session.take_published(),
+            _ => Vec::new(),
+        };
+        self.replace(&lock).await?;
+        drop(lock);
+        self.changes.clear();
+        sink.stored();
+        self.count_no_guess();
+        for event in std::mem::take(&mut self.checks) {
+            sink.checked(&event, self.session()).await?;
+        }
+        if !published.is_empty() {
+            sink.publish(&published).await?;
+        }
+        self.end_if_over().await
+    }
+
+    /// Takes back that answering the invite gave a guess at the secret away, once that is known.
+    fn count_no_guess(&mut self) {
+        if !self.is_guess || is_unconfirmed(&self.stage) {
+            return;
+        }
+        self.is_guess = false;
+        if let Stage::Session(session) = &self.stage {
+            self.host.was_no_guess(session.created());
+        }
+    }
+
+    /// Refuses to take anything more in a session that failed checks have ended.
+    pub fn refuse_if_over(&self) -> Result<(), Error> {
+        if self.is_over() { Err(Error::NearlyOver) } else { Ok(()) }
+    }
+
+    /// Whether failed checks have ended the session.
+    fn is_over(&self) -> bool {
+        self.session().is_some_and(|session| session.ending() != Ending::GoesOn)
+    }
+
+    /// Hands out what is owed to the other side, if it can be, and ends the session where failed checks
+    /// do. Where there is an outlet, nothing is left of it then, even if the other side could not be
+    /// told. Nothing may wait to be stored here.
+    pub async fn end_if_over(&mut self) -> Result<(), Error> {
+        let was_over = self.is_over();
+        match self.pay().await {
+            // A sender that was at it has ended it.
+            Err(error) if was_over && error.kind() == ErrorKind::NoSession => {
+                return Err(Error::Over);
+            }
+            other => other?,
+        }
+        if !self.is_over() {
+            return Ok(());
+        }
+        if self.outlet.is_some() {
+            let of = self.session().map(Session::identity);
+            wipe_untold(&mut self.host, of, "something else is sending").await?;
+        } else if self.session().is_some_and(is_over) {
+            // It is wiped by this.
+            drop(Transaction::begin(&mut self.host).await?);
+        }
+        Err(Error::NearlyOver)
+    }
+
+    /// Hands out what is owed to the other side, unless a sender is at it: then that does, or the next
+    /// call. At the session's end that one is waited for.
+    async fn pay(&mut self) -> Result<(), Error> {
+        let (over, of) = (self.is_over(), self.session().map(Session::identity));
+        if self.outlet.is_none() || (!over && !self.session().is_some_and(Session::owes)) {
+            return Ok(());
+        }
+        let Ok(_sender) = self.host.become_sender(!over).await else { return Ok(()) };
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        let paid = match hand_out_waiting(&mut self.host, outlet, of).await {
+            Ok(_) => owed::settle(&mut self.host, outlet).await,
+            Err(error) => Err(error),
+        };
+        match paid {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) =>
+            {
+                return Err(error);
+            }
+            Err(error) => self.host.notice(Notice::Waits(&error)),
+            Ok(()) => {}
+        }
+        self.reload().await
+    }
+
+    /// Locks the state to store it, with what a sender has stored meanwhile under our changes.
+    async fn catch_up(&mut self) -> Result<H::Lock, Error> {
+        let lock = self.host.lock().await?;
+        if !self.host.is_current(&lock, &self.version).await? {
+            self.load(&lock).await?;
+        }
+        Ok(lock)
+    }
+
+    /// Does the changes again on a state that was loaded anew.
+    fn again(&mut self, stage: Stage) -> Result<Stage, Error> {
+        let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
+            return Err(Error::Changed);
+        };
+        if !session.identity().is(&ours.identity()) {
+            return Err(Error::Changed);
+        }
+        self.lookahead = Lookahead::new(self.look_ahead);
+        self.checks.clear();
+        if self.unchecked_told {
+            session.record_unchecked_told();
+        }
+        for change in &self.changes {
+            match change {
+                Change::Accepted(accepted, at) => {
+                    let effects = session
+                        .accept(&mut self.lookahead, accepted, *at)
+                        .map_err(|_| Error::Changed)?;
+                    self.checks.extend(effects.verify);
+                }
+                Change::GivenUp(message) => session.give_up(*message),
+            }
+        }
+        // Not before: a number may have been used in its last second.
+        session.expire(self.host.now());
+        Ok(Stage::Session(session))
+    }
+}
+
+/// Whether the other side has still to show that it knows the secret.
+fn is_unconfirmed(stage: &Stage) -> bool {
+    matches!(stage, Stage::Session(session) if session.used_secret() && !session.is_confirmed())
+}

@@ -1,0 +1,250 @@
+//! A short message: one packet, stored with the state that spent its key, and only then handed out.
+
+use std::ops::RangeInclusive;
+use std::slice;
+
+use super::driver::{Host, Outlet, OutletKind};
+use super::error::{Doing, Error};
+use super::outbox::{hand_out_fitting, hand_out_waiting, queue, tell_refused};
+use super::owed::settle;
+use super::transaction::{Snapshot, Transaction};
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::receipt::Receipt;
+use crate::protocol::packet::{K_MAX, K_MIN, size};
+use crate::protocol::randomness::Randomness;
+use crate::protocol::session::stored::Stage;
+use crate::protocol::session::verify::Ending;
+use crate::protocol::session::{Identity, Part, Session};
+
+/// The largest size class of a short message, whose packet is kept in the state.
+pub const K_SHORT: u8 = 16;
+
+/// A short message that is sealed.
+pub struct Sealed {
+    /// Its one packet.
+    pub packet: Vec<u8>,
+    /// With which its sender knows that it was opened.
+    pub receipt: Receipt,
+    /// Its number.
+    pub message: u64,
+}
+
+/// `text` as the one packet of a new message, of one of these size classes; none where it takes more.
+pub fn seal_short(
+    session: &mut Session,
+    text: &[u8],
+    sizes: RangeInclusive<u8>,
+    randomness: &mut dyn Randomness,
+) -> Result<Option<Sealed>, Error> {
+    let mut reservation = session.reserve(1, randomness)?;
+    let (least, most) = sizes.into_inner();
+    let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= most) else {
+        session.give_back(reservation);
+        return Ok(None);
+    };
+    let mut packet = vec![0; size(k)];
+    let start = reservation.text_start();
+    packet[start..start + text.len()].copy_from_slice(text);
+    let message = session.begin_message();
+    let part = Part { message, offset: 0, end: true, length: text.len() };
+    let receipt = reservation.seal_part(&mut packet, part, randomness)?;
+    Ok(Some(Sealed { packet, receipt, message }))
+}
+
+/// How a short message is sent.
+pub struct Short<'a> {
+    /// All of it.
+    pub text: &'a [u8],
+    /// The smallest size class that its packet may have.
+    pub least: u8,
+    /// Whether MAC keys are published with it.
+    pub publish: bool,
+    /// Whether it only waits in line: the postbox was away just now.
+    pub later: bool,
+}
+
+/// A packet that lies in the postbox now.
+pub struct Posted {
+    /// The packet.
+    pub packet: Vec<u8>,
+    /// With which its sender knows that it was opened.
+    pub receipt: Receipt,
+}
+
+/// What came of a short message.
+pub enum Sent {
+    /// It is out, or waits in line.
+    Out(Option<Posted>),
+    /// It takes more than one packet that comes through: it goes as a long one, under the number that
+    /// it may have already.
+    Long(Option<u64>),
+}
+
+/// The session, if it may send, and if it is the one in which the caller began: what was meant for one
+/// person never goes to another.
+pub(super) fn may_send<'s>(
+    session: &'s mut Session,
+    begun: &mut Option<Identity>,
+) -> Result<&'s mut Session, Error> {
+    let session = same(session, begun)?;
+    if session.peer_closed() {
+        return Err(Error::PeerClosed);
+    }
+    if !session.may_send_text() {
+        return Err(Error::Unconfirmed);
+    }
+    Ok(session)
+}
+
+/// The session, if it is the one in which the caller began.
+pub(super) fn same<'s>(
+    session: &'s mut Session,
+    begun: &mut Option<Identity>,
+) -> Result<&'s mut Session, Error> {
+    if !begun.get_or_insert(session.identity()).is(&session.identity()) {
+        return Err(Error::Another(Doing::Sending));
+    }
+    Ok(session)
+}
+
+/// The MAC keys that leave with packets that are sealed now.
+pub(super) fn published(session: &mut Session, publish: bool) -> Vec<[u8; PUBLISHED_KEY]> {
+    if publish { session.take_published() } else { Vec::new() }
+}
+
+/// The largest size class of so many bytes at most; where none is so small, the smallest.
+pub(super) fn class(bytes: usize) -> u8 {
+    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
+}
+
+/// Sends a short message in the session `begun`, or in the one that is there, which is remembered. With
+/// `known`, what was loaded before, if nobody has stored since.
+///
+/// # Errors
+/// With [`Error::Taken`] the packet waits in the state and goes out later; with every other one, nothing
+/// of the message was taken.
+pub async fn short<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    known: Option<Snapshot<H>>,
+    short: &Short<'_>,
+) -> Result<Sent, Error> {
+    let mut known = known;
+    let by_postbox = outlet.kind() == OutletKind::Postbox;
+    // A full line is emptied once.
+    loop {
+        let _sender = host.become_sender(false).await?;
+        let transaction = match known.take() {
+            Some(known) => Transaction::resume(host, known).await?,
+            None => Transaction::begin(host).await?,
+        };
+        let mut transaction = with_owed(transaction, outlet).await?;
+        let (session, randomness) = transaction.session_and_randomness()?;
+        let session = may_send(session, begun)?;
+        let most = if by_postbox { class(outlet.largest()).min(K_SHORT) } else { K_SHORT };
+        let Some(sealed) = seal_short(session, short.text, short.least..=most, randomness)? else {
+            return Ok(Sent::Long(None));
+        };
+        let keys = published(session, short.publish);
+        if !by_postbox && session.waiting().is_empty() {
+            session.keep(vec![sealed.packet.clone()]);
+            transaction.commit().await?;
+            outlet.hand_out(&keys, &[sealed.packet]).await?;
+            return Ok(Sent::Out(None));
+        }
+        if let Err(full) = queue(session, sealed.packet.clone()) {
+            let waiting = session.waiting().len();
+            // Nothing is stored yet. Where the others can go out, there is room.
+            drop(transaction);
+            if let Err(error) = hand_out_waiting(host, outlet, *begun).await {
+                debug_assert!(matches!(full, Error::QueueFull(..)), "{full}");
+                return Err(Error::QueueFull(waiting, Some(error.into())));
+            }
+            if by_postbox {
+                // What stays is too large to be posted: this one does not wait behind it.
+                return Ok(Sent::Long(None));
+            }
+            continue;
+        }
+        let host = transaction.commit_for_host().await?;
+        if !by_postbox {
+            // What was promised before stays so until it is out.
+            hand_out_fitting(host, outlet, &keys, *begun).await?;
+            return Ok(Sent::Out(None));
+        }
+        if short.later {
+            return Ok(Sent::Out(None));
+        }
+        return post(host, outlet, begun, sealed).await;
+    }
+}
+
+/// Finds what is in the way of a message before a person has typed it. A session that failed checks have
+/// ended tells the other side so, and is wiped.
+pub async fn look_first<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    known: Option<Snapshot<H>>,
+) -> Result<(), Error> {
+    let mut transaction = match known {
+        Some(known) => Transaction::resume(host, known).await?,
+        None => Transaction::begin(host).await?,
+    };
+    let ready = transaction.session().and_then(|session| may_send(session, begun).map(drop));
+    drop(transaction);
+    if matches!(ready, Err(Error::NearlyOver)) {
+        let _sender = host.become_sender(false).await?;
+        settle(host, outlet).await?;
+    }
+    ready
+}
+
+/// Posts what is in line. Where this packet is refused for its size, it leaves the line: its text goes in
+/// smaller ones.
+async fn post<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    sealed: Sealed,
+) -> Result<Sent, Error> {
+    let refused = hand_out_fitting(host, outlet, &[], *begun).await;
+    let (_, refused) = refused.map_err(|error| Error::Taken(error.into()))?;
+    let (own, others): (Vec<_>, Vec<_>) =
+        refused.into_iter().partition(|one| *one == sealed.packet);
+    tell_refused(host, &others);
+    if own.is_empty() {
+        return Ok(Sent::Out(Some(Posted { packet: sealed.packet, receipt: sealed.receipt })));
+    }
+    let mut transaction = Transaction::begin(host).await?;
+    same(transaction.session()?, begun)?.handed_out(slice::from_ref(&sealed.packet));
+    transaction.commit().await?;
+    if sealed.packet.len() == size(K_MIN) {
+        return Err(Error::NothingFits(outlet.nothing_fits()));
+    }
+    Ok(Sent::Long(Some(sealed.message)))
+}
+
+/// The session, with what a check of a secret owes the other side in line, before any text. Where it goes
+/// by a stream, that is done here.
+async fn with_owed<'a, H: Host, O: Outlet>(
+    mut transaction: Transaction<'a, H>,
+    outlet: &mut O,
+) -> Result<Transaction<'a, H>, Error> {
+    match &transaction.stage {
+        Stage::Session(session) if session.ending() != Ending::GoesOn => {}
+        Stage::Session(session) if session.owes() && outlet.kind() == OutletKind::Postbox => {
+            let (session, randomness) = transaction.session_and_randomness()?;
+            if let Some(packet) = session.seal_owed(randomness)? {
+                queue(session, packet)?;
+            }
+            return Ok(transaction);
+        }
+        Stage::Session(session) if session.owes() => {}
+        _ => return Ok(transaction),
+    }
+    let host = transaction.into_host();
+    settle(host, outlet).await?;
+    Transaction::begin(host).await
+}

@@ -1,0 +1,259 @@
+//! What the processes of an end do: each a future that can be dropped at any step.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use zeroize::Zeroizing;
+
+use super::ledger::{Promise, Sent as Entry};
+use super::world::{SimHost, Wire, World, step};
+use crate::conversation::{
+    Cause, Compared, Counts, Course, Error, ErrorKind, Host, Outlet, OutletKind, Piece, Receiver,
+    Sent, Short, Sink, flush, give_back, prepare, question, short, step as step_of_check,
+};
+use crate::protocol::authentication::password::Password;
+use crate::protocol::authentication::verify::Event;
+use crate::protocol::packet::{K_MIN, size};
+use crate::protocol::session::{Part, Reservation, Session, body};
+
+fn wire(world: &Rc<World>, from: usize) -> Wire {
+    Wire { world: Rc::clone(world), from }
+}
+
+/// Notes what becomes of a text; `Open` until more is known.
+fn promise(world: &World, text: &[u8], promise: Promise, packet: Option<&[u8]>) {
+    let address = packet.map(|packet| *packet.first_chunk().unwrap());
+    world.ledger.borrow_mut().sent.insert(text.to_vec(), Entry { promise, address });
+}
+
+/// `otr send` of a short text.
+pub(super) async fn send(world: Rc<World>, end: usize, text: Vec<u8>) {
+    promise(&world, &text, Promise::Open, None);
+    let mut host = SimHost::new(&world, end);
+    let message = Short { text: &text, least: K_MIN, publish: true, later: false };
+    let sent = short(&mut host, &mut wire(&world, end), &mut None, None, &message).await;
+    match sent {
+        Ok(Sent::Out(Some(posted))) => {
+            promise(&world, &text, Promise::Taken, Some(&posted.packet));
+        }
+        Ok(Sent::Out(None)) | Err(Error::Taken(_)) => {
+            assert!(host.own.is_some(), "it is in the state");
+            let entry = Entry { promise: Promise::Taken, address: host.own };
+            world.ledger.borrow_mut().sent.insert(text, entry);
+        }
+        Ok(Sent::Long(_)) => unreachable!("it fits"),
+        // Written in part, perhaps.
+        Err(Error::Effect(_)) if world.kind == OutletKind::Stream => {}
+        Err(_) => promise(&world, &text, Promise::Refused, None),
+    }
+}
+
+/// `otr send` of a text of several packets.
+pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>) {
+    for text in &parts {
+        promise(&world, text, Promise::Open, None);
+    }
+    let mut host = SimHost::new(&world, end);
+    let mut out = wire(&world, end);
+    let Ok((mut course, numbers)) =
+        Course::begin(&mut host, &mut out, &mut None, None, 2, true).await
+    else {
+        for text in &parts {
+            promise(&world, text, Promise::Refused, None);
+        }
+        return;
+    };
+    let _ = out.hand_out(&numbers.keys, &[]).await;
+    let (mut left, mut offset) = (numbers.reservation, 0);
+    let mut packets = Vec::new();
+    for (at, text) in parts.iter().enumerate() {
+        let more = if left.left() == 0 { course.more(&mut host).await.map(Some) } else { Ok(None) };
+        match more {
+            Ok(Some(more)) => left = more,
+            Ok(None) => {}
+            Err(_) => return drop(give_back(&mut host, numbers.of, left).await),
+        }
+        let end = at + 1 == parts.len();
+        let part = Part { message: numbers.message, offset, end, length: text.len() };
+        let packet = seal(&mut left, text, part, &mut host);
+        offset += text.len() as u64;
+        if out.hand_out(&[], std::slice::from_ref(&packet)).await.is_err() {
+            return drop(give_back(&mut host, numbers.of, left).await);
+        }
+        packets.push(packet);
+    }
+    if course.end(&mut host, Some(left), packets.last().map(Vec::as_slice)).await.is_ok() {
+        // A part that is lost takes those behind it along.
+        let lost = packets.iter().any(|packet| world.ledger.borrow().is_lost(packet));
+        for (text, packet) in parts.iter().zip(&packets) {
+            let promised = if lost { Promise::Open } else { Promise::Taken };
+            promise(&world, text, promised, Some(packet));
+        }
+    }
+}
+
+fn seal(left: &mut Reservation, text: &[u8], part: Part, host: &mut SimHost) -> Vec<u8> {
+    let mut packet = vec![0; size(K_MIN)];
+    let start = left.text_start();
+    packet[start..start + text.len()].copy_from_slice(text);
+    left.seal_part(&mut packet, part, host.randomness()).unwrap();
+    packet
+}
+
+/// `otr verify`: answers where the other side has asked, else asks; both have the same secret.
+pub(super) async fn check(world: Rc<World>, end: usize) {
+    let mut host = SimHost::new(&world, end);
+    let mut out = wire(&world, end);
+    let secret = Password::cheap("the same").unwrap();
+    let asked = async {
+        prepare(&mut host, &mut out).await?;
+        question(&mut host).await
+    };
+    let compared = match asked.await {
+        Ok(Some(asked)) => Compared::Answer(secret.stretch(&asked.run).unwrap()),
+        Ok(None) => Compared::Question(secret, ""),
+        Err(_) => return,
+    };
+    drop(step_of_check(&mut host, &mut out, compared).await);
+}
+
+/// Hands out what waits.
+pub(super) async fn hand_out(world: Rc<World>, end: usize) {
+    let mut host = SimHost::new(&world, end);
+    drop(flush(&mut host, &mut wire(&world, end), None).await);
+}
+
+/// Text on its way out: noted at once, and noted again when its keys are forgotten.
+struct Page {
+    world: Rc<World>,
+    end: usize,
+    pieces: Vec<Piece>,
+    writing: Option<u64>,
+    /// Delivered, and not stored yet.
+    fresh: Vec<Vec<u8>>,
+}
+
+impl Drop for Page {
+    /// A process that is stopped here delivers once more.
+    fn drop(&mut self) {
+        self.world.ledger.borrow_mut().may_repeat.extend(self.fresh.drain(..));
+    }
+}
+
+impl Sink for Page {
+    fn writing(&self) -> Option<u64> {
+        self.writing
+    }
+
+    fn add(&mut self, piece: Piece) {
+        self.writing = (!piece.data.end).then_some(piece.data.message);
+        self.pieces.push(piece);
+    }
+
+    fn cut(&mut self, message: u64) {
+        if self.writing == Some(message) {
+            self.writing = None;
+        }
+    }
+
+    async fn deliver(
+        &mut self,
+        packets: &[Zeroizing<Vec<u8>>],
+        _: Option<&Session>,
+    ) -> Result<(), Cause> {
+        for piece in std::mem::take(&mut self.pieces) {
+            step().await;
+            let packet = &packets[piece.packet];
+            let text = body(packet)[piece.data.text.clone()].to_vec();
+            self.world.ledger.borrow_mut().delivered(self.end, packet, &text);
+            self.fresh.push(text);
+        }
+        step().await;
+        Ok(())
+    }
+
+    fn stored(&mut self) {
+        self.fresh.clear();
+    }
+
+    async fn checked(&mut self, event: &Event, _: Option<&Session>) -> Result<(), Cause> {
+        let mut ledger = self.world.ledger.borrow_mut();
+        match event {
+            Event::Equal => ledger.equal += 1,
+            Event::Different { .. } => ledger.faults.push("one secret and two".to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// `otr recv`: takes some of what is there, in any order, and throws away what it has stored. `to_end`
+/// takes all of it, and gives up what is unfinished.
+pub(super) async fn receive(world: Rc<World>, end: usize, to_end: bool) {
+    let received = receive_some(&world, end, to_end).await;
+    if let Err(error) = received
+        && !matches!(error.kind(), ErrorKind::Busy | ErrorKind::NoSession)
+        // A state that another one was stored over tells of it.
+        && world.flaw == super::world::Flaw::None
+    {
+        world.ledger.borrow_mut().faults.push(format!("receiving ended: {error}"));
+    }
+}
+
+async fn receive_some(world: &Rc<World>, end: usize, to_end: bool) -> Result<(), Error> {
+    let mut host = SimHost::new(world, end);
+    let _receiver = host.become_receiver(!to_end).await?;
+    let outlet = (world.kind == OutletKind::Postbox).then(|| wire(world, end));
+    let mut receiver = Receiver::open(host, None, 256, outlet).await?;
+    let page = RefCell::new(Page {
+        world: Rc::clone(world),
+        end,
+        pieces: Vec::new(),
+        writing: None,
+        fresh: Vec::new(),
+    });
+    let mut page = page.into_inner();
+    let mut counts = Counts::default();
+    let mut taken = Vec::new();
+    let some = if to_end { usize::MAX } else { 1 + world.dice.roll(6) };
+    let mut left = world.machines[end].inbox.borrow().clone();
+    while taken.len() < some && !left.is_empty() {
+        // Most often in order, as a postbox gives them.
+        let at = if world.dice.happens(1, 3) { world.dice.roll(left.len()) } else { 0 };
+        let packet = left.remove(at);
+        receiver.packet(packet.clone(), None, &mut page, &mut counts).await?;
+        taken.push(packet);
+        if world.dice.happens(1, 3) {
+            receiver.settle(&mut page, &mut counts).await?;
+            receiver.store(&mut page).await?;
+            throw_away(world, end, &mut taken, &receiver).await;
+        }
+        receiver.refresh().await?;
+    }
+    receiver.settle(&mut page, &mut counts).await?;
+    receiver.store(&mut page).await?;
+    throw_away(world, end, &mut taken, &receiver).await;
+    if to_end {
+        receiver.finish(&mut page, &mut counts).await?;
+        receiver.store(&mut page).await?;
+    }
+    Ok(())
+}
+
+/// What is held stays until it is due, and what is not expected may be expected later.
+async fn throw_away(
+    world: &World,
+    end: usize,
+    taken: &mut Vec<Vec<u8>>,
+    receiver: &Receiver<SimHost, Wire>,
+) {
+    step().await;
+    let mut inbox = world.machines[end].inbox.borrow_mut();
+    for packet in taken.drain(..) {
+        let address = packet.first_chunk().unwrap();
+        let repeated = world.dice.happens(1, 10);
+        if !receiver.holds(address) && !repeated {
+            inbox.retain(|one| *one != packet);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Thousands of schedules, and the flaws that the judges must find.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use super::processes::{check, hand_out, receive, send, send_long};
+use super::world::{Flaw, World};
+use crate::conversation::OutletKind;
+use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::session::stored::Stage;
+use crate::protocol::tests::support::Counted;
+
+type Process = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Both ends with a session, which the inviting end's process may still have to open.
+fn meet(world: &World, seed: u64) {
+    let postbox = if world.kind == OutletKind::Postbox { "http://postbox" } else { "" };
+    let mut random = Counted::new(seed ^ 0xA5A5);
+    let now = world.time.get();
+    let inviting = Inviting::new(postbox, 0, None, now, &mut random).unwrap();
+    let (responder, reply) = respond(inviting.invite(), None, now, &mut random).unwrap();
+    let stages = [Stage::Inviting(Box::new(inviting)), Stage::Session(Box::new(responder))];
+    for (machine, stage) in world.machines.iter().zip(stages) {
+        machine.disk.borrow_mut().state = Some((0, stage.to_bytes(false).to_vec()));
+    }
+    world.machines[0].inbox.borrow_mut().push(reply);
+}
+
+fn start(world: &Rc<World>, number: usize) -> Process {
+    let (world, dice) = (Rc::clone(world), &world.dice);
+    let end = dice.roll(2);
+    let name = |part| format!("{} {number}.{part}", ["alice", "bob"][end]).into_bytes();
+    match dice.roll(12) {
+        0..=4 => Box::pin(send(world, end, name(0))),
+        5 => {
+            let parts = (0..2 + dice.roll(3)).map(name).collect();
+            Box::pin(send_long(world, end, parts))
+        }
+        6 => Box::pin(hand_out(world, end)),
+        7 => Box::pin(check(world, end)),
+        _ => Box::pin(receive(world, end, false)),
+    }
+}
+
+/// Lets one of them take a step; whether it has ended.
+fn poll(process: &mut Process) -> bool {
+    matches!(process.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()))
+}
+
+fn to_end(process: impl Future<Output = ()> + 'static) {
+    let mut process: Process = Box::pin(process);
+    let mut steps = 0;
+    while !poll(&mut process) {
+        steps += 1;
+        assert!(steps < 1_000_000, "it waits for ever");
+    }
+}
+
+/// What one schedule has shown.
+#[derive(PartialEq, Eq, Debug)]
+struct Shown {
+    faults: Vec<String>,
+    /// Texts that came, and checks of a secret that came to their end.
+    came: usize,
+    equal: u64,
+}
+
+fn run(seed: u64, kind: OutletKind, flaw: Flaw) -> Shown {
+    let world = Rc::new(World::new(seed, kind, flaw));
+    meet(&world, seed);
+    to_end(receive(Rc::clone(&world), 0, false));
+    let mut processes: Vec<Process> = Vec::new();
+    let mut begun = 0;
+    while begun < 24 || !processes.is_empty() {
+        if begun < 24 && (processes.is_empty() || world.dice.happens(1, 12)) {
+            processes.push(start(&world, begun));
+            begun += 1;
+        }
+        let at = world.dice.roll(processes.len());
+        // Stopped, at any step: its locks are released, and what it had in mind is gone.
+        if world.dice.happens(1, 120) || poll(&mut processes[at]) {
+            drop(processes.swap_remove(at));
+        }
+        world.time.set(world.time.get() + 1);
+    }
+    world.calm.set(true);
+    for _ in 0..3 {
+        for end in [0, 1] {
+            to_end(hand_out(Rc::clone(&world), end));
+        }
+        for end in [0, 1] {
+            to_end(receive(Rc::clone(&world), end, false));
+        }
+    }
+    for end in [0, 1] {
+        to_end(receive(Rc::clone(&world), end, true));
+        to_end(receive(Rc::clone(&world), end, true));
+    }
+    let mut ledger = world.ledger.borrow_mut();
+    Shown { faults: ledger.judge(), came: ledger.came.len(), equal: ledger.equal }
+}
+
+fn all(kind: OutletKind, schedules: u64) {
+    let (mut came, mut equal) = (0, 0);
+    for seed in 0..schedules {
+        let shown = run(seed, kind, Flaw::None);
+        assert!(shown.faults.is_empty(), "{kind:?}, seed {seed}: {:#?}", shown.faults);
+        (came, equal) = (came + shown.came as u64, equal + shown.equal);
+    }
+    // It is no judgement on nothing.
+    assert!(came > 5 * schedules && equal > schedules / 20, "{came} texts, {equal} checks");
+}
+
+#[test]
+fn by_a_postbox_nothing_is_lost_and_no_key_serves_twice() {
+    all(OutletKind::Postbox, 1_500);
+}
+
+#[test]
+fn by_a_stream_nothing_is_lost_and_no_key_serves_twice() {
+    all(OutletKind::Stream, 1_500);
+}
+
+#[test]
+fn the_judges_find_each_flaw() {
+    for flaw in [Flaw::StoresOver, Flaw::StoresLate, Flaw::NoLock] {
+        for kind in [OutletKind::Postbox, OutletKind::Stream] {
+            let found = (0..500).any(|seed| !run(seed, kind, flaw).faults.is_empty());
+            // With the lock, nothing is stored over: that one alone must be harmless.
+            assert_eq!(found, flaw != Flaw::StoresOver, "{flaw:?}, {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_decides_all_of_it() {
+    for seed in 0..20 {
+        let [one, other] = [0, 1].map(|_| run(seed, OutletKind::Postbox, Flaw::NoLock));
+        assert_eq!(one, other);
+    }
+}
