@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use otr::conversation::{self, ErrorKind, Files, block_on};
+use otr::conversation::{self, Error, ErrorKind, Files, block_on};
 use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::{Inviting, InvitingError};
+use otr::protocol::handshake::Inviting;
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
@@ -160,13 +160,7 @@ fn inviting(
 ) -> Result<Inviting, Failure> {
     let expires = expires.map_or(0, |time| now().saturating_add(time.as_secs()));
     let made = Inviting::new(postbox, expires, secret, now(), &mut System);
-    made.map_err(|error| match error {
-        InvitingError::PostboxTooLong => {
-            Failure::new(Code::Usage, "the postbox's address is too long", "")
-        }
-        InvitingError::NoRandomness => Failure::no_randomness(),
-        InvitingError::OutOfMemory => Failure::out_of_memory(),
-    })
+    Ok(made.map_err(Error::from)?)
 }
 
 /// The postbox's address, as it will be in the invite; empty = none. What was typed counts before the

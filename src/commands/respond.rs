@@ -3,10 +3,9 @@
 use std::io::IsTerminal;
 
 use otr::armor::{Damaged, Item};
-use otr::conversation::{Files, block_on};
+use otr::conversation::{Error, Files, block_on};
 use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::invite::InviteError;
-use otr::protocol::handshake::{RespondError, respond};
+use otr::protocol::handshake::respond;
 use otr::protocol::session::stored::Stage;
 use otr::store::Directory;
 
@@ -129,7 +128,7 @@ fn answer(
 ) -> Result<Vec<u8>, Failure> {
     let at = now();
     let (mut session, reply) =
-        respond(invite, secret.as_ref(), at, &mut System).map_err(explain)?;
+        respond(invite, secret.as_ref(), at, &mut System).map_err(Error::from)?;
     if let Some(record) = lies {
         // Whatever ends this command, a later one takes the invite away.
         let record = Discard::from_record(record);
@@ -348,35 +347,4 @@ fn kept_reply(context: &Context) -> Result<Kept, Failure> {
     };
     let (reply, postbox) = (reply.to_vec(), session.postbox().to_owned());
     Ok(Kept { reply, postbox, has_secret: session.used_secret() })
-}
-
-fn explain(error: RespondError) -> Failure {
-    let refused = |what: &'static str, hint: &'static str| Failure::new(Code::Refused, what, hint);
-    match error {
-        RespondError::Invite(InviteError::Version(version)) => Failure::new(
-            Code::Refused,
-            format!("the invite is of version {version}, which this otr does not know"),
-            "one of the two is too old: update it",
-        ),
-        RespondError::Invite(InviteError::Flags) => {
-            refused("the invite asks for something that this otr does not know", "update it")
-        }
-        RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey => {
-            refused("this is no good invite", "ask for another one")
-        }
-        RespondError::Expired => {
-            Failure::new(Code::Expired, "the invite is too old", "ask for another one")
-        }
-        RespondError::SecretAsked => refused(
-            "the invite asks for a secret, and none was given",
-            "give it with --ask-secret, --secret-file or --secret-fd",
-        ),
-        RespondError::SecretTakenOff => Failure::new(
-            Code::NotAuthentic,
-            "the invite does not ask for the secret: somebody took that off on its way",
-            "ask for another one, over another channel",
-        ),
-        RespondError::NoRandomness => Failure::no_randomness(),
-        RespondError::OutOfMemory => Failure::out_of_memory(),
-    }
 }

@@ -136,6 +136,91 @@ pub trait Outlet {
     }
 }
 
+/// An outlet that gathers what goes out, to be carried by whatever the program has.
+#[derive(Debug, Default)]
+pub struct Packets {
+    /// MAC keys to be published, `address ‖ key`; they are for the public.
+    pub keys: Vec<[u8; PUBLISHED_KEY]>,
+    /// Packets for the other side, in order.
+    pub packets: Vec<Vec<u8>>,
+}
+
+impl Outlet for Packets {
+    fn kind(&self) -> OutletKind {
+        OutletKind::Stream
+    }
+
+    async fn hand_out(
+        &mut self,
+        keys: &[[u8; PUBLISHED_KEY]],
+        packets: &[Vec<u8>],
+    ) -> Result<Vec<usize>, Cause> {
+        self.keys.extend_from_slice(keys);
+        self.packets.extend_from_slice(packets);
+        Ok(Vec::new())
+    }
+}
+
+/// A host that is lent for one call.
+impl<H: Host> Host for &mut H {
+    type Lock = H::Lock;
+    type Role = H::Role;
+    type Version = H::Version;
+
+    fn now(&self) -> u64 {
+        (**self).now()
+    }
+
+    fn randomness(&mut self) -> &mut dyn Randomness {
+        (**self).randomness()
+    }
+
+    async fn lock(&mut self) -> Result<H::Lock, Cause> {
+        (**self).lock().await
+    }
+
+    async fn become_sender(&mut self, at_once: bool) -> Result<H::Role, Cause> {
+        (**self).become_sender(at_once).await
+    }
+
+    async fn become_receiver(&mut self, at_once: bool) -> Result<H::Role, Cause> {
+        (**self).become_receiver(at_once).await
+    }
+
+    async fn load(&mut self, lock: &H::Lock) -> Result<(Zeroizing<Vec<u8>>, H::Version), Cause> {
+        (**self).load(lock).await
+    }
+
+    async fn is_current(&mut self, lock: &H::Lock, version: &H::Version) -> Result<bool, Cause> {
+        (**self).is_current(lock, version).await
+    }
+
+    async fn replace(
+        &mut self,
+        lock: &H::Lock,
+        version: &mut H::Version,
+        bytes: &[u8],
+    ) -> Result<(), Cause> {
+        (**self).replace(lock, version, bytes).await
+    }
+
+    async fn create(&mut self, lock: &H::Lock, bytes: &[u8]) -> Result<(), Cause> {
+        (**self).create(lock, bytes).await
+    }
+
+    async fn wipe(&mut self, lock: &H::Lock) -> Result<(), Cause> {
+        (**self).wipe(lock).await
+    }
+
+    fn was_no_guess(&mut self, created: u64) {
+        (**self).was_no_guess(created);
+    }
+
+    fn notice(&mut self, notice: Notice<'_>) {
+        (**self).notice(notice);
+    }
+}
+
 /// A part of a message, in one of the packets that were opened.
 pub struct Piece {
     /// The packet, by its place among those that are delivered together.

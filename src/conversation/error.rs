@@ -4,6 +4,8 @@ use std::fmt;
 
 use super::cause::{Cause, ErrorKind};
 use crate::protocol::authentication::verify::FAILURES_MAX;
+use crate::protocol::handshake::invite::InviteError;
+use crate::protocol::handshake::{InvitingError, RespondError};
 use crate::protocol::ratchet::StepError;
 use crate::protocol::session::SealError;
 use crate::protocol::session::verify::VerifyError;
@@ -70,6 +72,10 @@ pub enum Error {
         /// Whether the invite was by a code.
         code: bool,
     },
+    /// No invite could be made.
+    Inviting(InvitingError),
+    /// The invite could not be answered.
+    Respond(RespondError),
     /// A check of a secret could not take its step.
     Verify(VerifyError),
     /// No number to send under.
@@ -87,7 +93,7 @@ impl Error {
             Self::Frozen | Self::NotFrozen | Self::NoReply | Self::Unconfirmed => {
                 ErrorKind::NotReady
             }
-            Self::NobodyAnswered => ErrorKind::Expired,
+            Self::NobodyAnswered | Self::Respond(RespondError::Expired) => ErrorKind::Expired,
             Self::Another(_) => ErrorKind::NoSession,
             Self::PeerClosed => ErrorKind::Closed,
             Self::Over | Self::NearlyOver | Self::SomebodyBetween | Self::WrongGuess { .. } => {
@@ -113,7 +119,16 @@ impl Error {
                 _ => ErrorKind::Failed,
             },
             Self::NothingFits(_) | Self::Seal(SealError::Unconfirmed) => ErrorKind::NotReady,
-            Self::Changed | Self::Step(_) | Self::Seal(_) => ErrorKind::Failed,
+            Self::Inviting(InvitingError::PostboxTooLong) => ErrorKind::Usage,
+            Self::Respond(RespondError::SecretTakenOff) => ErrorKind::NotAuthentic,
+            Self::Respond(
+                RespondError::Invite(_) | RespondError::SecretAsked | RespondError::BadPublicKey,
+            ) => ErrorKind::Refused,
+            Self::Inviting(_)
+            | Self::Respond(_)
+            | Self::Changed
+            | Self::Step(_)
+            | Self::Seal(_) => ErrorKind::Failed,
         }
     }
 }
@@ -121,6 +136,18 @@ impl Error {
 impl From<Cause> for Error {
     fn from(cause: Cause) -> Self {
         Self::Effect(cause)
+    }
+}
+
+impl From<InvitingError> for Error {
+    fn from(error: InvitingError) -> Self {
+        Self::Inviting(error)
+    }
+}
+
+impl From<RespondError> for Error {
+    fn from(error: RespondError) -> Self {
+        Self::Respond(error)
     }
 }
 
@@ -194,8 +221,34 @@ impl fmt::Display for Error {
             Self::WrongGuess { code: false } => {
                 f.write_str("the other side does not know the secret, or somebody is in between")
             }
+            Self::Inviting(InvitingError::PostboxTooLong) => {
+                f.write_str("the postbox's address is too long")
+            }
+            Self::Respond(RespondError::Invite(InviteError::Version(version))) => {
+                write!(f, "the invite is of version {version}, which this otr does not know")
+            }
+            Self::Respond(RespondError::Invite(InviteError::Flags)) => {
+                f.write_str("the invite asks for something that this otr does not know")
+            }
+            Self::Respond(
+                RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey,
+            ) => f.write_str("this is no good invite"),
+            Self::Respond(RespondError::Expired) => f.write_str("the invite is too old"),
+            Self::Respond(RespondError::SecretAsked) => {
+                f.write_str("the invite asks for a secret, and none was given")
+            }
+            Self::Respond(RespondError::SecretTakenOff) => f.write_str(
+                "the invite does not ask for the secret: somebody took that off on its way",
+            ),
+            Self::Inviting(InvitingError::OutOfMemory)
+            | Self::Respond(RespondError::OutOfMemory) => {
+                f.write_str(verify(VerifyError::OutOfMemory))
+            }
             Self::Verify(error) => f.write_str(verify(*error)),
-            Self::Step(StepError::NoRandomness) | Self::Seal(SealError::NoRandomness) => {
+            Self::Step(StepError::NoRandomness)
+            | Self::Seal(SealError::NoRandomness)
+            | Self::Inviting(InvitingError::NoRandomness)
+            | Self::Respond(RespondError::NoRandomness) => {
                 f.write_str("the system gave no randomness")
             }
             Self::Step(StepError::Exhausted | StepError::BadPublicKey) => {

@@ -19,6 +19,7 @@ mod cause;
 mod close;
 mod driver;
 mod error;
+mod face;
 #[cfg(feature = "store")]
 mod files;
 mod handshake;
@@ -36,8 +37,9 @@ mod verify;
 
 pub use cause::{Cause, ErrorKind};
 pub use close::{Last, end, farewell};
-pub use driver::{Host, Notice, Outlet, OutletKind, Piece, Sink};
+pub use driver::{Host, Notice, Outlet, OutletKind, Packets, Piece, Sink};
 pub use error::{Doing, Error};
+pub use face::{Conversation, Event, Invitation, Receiving, Status};
 #[cfg(feature = "store")]
 pub use files::Files;
 pub use handshake::create;

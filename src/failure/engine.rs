@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use otr::conversation::{Cause, Doing, Error, ErrorKind};
+use otr::protocol::handshake::invite::InviteError;
+use otr::protocol::handshake::{InvitingError, RespondError};
 use otr::protocol::ratchet::StepError;
 use otr::protocol::session::SealError;
 use otr::protocol::session::verify::VerifyError;
@@ -13,6 +15,8 @@ use super::{Code, Failure};
 
 const ENDED: &str = "the session has been ended; begin a new one over another channel";
 const FAULT: &str = "this is a fault of otr";
+const MEMORY: &str = "raise the limit (ulimit -v), or end other programs";
+const NOTHING_SENT: &str = "nothing was sent";
 const LATER: &str = "nothing of this message was sent: try again later";
 
 impl fmt::Display for Failure {
@@ -130,13 +134,31 @@ fn hint(error: &Error) -> Cow<'static, str> {
             "the session has been ended; begin a new one, tell the other side, and agree on the \
              secret"
         }
+        Error::Respond(error) => respond(*error),
+        Error::Inviting(InvitingError::OutOfMemory) => MEMORY,
         Error::Verify(error) => verify(*error),
         Error::Step(error) => step(*error),
-        Error::Seal(SealError::NoRandomness) => "nothing was sent",
+        Error::Inviting(InvitingError::NoRandomness) | Error::Seal(SealError::NoRandomness) => {
+            NOTHING_SENT
+        }
         Error::Seal(_) => FAULT,
         _ => "",
     };
     hint.into()
+}
+
+fn respond(error: RespondError) -> &'static str {
+    match error {
+        RespondError::Invite(InviteError::Version(_)) => "one of the two is too old: update it",
+        RespondError::Invite(InviteError::Flags) => "update it",
+        RespondError::SecretAsked => "give it with --ask-secret, --secret-file or --secret-fd",
+        RespondError::SecretTakenOff => "ask for another one, over another channel",
+        RespondError::NoRandomness => NOTHING_SENT,
+        RespondError::OutOfMemory => MEMORY,
+        RespondError::Invite(InviteError::Malformed)
+        | RespondError::BadPublicKey
+        | RespondError::Expired => "ask for another one",
+    }
 }
 
 fn verify(error: VerifyError) -> &'static str {
@@ -147,18 +169,16 @@ fn verify(error: VerifyError) -> &'static str {
         VerifyError::AskedAnew => "nothing was compared: try again",
         VerifyError::Ended => "whoever is there does not know the secret",
         VerifyError::Step(error) => step(error),
-        VerifyError::Seal(SealError::NoRandomness) | VerifyError::NoRandomness => {
-            "nothing was sent"
-        }
+        VerifyError::Seal(SealError::NoRandomness) | VerifyError::NoRandomness => NOTHING_SENT,
         VerifyError::Seal(_) => FAULT,
-        VerifyError::OutOfMemory => "raise the limit (ulimit -v), or end other programs",
+        VerifyError::OutOfMemory => MEMORY,
         VerifyError::QuestionTooLong => "",
     }
 }
 
 fn step(error: StepError) -> &'static str {
     match error {
-        StepError::NoRandomness => "nothing was sent",
+        StepError::NoRandomness => NOTHING_SENT,
         StepError::Exhausted | StepError::BadPublicKey => "begin a new one with 'otr init'",
     }
 }

@@ -1,0 +1,25 @@
+//! The examples of the library do what they say. `cargo test` builds them as programs, too.
+
+#![allow(clippy::unwrap_used, dead_code, reason = "an example's `main` is its program's")]
+
+#[path = "../examples/own_storage.rs"]
+mod own_storage;
+#[path = "../examples/socket.rs"]
+mod socket;
+#[path = "../examples/two_ends.rs"]
+mod two_ends;
+
+#[test]
+fn two_ends_in_one_process() {
+    assert_eq!(two_ends::talk().unwrap(), "I never said that");
+}
+
+#[test]
+fn two_ends_over_a_socket() {
+    assert_eq!(socket::talk().unwrap(), ["who is there?", "nobody"]);
+}
+
+#[test]
+fn a_program_with_its_own_storage() {
+    assert_eq!(own_storage::talk().unwrap(), 3 << 20);
+}
