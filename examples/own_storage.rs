@@ -16,11 +16,15 @@ use otr::conversation::{
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
 
-/// The state, and how often it was stored: which one it is.
-type Cell = Rc<RefCell<Option<(u64, Zeroizing<Vec<u8>>)>>>;
+/// The state, if there is one; and how often one was stored, which tells which it is, and never goes back.
+#[derive(Default)]
+struct Memory {
+    state: Option<Zeroizing<Vec<u8>>>,
+    version: u64,
+}
 
 struct InMemory {
-    cell: Cell,
+    memory: Rc<RefCell<Memory>>,
     randomness: System,
 }
 
@@ -34,7 +38,7 @@ impl Randomness for System {
 
 impl InMemory {
     fn new() -> Self {
-        Self { cell: Rc::default(), randomness: System }
+        Self { memory: Rc::default(), randomness: System }
     }
 }
 
@@ -69,13 +73,13 @@ impl Host for InMemory {
     }
 
     async fn load(&mut self, (): &()) -> Result<(Zeroizing<Vec<u8>>, u64), Cause> {
-        let cell = self.cell.borrow();
-        let (version, bytes) = cell.as_ref().ok_or_else(none)?;
-        Ok((bytes.clone(), *version))
+        let memory = self.memory.borrow();
+        Ok((memory.state.clone().ok_or_else(none)?, memory.version))
     }
 
     async fn is_current(&mut self, (): &(), version: &u64) -> Result<bool, Cause> {
-        Ok(self.cell.borrow().as_ref().is_some_and(|(stored, _)| stored == version))
+        let memory = self.memory.borrow();
+        Ok(memory.state.is_some() && memory.version == *version)
     }
 
     async fn replace(&mut self, (): &(), version: &mut u64, bytes: &[u8]) -> Result<(), Cause> {
@@ -83,21 +87,25 @@ impl Host for InMemory {
             return Err(Cause::new(ErrorKind::Failed, "another state is there"));
         }
         *version += 1;
+        let mut memory = self.memory.borrow_mut();
+        memory.version = *version;
         // What was there is wiped when it is dropped.
-        *self.cell.borrow_mut() = Some((*version, Zeroizing::new(bytes.to_vec())));
+        memory.state = Some(Zeroizing::new(bytes.to_vec()));
         Ok(())
     }
 
     async fn create(&mut self, (): &(), bytes: &[u8]) -> Result<(), Cause> {
-        if self.cell.borrow().is_some() {
+        let mut memory = self.memory.borrow_mut();
+        if memory.state.is_some() {
             return Err(Cause::new(ErrorKind::Exists, "a session is there already"));
         }
-        *self.cell.borrow_mut() = Some((0, Zeroizing::new(bytes.to_vec())));
+        memory.version += 1;
+        memory.state = Some(Zeroizing::new(bytes.to_vec()));
         Ok(())
     }
 
     async fn wipe(&mut self, (): &()) -> Result<(), Cause> {
-        *self.cell.borrow_mut() = None;
+        self.memory.borrow_mut().state = None;
         Ok(())
     }
 }

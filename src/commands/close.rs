@@ -71,7 +71,7 @@ pub(super) fn end(
     // What a short `send` has taken is out, or in the state; the end waits for nothing longer.
     let grace = GRACE.min(context.lock_wait);
     let _sender = if silent { None } else { files.store.lock_sender(grace).ok() };
-    let mut last = block_on(conversation::end(&mut files, silent))?;
+    let mut last = block_on(conversation::end(&mut files, None, silent))?;
     let told = match last.fault.take() {
         Some(fault) => Err(told_nobody(&fault.into())),
         None => hand_over(context.voice, &last, ways, emitter),
@@ -133,7 +133,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
             let mut files = Files::new(store, context.lock_wait, notices::tell);
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
-            let result = block_on(conversation::end(&mut files, true));
+            let result = block_on(conversation::end(&mut files, None, true));
             match result {
                 Ok(_) => wiped += 1,
                 Err(error) => {

@@ -203,8 +203,8 @@ fn private(url: &str, secret: &str) -> Result<String, Failure> {
 fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
     match block_on(conversation::look(files)) {
         Err(error) if error.kind() == ErrorKind::NoSession => Ok(None),
-        Err(error) if error.kind() == ErrorKind::Busy => Err(error.into()),
         Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),
+        Err(error) if error.kind() != ErrorKind::Unsafe => Err(error.into()),
         Err(error) => {
             warn(format_args!("the postbox of the session that is replaced is not known: {error}"));
             Ok(None)

@@ -1,8 +1,7 @@
 //! Where packets go: to the session's postbox, or to stdout.
 
-use otr::conversation::{Cause, Outlet, OutletKind};
+use otr::conversation::{Cause, ErrorKind, Outlet, OutletKind};
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
-use otr::protocol::packet::{K_MIN, size};
 
 use super::emit::Emitter;
 use crate::postbox::client::Client;
@@ -46,10 +45,10 @@ impl Outlet for Way<'_> {
         }
     }
 
-    fn nothing_fits(&self) -> Cause {
+    fn too_large(&self, bytes: usize) -> Cause {
         match self {
-            Self::Print(_) => Cause::new(otr::conversation::ErrorKind::Failed, "stdout takes any"),
-            Self::Post(client) => client.nothing_fits(),
+            Self::Print(_) => Cause::new(ErrorKind::Failed, "stdout takes packets of any size"),
+            Self::Post(client) => Outlet::too_large(&**client, bytes),
         }
     }
 }
@@ -72,7 +71,7 @@ impl Outlet for Client {
         Ok(self.post_fitting(packets)?)
     }
 
-    fn nothing_fits(&self) -> Cause {
-        self.too_large(size(K_MIN)).into()
+    fn too_large(&self, bytes: usize) -> Cause {
+        Self::too_large(self, bytes).into()
     }
 }

@@ -1,13 +1,13 @@
 //! The end: the state that holds the keys is gone before the packet that uses them is out.
 
 use super::driver::{Host, Notice};
-use super::error::Error;
+use super::error::{Doing, Error};
 use super::transaction::read_even_frozen;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::K_MIN;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
-use crate::protocol::session::{Session, close_frames};
+use crate::protocol::session::{Identity, Session, close_frames};
 
 /// What goes out at the end, and where.
 #[derive(Default)]
@@ -27,14 +27,19 @@ pub struct Last {
 }
 
 /// Wipes the session, whatever is in the way; gives what tells the other side, unless it is to be
-/// `silent`.
+/// `silent`. With `of`, that session alone.
 ///
 /// # Errors
 /// It is not wiped.
-pub async fn end<H: Host>(host: &mut H, silent: bool) -> Result<Last, Error> {
+pub async fn end<H: Host>(host: &mut H, of: Option<Identity>, silent: bool) -> Result<Last, Error> {
     let lock = host.lock().await?;
     let loaded = host.load(&lock).await.map_err(Error::from);
     let stored = loaded.and_then(|(bytes, _)| read_even_frozen(&bytes));
+    if let (Some(of), Ok(stored)) = (of, &stored)
+        && !matches!(&stored.stage, Stage::Session(session) if of.is(&session.identity()))
+    {
+        return Err(Error::Another(Doing::Sending));
+    }
     let last = match stored {
         Ok(stored) if silent || stored.frozen => {
             if let (Stage::Session(session), false) = (&stored.stage, stored.frozen) {

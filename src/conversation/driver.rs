@@ -35,6 +35,10 @@ pub enum Notice<'a> {
 
 /// Where a session lives: its storage, its clock, its randomness.
 ///
+/// Where the engine is dropped while one of these is awaited, the lock is released; so a `replace`, `create`
+/// or `wipe` that is given up must not take effect later, when somebody else has the lock. A version is
+/// never used again, not even after a wipe.
+///
 /// Locks are released when they are dropped. The state's lock is held from loading to storing, and
 /// never while anything is handed out or delivered; the sender's and the receiver's are taken before
 /// it.
@@ -130,9 +134,10 @@ pub trait Outlet {
         packets: &[Vec<u8>],
     ) -> Result<Vec<usize>, Cause>;
 
-    /// Why not even the smallest packet comes through.
-    fn nothing_fits(&self) -> Cause {
-        Cause::new(ErrorKind::Failed, "a packet of 4 KiB is refused for its size")
+    /// Why a packet of so many bytes does not come through.
+    fn too_large(&self, bytes: usize) -> Cause {
+        let what = format!("a packet of {bytes} bytes is refused for its size");
+        Cause::new(ErrorKind::Failed, what)
     }
 }
 

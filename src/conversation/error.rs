@@ -63,6 +63,10 @@ pub enum Error {
     NotBegun(Box<Error>),
     /// Not even the smallest packet comes through; nothing of the message was sent.
     NothingFits(Cause),
+    /// A delivery was not finished: nothing of it is stored, and it comes again to whoever receives anew.
+    Undelivered,
+    /// A long message ended before its end; why.
+    Cut(Box<Error>),
     /// The session was changed by something that does not know its order, such as a restored backup.
     Changed,
     /// OPENING does not fit the commitment: somebody is in between. The session was wiped.
@@ -105,11 +109,16 @@ impl Error {
                 ErrorKind::Full => ErrorKind::Unreachable,
                 kind => kind,
             },
+            Self::Cut(error) => match error.kind() {
+                kind @ (ErrorKind::NotAuthentic | ErrorKind::Closed | ErrorKind::NoSession) => kind,
+                _ => ErrorKind::CutShort,
+            },
             Self::NotBegun(error) => match error.kind() {
                 ErrorKind::Full | ErrorKind::Unreachable => ErrorKind::NotReady,
                 kind => kind,
             },
             Self::Verify(error) => match error {
+                VerifyError::Seal(error) => Self::Seal(*error).kind(),
                 VerifyError::QuestionTooLong => ErrorKind::Usage,
                 VerifyError::AskedAnew => ErrorKind::Busy,
                 VerifyError::Ended => ErrorKind::NotAuthentic,
@@ -126,6 +135,7 @@ impl Error {
             ) => ErrorKind::Refused,
             Self::Inviting(_)
             | Self::Respond(_)
+            | Self::Undelivered
             | Self::Changed
             | Self::Step(_)
             | Self::Seal(_) => ErrorKind::Failed,
@@ -212,6 +222,8 @@ impl fmt::Display for Error {
                 }
                 _ => error.fmt(f),
             },
+            Self::Undelivered => f.write_str("what came before could not be delivered"),
+            Self::Cut(error) => write!(f, "the message is cut: {error}"),
             Self::Changed => f.write_str("the session was changed by something else meanwhile"),
             Self::SomebodyBetween => f.write_str("somebody is in between"),
             Self::WrongGuess { code: true } => f.write_str(
@@ -244,6 +256,8 @@ impl fmt::Display for Error {
             | Self::Respond(RespondError::OutOfMemory) => {
                 f.write_str(verify(VerifyError::OutOfMemory))
             }
+            Self::Verify(VerifyError::Step(error)) => Self::Step(*error).fmt(f),
+            Self::Verify(VerifyError::Seal(error)) => Self::Seal(*error).fmt(f),
             Self::Verify(error) => f.write_str(verify(*error)),
             Self::Step(StepError::NoRandomness)
             | Self::Seal(SealError::NoRandomness)
@@ -280,9 +294,10 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Effect(cause) | Self::Waiting(_, cause) | Self::NothingFits(cause) => Some(cause),
-            Self::QueueFull(_, Some(error)) | Self::Taken(error) | Self::NotBegun(error) => {
-                Some(error)
-            }
+            Self::QueueFull(_, Some(error))
+            | Self::Taken(error)
+            | Self::Cut(error)
+            | Self::NotBegun(error) => Some(error),
             _ => None,
         }
     }

@@ -1,26 +1,31 @@
 //! One end of a conversation, for programs: what can be done with it, each in its order of effects.
 
+use std::collections::VecDeque;
+
+use zeroize::Zeroizing;
+
 use super::cause::Cause;
 use super::close::{self, Last};
-use super::driver::{Host, Outlet, Piece, Sink};
-use super::error::Error;
+use super::driver::{Host, Outlet, OutletKind, Piece, Sink};
+use super::error::{Doing, Error};
 use super::handshake::create;
-use super::long::{Course, give_back};
+use super::long::{Course, Numbers, give_back};
 use super::outbox::{flush, resend};
 use super::receive::{Counts, Receiver};
-use super::short::{K_SHORT, Sent, Short, short};
+use super::short::{K_SHORT, Sent, Short, class, short};
 use super::transaction::Transaction;
 use super::verify::{self, Compared, Question};
 use crate::protocol::authentication::Authentication;
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event as Check;
 use crate::protocol::authentication::words::WORDS;
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::{Inviting, respond};
-use crate::protocol::packet::{K_MAX, K_MIN, size};
+use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
 use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
 use crate::protocol::session::stored::Stage;
-use crate::protocol::session::{Identity, Part, Session, body};
-use zeroize::Zeroizing;
+use crate::protocol::session::verify::VerifyError;
+use crate::protocol::session::{Identity, Part, Reservation, Session, body};
 
 /// Numbers that a long message takes at a time.
 const BATCH: u32 = 32;
@@ -80,8 +85,11 @@ pub struct Status {
 
 /// One end of a conversation, which sleeps at its host between any two calls.
 ///
-/// Every call may run while other processes use the same session. What a call was given counts as sent
-/// or taken when it returns `Ok`; dropped or ended before, it has lost nothing, and done nothing twice.
+/// Every call may run while other processes use the same session. Where another one takes its name
+/// meanwhile, calls end with [`Error::Another`], and nothing meant for one person goes to another. A call
+/// that is dropped before it has returned has lost nothing and used no key twice; what it did may be done:
+/// a message may be in line ([`flush`](Self::flush) hands it out), and text that was delivered and not stored
+/// is delivered again.
 pub struct Conversation<H: Host> {
     host: H,
     of: Option<Identity>,
@@ -101,7 +109,8 @@ impl<H: Host> Conversation<H> {
         Ok((Self::open(host), invite))
     }
 
-    /// Answers an invite: stores the session, and gives the reply, of 4,096 bytes.
+    /// Answers an invite: stores the session, and gives the reply, of [`REPLY`](crate::protocol::handshake::reply::REPLY)
+    /// bytes.
     ///
     /// # Errors
     /// [`Error::Respond`]; an effect's.
@@ -112,8 +121,9 @@ impl<H: Host> Conversation<H> {
     ) -> Result<(Self, Vec<u8>), Error> {
         let now = host.now();
         let (session, reply) = respond(invite, secret, now, host.randomness())?;
+        let of = Some(session.identity());
         create(&mut host, &Stage::Session(Box::new(session)), false).await?;
-        Ok((Self::open(host), reply))
+        Ok((Self { host, of }, reply))
     }
 
     /// Goes on with the conversation that sleeps there.
@@ -130,7 +140,9 @@ impl<H: Host> Conversation<H> {
     /// state by then.
     ///
     /// # Errors
-    /// With [`Error::Taken`] it is stored and goes out with the next message, or [`flush`](Self::flush).
+    /// With [`Error::Taken`] it is stored and goes out with the next message, or [`flush`](Self::flush);
+    /// with [`Error::Cut`] the other side has a part of it. A short one whose stream has failed is handed
+    /// out once more by [`resend`](Self::resend).
     pub async fn send<O: Outlet>(&mut self, outlet: &mut O, text: &[u8]) -> Result<(), Error> {
         let mut number = None;
         if text.len() < size(K_SHORT) {
@@ -141,39 +153,19 @@ impl<H: Host> Conversation<H> {
             }
         }
         let begun = Course::begin(&mut self.host, outlet, &mut self.of, number, BATCH, true).await;
-        let (mut course, mut numbers) = begun?;
-        let mut offset = 0;
-        loop {
-            if numbers.reservation.left() == 0 {
-                numbers.reservation = course.more(&mut self.host).await?;
+        let (mut course, numbers) = begun?;
+        let Numbers { message, of, keys, mut reservation } = numbers;
+        let mut flow = Flow { message, text, offset: 0, keys };
+        let flowed = flow.run(&mut self.host, outlet, &mut course, &mut reservation).await;
+        match flowed {
+            Ok(last) => {
+                let posted = (outlet.kind() == OutletKind::Postbox).then_some(&last[..]);
+                course.end(&mut self.host, || Some(reservation), posted).await
             }
-            let left = &text[offset..];
-            let largest = (K_MIN..=K_MAX).rev().find(|&k| size(k) <= outlet.largest());
-            let largest = largest.unwrap_or(K_MIN);
-            let length = left.len().min(numbers.reservation.room(largest));
-            let k = numbers.reservation.fit(length, K_MIN).unwrap_or(largest);
-            let mut packet = vec![0; size(k)];
-            let start = numbers.reservation.text_start();
-            packet[start..start + length].copy_from_slice(&left[..length]);
-            let end = length == left.len();
-            let part = Part { message: numbers.message, offset: offset as u64, end, length };
-            let randomness = self.host.randomness();
-            let sealed = numbers.reservation.seal_part(&mut packet, part, randomness);
-            let keys = std::mem::take(&mut numbers.keys);
-            let out = match sealed {
-                Ok(_) => outlet.hand_out(&keys, std::slice::from_ref(&packet)).await,
-                Err(error) => return Err(error.into()),
-            };
-            match out {
-                Ok(refused) if refused.is_empty() => {}
-                failed => {
-                    give_back(&mut self.host, numbers.of, numbers.reservation).await?;
-                    return Err(failed.err().unwrap_or_else(|| outlet.nothing_fits()).into());
-                }
-            }
-            offset += length;
-            if end {
-                return course.end(&mut self.host, Some(numbers.reservation), None).await;
+            Err(error) => {
+                // Why it ended is told; a state that cannot be written has its own reasons.
+                drop(give_back(&mut self.host, of, reservation).await);
+                Err(if flow.offset > 0 { Error::Cut(error.into()) } else { error })
             }
         }
     }
@@ -189,7 +181,8 @@ impl<H: Host> Conversation<H> {
     }
 
     /// Becomes the session's one receiver. `deliver` is told what comes; when it returns `Ok`, the text
-    /// is where it should be for good, and its keys may be forgotten.
+    /// is where it should be for good, and its keys may be forgotten. What is owed to the other side goes
+    /// to `outlet`, if there is one, else out with the next message.
     pub async fn receive<D, O>(
         &mut self,
         outlet: Option<O>,
@@ -200,23 +193,43 @@ impl<H: Host> Conversation<H> {
         O: Outlet,
     {
         let role = self.host.become_receiver(false).await?;
-        let receiver = Receiver::open(&mut self.host, None, LOOK_AHEAD, outlet).await?;
-        let sink = Deliver { tell: deliver, pieces: Vec::new(), writing: None, cut: Vec::new() };
-        Ok(Receiving { receiver, sink, counts: Counts::default(), told: (false, false), role })
+        let mut receiver = Receiver::open(&mut self.host, None, LOOK_AHEAD, outlet).await?;
+        if let Some(session) = receiver.session()
+            && !self.of.get_or_insert(session.identity()).is(&session.identity())
+        {
+            return Err(Error::Another(Doing::Receiving));
+        }
+        receiver.end_if_over().await?;
+        let sink = Deliver { tell: deliver, line: VecDeque::new(), writing: None };
+        let (counts, told) = (Counts::default(), Told::default());
+        Ok(Receiving { receiver, sink, counts, told, role })
+    }
+
+    /// The stored session, if it is this one.
+    async fn session(&mut self) -> Result<Transaction<'_, H>, Error> {
+        let mut transaction = Transaction::begin(&mut self.host).await?;
+        let identity = transaction.session()?.identity();
+        if !self.of.get_or_insert(identity).is(&identity) {
+            return Err(Error::Another(Doing::Sending));
+        }
+        Ok(transaction)
     }
 
     /// The four words that two people compare by voice; `None` on the answering side until the first
     /// packet has come.
     pub async fn words(&mut self) -> Result<Option<[&'static str; WORDS]>, Error> {
-        Ok(Transaction::begin(&mut self.host).await?.session()?.words().ok())
+        Ok(self.session().await?.session()?.words().ok())
     }
 
-    /// Records that the other person has the same words; whether there are words yet.
-    pub async fn confirm_words(&mut self) -> Result<bool, Error> {
-        let mut transaction = Transaction::begin(&mut self.host).await?;
-        if transaction.session()?.record_same_words().is_err() {
+    /// Records that the other person has the same words; whether it could: these are the words.
+    pub async fn confirm_words(&mut self, same: &[&str; WORDS]) -> Result<bool, Error> {
+        let mut transaction = self.session().await?;
+        let session = transaction.session()?;
+        if !session.words().is_ok_and(|words| words == *same) {
             return Ok(false);
         }
+        // They are there.
+        let _ = session.record_same_words();
         transaction.commit().await.map(|_| true)
     }
 
@@ -227,11 +240,15 @@ impl<H: Host> Conversation<H> {
         secret: Password,
         question: &str,
     ) -> Result<(), Error> {
+        if self.session().await?.session()?.peer_closed() {
+            return Err(Error::PeerClosed);
+        }
         verify::step(&mut self.host, outlet, Compared::Question(secret, question)).await
     }
 
     /// What the other side asks, if it does.
     pub async fn question(&mut self) -> Result<Option<Question>, Error> {
+        drop(self.session().await?);
         verify::question(&mut self.host).await
     }
 
@@ -243,15 +260,19 @@ impl<H: Host> Conversation<H> {
         asked: &Question,
         secret: &Password,
     ) -> Result<(), Error> {
-        let prs = secret.stretch(&asked.run).map_err(|_| {
-            Error::Verify(crate::protocol::session::verify::VerifyError::OutOfMemory)
-        })?;
+        drop(self.session().await?);
+        let prs = secret.stretch(&asked.run).map_err(VerifyError::from)?;
         verify::step(&mut self.host, outlet, Compared::Answer(prs)).await
     }
 
     /// How far the conversation is.
     pub async fn status(&mut self) -> Result<Status, Error> {
         let stage = Transaction::begin(&mut self.host).await?.into_snapshot().stage;
+        if let (Some(of), Stage::Session(session)) = (self.of, &stage)
+            && !of.is(&session.identity())
+        {
+            return Err(Error::Another(Doing::Receiving));
+        }
         Ok(match stage {
             Stage::Session(session) => Status {
                 is_open: true,
@@ -278,8 +299,66 @@ impl<H: Host> Conversation<H> {
     /// # Errors
     /// It is not wiped.
     pub async fn close(mut self) -> Result<Last, Error> {
-        close::end(&mut self.host, false).await
+        close::end(&mut self.host, self.of, false).await
     }
+}
+
+/// A long message that flows.
+struct Flow<'t> {
+    message: u64,
+    text: &'t [u8],
+    /// How much of it is out.
+    offset: usize,
+    keys: Vec<[u8; PUBLISHED_KEY]>,
+}
+
+impl Flow<'_> {
+    /// Seals and hands out packet after packet, each as large as comes through; the last one's address.
+    async fn run<H: Host, O: Outlet>(
+        &mut self,
+        host: &mut H,
+        outlet: &mut O,
+        course: &mut Course<H>,
+        numbers: &mut Reservation,
+    ) -> Result<[u8; ADDRESS], Error> {
+        let mut largest = K_MAX;
+        loop {
+            course.goes_on(host, outlet, || {}).await?;
+            if numbers.left() == 0 {
+                *numbers = course.more(host).await?;
+            }
+            largest = largest.min(class(outlet.largest()));
+            let left = &self.text[self.offset..];
+            let length = left.len().min(numbers.room(largest));
+            // It fits: the room is that of this class.
+            let mut packet = vec![0; size(numbers.fit(length, K_MIN).unwrap_or(largest))];
+            let start = numbers.text_start();
+            packet[start..start + length].copy_from_slice(&left[..length]);
+            let end = length == left.len();
+            let part = Part { message: self.message, offset: self.offset as u64, end, length };
+            numbers.seal_part(&mut packet, part, host.randomness())?;
+            let refused = outlet.hand_out(&self.keys, std::slice::from_ref(&packet)).await?;
+            if refused.is_empty() {
+                self.keys.clear();
+                self.offset += length;
+                if end {
+                    return Ok(packet.first_chunk().copied().unwrap_or_default());
+                }
+            } else if packet.len() == size(K_MIN) {
+                return Err(Error::NothingFits(outlet.too_large(packet.len())));
+            } else {
+                // The same text goes in smaller ones, under other numbers.
+                largest = class(packet.len() - 1);
+            }
+        }
+    }
+}
+
+/// What was told once.
+#[derive(Default)]
+struct Told {
+    opened: bool,
+    closed: bool,
 }
 
 /// The receiving half, while packets come.
@@ -287,25 +366,37 @@ pub struct Receiving<'a, H: Host, O: Outlet, D> {
     receiver: Receiver<&'a mut H, O>,
     sink: Deliver<D>,
     counts: Counts,
-    /// Whether it was told that the session is open, and closed.
-    told: (bool, bool),
+    told: Told,
     #[expect(dead_code, reason = "held for its drop")]
     role: H::Role,
 }
 
 impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_, H, O, D> {
     /// Takes a packet, or the reply to the invite. One that is not accepted changes nothing, and is
-    /// counted. Text is delivered with [`store`](Self::store), or before.
+    /// counted. A packet can be thrown away only when [`store`](Self::store) has returned `Ok` since, and
+    /// [`holds`](Self::holds) is false for its address: until then it would be lost with this process.
     pub async fn packet(&mut self, packet: Vec<u8>) -> Result<(), Error> {
         self.receiver.packet(packet, None, &mut self.sink, &mut self.counts).await
     }
 
+    /// Whether a packet with this address, its first 32 bytes, waits for one before it. It is in memory alone.
+    pub fn holds(&self, address: &[u8; ADDRESS]) -> bool {
+        self.receiver.holds(address)
+    }
+
     /// Delivers what was opened, and stores the state that forgets its keys. To be called whenever
     /// nothing more is there for the moment.
+    ///
+    /// # Errors
+    /// Where `deliver` has failed, nothing more can be received by this; what was not stored comes again to
+    /// whoever receives anew.
     pub async fn store(&mut self) -> Result<(), Error> {
         self.receiver.settle(&mut self.sink, &mut self.counts).await?;
-        self.receiver.store(&mut self.sink).await?;
-        self.tell()
+        let stored = self.receiver.store(&mut self.sink).await;
+        // Their text is where it should be.
+        drop(self.receiver.take_buffers());
+        stored?;
+        self.tell().await
     }
 
     /// Nothing more will come: gives up messages that are not whole.
@@ -323,31 +414,67 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
         }
     }
 
+    /// What a postbox may throw away by now: token, packet hash and MAC key, 96 bytes each.
+    pub fn spent(&self) -> Vec<[u8; 96]> {
+        self.receiver.session().map(Session::collected).unwrap_or_default()
+    }
+
+    /// The postbox has thrown these away.
+    pub async fn discarded(&mut self, records: &[[u8; 96]]) -> Result<(), Error> {
+        self.receiver.forget_collected(records).await
+    }
+
     /// What has come so far, in numbers.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    fn tell(&mut self) -> Result<(), Error> {
-        for message in std::mem::take(&mut self.sink.cut) {
-            (self.sink.tell)(Event::Cut(message))?;
-        }
-        if self.counts.replied && !std::mem::replace(&mut self.told.0, true) {
+    async fn tell(&mut self) -> Result<(), Error> {
+        self.sink.tell_all(&[])?;
+        if self.counts.replied && !self.told.opened {
+            // The other side learns that its reply has come.
+            self.receiver.hand_out_waiting().await?;
             (self.sink.tell)(Event::Opened)?;
+            self.told.opened = true;
         }
-        if self.counts.closed && !std::mem::replace(&mut self.told.1, true) {
+        if self.counts.closed && !self.told.closed {
             (self.sink.tell)(Event::Closed)?;
+            self.told.closed = true;
         }
         Ok(())
     }
 }
 
+/// What is to be told next.
+enum Next {
+    Piece(Piece),
+    Cut(u64),
+}
+
 /// Text on its way to the caller's closure.
 struct Deliver<D> {
     tell: D,
-    pieces: Vec<Piece>,
+    line: VecDeque<Next>,
     writing: Option<u64>,
-    cut: Vec<u64>,
+}
+
+impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Deliver<D> {
+    fn tell_all(&mut self, packets: &[Zeroizing<Vec<u8>>]) -> Result<(), Cause> {
+        while let Some(next) = self.line.front() {
+            match next {
+                Next::Cut(message) => (self.tell)(Event::Cut(*message))?,
+                Next::Piece(Piece { packet, data }) => {
+                    let packet = packets.get(*packet).map(|packet| body(packet));
+                    let text = packet.and_then(|body| body.get(data.text.clone()));
+                    let (message, offset, end) = (data.message, data.offset, data.end);
+                    let text = text.unwrap_or_default();
+                    (self.tell)(Event::Part { message, offset, end, text })?;
+                }
+            }
+            self.line.pop_front();
+        }
+        Ok(())
+    }
 }
 
 impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
@@ -357,14 +484,14 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
 
     fn add(&mut self, piece: Piece) {
         self.writing = (!piece.data.end).then_some(piece.data.message);
-        self.pieces.push(piece);
+        self.line.push_back(Next::Piece(piece));
     }
 
     fn cut(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }
-        self.cut.push(message);
+        self.line.push_back(Next::Cut(message));
     }
 
     async fn deliver(
@@ -372,13 +499,7 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
         packets: &[Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
-        for piece in std::mem::take(&mut self.pieces) {
-            let Some(packet) = packets.get(piece.packet) else { continue };
-            let text = body(packet).get(piece.data.text.clone()).unwrap_or_default();
-            let (message, offset, end) = (piece.data.message, piece.data.offset, piece.data.end);
-            (self.tell)(Event::Part { message, offset, end, text })?;
-        }
-        Ok(())
+        self.tell_all(packets)
     }
 
     async fn checked(&mut self, event: &Check, _: Option<&Session>) -> Result<(), Cause> {

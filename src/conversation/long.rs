@@ -1,6 +1,6 @@
 //! A long message: it takes numbers out of the state in batches, which is stored before any of them
-//! seals, and flows through. However it ends, those that it has not used go back: the other side would
-//! have to look for what follows beyond them.
+//! seals, and flows through. Those that it has not used are given back at its end: the other side would
+//! have to look for what follows beyond them. A process that is stopped in the middle leaves a few.
 
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::Error;
@@ -59,7 +59,10 @@ impl<H: Host> Course<H> {
         let session = may_send(session, begun)?;
         let reservation = session.reserve(batch, randomness)?;
         let message = message.unwrap_or_else(|| session.begin_message());
-        let (of, keys) = (session.identity(), published(session, publish));
+        let (of, keys) = (
+            session.identity(),
+            published(session, publish && outlet.kind() == OutletKind::Stream),
+        );
         if session.waiting().is_empty() {
             session.keep_nothing();
         }
@@ -107,18 +110,18 @@ impl<H: Host> Course<H> {
         Err(error)
     }
 
-    /// The message has come to its end: what is left of its numbers goes back, and what was `posted`
-    /// last is remembered.
+    /// The message has come to its end: what is `left` of its numbers, which is asked for when the state
+    /// is in hand, goes back, and what was `posted` last is remembered.
     pub async fn end(
         self,
         host: &mut H,
-        left: Option<Reservation>,
+        left: impl FnOnce() -> Option<Reservation>,
         posted: Option<&[u8]>,
     ) -> Result<(), Error> {
         let mut transaction = Transaction::begin(host).await?;
         let now = transaction.now();
         let session = same(transaction.session()?, &mut Some(self.begun))?;
-        if let Some(left) = left {
+        if let Some(left) = left() {
             session.give_back(left);
         }
         if let Some(address) = posted {

@@ -25,7 +25,7 @@ pub async fn hand_out_waiting<H: Host, O: Outlet>(
     let (any, refused) = hand_out_fitting(host, outlet, &[], of).await?;
     if refused.iter().any(|packet| packet.len() == size(K_MIN)) {
         // No packet at all comes through.
-        return Err(outlet.nothing_fits().into());
+        return Err(outlet.too_large(size(K_MIN)).into());
     }
     tell_refused(host, &refused);
     Ok(any)
@@ -114,7 +114,11 @@ pub async fn resend<H: Host, O: Outlet>(
     of: Option<Identity>,
 ) -> Result<bool, Error> {
     let mut transaction = Transaction::begin(host).await?;
-    let outbox = transaction.session()?.outbox();
+    let session = transaction.session()?;
+    if of.is_some_and(|of| !of.is(&session.identity())) {
+        return Err(Error::Another(Doing::Posting));
+    }
+    let outbox = session.outbox();
     match outbox.kind {
         OutboxKind::Nothing => return Ok(false),
         OutboxKind::Waiting => {}
@@ -122,7 +126,10 @@ pub async fn resend<H: Host, O: Outlet>(
             let packets = outbox.packets.clone();
             drop(transaction);
             let refused = outlet.hand_out(&[], &packets).await?;
-            return if refused.is_empty() { Ok(true) } else { Err(outlet.nothing_fits().into()) };
+            return match refused.first().and_then(|at| packets.get(*at)) {
+                Some(packet) => Err(outlet.too_large(packet.len()).into()),
+                None => Ok(true),
+            };
         }
     }
     drop(transaction);
@@ -136,8 +143,14 @@ pub async fn flush<H: Host, O: Outlet>(
     of: Option<Identity>,
 ) -> Result<(), Error> {
     let _sender = host.become_sender(false).await?;
-    let out = hand_out_waiting(host, outlet, of).await;
-    out.map(drop).map_err(|error| Error::Taken(error.into()))
+    hand_out_waiting(host, outlet, of).await.map(drop).map_err(taken)
+}
+
+/// What was put in line could not be handed out: it still is there, unless the session is not.
+pub(super) fn taken(error: Error) -> Error {
+    let is_gone = matches!(error.kind(), ErrorKind::NoSession | ErrorKind::NotAuthentic)
+        || matches!(error, Error::Untold(..));
+    if is_gone { error } else { Error::Taken(error.into()) }
 }
 
 /// Puts a packet in line; the state is still to be stored.

@@ -5,7 +5,7 @@ use std::slice;
 
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::{Doing, Error};
-use super::outbox::{hand_out_fitting, hand_out_waiting, queue, tell_refused};
+use super::outbox::{hand_out_fitting, hand_out_waiting, queue, taken, tell_refused};
 use super::owed::settle;
 use super::transaction::{Snapshot, Transaction};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
@@ -121,8 +121,8 @@ pub(super) fn class(bytes: usize) -> u8 {
 /// `known`, what was loaded before, if nobody has stored since.
 ///
 /// # Errors
-/// With [`Error::Taken`] the packet waits in the state and goes out later; with every other one, nothing
-/// of the message was taken.
+/// With [`Error::Taken`] the packet waits in the state and goes out later. With every other one it does not;
+/// where a stream has failed under it, [`resend`](super::resend) hands the same bytes out once more.
 pub async fn short<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -146,7 +146,7 @@ pub async fn short<H: Host, O: Outlet>(
         let Some(sealed) = seal_short(session, short.text, short.least..=most, randomness)? else {
             return Ok(Sent::Long(None));
         };
-        let keys = published(session, short.publish);
+        let keys = published(session, short.publish && !by_postbox);
         if !by_postbox && session.waiting().is_empty() {
             session.keep(vec![sealed.packet.clone()]);
             transaction.commit().await?;
@@ -170,7 +170,7 @@ pub async fn short<H: Host, O: Outlet>(
         let host = transaction.commit_for_host().await?;
         if !by_postbox {
             // What was promised before stays so until it is out.
-            hand_out_fitting(host, outlet, &keys, *begun).await?;
+            hand_out_fitting(host, outlet, &keys, *begun).await.map_err(taken)?;
             return Ok(Sent::Out(None));
         }
         if short.later {
@@ -210,7 +210,7 @@ async fn post<H: Host, O: Outlet>(
     sealed: Sealed,
 ) -> Result<Sent, Error> {
     let refused = hand_out_fitting(host, outlet, &[], *begun).await;
-    let (_, refused) = refused.map_err(|error| Error::Taken(error.into()))?;
+    let (_, refused) = refused.map_err(taken)?;
     let (own, others): (Vec<_>, Vec<_>) =
         refused.into_iter().partition(|one| *one == sealed.packet);
     tell_refused(host, &others);
@@ -221,7 +221,7 @@ async fn post<H: Host, O: Outlet>(
     same(transaction.session()?, begun)?.handed_out(slice::from_ref(&sealed.packet));
     transaction.commit().await?;
     if sealed.packet.len() == size(K_MIN) {
-        return Err(Error::NothingFits(outlet.nothing_fits()));
+        return Err(Error::NothingFits(outlet.too_large(size(K_MIN))));
     }
     Ok(Sent::Long(Some(sealed.message)))
 }

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::Error;
-use super::outbox::hand_out_waiting;
+use super::outbox::{hand_out_waiting, taken};
 use super::owed::{settle, store_in_line};
 use super::transaction::Transaction;
 use crate::protocol::authentication::pake::Prs;
@@ -90,6 +90,5 @@ pub async fn step<H: Host, O: Outlet>(
     let (session, randomness) = transaction.session_and_randomness()?;
     let (packet, of) = (compared.seal(session, randomness)?, session.identity());
     store_in_line(transaction, packet).await?;
-    let out = hand_out_waiting(host, outlet, Some(of)).await;
-    out.map(drop).map_err(|error| Error::Taken(error.into()))
+    hand_out_waiting(host, outlet, Some(of)).await.map(drop).map_err(taken)
 }

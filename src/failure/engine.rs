@@ -85,7 +85,10 @@ impl From<Error> for Failure {
                 };
                 Self { hint: hint.into(), ..cause.into() }
             }
-            Error::Taken(error) => Self::from(*error).taken(),
+            Error::Taken(error) => match Self::from(*error) {
+                failure if matches!(failure.code, Code::Postbox | Code::Full) => failure.taken(),
+                failure => Self { taken: Some(true), ..failure },
+            },
             Error::NotBegun(error) => match Self::from(*error) {
                 failure if matches!(failure.code, Code::Postbox | Code::Full) => {
                     Self::new(Code::NotReady, what, LATER)

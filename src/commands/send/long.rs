@@ -71,6 +71,8 @@ impl Sender<'_> {
         input: impl Read + Send + 'static,
         number: Option<u64>,
     ) -> Result<(), Failure> {
+        // Asked before any number is taken.
+        let largest = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_packet()));
         let (batch, publish) = (self.batch(), !self.args.no_keys);
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
         let begun = Course::begin(files, way, &mut self.begun, number, batch, publish);
@@ -79,7 +81,6 @@ impl Sender<'_> {
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
         process::lock_pages();
-        let largest = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_packet()));
         let layout = layout(&numbers.reservation, largest);
         let (message, keys) = (numbers.message, numbers.keys);
         let numbers = Numbers::watch(files, numbers.of, numbers.reservation)?;
@@ -90,7 +91,7 @@ impl Sender<'_> {
             .and_then(|()| self.flow(files, &mut course, &mut flow, input));
         let (window, last) = flowed.inspect_err(|_| flow.numbers.give_back(files))?;
         let posted = window.is_some().then_some(&last[..]);
-        block_on(course.end(files, flow.numbers.take(), posted))?;
+        block_on(course.end(files, || flow.numbers.take(), posted))?;
         window.map_or(Ok(()), |window| self.confirm(window))
     }
 

@@ -35,7 +35,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
         self.host.notice(Notice::GivenUp(message));
         self.give_up(message, sink, counts);
-        self.try_held(sink, counts).await
+        self.try_held(sink, counts).await?;
+        self.give_up_hopeless(sink, counts).await
     }
 
     pub(super) async fn hold<S: Sink>(

@@ -16,6 +16,7 @@ use super::outbox::{greet, hand_out_waiting, wipe_untold};
 use super::owed;
 use super::transaction::{Snapshot, Transaction, is_over};
 use crate::protocol::authentication::verify::Event;
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::ReplyError;
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::ratchet::lookahead::Lookahead;
@@ -40,6 +41,7 @@ struct HeldPacket {
 }
 
 /// The receiving half of a session. Its caller is the session's one receiver, as long as it lives.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Receiver<H: Host, O: Outlet> {
     host: H,
     stage: Stage,
@@ -65,6 +67,8 @@ pub struct Receiver<H: Host, O: Outlet> {
     is_guess: bool,
     /// Where what is owed to the other side can be handed out.
     outlet: Option<O>,
+    /// Whether a delivery has begun and was not finished: nothing is stored any more.
+    undelivered: bool,
 }
 
 impl<H: Host, O: Outlet> Receiver<H, O> {
@@ -99,6 +103,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             unchecked_told: false,
             is_guess,
             outlet,
+            undelivered: false,
         })
     }
 
@@ -390,9 +395,15 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
     }
 
-    /// Delivers what was opened.
+    /// Delivers what was opened. Where that fails, or is given up in the middle, the receiver is of no use
+    /// any more: what was not stored comes again to the next one.
     pub async fn deliver<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        if self.undelivered {
+            return Err(Error::Undelivered);
+        }
+        self.undelivered = true;
         sink.deliver(&self.opened, self.session()).await?;
+        self.undelivered = false;
         self.delivered.append(&mut self.opened);
         Ok(())
     }
@@ -419,13 +430,24 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.changes.clear();
         sink.stored();
         self.count_no_guess();
+        let told = self.tell(sink, &published).await;
+        let ended = self.end_if_over().await;
+        told.and(ended)
+    }
+
+    /// Tells what checks of a secret have come to, and publishes keys.
+    async fn tell<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        published: &[[u8; PUBLISHED_KEY]],
+    ) -> Result<(), Error> {
         for event in std::mem::take(&mut self.checks) {
             sink.checked(&event, self.session()).await?;
         }
         if !published.is_empty() {
-            sink.publish(&published).await?;
+            sink.publish(published).await?;
         }
-        self.end_if_over().await
+        Ok(())
     }
 
     /// Takes back that answering the invite gave a guess at the secret away, once that is known.

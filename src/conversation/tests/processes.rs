@@ -1,12 +1,11 @@
 //! What the processes of an end do: each a future that can be dropped at any step.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
 use super::ledger::{Promise, Sent as Entry};
-use super::world::{SimHost, Wire, World, step};
+use super::world::{Flaw, SimHost, Wire, World, step};
 use crate::conversation::{
     Cause, Compared, Counts, Course, Error, ErrorKind, Host, Outlet, OutletKind, Piece, Receiver,
     Sent, Short, Sink, flush, give_back, prepare, question, short, step as step_of_check,
@@ -82,7 +81,7 @@ pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>)
         }
         packets.push(packet);
     }
-    if course.end(&mut host, Some(left), packets.last().map(Vec::as_slice)).await.is_ok() {
+    if course.end(&mut host, || Some(left), packets.last().map(Vec::as_slice)).await.is_ok() {
         // A part that is lost takes those behind it along.
         let lost = packets.iter().any(|packet| world.ledger.borrow().is_lost(packet));
         for (text, packet) in parts.iter().zip(&packets) {
@@ -131,6 +130,8 @@ struct Page {
     writing: Option<u64>,
     /// Delivered, and not stored yet.
     fresh: Vec<Vec<u8>>,
+    /// Packets and texts that [`Flaw::DeliversLate`] keeps back.
+    late: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Drop for Page {
@@ -165,8 +166,12 @@ impl Sink for Page {
             step().await;
             let packet = &packets[piece.packet];
             let text = body(packet)[piece.data.text.clone()].to_vec();
-            self.world.ledger.borrow_mut().delivered(self.end, packet, &text);
-            self.fresh.push(text);
+            if self.world.flaw == Flaw::DeliversLate {
+                self.late.push((packet.to_vec(), text));
+            } else {
+                self.world.ledger.borrow_mut().delivered(self.end, packet, &text);
+                self.fresh.push(text);
+            }
         }
         step().await;
         Ok(())
@@ -174,6 +179,10 @@ impl Sink for Page {
 
     fn stored(&mut self) {
         self.fresh.clear();
+        // Stopped before this, they are gone.
+        for (packet, text) in self.late.drain(..) {
+            self.world.ledger.borrow_mut().delivered(self.end, &packet, &text);
+        }
     }
 
     async fn checked(&mut self, event: &Event, _: Option<&Session>) -> Result<(), Cause> {
@@ -192,9 +201,9 @@ impl Sink for Page {
 pub(super) async fn receive(world: Rc<World>, end: usize, to_end: bool) {
     let received = receive_some(&world, end, to_end).await;
     if let Err(error) = received
-        && !matches!(error.kind(), ErrorKind::Busy | ErrorKind::NoSession)
+        && error.kind() != ErrorKind::Busy
         // A state that another one was stored over tells of it.
-        && world.flaw == super::world::Flaw::None
+        && world.flaw == Flaw::None
     {
         world.ledger.borrow_mut().faults.push(format!("receiving ended: {error}"));
     }
@@ -205,14 +214,14 @@ async fn receive_some(world: &Rc<World>, end: usize, to_end: bool) -> Result<(),
     let _receiver = host.become_receiver(!to_end).await?;
     let outlet = (world.kind == OutletKind::Postbox).then(|| wire(world, end));
     let mut receiver = Receiver::open(host, None, 256, outlet).await?;
-    let page = RefCell::new(Page {
+    let mut page = Page {
         world: Rc::clone(world),
         end,
         pieces: Vec::new(),
         writing: None,
         fresh: Vec::new(),
-    });
-    let mut page = page.into_inner();
+        late: Vec::new(),
+    };
     let mut counts = Counts::default();
     let mut taken = Vec::new();
     let some = if to_end { usize::MAX } else { 1 + world.dice.roll(6) };
@@ -240,7 +249,7 @@ async fn receive_some(world: &Rc<World>, end: usize, to_end: bool) -> Result<(),
     Ok(())
 }
 
-/// What is held stays until it is due, and what is not expected may be expected later.
+/// What is held stays until it is due; of the rest, some is shown once more.
 async fn throw_away(
     world: &World,
     end: usize,

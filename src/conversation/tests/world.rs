@@ -25,6 +25,8 @@ pub(super) enum Flaw {
     StoresOver,
     /// What is said to be stored is there only when the process locks the next time.
     StoresLate,
+    /// Text is where it should be only when the state has forgotten its key.
+    DeliversLate,
     /// The lock of the state keeps nobody out, and the version is not looked at.
     NoLock,
 }
