@@ -1,12 +1,15 @@
 //! The work that a crowded postbox asks for, as two threads do it that do nothing else, by the
 //! solver that `otr` pays with: tries a second, proofs a second at a full price, and what it costs to
-//! check one. Prints JSON. `benches/work.py` has the rest.
+//! check one. Prints JSON; `benches/work.py` has the rest. With `pay` it is the solver of a script: of each
+//! line `BITS SALT HASH` (both in base64url) it makes the proof for a packet of 4 KiB.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 // The postbox is a part of the program, not of the library.
@@ -65,12 +68,31 @@ fn each(mut check: impl FnMut()) -> f64 {
     begin.elapsed().as_secs_f64() * 1e6 / f64::from(CHECKS)
 }
 
-fn main() {
-    let easy = puzzle(8, 1);
-    let mut proof: Proof = [0; PROOF];
+fn solved(puzzle: &Puzzle) -> Proof {
+    let mut proof = [0; PROOF];
     for (part, place) in (0..).zip(proof.as_chunks_mut::<8>().0) {
-        *place = easy.solve(part);
+        *place = puzzle.solve(part);
     }
+    proof
+}
+
+/// The puzzle of a line.
+fn asked(line: &str) -> Option<Puzzle> {
+    let (price, hash) = line.rsplit_once(' ')?;
+    let hash = URL_SAFE_NO_PAD.decode(hash).ok()?.try_into().ok()?;
+    Some(Puzzle::new(&Price::of_header(price)?, &hash, SIZE))
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "pay") {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            let proof = asked(&line).map(|puzzle| URL_SAFE_NO_PAD.encode(solved(&puzzle)));
+            let _ = writeln!(std::io::stdout(), "{}", proof.unwrap_or_default());
+        }
+        return;
+    }
+    let easy = puzzle(8, 1);
+    let proof = solved(&easy);
     assert_eq!(proof.len(), PARTS * 8);
     let packet = vec![7; SIZE];
     let good = each(|| assert!(black_box(&easy).is_solved_by(black_box(&proof))));

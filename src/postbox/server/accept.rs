@@ -3,10 +3,11 @@
 use super::caller::Caller;
 use super::connection::{self, Side};
 use super::guests::Origin;
-use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST};
+use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST, UNSENT};
 use super::listen::{Door, Listener};
 use super::state::{Seat, Server};
 use super::tls::Tls;
+use socket2::SockRef;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,6 +44,8 @@ impl Entrance {
         let gate = match door.listener {
             Listener::Tcp(tcp) => {
                 tcp.set_nonblocking(true)?;
+                // Of its connections, too. Where there is no such option, the system's bound must do.
+                let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT);
                 Gate::Tcp(TcpListener::from_std(tcp)?, tls.filter(|_| door.side == Side::Public))
             }
             Listener::Unix(unix) => {

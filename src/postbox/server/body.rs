@@ -5,7 +5,7 @@ use super::caller::Caller;
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
 use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
-use crate::postbox::store::unfinished::{Begun, Unfinished};
+use crate::postbox::store::unfinished::{Begun, GRACE, Unfinished};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ impl Upload {
     /// Of what began at that time so much has come; `bytes`: none where it is whole. What of that is
     /// kept may have to go, for others among `all`.
     pub(crate) fn has_brought(&mut self, all: &Arc<Unfinished>, since: Instant, bytes: usize) {
-        if self.body.is_end_stream() {
+        if self.has_come() {
             self.begun = None;
             return;
         }
@@ -64,6 +64,11 @@ impl Upload {
     /// What has begun has come: it is not among the unfinished any more.
     pub(crate) fn is_whole(&mut self) {
         self.begun = None;
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn has_come(&self) -> bool {
+        self.body.is_end_stream()
     }
 
     /// Who sends it.
@@ -102,7 +107,7 @@ pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece 
 /// Reads on behind an answer that came before the body's end, for a while.
 pub(crate) fn linger(mut body: Upload) {
     body.begun = None;
-    if body.body.is_end_stream() {
+    if body.has_come() {
         return;
     }
     // Beside what the connection waits for.
@@ -238,6 +243,11 @@ impl<const N: usize> Reader<N> {
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), BadRecords> {
         self.left = self.left.checked_sub(bytes.len()).ok_or(BadRecords::TooMany)?;
         while !bytes.is_empty() {
+            if self.form == Form::Text && self.rest.is_empty() {
+                // Many at once: a body may be nothing else.
+                let blank = bytes.iter().position(|&byte| byte != b'\n').unwrap_or(bytes.len());
+                bytes = &bytes[blank..];
+            }
             let (want, ended) = match self.form {
                 Form::Raw => (N - self.rest.len(), None),
                 Form::Text => match bytes.iter().position(|&byte| byte == b'\n') {
@@ -286,7 +296,8 @@ impl<const N: usize> Reader<N> {
         if self.list.len() == self.list.capacity() {
             let more = self.list.capacity().max(FIRST);
             if let Err(Full) = self.charge.grow(more * N) {
-                if !self.all.give_way(self.charge.budget(), Purpose::Calls, more * N) {
+                let budget = self.charge.budget();
+                if !self.all.give_way(budget, Purpose::Calls, more * N, GRACE) {
                     return Err(BadRecords::Full);
                 }
                 self.charge.grow_anyway(more * N);

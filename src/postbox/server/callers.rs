@@ -8,10 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Of those who keep us waiting one in so many goes at a time.
 const SOME: usize = 16;
+
+/// Until they are looked for again where there were none.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Whose place is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub(crate) struct Callers {
     here: Mutex<BTreeMap<u64, Arc<dyn Guest>>>,
     /// Those who were told to go, and have not gone yet.
     going: AtomicUsize,
+    /// Where nobody was found to go: when that was.
+    nobody: Mutex<Option<Instant>>,
 }
 
 /// One of them, for as long as he is connected.
@@ -61,13 +67,18 @@ impl Callers {
         if self.going.load(Relaxed) > 0 {
             return true;
         }
-        let here: Vec<Arc<dyn Guest>> = self.lock().values().cloned().collect();
-        let late = here.iter().filter_map(|guest| Some((guest.keeps_since(which)?, guest)));
+        let mut nobody = self.nobody.lock().unwrap_or_else(PoisonError::into_inner);
+        if nobody.is_some_and(|since| since.elapsed() < PAUSE) {
+            return false;
+        }
+        let here = self.lock();
+        let late = here.values().filter_map(|guest| Some((guest.keeps_since(which)?, guest)));
         let mut late: Vec<_> = late.collect();
         late.sort_unstable_by_key(|(since, _)| *since);
         late.truncate(late.len().div_ceil(SOME));
         let going = late.iter().filter(|(_, guest)| guest.go()).count();
         self.going.fetch_add(going, Relaxed);
+        *nobody = (going == 0).then(Instant::now);
         going > 0
     }
 
@@ -89,7 +100,6 @@ impl Drop for Here {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     /// One who keeps us waiting, if he does; in a head or not.
     struct One(Option<Instant>, bool, AtomicBool);

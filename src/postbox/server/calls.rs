@@ -13,6 +13,7 @@ use super::state::Server;
 use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, TEXT, address_of};
 use crate::postbox::store::budget::{Budget, Full, Purpose};
 use crate::postbox::store::packet::{Packet, most_cost};
+use crate::postbox::store::unfinished::GRACE;
 use crate::postbox::store::watch::{self, Wanted};
 use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
@@ -20,6 +21,7 @@ use hyper::header::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 /// What `?wait=` and `&max=` ask for.
@@ -136,7 +138,9 @@ async fn take_packets(
     loop {
         match next_piece(body, since + PACKET_TIME).await {
             Piece::Bytes(bytes) => {
-                all.make_room(budget, Purpose::Packets, most_cost(bytes.len())).await;
+                let grace = if body.has_come() { Duration::ZERO } else { GRACE };
+                let cost = most_cost(bytes.len());
+                all.make_room(budget, Purpose::Packets, cost, grace).await;
                 let mut rest = &bytes[..];
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
                     // Or it would count twice.
@@ -167,16 +171,19 @@ pub(crate) async fn collect(
     mut body: Upload,
 ) -> Answer {
     let mut addresses = match records(&mut body, form, budget, &server.records).await {
-        Ok(tokens) => tokens.without_repeats().map(address_of),
+        Ok(tokens) => tokens,
         Err(why) => return refuse_records(server, why, body),
     };
+    let turn = server.turn(addresses.list().len()).await;
+    addresses = addresses.without_repeats().map(address_of);
     addresses.wait();
     let find = || server.store.find(addresses.list(), wishes.max);
     let mut found = find();
     if found.is_empty() {
-        let waiting = (body.caller(), &addresses);
+        let waiting = (body.caller(), &addresses, turn);
         match wait_for(server, budget, waiting, wishes.wait, Wanted::Packet).await {
-            Ok(()) => found = find(),
+            Ok(true) => found = find(),
+            Ok(false) => {}
             Err(Busy) => return busy(server),
         }
     }
@@ -219,12 +226,14 @@ pub(crate) async fn gone(
         Ok(addresses) => addresses,
         Err(why) => return refuse_records(server, why, body),
     };
+    let turn = server.turn(addresses.list().len()).await;
     addresses.wait();
     let mut fates = server.store.fates(addresses.list());
     if fates.contains(&Fate::Held) {
-        let waiting = (body.caller(), &addresses);
+        let waiting = (body.caller(), &addresses, turn);
         match wait_for(server, budget, waiting, wishes.wait, Wanted::Collected).await {
-            Ok(()) => fates = server.store.fates(addresses.list()),
+            // Some may be gone, and others not.
+            Ok(_) => fates = server.store.fates(addresses.list()),
             Err(Busy) => return busy(server),
         }
     }
@@ -260,24 +269,25 @@ fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
 /// No more may wait.
 struct Busy;
 
-/// Waits until what is wanted has come, or the time is up, or somebody else needs the seat, or
+/// Waits until what is wanted has come, and says whether it has, or the time is up, or somebody else needs the seat, or
 /// nothing more comes from the caller:
 /// whether one who has said all that he has to say listens still can't be told from whether he is
 /// gone, so he gets his answer, and his seat is free.
 async fn wait_for(
     server: &Server,
     budget: &Arc<Budget>,
-    (caller, addresses): (&Caller, &Records<32>),
+    (caller, addresses, turn): (&Caller, &Records<32>, Option<SemaphorePermit<'_>>),
     wait: Duration,
     wanted: Wanted,
-) -> Result<(), Busy> {
+) -> Result<bool, Busy> {
     if wait.is_zero() {
-        return Ok(());
+        return Ok(false);
     }
     let deadline = Instant::now() + wait;
     let bytes = addresses.charged() + watch::cost(addresses.list());
     let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
     let watch = server.store.watch(budget, addresses.list(), wanted);
+    drop(turn);
     let _waits = caller.waits();
     while !watch.is_due() {
         if server.is_stopping() {
@@ -290,7 +300,7 @@ async fn wait_for(
             () = caller.hangs_up() => break,
         }
     }
-    Ok(())
+    Ok(watch.is_due())
 }
 
 pub(crate) fn busy(server: &Server) -> Answer {

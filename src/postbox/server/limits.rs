@@ -39,6 +39,9 @@ pub(crate) const HEAD: usize = 8 * 1024;
 pub(crate) const BUFFER: usize = 64 * 1024;
 /// Bytes that are read at a time of any other.
 pub(crate) const SMALL_BUFFER: usize = 8 * 1024;
+/// Bytes of answers that lie in the system's buffers of one connection and are not on their way: what
+/// nobody takes is nobody's charge there, and without a bound of ours grows to several MiB each.
+pub(crate) const UNSENT: u32 = 128 * 1024;
 /// Header fields in a request.
 pub(crate) const HEADERS: usize = 64;
 

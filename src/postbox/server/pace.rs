@@ -6,7 +6,7 @@ use crate::postbox::store::budget::{Budget, Charge, Purpose};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -16,6 +16,8 @@ pub(crate) struct Paced<S> {
     stream: S,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
+    /// Reads on when no write waits any more.
+    reader: Option<Waker>,
     budget: Arc<Budget>,
     /// What large reads cost.
     wide: Option<Charge>,
@@ -25,7 +27,7 @@ pub(crate) struct Paced<S> {
 impl<S> Paced<S> {
     pub(crate) fn new(stream: S, budget: &Arc<Budget>, caller: &Arc<Caller>) -> Self {
         let (budget, caller) = (Arc::clone(budget), Arc::clone(caller));
-        Self { stream, stall: None, budget, wide: None, caller }
+        Self { stream, stall: None, reader: None, budget, wide: None, caller }
     }
 
     fn pace<T>(
@@ -36,6 +38,9 @@ impl<S> Paced<S> {
         if written.is_ready() {
             if self.stall.take().is_some() {
                 self.caller.keeps(None);
+                if let Some(reader) = self.reader.take() {
+                    reader.wake();
+                }
             }
             return written;
         }
@@ -78,6 +83,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         if buffer.filled().len() > before {
             self.caller.sent().map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         } else if self.caller.hung_up(cx.waker()) {
+            return Poll::Pending;
+        } else if self.stall.is_some() {
+            // The end would end the connection, and the rest of an answer waits to be taken.
+            self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

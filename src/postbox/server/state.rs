@@ -11,7 +11,7 @@ use crate::postbox::store::unfinished::Unfinished;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// What the operator chose.
 #[derive(Clone, Copy)]
@@ -30,6 +30,8 @@ pub(crate) struct Choices {
 
 /// So many connections from one place: nobody else goes for one more.
 const MANY: usize = 16;
+/// So many records are looked at without waiting for a turn: a few dozen microseconds.
+const FEW: usize = 64;
 
 /// A running server.
 pub(crate) struct Server {
@@ -48,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) callers: Arc<Callers>,
     /// Bodies of records that have begun.
     pub(crate) records: Arc<Unfinished>,
+    /// For those who name many records.
+    many: Semaphore,
     /// Those who wait.
     pub(crate) waiting: Room,
     stopping: AtomicBool,
@@ -127,6 +131,7 @@ impl Server {
             guests: Guests::new(&budget),
             callers: Arc::default(),
             records: Arc::default(),
+            many: Semaphore::new(1),
             waiting: Room::new(limits::waiting_of(connections)),
             stopping: AtomicBool::new(false),
             stop: watch::Sender::new(()),
@@ -142,7 +147,17 @@ impl Server {
 
     /// Whether those go for one more connection who keep us waiting; not for one from where many are.
     pub(crate) fn makes_room(&self, origin: Option<Origin>) -> bool {
-        self.guests.from(origin) < MANY && self.callers.make_room(Which::All)
+        if self.guests.from(origin) >= MANY {
+            return false;
+        }
+        // Who is told that nothing came keeps us waiting from then on.
+        self.callers.make_room(Which::All) || self.waiting.thin()
+    }
+
+    /// The turn of one who names so many records: one at a time, so that others come between two, however
+    /// many ask for much.
+    pub(crate) async fn turn(&self, records: usize) -> Option<SemaphorePermit<'_>> {
+        if records <= FEW { None } else { self.many.acquire().await.ok() }
     }
 
     /// Lets one connection of the operator's in. Its memory is counted, and always there.

@@ -50,6 +50,21 @@ impl Room {
         Some(Seat { room: self, order, bell })
     }
 
+    /// Asks one in sixteen to go, where most of the seats are taken; whether any does.
+    pub(crate) fn thin(&self) -> bool {
+        let mut inner = self.lock();
+        let go = inner.seated.len().div_ceil(16);
+        if inner.seated.len() < self.seats * 3 / 4 {
+            return false;
+        }
+        for _ in 0..go {
+            if let Some((_, bell)) = inner.seated.pop_first() {
+                bell.notify_one();
+            }
+        }
+        true
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().seated.len()
@@ -102,5 +117,16 @@ mod tests {
         assert!(goes(&last));
         drop(last);
         assert_eq!(room.len(), 2);
+    }
+
+    #[test]
+    fn some_go_where_most_seats_are_taken() {
+        let room = Room::new(32);
+        let mut seats: Vec<_> = (0..23).map(|_| room.enter(10, 1000)).collect();
+        assert!(!room.thin());
+        seats.push(room.enter(10, 1000));
+        assert!(room.thin());
+        let gone: Vec<bool> = seats.iter().flatten().map(goes).collect();
+        assert!(gone.iter().zip(0..).all(|(gone, nth)| *gone == (nth < 2)), "{gone:?}");
     }
 }

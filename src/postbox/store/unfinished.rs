@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 /// Bytes a second of one who is not behind. Whoever is slower makes room earlier by as much.
 const PACE: u64 = 1 << 20;
-/// How far behind one is who makes room.
-const GRACE: Duration = Duration::from_secs(1);
+/// How far behind one is who makes room for another who comes. For what has come whole the first goes,
+/// whoever that is.
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// Who has more than this of what others need makes room himself: nobody else goes for him.
 const OWN: usize = 2 << 20;
 /// Turns of all others in which those who go give back what they have.
@@ -68,16 +69,23 @@ impl Unfinished {
 
     /// Lets so many go as free what is missing for `bytes` more; false where they don't. What they
     /// have is free a moment later.
-    pub(crate) fn give_way(&self, budget: &Budget, purpose: Purpose, bytes: usize) -> bool {
+    pub(crate) fn give_way(
+        &self,
+        budget: &Budget,
+        purpose: Purpose,
+        bytes: usize,
+        grace: Duration,
+    ) -> bool {
         let mut missing = budget.missing(purpose, bytes);
         if budget.own(purpose) + bytes > OWN {
             return missing == 0;
         }
-        let now = Instant::now();
+        let late = Instant::now().checked_sub(grace).filter(|_| !grace.is_zero());
         let mut inner = self.lock();
         while missing > 0 {
-            let behind = inner.begun.first_key_value().filter(|((due, _), _)| *due + GRACE <= now);
-            let Some(order) = behind.map(|(order, _)| *order) else { return false };
+            let first = inner.begun.first_key_value().map(|(order, _)| *order);
+            let first = first.filter(|(due, _)| late.is_none_or(|late| *due <= late));
+            let Some(order) = first else { return false };
             if let Some(gone) = inner.take(&order) {
                 missing = missing.saturating_sub(gone.bytes);
                 gone.bell.notify_one();
@@ -87,8 +95,14 @@ impl Unfinished {
     }
 
     /// The same, and waits until it is free.
-    pub(crate) async fn make_room(&self, budget: &Budget, purpose: Purpose, bytes: usize) {
-        if budget.missing(purpose, bytes) > 0 && self.give_way(budget, purpose, bytes) {
+    pub(crate) async fn make_room(
+        &self,
+        budget: &Budget,
+        purpose: Purpose,
+        bytes: usize,
+        grace: Duration,
+    ) {
+        if budget.missing(purpose, bytes) > 0 && self.give_way(budget, purpose, bytes, grace) {
             for _ in 0..TURNS {
                 yield_now().await;
                 if budget.missing(purpose, bytes) == 0 {
@@ -167,7 +181,7 @@ mod tests {
         let (budget, all) = (Budget::new(1600 * K), Arc::<Unfinished>::default());
         let taken = Charge::new(&budget, Purpose::Packets, 1000 * K).unwrap();
         let newcomer = budget.share();
-        let needs = |kib: usize| all.give_way(&newcomer, Purpose::Packets, kib * K);
+        let needs = |kib: usize| all.give_way(&newcomer, Purpose::Packets, kib * K, GRACE);
         let begin = |seconds: u64, kib: usize| {
             all.begin(Instant::now() - Duration::from_secs(seconds), kib * K)
         };
@@ -185,8 +199,13 @@ mod tests {
         let rich = budget.share();
         let mut own = Charge::nothing(&rich, Purpose::Packets);
         own.grow_anyway(3 << 20);
-        assert!(!all.give_way(&rich, Purpose::Packets, K));
-        drop((own, taken));
+        assert!(!all.give_way(&rich, Purpose::Packets, K, GRACE));
+        drop(own);
+        assert!(!needs(60) && goes(&still) && !goes(&young));
+        assert!(all.give_way(&newcomer, Purpose::Packets, K, Duration::ZERO), "what came whole");
+        assert!(goes(&young));
+        let still = begin(60, 80);
+        drop(taken);
         assert!(needs(8), "there is room");
         assert!(!goes(&still));
         drop((fast, still, comes, young));
