@@ -89,13 +89,27 @@ fn who_takes_no_answer_makes_room_for_who_does() {
 /// minutes, raised the price for others, and shortened the life of their packets.
 #[test]
 fn packets_that_stand_still_make_room_for_one_that_comes() {
-    let postbox = Postbox::start(&["--memory", "16M"]);
+    let directory = tempfile::tempdir().unwrap();
+    let admin = directory.path().join("admin");
+    let door = format!("unix:{}", admin.display());
+    let postbox = Postbox::start(&["--memory", "16M", "--admin", &door]);
     let packet = raw(&Place::new(1).packet(20, 1));
     let mut still = Vec::new();
     // Nobody is let take more than is left: the last of each find no room.
     for bytes in [900_000, 300_000, 100_000, 30_000, 8_000] {
         let head = head("/v1/post", Form::Raw, packet.len());
         still.extend(begun(&postbox, 12, &[head.as_bytes(), &packet[..bytes]].concat()));
+    }
+    // Until all of it has come.
+    let (deadline, mut before) = (Instant::now() + PATIENCE, 0);
+    loop {
+        let now = metric(&admin, "memory_used_bytes");
+        if now == before && now > 9 << 20 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{now} bytes");
+        before = now;
+        sleep(Duration::from_millis(300));
     }
     let answer = until(&postbox, "/v1/post", &raw(&Place::new(2).packet(18, 1)), 201);
     assert!(answer.head.contains("otr-keeps: 86400"), "{}", answer.head);
