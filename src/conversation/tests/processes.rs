@@ -15,8 +15,8 @@ use crate::protocol::authentication::verify::Event;
 use crate::protocol::packet::{K_MIN, size};
 use crate::protocol::session::{Part, Reservation, Session, body};
 
-fn wire(world: &Rc<World>, from: usize) -> Wire {
-    Wire { world: Rc::clone(world), from }
+pub(super) fn wire(world: &Rc<World>, from: usize) -> Wire {
+    Wire { world: Rc::clone(world), from, most: usize::MAX }
 }
 
 /// Notes what becomes of a text; `Open` until more is known.
@@ -166,7 +166,7 @@ impl Sink for Page {
             step().await;
             let packet = &packets[piece.packet];
             let text = body(packet)[piece.data.text.clone()].to_vec();
-            if self.world.flaw == Flaw::DeliversLate {
+            if self.world.flaw.get() == Flaw::DeliversLate {
                 self.late.push((packet.to_vec(), text));
             } else {
                 self.world.ledger.borrow_mut().delivered(self.end, packet, &text);
@@ -203,7 +203,7 @@ pub(super) async fn receive(world: Rc<World>, end: usize, to_end: bool) {
     if let Err(error) = received
         && error.kind() != ErrorKind::Busy
         // A state that another one was stored over tells of it.
-        && world.flaw == Flaw::None
+        && world.flaw.get() == Flaw::None
     {
         world.ledger.borrow_mut().faults.push(format!("receiving ended: {error}"));
     }

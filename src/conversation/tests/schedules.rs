@@ -11,10 +11,10 @@ use crate::protocol::handshake::{Inviting, respond};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::tests::support::Counted;
 
-type Process = Pin<Box<dyn Future<Output = ()>>>;
+pub(super) type Process = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Both ends with a session, which the inviting end's process may still have to open.
-fn meet(world: &World, seed: u64) {
+pub(super) fn meet(world: &World, seed: u64) {
     let postbox = if world.kind == OutletKind::Postbox { "http://postbox" } else { "" };
     let mut random = Counted::new(seed ^ 0xA5A5);
     let now = world.time.get();
@@ -44,11 +44,11 @@ fn start(world: &Rc<World>, number: usize) -> Process {
 }
 
 /// Lets one of them take a step; whether it has ended.
-fn poll(process: &mut Process) -> bool {
+pub(super) fn poll(process: &mut Process) -> bool {
     matches!(process.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()))
 }
 
-fn to_end(process: impl Future<Output = ()> + 'static) {
+pub(super) fn to_end(process: impl Future<Output = ()> + 'static) {
     let mut process: Process = Box::pin(process);
     let mut steps = 0;
     while !poll(&mut process) {

@@ -85,7 +85,7 @@ pub(super) struct World {
     pub(super) machines: [Machine; 2],
     pub(super) dice: Dice,
     pub(super) ledger: RefCell<Ledger>,
-    pub(super) flaw: Flaw,
+    pub(super) flaw: Cell<Flaw>,
     pub(super) kind: OutletKind,
     pub(super) time: Cell<u64>,
     /// The network no longer loses or refuses, and what is waited for comes.
@@ -100,7 +100,7 @@ impl World {
             machines: [Machine::new(), Machine::new()],
             dice: Dice::new(seed),
             ledger: RefCell::default(),
-            flaw,
+            flaw: Cell::new(flaw),
             kind,
             time: Cell::new(1_800_000_000),
             calm: Cell::new(false),
@@ -177,7 +177,7 @@ impl SimHost {
         if late.is_some() {
             self.disk().state = late;
         }
-        if which == 0 && self.world.flaw == Flaw::NoLock {
+        if which == 0 && self.world.flaw.get() == Flaw::NoLock {
             return Ok(Held(None));
         }
         let lock = Rc::clone(&self.world.machines[self.end].locks[which]);
@@ -242,7 +242,7 @@ impl Host for SimHost {
         step().await;
         self.look(bytes, true);
         {
-            let flaw = self.world.flaw;
+            let flaw = self.world.flaw.get();
             let mut disk = self.disk();
             let is_current = disk.state.as_ref().is_some_and(|(now, _)| now == version);
             if !is_current && !matches!(flaw, Flaw::StoresOver | Flaw::NoLock) {
@@ -277,6 +277,8 @@ impl Host for SimHost {
 pub(super) struct Wire {
     pub(super) world: Rc<World>,
     pub(super) from: usize,
+    /// Bytes of the largest packet that comes through.
+    pub(super) most: usize,
 }
 
 impl Wire {
@@ -300,6 +302,10 @@ impl Wire {
 impl Outlet for Wire {
     fn kind(&self) -> OutletKind {
         self.world.kind
+    }
+
+    fn largest(&self) -> usize {
+        self.most
     }
 
     async fn hand_out(
