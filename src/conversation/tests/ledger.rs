@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     lost: BTreeSet<[u8; 32]>,
     /// By end: addresses whose MAC key it has published.
     pub(super) published: [BTreeSet<[u8; 32]>; 2],
+    /// By end: whether its session was ended, for good.
+    pub(super) ended: [bool; 2],
     /// Checks of a secret that came to their end.
     pub(super) equal: u64,
     /// What should never be.
@@ -69,6 +71,21 @@ impl Ledger {
         if self.published[end].contains(&address(packet)) {
             self.faults.push("a packet was taken whose key is published: anybody's".to_owned());
         }
+    }
+
+    /// An end has wiped its session: what waited there is dropped, and what is on its way there never comes.
+    pub(super) fn ends(&mut self, end: usize) {
+        self.ended[end] = true;
+        for sent in self.sent.values_mut().filter(|sent| sent.promise == Promise::Taken) {
+            sent.promise = Promise::Open;
+        }
+    }
+
+    /// What is known of a text now; once a session is ended, nothing has to come.
+    pub(super) fn promise(&mut self, text: &[u8], promise: Promise, address: Option<[u8; 32]>) {
+        let is_over = self.ended != [false; 2] && promise == Promise::Taken;
+        let promise = if is_over { Promise::Open } else { promise };
+        self.sent.insert(text.to_vec(), Sent { promise, address });
     }
 
     /// All is over: was every promise kept?

@@ -4,11 +4,11 @@ use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
-use super::ledger::{Promise, Sent as Entry};
+use super::ledger::Promise;
 use super::world::{Flaw, SimHost, Wire, World, step};
 use crate::conversation::{
-    Cause, Compared, Counts, Course, Error, ErrorKind, Host, Outlet, OutletKind, Piece, Receiver,
-    Sent, Short, Sink, flush, give_back, prepare, question, short, step as step_of_check,
+    self, Cause, Compared, Counts, Course, Error, ErrorKind, Host, Outlet, OutletKind, Piece,
+    Receiver, Sent, Short, Sink, flush, give_back, prepare, question, short, step as step_of_check,
 };
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event;
@@ -22,7 +22,7 @@ pub(super) fn wire(world: &Rc<World>, from: usize) -> Wire {
 /// Notes what becomes of a text; `Open` until more is known.
 fn promise(world: &World, text: &[u8], promise: Promise, packet: Option<&[u8]>) {
     let address = packet.map(|packet| *packet.first_chunk().unwrap());
-    world.ledger.borrow_mut().sent.insert(text.to_vec(), Entry { promise, address });
+    world.ledger.borrow_mut().promise(text, promise, address);
 }
 
 /// `otr send` of a short text.
@@ -37,10 +37,11 @@ pub(super) async fn send(world: Rc<World>, end: usize, text: Vec<u8>) {
         }
         Ok(Sent::Out(None)) | Err(Error::Taken(_)) => {
             assert!(host.own.is_some(), "it is in the state");
-            let entry = Entry { promise: Promise::Taken, address: host.own };
-            world.ledger.borrow_mut().sent.insert(text, entry);
+            world.ledger.borrow_mut().promise(&text, Promise::Taken, host.own);
         }
         Ok(Sent::Long(_)) => unreachable!("it fits"),
+        // Whoever ended the session between storing and handing out may have handed it out.
+        Err(error) if error.kind() == ErrorKind::NoSession => {}
         // Written in part, perhaps.
         Err(Error::Effect(_)) if world.kind == OutletKind::Stream => {}
         Err(_) => promise(&world, &text, Promise::Refused, None),
@@ -114,6 +115,14 @@ pub(super) async fn check(world: Rc<World>, end: usize) {
         Err(_) => return,
     };
     drop(step_of_check(&mut host, &mut out, compared).await);
+}
+
+/// `otr close`, or `close --silent`.
+pub(super) async fn close(world: Rc<World>, end: usize, silent: bool) {
+    let mut host = SimHost::new(&world, end);
+    if let Ok(last) = conversation::end(&mut host, None, silent).await {
+        drop(wire(&world, end).hand_out(&last.keys, &last.packets).await);
+    }
 }
 
 /// Hands out what waits.
@@ -202,6 +211,7 @@ pub(super) async fn receive(world: Rc<World>, end: usize, to_end: bool) {
     let received = receive_some(&world, end, to_end).await;
     if let Err(error) = received
         && error.kind() != ErrorKind::Busy
+        && !(error.kind() == ErrorKind::NoSession && world.ledger.borrow().ended[end])
         // A state that another one was stored over tells of it.
         && world.flaw.get() == Flaw::None
     {

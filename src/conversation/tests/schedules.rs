@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::processes::{check, hand_out, receive, send, send_long};
+use super::processes::{check, close, hand_out, receive, send, send_long};
 use super::world::{Flaw, World};
 use crate::conversation::OutletKind;
 use crate::protocol::handshake::{Inviting, respond};
@@ -31,6 +31,10 @@ fn start(world: &Rc<World>, number: usize) -> Process {
     let (world, dice) = (Rc::clone(world), &world.dice);
     let end = dice.roll(2);
     let name = |part| format!("{} {number}.{part}", ["alice", "bob"][end]).into_bytes();
+    if dice.happens(1, 100) {
+        let silent = dice.happens(1, 2);
+        return Box::pin(close(world, end, silent));
+    }
     match dice.roll(12) {
         0..=4 => Box::pin(send(world, end, name(0))),
         5 => {
@@ -98,6 +102,11 @@ fn run(seed: u64, kind: OutletKind, flaw: Flaw) -> Shown {
         to_end(receive(Rc::clone(&world), end, true));
     }
     let mut ledger = world.ledger.borrow_mut();
+    for (machine, ended) in world.machines.iter().zip(ledger.ended) {
+        if ended && machine.disk.borrow().state.is_some() {
+            ledger.faults.push("a session that was ended is there again".to_owned());
+        }
+    }
     Shown { faults: ledger.judge(), came: ledger.came.len(), equal: ledger.equal }
 }
 
@@ -135,6 +144,7 @@ fn the_judges_find_each_flaw() {
             (Flaw::NoLock, "served twice"),
             (Flaw::DeliversLate, "never came"),
             (Flaw::NoLock, "never came"),
+            (Flaw::NoLock, "there again"),
         ] {
             assert!(finds(flaw, kind, fault), "{flaw:?}, {kind:?}: {fault}");
         }

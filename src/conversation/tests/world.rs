@@ -269,6 +269,8 @@ impl Host for SimHost {
     async fn wipe(&mut self, _: &Held) -> Result<(), Cause> {
         step().await;
         self.disk().state = None;
+        self.world.ledger.borrow_mut().ends(self.end);
+        step().await;
         Ok(())
     }
 }
