@@ -2,9 +2,10 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use otr::conversation::Files;
+pub(crate) use otr::conversation::now;
 use otr::store::{Name, Numbers, Options, Store, StoreError, usual_places};
 
 use crate::failure::{Code, Failure};
@@ -103,9 +104,4 @@ pub(crate) fn places(named: Option<PathBuf>, allow_disk: bool) -> Options {
         None => usual_places(env::var_os("RUNTIME_DIRECTORY"), env::var_os("XDG_RUNTIME_DIR")),
     };
     Options { named, usual, allow_disk }
-}
-
-/// Unix seconds.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }

@@ -1,18 +1,10 @@
 //! Where the randomness comes from that is handed to the protocol, which draws from nothing else:
 //! the system's, and for what is made up and shall come out the same again, a seed's.
 
+pub(crate) use otr::conversation::System;
 use otr::protocol::crypto::primitives::{expand, sha256};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
-
-/// getrandom(2), or what the system has in its place.
-pub(crate) struct System;
-
-impl Randomness for System {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        getrandom::fill(out).map_err(|_| NoRandomness)
-    }
-}
 
 /// The same bytes for the same seed, which look random to everybody else. For `simulate` alone.
 pub(crate) struct Seeded {

@@ -12,7 +12,7 @@ use super::handshake::create;
 use super::long::{Course, Numbers, give_back};
 use super::outbox::{flush, resend};
 use super::receive::{Counts, Receiver};
-use super::short::{K_SHORT, Sent, Short, class, short};
+use super::short::{K_SHORT, Sent, Short, short};
 use super::transaction::Transaction;
 use super::verify::{self, Compared, Question};
 use crate::protocol::authentication::Authentication;
@@ -21,7 +21,7 @@ use crate::protocol::authentication::verify::Event as Check;
 use crate::protocol::authentication::words::WORDS;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::{Inviting, respond};
-use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
+use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
 use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::VerifyError;
@@ -327,7 +327,7 @@ impl Flow<'_> {
             if numbers.left() == 0 {
                 *numbers = course.more(host).await?;
             }
-            largest = largest.min(class(outlet.largest()));
+            largest = largest.min(largest_class(outlet.largest()));
             let left = &self.text[self.offset..];
             let length = left.len().min(numbers.room(largest));
             // It fits: the room is that of this class.
@@ -348,7 +348,7 @@ impl Flow<'_> {
                 return Err(Error::NothingFits(outlet.too_large(packet.len())));
             } else {
                 // The same text goes in smaller ones, under other numbers.
-                largest = class(packet.len() - 1);
+                largest = largest_class(packet.len() - 1);
             }
         }
     }

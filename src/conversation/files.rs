@@ -34,12 +34,17 @@ impl Files {
 }
 
 /// getrandom(2), or what the system has in its place.
-struct System;
+pub struct System;
 
 impl Randomness for System {
     fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         getrandom::fill(out).map_err(|_| NoRandomness)
     }
+}
+
+/// The system's clock, in Unix seconds.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
 }
 
 impl From<StoreError> for Cause {
@@ -63,7 +68,7 @@ impl Host for Files {
     type Version = Version;
 
     fn now(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())
+        now()
     }
 
     fn randomness(&mut self) -> &mut dyn Randomness {

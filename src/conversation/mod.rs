@@ -41,7 +41,7 @@ pub use driver::{Host, Notice, Outlet, OutletKind, Packets, Piece, Sink};
 pub use error::{Doing, Error};
 pub use face::{Conversation, Event, Invitation, Receiving, Status};
 #[cfg(feature = "store")]
-pub use files::Files;
+pub use files::{Files, System, now};
 pub use handshake::create;
 pub use long::{Course, Numbers, give_back};
 pub use moving::{forget, freeze, thaw};
@@ -50,5 +50,5 @@ pub use owed::settle;
 pub use receive::{Counts, Receiver, Rejected};
 pub use run::block_on;
 pub use short::{K_SHORT, Posted, Sealed, Sent, Short, look_first, seal_short, short};
-pub use transaction::{Snapshot, Transaction, is_over, look, read, read_even_frozen};
+pub use transaction::{Snapshot, Transaction, look};
 pub use verify::{Compared, Question, prepare, question, step};

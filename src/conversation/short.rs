@@ -10,7 +10,7 @@ use super::owed::settle;
 use super::transaction::{Snapshot, Transaction};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::receipt::Receipt;
-use crate::protocol::packet::{K_MAX, K_MIN, size};
+use crate::protocol::packet::{K_MIN, largest_class, size};
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::Ending;
@@ -112,11 +112,6 @@ pub(super) fn published(session: &mut Session, publish: bool) -> Vec<[u8; PUBLIS
     if publish { session.take_published() } else { Vec::new() }
 }
 
-/// The largest size class of so many bytes at most; where none is so small, the smallest.
-pub(super) fn class(bytes: usize) -> u8 {
-    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
-}
-
 /// Sends a short message in the session `begun`, or in the one that is there, which is remembered. With
 /// `known`, what was loaded before, if nobody has stored since.
 ///
@@ -142,7 +137,7 @@ pub async fn short<H: Host, O: Outlet>(
         let mut transaction = with_owed(transaction, outlet).await?;
         let (session, randomness) = transaction.session_and_randomness()?;
         let session = may_send(session, begun)?;
-        let most = if by_postbox { class(outlet.largest()).min(K_SHORT) } else { K_SHORT };
+        let most = if by_postbox { largest_class(outlet.largest()).min(K_SHORT) } else { K_SHORT };
         let Some(sealed) = seal_short(session, short.text, short.least..=most, randomness)? else {
             return Ok(Sent::Long(None));
         };

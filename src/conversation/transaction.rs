@@ -41,13 +41,13 @@ pub struct Transaction<'a, H: Host> {
 ///
 /// # Errors
 /// [`Error::Damaged`], [`Error::StateVersion`]; [`Error::Frozen`] where the session was exported.
-pub fn read(bytes: &Zeroizing<Vec<u8>>) -> Result<Stage, Error> {
+fn read(bytes: &Zeroizing<Vec<u8>>) -> Result<Stage, Error> {
     let stored = read_even_frozen(bytes)?;
     if stored.frozen { Err(Error::Frozen) } else { Ok(stored.stage) }
 }
 
 /// As [`read`], for moving sessions.
-pub fn read_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Error> {
+pub(super) fn read_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Error> {
     Stored::from_bytes(bytes).map_err(|error| match error {
         StoredError::Damaged => Error::Damaged,
         StoredError::Version(version) => Error::StateVersion(version),
@@ -55,7 +55,7 @@ pub fn read_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Error> {
 }
 
 /// Whether failed checks have ended the session, and nothing of it is still to be handed out.
-pub fn is_over(session: &Session) -> bool {
+pub(super) fn is_over(session: &Session) -> bool {
     session.ending() == Ending::Now && session.waiting().is_empty()
 }
 

@@ -14,8 +14,12 @@ pub(crate) const SHAPE: &str = "16 to 128 letters, digits, '-', '.', '_' or '~'"
 
 /// Whether it can be one.
 pub(crate) fn is_sound(secret: &str) -> bool {
-    let plain = |sign: u8| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign);
-    LENGTH.contains(&secret.len()) && secret.bytes().all(plain)
+    LENGTH.contains(&secret.len()) && is_plain(secret)
+}
+
+/// Whether it stands in a URL as it is (RFC 3986, section 2.3: unreserved).
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|sign| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign))
 }
 
 /// What the server keeps of it.

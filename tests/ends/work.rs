@@ -78,6 +78,17 @@ fn send_says_where_what_is_posted_does_not_lie_there_for_long() {
     }
 }
 
+/// Two who talk by a postbox, and the way to it, which may be set to fail.
+fn talking() -> (Place, Postbox, Faulty) {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let way = Faulty::before(&postbox);
+    let invite = ok(&place, "alice", &["init", "--postbox", &way.url], b"");
+    ok(&place, "bob", &["respond", "--yes"], &invite);
+    ok(&place, "alice", &["send"], b"one");
+    assert_eq!(ok(&place, "bob", &["recv"], b""), b"one");
+    (place, postbox, way)
+}
+
 /// An answer that asks for so much.
 fn asks(bits: &str) -> Fault {
     let head = format!("HTTP/1.1 402 Pay\r\notr-work: {bits} AAAAAAAAAAAAAAAAAAAAAA\r\n");
@@ -86,12 +97,7 @@ fn asks(bits: &str) -> Fault {
 
 #[test]
 fn long_work_is_said_and_ends_with_a_signal() {
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    let way = Faulty::before(&postbox);
-    let invite = ok(&place, "alice", &["init", "--postbox", &way.url], b"");
-    ok(&place, "bob", &["respond", "--yes"], &invite);
-    ok(&place, "alice", &["send"], b"one");
-    assert_eq!(ok(&place, "bob", &["recv"], b""), b"one");
+    let (place, _postbox, way) = talking();
     way.set(asks("24"));
     let (mut alice, stdin) = running(&place, "alice", &["send"]);
     drop(stdin);
@@ -112,12 +118,7 @@ fn long_work_is_said_and_ends_with_a_signal() {
 
 #[test]
 fn a_postbox_that_asks_for_ever_is_called_full_and_one_that_asks_for_too_much_is_none() {
-    let (place, postbox) = (Place::new(), Postbox::start(&[]));
-    let way = Faulty::before(&postbox);
-    let invite = ok(&place, "alice", &["init", "--postbox", &way.url], b"");
-    ok(&place, "bob", &["respond", "--yes"], &invite);
-    ok(&place, "alice", &["send"], b"one");
-    assert_eq!(ok(&place, "bob", &["recv"], b""), b"one");
+    let (place, _postbox, way) = talking();
     for (bits, told) in [("1", "is full"), ("200", "status 402"), ("", "status 402")] {
         way.set(asks(bits));
         let said = fails(&place, "alice", &["send", "--retry", "0s"], b"x", 9);

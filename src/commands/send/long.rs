@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use otr::conversation::{Course, Error, Files, block_on};
 use otr::protocol::packet::receipt::Receipt;
-use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
+use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
 use otr::protocol::session::{Part, Reservation};
 use zeroize::Zeroizing;
 
@@ -57,11 +57,6 @@ fn layout(reservation: &Reservation, largest: u8) -> Layout {
     Layout { start: reservation.text_start(), room: reservation.room(largest) }
 }
 
-/// The largest size class of so many bytes at most; where none is so small, the smallest.
-fn class(bytes: usize) -> u8 {
-    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
-}
-
 impl Sender<'_> {
     /// Sends `input` as packets that flow through, whatever its length, as a message of that `number`
     /// or a new one.
@@ -72,7 +67,8 @@ impl Sender<'_> {
         number: Option<u64>,
     ) -> Result<(), Failure> {
         // Asked before any number is taken.
-        let largest = self.client.as_ref().map_or(K_MAX, |client| class(client.largest_packet()));
+        let largest =
+            self.client.as_ref().map_or(K_MAX, |client| largest_class(client.largest_packet()));
         let (batch, publish) = (self.batch(), !self.args.no_keys);
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
         let begun = Course::begin(files, way, &mut self.begun, number, batch, publish);
@@ -152,7 +148,7 @@ impl Sender<'_> {
                     if largest < size(K_MIN) {
                         return Err(Error::NothingFits(failure.into()).into());
                     }
-                    flow.largest = class(largest);
+                    flow.largest = largest_class(largest);
                     flow.layout = flow.numbers.with(|numbers| Ok(layout(numbers, flow.largest)))?;
                 }
                 posted => {

@@ -159,8 +159,7 @@ impl Url {
 /// `USER:SECRET`, as curl shows it.
 fn authorization(pair: &str) -> Result<Zeroizing<String>, &'static str> {
     let (user, word) = pair.split_once(':').unwrap_or((pair, ""));
-    let plain = |sign: u8| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign);
-    if !secret::is_sound(word) || !user.bytes().all(plain) {
+    if !secret::is_sound(word) || !secret::is_plain(user) {
         return Err("a postbox's address holds no name and no password but a post secret, as \
              https://:SECRET@HOST");
     }

@@ -43,6 +43,11 @@ pub const fn size(k: u8) -> usize {
     1 << k
 }
 
+/// The largest size class of `bytes` bytes at most; where none is so small, the smallest.
+pub fn largest_class(bytes: usize) -> u8 {
+    (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
+}
+
 /// The size class of a packet of `length` bytes, if there is one.
 pub fn size_class(length: usize) -> Option<u8> {
     (K_MIN..=K_MAX).find(|&k| size(k) == length)
