@@ -33,9 +33,12 @@ fn files(directory: &Path, above: &[String], found: &mut BTreeMap<Module, String
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
         if path.is_dir() {
-            // Tests, and lists of words.
-            if stem != "tests" {
-                files(&path, &[above, &[stem]].concat(), found);
+            match &*stem {
+                // Tests, and lists of words.
+                "tests" => {}
+                // The command is a crate of its own: its modules stand beside those of the library.
+                "bin" => files(&path.join("otr"), &[], found),
+                _ => files(&path, &[above, &[stem]].concat(), found),
             }
         } else if path.extension().is_some_and(|kind| kind == "rs") && stem != "tests" {
             let module = match &*stem {

@@ -20,6 +20,7 @@ mod options;
 #[forbid(unsafe_code)]
 mod origins;
 #[forbid(unsafe_code)]
+#[path = "../../postbox/mod.rs"]
 mod postbox;
 #[forbid(unsafe_code)]
 mod process;
