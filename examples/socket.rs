@@ -17,6 +17,7 @@ use otr::conversation::{
     Cause, Conversation, ErrorKind, Event, Files, Invitation, Outlet, OutletKind, Packets, block_on,
 };
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::Packet;
 use otr::store::{Options, Store};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -32,7 +33,7 @@ impl Outlet for Socket<'_> {
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> std::result::Result<Vec<usize>, Cause> {
         let mut bytes = Vec::new();
         for key in keys {
@@ -88,7 +89,10 @@ fn bob(options: &Options, socket: &TcpStream) -> Result<Vec<u8>> {
     let mut invite = vec![0; u16::from_be_bytes(length).into()];
     { socket }.read_exact(&mut invite)?;
     let (mut bob, reply) = block_on(Conversation::respond(files(options, "bob")?, &invite, None))?;
-    block_on(Socket(socket).hand_out(&[], &[reply]))?;
+    block_on(
+        Socket(socket)
+            .hand_out(&[], &[Packet::new(reply).ok_or("a reply has the size of a packet")?]),
+    )?;
     block_on(bob.send(&mut Socket(socket), b"who is there?"))?;
     socket.shutdown(Shutdown::Write)?;
     listen(&mut bob, socket)

@@ -47,7 +47,8 @@
 //!     }
 //!     Ok(())
 //! }))?;
-//! for packet in [reply].into_iter().chain(out.packets) {
+//! block_on(receiving.packet(reply))?;
+//! for packet in out.packets {
 //!     block_on(receiving.packet(packet))?;
 //! }
 //! block_on(receiving.store())?;

@@ -55,7 +55,7 @@ fn session_with_skipped(at: u64) -> Session {
     let mut numbers = responder.reserve(4, &mut random).unwrap();
     let mut packet = Vec::new();
     for _ in 0..4 {
-        packet = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
+        packet = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap().into();
     }
     let mut ahead = short_sighted();
     let Outcome::Accepted(accepted) = inviter.open(&mut ahead, &mut packet, None).unwrap() else {

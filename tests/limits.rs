@@ -20,7 +20,7 @@ use otr::protocol::session::{
 };
 
 fn seal(numbers: &mut Reservation, random: &mut Seeded) -> Vec<u8> {
-    numbers.seal_frames(12, &nothing_frames(), random).unwrap()
+    numbers.seal_frames(12, &nothing_frames(), random).unwrap().into()
 }
 
 fn send(end: &mut Session, random: &mut Seeded) -> Vec<u8> {

@@ -14,8 +14,8 @@ use std::sync::LazyLock;
 use common::{Awake, Seeded, handshake, short_sighted};
 use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Inviting, ReplyError, respond};
-use otr::protocol::packet::K_MAX;
 use otr::protocol::packet::frame::{self, QUESTION_MAX, Step};
+use otr::protocol::packet::{K_MAX, K_MIN, Packet, size};
 use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Part, Refusal, nothing_frames};
 use proptest::collection::vec;
@@ -30,7 +30,7 @@ fn waiting() -> (Awake, Vec<u8>, Vec<u8>) {
     let [mut inviter, mut responder] = handshake(&mut random);
     let mut ahead = short_sighted();
     let mut numbers = inviter.reserve(3, &mut random).unwrap();
-    let skipped = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
+    let skipped = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap().into();
     let mut parts = [0, 100].map(|offset| {
         let mut packet = vec![b'a'; 4096];
         let part = Part { message: 0, offset, end: offset > 0, length: 100 };
@@ -115,7 +115,7 @@ fn states() -> Vec<Vec<u8>> {
     let inviting = Inviting::new("https://postbox.example", 7, None, 0, &mut random).unwrap();
     let (responder, _) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let mut with_packets = waiting().0;
-    with_packets.keep(vec![vec![1; 64], vec![2; 32]]);
+    with_packets.keep([1, 2].map(|byte| Packet::new(vec![byte; size(K_MIN)]).unwrap()).to_vec());
     with_packets.give_up(5);
     let inviting = Stored { frozen: true, stage: Stage::Inviting(Box::new(inviting)) };
     vec![inviting.to_bytes().to_vec(), Awake::new(responder).state(), with_packets.state()]

@@ -4,7 +4,7 @@ use super::driver::{Host, Notice};
 use super::error::{Doing, Error};
 use super::transaction::read_even_frozen;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
-use crate::protocol::packet::K_MIN;
+use crate::protocol::packet::{K_MIN, Packet};
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{Identity, Session, close_frames};
@@ -15,7 +15,7 @@ pub struct Last {
     /// MAC keys to be published.
     pub keys: Vec<[u8; PUBLISHED_KEY]>,
     /// Packets, the oldest first.
-    pub packets: Vec<Vec<u8>>,
+    pub packets: Vec<Packet>,
     /// How many of these had been taken earlier.
     pub waiting: usize,
     /// The URL of the session's postbox; empty = none.
@@ -79,7 +79,7 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
 pub fn farewell(
     session: &mut Session,
     randomness: &mut dyn Randomness,
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Packet>, Error> {
     if session.peer_closed() {
         return Ok(None);
     }

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::protocol::authentication::verify::Event;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame::Data;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::{Accepted, Identity, Session};
@@ -131,7 +132,7 @@ pub trait Outlet {
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<Vec<usize>, Cause>;
 
     /// Why a packet of so many bytes does not come through.
@@ -147,7 +148,7 @@ pub struct Packets {
     /// MAC keys to be published, `address ‖ key`; they are for the public.
     pub keys: Vec<[u8; PUBLISHED_KEY]>,
     /// Packets for the other side, in order.
-    pub packets: Vec<Vec<u8>>,
+    pub packets: Vec<Packet>,
 }
 
 impl Outlet for Packets {
@@ -158,7 +159,7 @@ impl Outlet for Packets {
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<Vec<usize>, Cause> {
         self.keys.extend_from_slice(keys);
         self.packets.extend_from_slice(packets);

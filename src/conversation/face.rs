@@ -159,7 +159,7 @@ impl<H: Host> Conversation<H> {
         let flowed = flow.run(&mut self.host, outlet, &mut course, &mut reservation).await;
         match flowed {
             Ok(last) => {
-                let posted = (outlet.kind() == OutletKind::Postbox).then_some(&last[..]);
+                let posted = (outlet.kind() == OutletKind::Postbox).then_some(last);
                 course.end(&mut self.host, || Some(reservation), posted).await
             }
             Err(error) => {
@@ -330,19 +330,17 @@ impl Flow<'_> {
             largest = largest.min(largest_class(outlet.largest()));
             let left = &self.text[self.offset..];
             let length = left.len().min(numbers.room(largest));
-            // It fits: the room is that of this class.
-            let mut packet = vec![0; size(numbers.fit(length, K_MIN).unwrap_or(largest))];
-            let start = numbers.text_start();
-            packet[start..start + length].copy_from_slice(&left[..length]);
             let end = length == left.len();
             let part = Part { message: self.message, offset: self.offset as u64, end, length };
-            numbers.seal_part(&mut packet, part, host.randomness())?;
+            // It fits: the room is that of this class.
+            let k = numbers.fit(length, K_MIN).unwrap_or(largest);
+            let (packet, _) = numbers.seal_text(k, &left[..length], part, host.randomness())?;
             let refused = outlet.hand_out(&self.keys, std::slice::from_ref(&packet)).await?;
             if refused.is_empty() {
                 self.keys.clear();
                 self.offset += length;
                 if end {
-                    return Ok(packet.first_chunk().copied().unwrap_or_default());
+                    return Ok(packet.address());
                 }
             } else if packet.len() == size(K_MIN) {
                 return Err(Error::NothingFits(outlet.too_large(packet.len())));
@@ -375,8 +373,8 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
     /// Takes a packet, or the reply to the invite. One that is not accepted changes nothing, and is
     /// counted. A packet can be thrown away only when [`store`](Self::store) has returned `Ok` since, and
     /// [`holds`](Self::holds) is false for its address: until then it would be lost with this process.
-    pub async fn packet(&mut self, packet: Vec<u8>) -> Result<(), Error> {
-        self.receiver.packet(packet, None, &mut self.sink, &mut self.counts).await
+    pub async fn packet(&mut self, packet: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.receiver.packet(packet.into(), None, &mut self.sink, &mut self.counts).await
     }
 
     /// Whether a packet with this address, its first 32 bytes, waits for one before it. It is in memory alone.

@@ -9,6 +9,7 @@ use super::owed::settle;
 use super::short::{may_send, published, same};
 use super::transaction::Transaction;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::ADDRESS;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{Identity, Reservation};
 
@@ -116,7 +117,7 @@ impl<H: Host> Course<H> {
         self,
         host: &mut H,
         left: impl FnOnce() -> Option<Reservation>,
-        posted: Option<&[u8]>,
+        posted: Option<[u8; ADDRESS]>,
     ) -> Result<(), Error> {
         let mut transaction = Transaction::begin(host).await?;
         let now = transaction.now();
@@ -124,9 +125,7 @@ impl<H: Host> Course<H> {
         if let Some(left) = left() {
             session.give_back(left);
         }
-        if let Some(address) = posted {
-            session.note_posted(&[address], now);
-        }
+        session.note_posted(posted, now);
         transaction.commit().await?;
         drop(self.sender);
         Ok(())

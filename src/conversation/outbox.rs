@@ -6,7 +6,7 @@ use super::driver::{Host, Notice, Outlet, OutletKind};
 use super::error::{Doing, Error};
 use super::transaction::Transaction;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
-use crate::protocol::packet::{K_MIN, size};
+use crate::protocol::packet::{K_MIN, Packet, size};
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::Ending;
@@ -37,7 +37,7 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     outlet: &mut O,
     keys: &[[u8; PUBLISHED_KEY]],
     of: Option<Identity>,
-) -> Result<(bool, Vec<Vec<u8>>), Error> {
+) -> Result<(bool, Vec<Packet>), Error> {
     let packets = match Transaction::begin(host).await?.stage {
         // The outlet is that of the session in which the caller began.
         Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
@@ -64,7 +64,7 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
 }
 
 /// They stay as the last packets, to be sent again.
-async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Vec<u8>>) -> Result<(), Error> {
+async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Packet>) -> Result<(), Error> {
     let mut transaction = Transaction::begin(host).await?;
     if let Stage::Session(session) = &mut transaction.stage
         && session.waiting() == packets
@@ -78,9 +78,9 @@ async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Vec<u8>>) -> Result<
 /// They are forgotten, but those that were `refused`, which this gives.
 async fn posted<H: Host>(
     host: &mut H,
-    packets: Vec<Vec<u8>>,
+    packets: Vec<Packet>,
     refused: &[usize],
-) -> Result<Vec<Vec<u8>>, Error> {
+) -> Result<Vec<Packet>, Error> {
     let (mut stay, mut posted) = (Vec::new(), Vec::new());
     for (at, packet) in packets.into_iter().enumerate() {
         if refused.contains(&at) { stay.push(packet) } else { posted.push(packet) }
@@ -93,15 +93,15 @@ async fn posted<H: Host>(
     let now = transaction.now();
     let Stage::Session(session) = &mut transaction.stage else { return Ok(Vec::new()) };
     if !posted.is_empty() && session.handed_out(&posted) {
-        session.note_posted(&posted, now);
+        session.note_posted(posted.iter().map(Packet::address), now);
         transaction.commit().await?;
     }
     Ok(stay)
 }
 
 /// Tells of packets that were taken earlier, and that are refused for their size.
-pub(super) fn tell_refused<H: Host>(host: &mut H, packets: &[Vec<u8>]) {
-    if let Some(largest) = packets.iter().map(Vec::len).max() {
+pub(super) fn tell_refused<H: Host>(host: &mut H, packets: &[Packet]) {
+    if let Some(largest) = packets.iter().map(|packet| packet.len()).max() {
         host.notice(Notice::TooLarge { count: packets.len(), largest });
     }
 }
@@ -154,7 +154,7 @@ pub(super) fn taken(error: Error) -> Error {
 }
 
 /// Puts a packet in line; the state is still to be stored.
-pub(super) fn queue(session: &mut Session, packet: Vec<u8>) -> Result<(), Error> {
+pub(super) fn queue(session: &mut Session, packet: Packet) -> Result<(), Error> {
     session.queue(packet).map_err(|QueueFull| Error::QueueFull(session.waiting().len(), None))
 }
 

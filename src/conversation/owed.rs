@@ -5,6 +5,7 @@ use super::driver::{Host, Outlet};
 use super::error::Error;
 use super::outbox::{hand_out_waiting, queue, wipe_untold};
 use super::transaction::Transaction;
+use crate::protocol::packet::Packet;
 use crate::protocol::session::verify::Ending;
 
 /// Hands out what is owed; stored first. Where failed checks end the session, it is wiped then
@@ -45,7 +46,7 @@ pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<
 /// Stores the session with a packet that it has sealed, which waits to be handed out from now on.
 pub(super) async fn store_in_line<H: Host>(
     mut transaction: Transaction<'_, H>,
-    packet: Vec<u8>,
+    packet: Packet,
 ) -> Result<(), Error> {
     if let Some((session, _)) = transaction.any_session() {
         queue(session, packet)?;

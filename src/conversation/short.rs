@@ -10,7 +10,7 @@ use super::owed::settle;
 use super::transaction::{Snapshot, Transaction};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::receipt::Receipt;
-use crate::protocol::packet::{K_MIN, largest_class, size};
+use crate::protocol::packet::{K_MIN, Packet, largest_class, size};
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::Ending;
@@ -22,7 +22,7 @@ pub const K_SHORT: u8 = 16;
 /// A short message that is sealed.
 pub struct Sealed {
     /// Its one packet.
-    pub packet: Vec<u8>,
+    pub packet: Packet,
     /// With which its sender knows that it was opened.
     pub receipt: Receipt,
     /// Its number.
@@ -42,12 +42,9 @@ pub fn seal_short(
         session.give_back(reservation);
         return Ok(None);
     };
-    let mut packet = vec![0; size(k)];
-    let start = reservation.text_start();
-    packet[start..start + text.len()].copy_from_slice(text);
     let message = session.begin_message();
     let part = Part { message, offset: 0, end: true, length: text.len() };
-    let receipt = reservation.seal_part(&mut packet, part, randomness)?;
+    let (packet, receipt) = reservation.seal_text(k, text, part, randomness)?;
     Ok(Some(Sealed { packet, receipt, message }))
 }
 
@@ -66,7 +63,7 @@ pub struct Short<'a> {
 /// A packet that lies in the postbox now.
 pub struct Posted {
     /// The packet.
-    pub packet: Vec<u8>,
+    pub packet: Packet,
     /// With which its sender knows that it was opened.
     pub receipt: Receipt,
 }

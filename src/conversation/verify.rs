@@ -10,6 +10,7 @@ use super::owed::{settle, store_in_line};
 use super::transaction::Transaction;
 use crate::protocol::authentication::pake::Prs;
 use crate::protocol::authentication::password::Password;
+use crate::protocol::packet::Packet;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::Session;
 use crate::protocol::session::verify::{Ending, VerifyError};
@@ -68,7 +69,7 @@ impl Compared<'_> {
         self,
         session: &mut Session,
         randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, VerifyError> {
+    ) -> Result<Packet, VerifyError> {
         match self {
             Self::Answer(prs) => session.answer_verify(&prs, randomness),
             Self::Question(secret, question) => session.start_verify(&secret, question, randomness),

@@ -103,7 +103,7 @@ impl End {
 
     fn send(&mut self, random: &mut Traceless) -> Vec<u8> {
         let mut numbers = self.session().reserve(1, random).unwrap();
-        numbers.seal_frames(12, &nothing_frames(), random).unwrap()
+        numbers.seal_frames(12, &nothing_frames(), random).unwrap().into()
     }
 
     fn open(&mut self, packet: &[u8]) -> Option<Outcome> {

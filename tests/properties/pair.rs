@@ -249,7 +249,7 @@ impl Pair {
         let mut numbers = self.ends[from].session.reserve(2, &mut self.random).unwrap();
         let packet = numbers.seal_frames(12, &nothing_frames(), &mut self.random).unwrap();
         self.ends[from].session.give_back(numbers);
-        self.channels[1 - from].push(Rc::new(packet));
+        self.channels[1 - from].push(Rc::new(packet.into()));
     }
 
     /// A packet that is real and comes for the first time: it is accepted or held.
@@ -424,8 +424,8 @@ impl Pair {
             self.refused(side, packet.to_vec(), Some(Refusal::NotOurs));
             let bit = self.random.bytes(1)[0] | 1;
             let forged = forge::rewrite(&published, &packet, BODY_START, &[0], &[bit]).unwrap();
-            assert!(forge::verifies(&published, &forged) && forged != *packet);
-            self.refused(side, forged, Some(Refusal::NotOurs));
+            assert!(forge::verifies(&published, &forged) && *forged != **packet);
+            self.refused(side, forged.into(), Some(Refusal::NotOurs));
         }
     }
 
@@ -457,7 +457,7 @@ impl Pair {
             let mut numbers = self.ends[side].session.reserve(1, &mut self.random).unwrap();
             let frames = close_frames(self.ends[side].session.sent());
             let packet = numbers.seal_frames(12, &frames, &mut self.random).unwrap();
-            self.deliver(1 - side, &Rc::new(packet), Delivery::AtOnce);
+            self.deliver(1 - side, &Rc::new(packet.into()), Delivery::AtOnce);
             assert!(self.ends[1 - side].session.peer_closed());
         }
         for side in [0, 1] {

@@ -111,7 +111,8 @@ fn a_judge_cannot_tell_it_from_a_real_one_but_finds_what_is_planted() {
             let Item::Packet(packet) = item else { continue };
             match keys.iter().find(|key| verifies(key, packet)) {
                 Some(key) => {
-                    *packet = rewrite(key, packet, 3_000, &[packet[3_000]], &[0x41]).unwrap();
+                    *packet =
+                        rewrite(key, packet, 3_000, &[packet[3_000]], &[0x41]).unwrap().into();
                 }
                 None => packet[3_000] = 0x41,
             }

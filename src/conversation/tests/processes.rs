@@ -12,8 +12,8 @@ use crate::conversation::{
 };
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event;
-use crate::protocol::packet::{K_MIN, size};
-use crate::protocol::session::{Part, Reservation, Session, body};
+use crate::protocol::packet::{K_MIN, Packet};
+use crate::protocol::session::{Part, Session, body};
 
 pub(super) fn wire(world: &Rc<World>, from: usize) -> Wire {
     Wire { world: Rc::clone(world), from, most: usize::MAX }
@@ -75,14 +75,14 @@ pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>)
         }
         let end = at + 1 == parts.len();
         let part = Part { message: numbers.message, offset, end, length: text.len() };
-        let packet = seal(&mut left, text, part, &mut host);
+        let (packet, _) = left.seal_text(K_MIN, text, part, host.randomness()).unwrap();
         offset += text.len() as u64;
         if out.hand_out(&[], std::slice::from_ref(&packet)).await.is_err() {
             return drop(give_back(&mut host, numbers.of, left).await);
         }
         packets.push(packet);
     }
-    if course.end(&mut host, || Some(left), packets.last().map(Vec::as_slice)).await.is_ok() {
+    if course.end(&mut host, || Some(left), packets.last().map(Packet::address)).await.is_ok() {
         // A part that is lost takes those behind it along.
         let lost = packets.iter().any(|packet| world.ledger.borrow().is_lost(packet));
         for (text, packet) in parts.iter().zip(&packets) {
@@ -90,14 +90,6 @@ pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>)
             promise(&world, text, promised, Some(packet));
         }
     }
-}
-
-fn seal(left: &mut Reservation, text: &[u8], part: Part, host: &mut SimHost) -> Vec<u8> {
-    let mut packet = vec![0; size(K_MIN)];
-    let start = left.text_start();
-    packet[start..start + text.len()].copy_from_slice(text);
-    left.seal_part(&mut packet, part, host.randomness()).unwrap();
-    packet
 }
 
 /// `otr verify`: answers where the other side has asked, else asks; both have the same secret.

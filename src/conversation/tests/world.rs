@@ -12,6 +12,7 @@ use super::ledger::Ledger;
 use crate::conversation::{Cause, ErrorKind, Host, Outlet, OutletKind};
 use crate::protocol::crypto::primitives::sha256;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::Packet;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::OutboxKind;
 use crate::protocol::session::stored::{Stage, Stored};
@@ -313,7 +314,7 @@ impl Outlet for Wire {
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<Vec<usize>, Cause> {
         step().await;
         let published: BTreeSet<[u8; 32]> =

@@ -12,7 +12,7 @@
 use crate::protocol::crypto::primitives::{self, TAG};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::frame::text_start;
-use crate::protocol::packet::{self, ADDRESS, BODY_START};
+use crate::protocol::packet::{self, ADDRESS, BODY_START, Packet};
 
 /// Why nothing was forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn rewrite(
     at: usize,
     was: &[u8],
     says: &[u8],
-) -> Result<Vec<u8>, ForgeError> {
+) -> Result<Packet, ForgeError> {
     if !verifies(published, packet) {
         return Err(ForgeError::Key);
     }
@@ -66,7 +66,7 @@ pub fn rewrite(
     }
     let tag = tag(published, &forged);
     forged[body_end..].copy_from_slice(&tag);
-    Ok(forged)
+    Packet::new(forged).ok_or(ForgeError::Key)
 }
 
 /// The tag of a packet (of a valid size) under the key.
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(try_at(packet.len() - TAG, b"a", b"b"), outside);
         assert_eq!(try_at(usize::MAX, b"a", b"b"), outside);
         assert!(try_at(packet.len() - TAG - 1, b"a", b"b").is_ok());
-        assert_eq!(try_at(BODY_START, b"", b""), Ok(packet.clone()));
+        assert_eq!(try_at(BODY_START, b"", b""), Ok(Packet::new(packet.clone()).unwrap()));
     }
 
     /// What `inspect --keys` has to say: for any packet, a key that verifies it can be made up.

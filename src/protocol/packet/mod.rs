@@ -8,9 +8,11 @@ pub mod address;
 pub mod frame;
 pub mod message;
 pub mod receipt;
+mod sealed;
 
 pub use address::ADDRESS;
 use address::address;
+pub use sealed::Packet;
 
 use core::ops::Range;
 

@@ -369,14 +369,14 @@ impl Ratchet {
 
     /// The tokens of the next `count` numbers of the peer's current chain, and of its next one while
     /// it can have one.
-    pub(crate) fn expected_tokens(&self, count: u32) -> Vec<Vec<u8>> {
+    pub(crate) fn expected_tokens(&self, count: u32) -> Vec<[u8; 32]> {
         let current = self.receiving.as_ref().map(|current| current.chain.headers.duplicate());
         let next = self.own.as_ref().map(|_| self.next_receiving.duplicate());
         let mut tokens = Vec::new();
         for mut headers in current.into_iter().chain(next) {
             for _ in 0..count {
                 let (_, token) = headers.advance();
-                tokens.push(token.bytes().to_vec());
+                tokens.push(*token.bytes());
             }
         }
         bleach();

@@ -25,7 +25,7 @@ use crate::protocol::deniability::reveal::{Collected, PUBLISHED_KEY, Reveal, Rev
 use crate::protocol::handshake::invite;
 use crate::protocol::packet::frame::{self, FrameError, Frames, Step};
 use crate::protocol::packet::message::{Inbox, Verdict};
-use crate::protocol::packet::{self, ADDRESS};
+use crate::protocol::packet::{self, ADDRESS, Packet};
 use crate::protocol::randomness::Randomness;
 use crate::protocol::ratchet::chain::LAST_NUMBER;
 use crate::protocol::ratchet::lookahead::Lookahead;
@@ -59,8 +59,8 @@ pub(crate) enum Opening {
 pub struct Outbox {
     /// What they are.
     pub kind: OutboxKind,
-    /// Their bytes, in order.
-    pub packets: Vec<Vec<u8>>,
+    /// In order.
+    pub packets: Vec<Packet>,
 }
 
 /// What an [`Outbox`] holds.
@@ -484,7 +484,7 @@ impl Session {
 /// What is kept to be sent again, published or waited for.
 impl Session {
     /// Keeps the packets of a short message, in place of what was kept.
-    pub fn keep(&mut self, packets: Vec<Vec<u8>>) {
+    pub fn keep(&mut self, packets: Vec<Packet>) {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
     }
 
@@ -492,8 +492,8 @@ impl Session {
     ///
     /// # Errors
     /// [`QueueFull`] where more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
-    pub fn queue(&mut self, packet: Vec<u8>) -> Result<(), QueueFull> {
-        let bytes: usize = self.waiting().iter().map(Vec::len).sum();
+    pub fn queue(&mut self, packet: Packet) -> Result<(), QueueFull> {
+        let bytes: usize = self.waiting().iter().map(|packet| packet.len()).sum();
         if bytes.saturating_add(packet.len()) > QUEUE_MAX {
             return Err(QueueFull);
         }
@@ -505,12 +505,12 @@ impl Session {
     }
 
     /// The packets that are still to be handed out, the oldest first.
-    pub fn waiting(&self) -> &[Vec<u8>] {
+    pub fn waiting(&self) -> &[Packet] {
         if self.outbox.kind == OutboxKind::Waiting { &self.outbox.packets } else { &[] }
     }
 
     /// Takes these packets, which were handed out, out of the line. Whether they were there.
-    pub fn handed_out(&mut self, packets: &[Vec<u8>]) -> bool {
+    pub fn handed_out(&mut self, packets: &[Packet]) -> bool {
         if !packets.iter().all(|packet| self.waiting().contains(packet)) {
             return false;
         }
@@ -521,15 +521,14 @@ impl Session {
         true
     }
 
-    /// Remembers that these packets are in the postbox, as far as so many are remembered. `now` is
+    /// Remembers that packets with these addresses are in the postbox, as far as so many are remembered. `now` is
     /// in Unix seconds.
-    pub fn note_posted<P: AsRef<[u8]>>(&mut self, packets: &[P], now: u64) {
-        for packet in packets {
-            let Some(address) = packet.as_ref().first_chunk() else { continue };
+    pub fn note_posted(&mut self, addresses: impl IntoIterator<Item = [u8; ADDRESS]>, now: u64) {
+        for address in addresses {
             if self.posted.len() == POSTED_MAX {
                 self.posted.pop_front();
             }
-            self.posted.push_back(Posted { address: *address, at: now });
+            self.posted.push_back(Posted { address, at: now });
         }
     }
 
@@ -576,9 +575,9 @@ impl Session {
         self.ratchet.skipped.numbers.values().map(|number| *number.keys.token.bytes()).collect()
     }
 
-    /// The tokens, 32 bytes each, of the packets that may come next: `count` of the current chain,
-    /// and as many of the next one while the peer can have one. Secret.
-    pub fn expected_tokens(&self, count: u32) -> Vec<Vec<u8>> {
+    /// The tokens of the packets that may come next: `count` of the current chain, and as many of the
+    /// next one while the peer can have one. Secret.
+    pub fn expected_tokens(&self, count: u32) -> Vec<[u8; 32]> {
         self.ratchet.expected_tokens(count)
     }
 

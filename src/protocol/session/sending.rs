@@ -1,13 +1,17 @@
 //! Sending, apart from the state: numbers that were taken out of it, and how packets are sealed with
 //! them ([`crate::protocol::session::Session::reserve`]).
 
+use core::mem;
+
+use zeroize::Zeroizing;
+
 use crate::protocol::crypto::primitives::TAG;
 use crate::protocol::crypto::secret::Secret;
 use crate::protocol::packet::frame::{
     self, DATA_HEAD, FRAME_HEAD, OPENING_FRAME, front, text_start,
 };
 use crate::protocol::packet::receipt::Receipt;
-use crate::protocol::packet::{self, Header, K_MAX, K_MIN};
+use crate::protocol::packet::{self, Header, K_MAX, K_MIN, Packet};
 use crate::protocol::randomness::{NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::Chain;
 use crate::protocol::ratchet::skipped::Position;
@@ -117,6 +121,26 @@ impl Reservation {
         self.seal_around(packet, &head, part.length, randomness)
     }
 
+    /// Seals `text`, which is that `part`, into a new packet of size class `k`.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_text(
+        &mut self,
+        k: u8,
+        text: &[u8],
+        part: Part,
+        randomness: &mut dyn Randomness,
+    ) -> Result<(Packet, Receipt), SealError> {
+        // Wiped where it is not sealed.
+        let mut packet = Zeroizing::new(vec![0; packet::size(k.clamp(K_MIN, K_MAX))]);
+        let room = packet.get_mut(self.text_start()..).and_then(|room| room.get_mut(..text.len()));
+        room.filter(|_| part.length == text.len()).ok_or(SealError::Size)?.copy_from_slice(text);
+        let receipt = self.seal_part(&mut packet, part, randomness)?;
+        let packet = Packet::new(mem::take(&mut *packet)).ok_or(SealError::Size)?;
+        Ok((packet, receipt))
+    }
+
     /// Seals frames other than DATA into a packet of size class `k`.
     ///
     /// # Errors
@@ -126,13 +150,13 @@ impl Reservation {
         k: u8,
         frames: &[u8],
         randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, SealError> {
+    ) -> Result<Packet, SealError> {
         if !self.text && frame::parse(frames).is_ok_and(|frames| frames.data.is_some()) {
             return Err(SealError::Unconfirmed);
         }
         let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
         self.seal_around(&mut packet, frames, 0, randomness)?;
-        Ok(packet)
+        Packet::new(packet).ok_or(SealError::Size)
     }
 
     /// Seals `opening ‖ frames ‖ text ‖ zeros`; `text` bytes are there already.

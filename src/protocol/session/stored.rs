@@ -23,7 +23,7 @@ use crate::protocol::handshake::invite::{INVITE_MAX, POSTBOX_MAX};
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::handshake::{Guess, Inviting};
 use crate::protocol::packet::message::{Inbox, RUNS_MAX, UNFINISHED_MAX, Unfinished};
-use crate::protocol::packet::{HEADER, Header, K_MAX, size};
+use crate::protocol::packet::{HEADER, Header, K_MAX, Packet, size};
 use crate::protocol::ratchet::chain::{Chain, NumberKeys};
 use crate::protocol::ratchet::root::{RatchetPrivate, RatchetPublic};
 use crate::protocol::ratchet::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
@@ -579,7 +579,8 @@ impl Outbox {
         };
         let mut packets = Vec::new();
         for _ in 0..reader.u32()? {
-            packets.push(take_run(reader, size(K_MAX))?.to_vec());
+            let packet = take_run(reader, size(K_MAX))?.to_vec();
+            packets.push(Packet::new(packet).ok_or(Malformed)?);
         }
         Ok(Self { kind, packets })
     }

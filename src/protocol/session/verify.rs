@@ -12,8 +12,8 @@ use crate::protocol::authentication::verify::{
 };
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::OutOfMemory;
-use crate::protocol::packet::K_MIN;
 use crate::protocol::packet::frame::{QUESTION_MAX, Step, Verify};
+use crate::protocol::packet::{K_MIN, Packet};
 use crate::protocol::randomness::{NoRandomness, Randomness};
 use crate::protocol::ratchet::StepError;
 
@@ -125,7 +125,7 @@ impl Session {
         secret: &Password,
         question: &str,
         randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, VerifyError> {
+    ) -> Result<Packet, VerifyError> {
         if question.len() > QUESTION_MAX {
             return Err(VerifyError::QuestionTooLong);
         }
@@ -162,7 +162,7 @@ impl Session {
         &mut self,
         prs: &Prs,
         randomness: &mut dyn Randomness,
-    ) -> Result<Vec<u8>, VerifyError> {
+    ) -> Result<Packet, VerifyError> {
         if self.verify.over {
             return Err(VerifyError::Ended);
         }
@@ -191,7 +191,7 @@ impl Session {
     pub fn seal_owed(
         &mut self,
         randomness: &mut dyn Randomness,
-    ) -> Result<Option<Vec<u8>>, VerifyError> {
+    ) -> Result<Option<Packet>, VerifyError> {
         if !self.verify.is_owed() {
             return Ok(None);
         }

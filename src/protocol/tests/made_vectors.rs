@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Run;
 use crate::protocol::handshake::{Inviting, respond};
-use crate::protocol::packet;
 use crate::protocol::packet::frame;
+use crate::protocol::packet::{self, Packet};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::session::{Outcome, Session};
@@ -88,7 +88,7 @@ impl Conversation {
     fn exchange(
         &mut self,
         from: usize,
-        seal: impl FnOnce(&mut Session, &mut Noted) -> Vec<u8>,
+        seal: impl FnOnce(&mut Session, &mut Noted) -> Packet,
     ) -> Map<String, Value> {
         let id = format!("p{}", self.packets.len() + 1);
         // The chain as it is before; a step that is due stays taken.
@@ -102,7 +102,7 @@ impl Conversation {
 
         let to = 1 - from;
         let mut lookahead = Lookahead::new(64);
-        let mut opened = sealed.clone();
+        let mut opened = sealed.to_vec();
         let taken = self.ends[to].open(&mut lookahead, &mut opened, None).unwrap();
         let Outcome::Accepted(accepted) = taken else { panic!("nothing is held") };
         self.ends[to].accept(&mut lookahead, &accepted, 0).unwrap();

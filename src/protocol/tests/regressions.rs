@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::handshake::invite::Invite;
 use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame;
 use crate::protocol::packet::message::RUNS_MAX;
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
@@ -47,7 +48,7 @@ fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
 }
 
 fn seal(session: &mut Session, frames: &[u8], random: &mut Seeded) -> Vec<u8> {
-    session.reserve(1, random).unwrap().seal_frames(12, frames, random).unwrap()
+    session.reserve(1, random).unwrap().seal_frames(12, frames, random).unwrap().into()
 }
 
 fn open(session: &Session, ahead: &mut Lookahead, packet: &[u8]) -> Box<Accepted> {
@@ -88,7 +89,7 @@ fn numbers_are_given_back_only_to_their_own_conversation() {
 fn confirmation_forgets_the_reply_and_not_a_message_on_its_way() {
     let (mut inviter, mut responder, mut random) = pair(6);
     let message = seal(&mut responder, &data(0, 0, true, b"hi"), &mut random);
-    responder.keep(vec![message]);
+    responder.keep(vec![Packet::new(message).unwrap()]);
     assert!(responder.reply().is_some(), "a message does not take the reply's place");
     let packet = seal(&mut inviter, &nothing_frames(), &mut random);
     let mut ahead = ahead();
@@ -321,7 +322,7 @@ impl End {
         }
         let at = reservation.position();
         assert!(self.sealed.insert((at.chain, at.number)), "a number sealed twice: {at:?}");
-        Some(reservation.seal_frames(12, &nothing_frames(), random).unwrap())
+        Some(reservation.seal_frames(12, &nothing_frames(), random).unwrap().into())
     }
 
     fn give_back(&mut self) {

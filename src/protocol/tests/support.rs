@@ -45,7 +45,7 @@ pub(crate) fn answer(
 ) -> Result<Vec<u8>, VerifyError> {
     // Where nothing is asked it fits no run.
     let run = end.question_run().copied().unwrap_or_default();
-    end.answer_verify(&password(text).stretch(&run).unwrap(), random)
+    end.answer_verify(&password(text).stretch(&run).unwrap(), random).map(Vec::from)
 }
 
 /// A handshake that works; with a secret or without.
@@ -77,7 +77,7 @@ pub(crate) fn open(to: &Session, packet: &[u8]) -> Box<Accepted> {
 /// A packet with these frames.
 pub(crate) fn seal(from: &mut Session, frames: &[u8], random: &mut Counted) -> Vec<u8> {
     let mut reservation = from.reserve(1, random).unwrap();
-    reservation.seal_frames(12, frames, random).unwrap()
+    reservation.seal_frames(12, frames, random).unwrap().into()
 }
 
 /// Puts a session to sleep and wakes it up.

@@ -455,7 +455,7 @@ impl Schedule {
         match act {
             Act::Start(_) => {
                 let packet = end.start_verify(&password(self.secrets[side]), "", &mut self.random);
-                self.wires[1 - side].extend(packet);
+                self.wires[1 - side].extend(packet.map(Vec::from));
             }
             Act::Answer(_) => {
                 if let Ok(packet) = answer(end, self.secrets[side], &mut self.random) {
@@ -465,7 +465,7 @@ impl Schedule {
             }
             Act::Owed(_) => {
                 let packet = end.seal_owed(&mut self.random).unwrap();
-                self.wires[1 - side].extend(packet);
+                self.wires[1 - side].extend(packet.map(Vec::from));
             }
             Act::Lose(_, at) if at < self.wires[side].len() => {
                 self.wires[side].remove(at);

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use otr::armor::encode;
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::Packet;
 use otr::store::patient::Patient;
 
 use super::guide::Handed;
@@ -90,7 +91,7 @@ impl Emitter {
     pub(crate) fn packets(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<(), Failure> {
         for key in keys {
             if self.raw {

@@ -43,29 +43,22 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if matches!(held.stage, Stage::Session(_)) {
         held.session()?;
     }
-    let records: Zeroizing<Vec<Vec<u8>>> = Zeroizing::new(match &mut held.stage {
-        Stage::Inviting(_) if args.spent => Vec::new(),
-        Stage::Inviting(inviting) => vec![inviting.reply_token().to_vec()],
+    let mut out = Zeroizing::new(Vec::new());
+    match &mut held.stage {
+        Stage::Inviting(_) if args.spent => {}
+        Stage::Inviting(inviting) => put(&mut out, inviting.reply_token(), args.raw),
         Stage::Session(session) => {
             session.collect_from_postbox();
             if args.spent {
-                session.take_collected().iter().map(|record| record.to_vec()).collect()
+                session.take_collected().iter().for_each(|record| put(&mut out, record, args.raw));
             } else {
-                session.expected_tokens(args.count)
+                let tokens = Zeroizing::new(session.expected_tokens(args.count));
+                tokens.iter().for_each(|token| put(&mut out, token, args.raw));
             }
         }
-    });
+    }
     // Stored first: what is told is told once, and from now on keys leave this way alone.
     block_on(held.commit())?;
-    let mut out = Zeroizing::new(Vec::new());
-    for record in records.iter() {
-        if args.raw {
-            out.extend_from_slice(record);
-        } else {
-            out.extend_from_slice(URL_SAFE_NO_PAD.encode(record).as_bytes());
-            out.push(b'\n');
-        }
-    }
     if out.is_empty() {
         return Ok(());
     }
@@ -74,4 +67,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     to.write_all(&out).map_err(|error| Failure::output(&error))?;
     item.ends(context.voice);
     Ok(())
+}
+
+fn put(out: &mut Vec<u8>, record: &[u8], raw: bool) {
+    if raw {
+        out.extend_from_slice(record);
+    } else {
+        out.extend_from_slice(URL_SAFE_NO_PAD.encode(record).as_bytes());
+        out.push(b'\n');
+    }
 }

@@ -2,6 +2,7 @@
 
 use otr::conversation::{Cause, ErrorKind, Outlet, OutletKind};
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::Packet;
 
 use super::emit::Emitter;
 use crate::postbox::client::Client;
@@ -37,7 +38,7 @@ impl Outlet for Way<'_> {
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<Vec<usize>, Cause> {
         match self {
             Self::Print(emitter) => Ok(emitter.packets(keys, packets).map(|()| Vec::new())?),
@@ -66,7 +67,7 @@ impl Outlet for Client {
     async fn hand_out(
         &mut self,
         _: &[[u8; PUBLISHED_KEY]],
-        packets: &[Vec<u8>],
+        packets: &[Packet],
     ) -> Result<Vec<usize>, Cause> {
         Ok(self.post_fitting(packets)?)
     }

@@ -86,7 +86,7 @@ impl Sender<'_> {
             .packets(&keys, &[])
             .and_then(|()| self.flow(files, &mut course, &mut flow, input));
         let (window, last) = flowed.inspect_err(|_| flow.numbers.give_back(files))?;
-        let posted = window.is_some().then_some(&last[..]);
+        let posted = window.is_some().then_some(last);
         block_on(course.end(files, || flow.numbers.take(), posted))?;
         window.map_or(Ok(()), |window| self.confirm(window))
     }

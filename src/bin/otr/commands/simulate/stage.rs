@@ -7,7 +7,7 @@ use otr::conversation::{Error, K_SHORT, farewell, seal_short};
 use otr::protocol::authentication::nameplate::{Code as ShortCode, Nameplate};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Inviting, InvitingError, respond};
-use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, size};
+use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, Packet, size};
 use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::session::verify::{Ending, VerifyError};
@@ -42,7 +42,7 @@ struct End {
     lookahead: Lookahead,
     habits: Habits,
     /// What was sent to it and not read; what one command wrote stays together.
-    waiting: VecDeque<Vec<Vec<u8>>>,
+    waiting: VecDeque<Vec<Packet>>,
     /// The addresses of what it has read, which may come again.
     read: BTreeSet<[u8; ADDRESS]>,
     reads_when_told: bool,
@@ -312,7 +312,7 @@ impl Stage<'_> {
     }
 
     /// What one command writes, on its way.
-    fn hand_over(&mut self, from: Side, packets: Vec<Vec<u8>>, lost: bool) -> Result<(), Failure> {
+    fn hand_over(&mut self, from: Side, packets: Vec<Packet>, lost: bool) -> Result<(), Failure> {
         let raw = self.end(from).habits.raw;
         for packet in &packets {
             self.tape.packet(packet, raw)?;
@@ -331,7 +331,7 @@ impl Stage<'_> {
         let end = self.end(side);
         let count = count.min(end.waiting.len());
         for packet in end.waiting.drain(..count).flatten().collect::<Vec<_>>() {
-            end.receive(packet)?;
+            end.receive(packet.into())?;
         }
         if self.postbox {
             let spent = self.end(side).session.take_collected();
@@ -361,7 +361,7 @@ fn seal_long(
     text: &[u8],
     least: u8,
     random: &mut dyn Randomness,
-) -> Result<Vec<Vec<u8>>, Failure> {
+) -> Result<Vec<Packet>, Failure> {
     let mut reservation = session.reserve(BATCH, random).map_err(Error::from)?;
     let message = session.begin_message();
     let room = reservation.room(K_MAX);
@@ -373,12 +373,9 @@ fn seal_long(
         let offset = number * room;
         let end = offset + part.len() == text.len();
         let k = reservation.fit(part.len(), if end { least } else { K_MAX }).unwrap_or(K_MAX);
-        let mut packet = vec![0; size(k)];
-        let start = reservation.text_start();
-        packet[start..start + part.len()].copy_from_slice(part);
-        let part = Part { message, offset: offset as u64, end, length: part.len() };
-        reservation.seal_part(&mut packet, part, random).map_err(Error::from)?;
-        packets.push(packet);
+        let whole = Part { message, offset: offset as u64, end, length: part.len() };
+        let sealed = reservation.seal_text(k, part, whole, random);
+        packets.push(sealed.map_err(Error::from)?.0);
     }
     session.give_back(reservation);
     session.keep_nothing();
