@@ -66,7 +66,7 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
     let waiting = packets.len();
     let (postbox, spent) = (session.postbox().to_owned(), session.collected());
     let mut last = Last { keys, packets, waiting, postbox, spent, fault: None };
-    let owed = session.seal_owed(randomness).map_err(Error::from);
+    let owed = session.seal_pending(randomness).map_err(Error::from);
     match owed.and_then(|owed| Ok((owed, farewell(&mut session, randomness)?))) {
         Ok((owed, farewell)) => last.packets.extend(owed.into_iter().chain(farewell)),
         // Half of it says nothing.

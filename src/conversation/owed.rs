@@ -14,7 +14,7 @@ pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<
     let mut transaction = Transaction::begin(host).await?;
     let Some((session, randomness)) = transaction.any_session() else { return Ok(()) };
     let (over, of) = (session.ending() != Ending::GoesOn, session.identity());
-    let given = match session.seal_owed(randomness)? {
+    let given = match session.seal_pending(randomness)? {
         Some(packet) => store_in_line(transaction, packet).await,
         None if over => {
             drop(transaction);

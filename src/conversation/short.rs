@@ -228,7 +228,7 @@ async fn with_owed<'a, H: Host, O: Outlet>(
         Stage::Session(session) if session.ending() != Ending::GoesOn => {}
         Stage::Session(session) if session.owes() && outlet.kind() == OutletKind::Postbox => {
             let (session, randomness) = transaction.session_and_randomness()?;
-            if let Some(packet) = session.seal_owed(randomness)? {
+            if let Some(packet) = session.seal_pending(randomness)? {
                 queue(session, packet)?;
             }
             return Ok(transaction);

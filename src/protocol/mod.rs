@@ -1,15 +1,15 @@
-//! The protocol, version 1: bytes in, what they mean; what is to be said, bytes out. No I/O, no clock,
-//! and no randomness but what it is handed.
+//! The protocol, version 1: it turns bytes into what they mean, and what is to be said into bytes.
+//! It does no I/O, has no clock, and uses only the randomness that the caller hands in.
 //!
 //! ```text
-//! session           the state machine that the rest serves, and how it sleeps
+//! session           the state machine that the rest serves, and its stored form
 //! handshake         invite → reply → the first keys
 //! authentication    who the other side is: a secret (password → pake), four words, a code
-//! deniability       MAC keys on their way to the public, and what anybody does with one
-//! ratchet           keys: root key → chain keys → packet keys; skipped numbers; addresses ahead
+//! deniability       MAC keys to be published, and what anyone can do with one
+//! ratchet           keys: root key → chain keys → packet keys; skipped numbers; address index
 //! packet            bytes: address, packet ⊃ frames ⊃ parts of messages
 //! crypto            labels, primitives, secrets that wipe themselves
-//! randomness, wire  what is drawn, by name; how fields are read and written
+//! randomness, wire  random values by name; reading and writing fields
 //! ```
 
 pub mod authentication;

@@ -1,7 +1,8 @@
-//! Where the protocol's randomness comes from: handed in, and asked for by name, so that test
-//! vectors can name what they hold and no order of draws is part of the protocol.
+//! The protocol's source of randomness. The caller hands it in, and the protocol asks for each
+//! value by name, so that test vectors can name their contents and the order of draws is not part
+//! of the protocol.
 
-/// What some random bytes are for.
+/// What random bytes are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Draw {
     /// X25519 private key, 32 bytes.
@@ -16,15 +17,15 @@ pub enum Draw {
     KemMessage,
     /// A CPace scalar, 32 bytes before the bits from 252 on are cleared.
     CpaceScalar,
-    /// What a reply holds in place of a CPace share, 32 bytes.
+    /// What a reply holds in place of an absent CPace share, 32 bytes.
     Filler,
     /// The reply's salt, 32 bytes.
     ReplySalt,
-    /// What goes into a packet's salt, 32 bytes (the salt itself where k > 16).
+    /// The fresh input to a packet's salt, 32 bytes (the salt itself if k > 16).
     PacketFresh,
     /// The number and the words of a code, 8 bytes.
     Code,
-    /// The salt of an invite that lies under a code's number, 32 bytes.
+    /// The salt of an invite that is posted under a code's number, 32 bytes.
     NameplateSalt,
 }
 
@@ -56,6 +57,6 @@ pub trait Randomness {
     /// Fills `out`.
     ///
     /// # Errors
-    /// [`NoRandomness`] where the source fails; nothing may be sealed then.
+    /// [`NoRandomness`] if the source fails; nothing may be sealed then.
     fn fill(&mut self, what: Draw, out: &mut [u8]) -> Result<(), NoRandomness>;
 }

@@ -1,5 +1,5 @@
-//! Fields in a row: big-endian integers and runs of bytes, read with every bound checked and
-//! written into a buffer that the caller sized.
+//! Sequences of fields: big-endian integers and runs of bytes, read with every bound checked and
+//! written into a buffer that the caller has sized.
 
 /// The input ended inside a field, or holds a value that the field cannot have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    /// What is left.
+    /// What has not been read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.0
     }
@@ -92,8 +92,8 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Counts what would be written, so that a buffer for secrets never has to grow (growing leaves a
-/// copy behind in freed memory).
+/// Counts what would be written, so that a buffer for secrets never has to grow (growing would
+/// leave a copy behind in freed memory).
 #[derive(Default)]
 pub(crate) struct Count(pub(crate) usize);
 

@@ -7,19 +7,19 @@ pub mod password;
 pub mod verify;
 pub mod words;
 
-/// How a session was authenticated. All three may be so, or none.
+/// How a session was authenticated. All three may hold, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Authentication {
     /// By a secret or a code that both sides had in the handshake.
     pub secret: bool,
-    /// By words that the two people found to be the same.
+    /// By words that the two people compared and found equal.
     pub words: bool,
     /// By a secret that was checked inside the session.
     pub verified: bool,
 }
 
 impl Authentication {
-    /// Whether there is anything that nobody in between could have brought about.
+    /// Whether there is any proof that somebody in the middle could not have produced.
     pub fn any(self) -> bool {
         self.secret || self.words || self.verified
     }

@@ -4,7 +4,7 @@
 //! ```text
 //! address 32 | salt 32 | AEAD: length u16 ‖ invite ‖ zeros                            4,096 bytes
 //! ```
-//! Whoever tries all numbers can read the invite, and gets one guess at the words.
+//! Anyone who tries all the numbers can fetch the invite, and gets one guess at the words.
 
 use zeroize::Zeroizing;
 
@@ -12,7 +12,7 @@ use crate::protocol::authentication::password::{Password, PasswordError};
 use crate::protocol::authentication::words;
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::{self, TAG};
-use crate::protocol::crypto::secret::{Secret, Token, bleach};
+use crate::protocol::crypto::secret::{Secret, Token, wipe_stack};
 use crate::protocol::handshake::invite::INVITE_MAX;
 use crate::protocol::packet::ADDRESS;
 use crate::protocol::packet::address::address;
@@ -35,11 +35,11 @@ const _: () = assert!(2 + INVITE_MAX <= PLAIN, "every invite fits");
 /// A code: a number and two words. Secret until its one use.
 pub struct Code {
     number: u32,
-    /// As it is written: lower case, hyphens.
+    /// As people write it: lower case, with hyphens.
     text: Zeroizing<String>,
 }
 
-/// Why a text is no code. Nothing is spent by it.
+/// Why a text is not a code. Reading it has cost no guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeError {
     /// Not a number and two words, with hyphens between them.
@@ -51,7 +51,7 @@ pub enum CodeError {
 }
 
 impl Code {
-    /// A random code whose number has so many digits ([`DIGITS`]; others are taken as the nearest).
+    /// A random code whose number has `digits` digits (clamped to [`DIGITS`]).
     ///
     /// # Errors
     /// [`NoRandomness`].
@@ -60,7 +60,7 @@ impl Code {
         randomness.fill(Draw::Code, random.bytes_mut())?;
         let [a, b, c, d, number @ ..] = *random.bytes();
         let smallest = 10_u32.pow(digits.clamp(*DIGITS.start(), *DIGITS.end()) - 1);
-        // Not quite uniform, which is of no concern: the number is no secret.
+        // Not quite uniform, which does not matter: the number is not secret.
         let number = smallest + u32::from_be_bytes(number) % (9 * smallest);
         // 11 bits each: uniform.
         let first = words::word(u16::from_be_bytes([a, b]));
@@ -68,8 +68,7 @@ impl Code {
         Ok(Self { number, text: Zeroizing::new(format!("{number}-{first}-{second}")) })
     }
 
-    /// Reads a code as a person types it: upper case counts as lower case, blanks around it do not
-    /// count.
+    /// Reads a code as a person types it: case and surrounding blanks do not matter.
     ///
     /// # Errors
     /// [`CodeError`].
@@ -97,7 +96,7 @@ impl Code {
         Ok(Self { number, text })
     }
 
-    /// The code as it is written.
+    /// The code as people write it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -107,19 +106,19 @@ impl Code {
         self.number
     }
 
-    /// The code as the secret of the handshake: the whole of it.
+    /// The whole code, as the secret of the handshake.
     ///
     /// # Errors
-    /// None that can occur: a code is a short text.
+    /// None in practice: a code is a short text.
     pub fn secret(&self) -> Result<Password, PasswordError> {
         Password::from_text(&self.text)
     }
 }
 
-/// Why an invite was not sealed.
+/// Why an invite could not be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameplateError {
-    /// More than [`INVITE_MAX`] bytes: no invite.
+    /// More than [`INVITE_MAX`] bytes: not an invite.
     TooLong,
     /// No randomness.
     NoRandomness,
@@ -131,7 +130,7 @@ impl From<NoRandomness> for NameplateError {
     }
 }
 
-/// The place in a postbox that a number names. Everybody who guesses the number has it.
+/// The place in a postbox that a number names. Anyone who guesses the number can reach it.
 pub struct Nameplate(Token);
 
 impl Nameplate {
@@ -148,7 +147,7 @@ impl Nameplate {
         self.0.bytes()
     }
 
-    /// The address, 32 bytes, that it is posted under.
+    /// The address, 32 bytes, under which the sealed invite is posted.
     pub fn address(&self) -> [u8; 32] {
         address(self.0.bytes())
     }
@@ -182,11 +181,11 @@ impl Nameplate {
         bytes.resize(NAMEPLATE, 0);
         let (front, sealed) = bytes.split_at_mut(FRONT);
         primitives::seal(self.key(&salt).bytes(), front, sealed);
-        bleach();
+        wipe_stack();
         Ok(bytes)
     }
 
-    /// The invite in what was collected. Nothing where this was not sealed for this number.
+    /// The invite in what was collected; `None` if it was not sealed for this number.
     pub fn open(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         if bytes.len() != NAMEPLATE || !primitives::equal(&bytes[..ADDRESS], &self.address()) {
             return None;
@@ -195,7 +194,7 @@ impl Nameplate {
         let mut sealed = sealed.to_vec();
         let key = self.key(&front[ADDRESS..]);
         primitives::open(key.bytes(), front, &mut sealed).ok()?;
-        bleach();
+        wipe_stack();
         read(&sealed[..PLAIN]).ok()
     }
 }

@@ -1,6 +1,6 @@
-//! CPace: two sides that know the same weak secret get the same strong key, and whoever does not
-//! know it may try one guess a run, and nothing afterwards
-//! [draft-irtf-cfrg-cpace-21, CPACE-RISTR255-SHA512].
+//! CPace: two sides that know the same weak secret obtain the same strong key; a side that does not
+//! know it gets one guess per run, and cannot go on guessing offline [draft-irtf-cfrg-cpace-21,
+//! CPACE-RISTR255-SHA512].
 //!
 //! ```text
 //! generator(PRS, CI, sid) ─▶ A: Ya = ya·g ──Ya──▶ B: Yb = yb·g, K = yb·Ya
@@ -11,7 +11,7 @@
 use zeroize::Zeroizing;
 
 use crate::protocol::crypto::primitives::{self, BadPublicKey, GROUP_ELEMENT};
-use crate::protocol::crypto::secret::{Secret, bleach};
+use crate::protocol::crypto::secret::{Secret, wipe_stack};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 
 /// Bytes of a share.
@@ -21,11 +21,11 @@ pub const SHARE: usize = GROUP_ELEMENT;
 const DSI: &[u8] = b"CPaceRistretto255";
 /// As [`DSI`], for the key that comes out.
 const DSI_ISK: &[u8] = b"CPaceRistretto255_ISK";
-/// Bytes of a block of SHA-512, which DSI and a short secret fill up together.
+/// Bytes of one SHA-512 block, which DSI and a short secret fill together.
 const HASH_BLOCK: usize = 128;
 
-/// The password-related string of one run: Argon2id of what both know, salted with the run's `sid`
-/// [`crate::protocol::authentication::password::Password::stretch`].
+/// The password-related string of one run: Argon2id of the shared secret, salted with the run's
+/// `sid` (see [`Password::stretch`](crate::protocol::authentication::password::Password::stretch)).
 pub struct Prs {
     bytes: Secret<32>,
     sid: [u8; 32],
@@ -47,11 +47,11 @@ impl Prs {
     }
 }
 
-/// What a run's shares are multiples of: the hash that maps to the group element.
+/// The hash that maps to the group element of which a run's shares are multiples.
 pub(crate) struct Generator(Secret<64>);
 
 impl Generator {
-    /// [CPace, `calculate_generator`]. Only who knows the secret knows it.
+    /// [CPace, `calculate_generator`]. Only somebody who knows the secret can compute it.
     pub(crate) fn new(prs: &Prs, channel: &[u8]) -> Self {
         Self::of(prs.bytes.bytes(), channel, &prs.sid)
     }
@@ -87,18 +87,18 @@ impl Scalar {
     /// This side's share, to be sent.
     pub(crate) fn share(&self, generator: &Generator) -> Result<[u8; SHARE], NoRandomness> {
         let share = primitives::group_multiply_mapped(&generator.0, &self.0);
-        bleach();
-        // A scalar of zeros is a source that gives none: the peer would refuse the share.
+        wipe_stack();
+        // A zero scalar means that the source gave no randomness: the peer would refuse the share.
         share.map_err(|_| NoRandomness)
     }
 
-    /// K: the point that both sides get, from the peer's share [CPace, `scalar_mult_vfy`].
+    /// K: the point that both sides arrive at, from the peer's share [CPace, `scalar_mult_vfy`].
     ///
     /// # Errors
-    /// [`BadPublicKey`] where the share is not canonical, or neutral.
+    /// [`BadPublicKey`] if the share is not canonical, or is the neutral element.
     pub(crate) fn agree(&self, share: &[u8; SHARE]) -> Result<Secret<32>, BadPublicKey> {
         let shared = primitives::group_multiply(share, &self.0);
-        bleach();
+        wipe_stack();
         shared
     }
 }
@@ -109,8 +109,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// ISK, 64 bytes, of a run that `a` began [CPace, `transcript_ir`]. Equal on both sides only if
-/// secret, channel, `sid` and all that was sent are.
+/// ISK, 64 bytes, of a run that `a` began [CPace, `transcript_ir`]. It is equal on both sides only
+/// if the secret, the channel, `sid` and everything sent are equal.
 pub(crate) fn session_key(
     sid: &[u8],
     shared: &Secret<32>,
@@ -124,11 +124,11 @@ pub(crate) fn session_key(
         put_prefixed(&mut string, field);
     }
     let key = primitives::sha512(&[&string]);
-    bleach();
+    wipe_stack();
     key
 }
 
-/// Whether a share may be used at all, before the secret is known.
+/// Whether a share is valid at all, which can be told before the secret is known.
 pub(crate) fn is_valid_share(share: &[u8; SHARE]) -> bool {
     primitives::group_element_is_valid(share)
 }

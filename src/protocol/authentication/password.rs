@@ -1,23 +1,22 @@
-//! What two people both know: the form in which both sides compare it, and the work that a guess at
-//! it costs.
+//! What two people both know: the form in which it is compared, and the work that each guess costs.
 
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 use crate::protocol::authentication::pake::Prs;
 use crate::protocol::crypto::primitives::{self, OutOfMemory};
-use crate::protocol::crypto::secret::bleach;
+use crate::protocol::crypto::secret::wipe_stack;
 
-/// Bytes of the longest one, after normalisation.
+/// Bytes of the longest password, after normalisation.
 pub const PASSWORD_MAX: usize = 1024;
 
-/// Some editors put it before a text; nobody types it.
+/// Some editors put it in front of a text; nobody types it.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A secret, a code, or a passphrase: 1 to [`PASSWORD_MAX`] bytes of UTF-8 in NFC.
 pub struct Password {
     bytes: Zeroizing<Vec<u8>>,
-    /// Tests of what happens around the secret run many handshakes.
+    /// Skips Argon2id, for tests that run many handshakes.
     #[cfg(test)]
     cheap: bool,
 }
@@ -25,23 +24,24 @@ pub struct Password {
 /// Why a text cannot be a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordError {
-    /// Nothing is left of it.
+    /// Nothing remains after normalisation.
     Empty,
     /// More than [`PASSWORD_MAX`] bytes.
     TooLong,
 }
 
 impl Password {
-    /// Brings a text into the form that both sides compare: without a byte order mark at its
-    /// beginning, in NFC, without one "\n" or "\r\n" at its end. Nothing else is changed: spaces and
-    /// case count.
+    /// Normalises a text to the form that both sides compare: without a byte order mark at its
+    /// beginning, in NFC, and without one "\n" or "\r\n" at its end. Nothing else changes: spaces
+    /// and case count.
     ///
     /// # Errors
     /// [`PasswordError`].
     pub fn from_text(text: &str) -> Result<Self, PasswordError> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let most = PASSWORD_MAX + "\r\n".len();
-        // Room for one character past the end: the buffer never grows, so no copy stays behind.
+        // Room for one character past the end, so that the buffer never grows and leaves a copy
+        // behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(most + 4));
         for character in text.nfc() {
             if bytes.len() > most {
@@ -56,7 +56,7 @@ impl Password {
                 bytes.pop();
             }
         }
-        bleach();
+        wipe_stack();
         match bytes.len() {
             0 => Err(PasswordError::Empty),
             1..=PASSWORD_MAX => Ok(Self {
@@ -73,8 +73,8 @@ impl Password {
         &self.bytes
     }
 
-    /// What goes into the run of CPace that `sid` names. It takes 64 MiB and a tenth of a second:
-    /// once for each run, and where possible not while a state is locked.
+    /// The input to the CPace run that `sid` names. This takes 64 MiB and a tenth of a second, so
+    /// call it once per run, and if possible not while a state is locked.
     ///
     /// # Errors
     /// [`OutOfMemory`].
@@ -86,7 +86,7 @@ impl Password {
         Ok(Prs::new(primitives::argon2id(&self.bytes, sid)?, *sid))
     }
 
-    /// As [`Password::from_text`]; guessing it costs nothing.
+    /// Like [`Password::from_text`], but guessing it costs nothing.
     #[cfg(test)]
     pub(crate) fn cheap(text: &str) -> Result<Self, PasswordError> {
         Self::from_text(text).map(|password| Self { cheap: true, ..password })
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(error(&"e\u{301}".repeat(513)), Some(PasswordError::TooLong));
     }
 
-    /// What goes into CPace differs with the run: a table made for one serves no other.
+    /// The input to CPace differs from run to run: a table made for one run is useless for another.
     #[test]
     fn each_run_has_its_own_salt() {
         let password = Password::from_text("x").unwrap();

@@ -1,59 +1,59 @@
-//! Checking a secret inside the session: both sides learn whether they hold the same one, and
-//! nothing else. What OTR's Socialist Millionaires' Protocol is for, by CPace in three frames.
+//! Checks a secret inside the session: both sides learn whether they hold the same one, and nothing
+//! else. This does what OTR's Socialist Millionaires' Protocol does, with CPace in three frames.
 //!
 //! ```text
 //!              start                 the peer's step 1              answer
 //!   ┌──────┐ ─────────▶ Started ┌──────┐ ─────────▶ Asked ───────────────▶ Answered
 //!   │ None │  1 leaves   │      │ None │                     2 leaves        │ │
 //!   └──────┘ ◀───────────┘      └──────┘ ◀────────────────────────────────────┘ │
-//!      ▲  step 2: 3 or 4 is owed     ▲        step 3: equal, or not; 4: not     │
+//!      ▲  step 2: 3 or 4 is pending  ▲        step 3: equal, or not; 4: not     │
 //!      │                             └── the peer's next step 1: a failure stays ┘
 //!      └ step 4
 //! ```
-//! One run at a time; of two that cross, the inviter's wins. A side that may have given away the
-//! answer to a guess has counted a failure before it did; three end the session.
+//! Only one run is active at a time; if two cross, the inviter's wins. A side counts a failure
+//! before it sends anything that could answer a guess; three failures end the session.
 
 use zeroize::Zeroizing;
 
 use crate::protocol::authentication::pake::{self, Generator, Prs, SHARE, Scalar, Sent};
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives;
-use crate::protocol::crypto::secret::{Secret, WordsKey, bleach};
+use crate::protocol::crypto::secret::{Secret, WordsKey, wipe_stack};
 use crate::protocol::packet::frame::{self, QUESTION_MAX, Step, VERIFY_HEAD, Verify};
 use crate::protocol::randomness::{NoRandomness, Randomness};
 
-/// How many failures end a session: three guesses at a secret, both roles together.
+/// How many failures end a session: three guesses at a secret, in both roles together.
 pub const FAILURES_MAX: u8 = 3;
-/// Bytes of the longest frame that can be owed: a step 3.
-pub(crate) const OWED_MAX: usize = VERIFY_HEAD + 32;
+/// Bytes of the longest frame that can be pending: a step 3.
+pub(crate) const PENDING_MAX: usize = VERIFY_HEAD + 32;
 
-/// What this end knows of its checks.
+/// What this end knows about its checks.
 #[derive(Default)]
 pub(crate) struct Verification {
-    /// Attempts that this end started; the last one's number.
+    /// How many attempts this end has started; also the number of the last one.
     pub(crate) own_attempt: u32,
     /// The highest attempt that the peer started.
     pub(crate) peer_attempt: u32,
     pub(crate) failures: u8,
-    /// Whether any run showed that the secrets are equal.
+    /// Whether any run has shown that the secrets are equal.
     pub(crate) succeeded: bool,
     /// Whether the session must end.
     pub(crate) over: bool,
-    /// Step 3 or 4 of a run that this end started.
-    pub(crate) owed_by_starter: Option<Zeroizing<Vec<u8>>>,
-    /// Step 4 of a run that the peer started.
-    pub(crate) owed_by_answerer: Option<Zeroizing<Vec<u8>>>,
+    /// A pending step 3 or 4 of a run that this end started.
+    pub(crate) starter_pending: Option<Zeroizing<Vec<u8>>>,
+    /// A pending step 4 of a run that the peer started.
+    pub(crate) answerer_pending: Option<Zeroizing<Vec<u8>>>,
     pub(crate) run: Run,
 }
 
-/// The run that is going on. Its attempt is the last one of the side that started it.
+/// The active run. Its attempt is the latest of the side that started it.
 #[derive(Default)]
 pub(crate) enum Run {
     #[default]
     None,
     /// This end asked.
     Started(Started),
-    /// The peer asked; this end's person has not answered.
+    /// The peer asked; the person at this end has not answered yet.
     Asked(Asked),
     /// This end answered.
     Answered(Answered),
@@ -80,42 +80,42 @@ pub(crate) struct Answered {
     pub(crate) expected: Secret<32>,
 }
 
-/// What became of a check, for the person.
+/// What happened to a check, for the person to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The peer asks for a secret; its question may be empty.
     Asked {
-        /// Text of the peer: to be shown with control characters made visible.
+        /// The peer's text: show it with control characters made visible.
         question: Zeroizing<String>,
     },
-    /// Both asked at once, and this end's question goes on.
+    /// Both asked at once; this end's question stands.
     Crossed,
-    /// Both asked at once, and this end's question gave way; [`Event::Asked`] follows.
+    /// Both asked at once; this end's question gave way, and [`Event::Asked`] follows.
     GaveWay,
     /// The secrets are equal.
     Equal,
-    /// They are not. So many failures were counted.
+    /// The secrets differ, and a failure was counted.
     Different {
         /// 1 to 3.
         failures: u8,
     },
-    /// A run that was answered never got its end, and its failure stays counted.
+    /// A run that this end answered never finished, and its failure stays counted.
     Unfinished {
         /// 1 to 3.
         failures: u8,
     },
-    /// The peer's share cannot be used: the run was stopped.
+    /// The peer's share is unusable: the run was stopped.
     BadShare,
     /// The peer stopped the run before any secret was compared.
     Stopped,
-    /// A frame of no run that goes on was dropped.
+    /// A frame that belongs to no active run was dropped.
     Dropped,
 }
 
 /// Why a question was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AnswerError {
-    /// Its share cannot be used.
+    /// There is no question to answer.
     NothingAsked,
     /// No randomness.
     NoRandomness,
@@ -127,7 +127,8 @@ impl From<NoRandomness> for AnswerError {
     }
 }
 
-/// Names a run: only the two ends of one conversation, with one history, get the same.
+/// Names a run: only the two ends of one conversation, with the same history, compute the same
+/// name.
 pub(crate) fn session_id(
     transcript: &[u8; 32],
     key: &WordsKey,
@@ -152,7 +153,7 @@ struct Macs {
     starter: Secret<32>,
 }
 
-/// What both sides of a run put in, but for the secret.
+/// What both sides of a run contribute, except the secret.
 struct Public<'a> {
     sid: &'a [u8; 32],
     started_by_inviter: bool,
@@ -179,7 +180,7 @@ impl Public<'_> {
             answerer: Secret::copy_of(&primitives::hmac(key.bytes(), &[labels::ANSWERER])),
             starter: Secret::copy_of(&primitives::hmac(key.bytes(), &[labels::STARTER])),
         };
-        bleach();
+        wipe_stack();
         macs
     }
 }
@@ -206,7 +207,7 @@ impl Started {
 }
 
 impl Asked {
-    /// Step 2, and what waits for step 3.
+    /// Step 2, and what this end keeps until step 3.
     pub(crate) fn answer(
         self,
         by_inviter: bool,
@@ -215,7 +216,7 @@ impl Asked {
     ) -> Result<(Step, Answered), AnswerError> {
         let scalar = Scalar::draw(randomness)?;
         let share = scalar.share(&Generator::new(prs, labels::VERIFY))?;
-        // It was checked when it came.
+        // It was checked when it arrived.
         let shared = scalar.agree(&self.share).map_err(|_| AnswerError::NothingAsked)?;
         let public = Public {
             sid: &self.sid,
@@ -261,11 +262,11 @@ impl Verification {
         };
         if let Some(mac) = run.finish(own.inviter, share, mac) {
             let step = Step::Confirm { mac: *mac.bytes() };
-            self.owed_by_starter = Some(encode(own.inviter, attempt, step));
+            self.starter_pending = Some(encode(own.inviter, attempt, step));
             self.succeeded = true;
             Event::Equal
         } else {
-            self.owed_by_starter = Some(encode(own.inviter, attempt, Step::Stop));
+            self.starter_pending = Some(encode(own.inviter, attempt, Step::Stop));
             self.failures = self.failures.saturating_add(1);
             self.fail()
         }
@@ -281,7 +282,7 @@ impl Verification {
             }
         };
         if primitives::equal(run.expected.bytes(), mac) {
-            // The failure that was counted before step 2 left.
+            // Takes back the failure that was counted before step 2 was sent.
             self.failures = self.failures.saturating_sub(1);
             self.succeeded = true;
             Event::Equal
@@ -290,10 +291,10 @@ impl Verification {
         }
     }
 
-    /// Step 4, of a run that this end started or not. It tells nothing where the peer's question,
-    /// which crossed this end's, gave way; that question may also come later, or never.
-    /// One of a later attempt of the peer's ends its earlier run, too: an answer names the run by
-    /// the highest attempt.
+    /// Step 4 of a run that either end started. It means nothing if the peer's question crossed
+    /// this end's and gave way; that question may also arrive later, or never. A stop of a later
+    /// attempt by the peer ends its earlier run, too, because an answer names the run by the
+    /// highest attempt.
     pub(crate) fn on_stop(&mut self, own_run: bool, attempt: u32) -> Option<Event> {
         let known = self.peer_attempt;
         if !own_run {
@@ -314,7 +315,8 @@ impl Verification {
         }
     }
 
-    /// Step 1: the peer asks. Its attempt must rise, whatever becomes of it.
+    /// Step 1: the peer asks. Its attempt must exceed the last one, and counts as used whatever
+    /// happens next.
     pub(crate) fn on_ask(&mut self, own: Own, attempt: u32, asked: Asked, events: &mut Vec<Event>) {
         if attempt <= self.peer_attempt {
             return events.push(Event::Dropped);
@@ -327,9 +329,10 @@ impl Verification {
             }
             Run::Started(_) => {
                 events.push(Event::GaveWay);
-                // Or it could be answered, and counted, if it comes after this run.
+                // Otherwise this end's question could be answered, and counted, if it arrived after
+                // this run.
                 let step = Step::Stop;
-                self.owed_by_starter = Some(encode(own.inviter, self.own_attempt, step));
+                self.starter_pending = Some(encode(own.inviter, self.own_attempt, step));
             }
             Run::Answered(_) => {
                 events.push(Event::Unfinished { failures: self.failures });
@@ -337,8 +340,8 @@ impl Verification {
             }
             Run::Asked(_) | Run::None => {}
         }
-        // What was owed for the peer's run before is of a run that is not going on.
-        self.owed_by_answerer = None;
+        // The pending step for the peer's earlier run belongs to a run that is no longer active.
+        self.answerer_pending = None;
         if self.over {
             return;
         }
@@ -347,19 +350,19 @@ impl Verification {
             self.run = Run::Asked(asked);
         } else {
             events.push(Event::BadShare);
-            self.owed_by_answerer = Some(encode(!own.inviter, attempt, Step::Stop));
+            self.answerer_pending = Some(encode(!own.inviter, attempt, Step::Stop));
         }
     }
 
-    pub(crate) fn is_owed(&self) -> bool {
-        self.owed_by_starter.is_some() || self.owed_by_answerer.is_some()
+    pub(crate) fn has_pending(&self) -> bool {
+        self.starter_pending.is_some() || self.answerer_pending.is_some()
     }
 
-    /// Takes what is owed, in front of `last`.
-    pub(crate) fn take_owed(&mut self, last: &[u8]) -> Zeroizing<Vec<u8>> {
-        let owed = [self.owed_by_starter.take(), self.owed_by_answerer.take()];
-        let mut frames = Zeroizing::new(Vec::with_capacity(2 * OWED_MAX + last.len()));
-        for frame in owed.iter().flatten() {
+    /// Takes the pending steps, followed by `last`.
+    pub(crate) fn take_pending(&mut self, last: &[u8]) -> Zeroizing<Vec<u8>> {
+        let pending = [self.starter_pending.take(), self.answerer_pending.take()];
+        let mut frames = Zeroizing::new(Vec::with_capacity(2 * PENDING_MAX + last.len()));
+        for frame in pending.iter().flatten() {
             frames.extend_from_slice(frame);
         }
         frames.extend_from_slice(last);

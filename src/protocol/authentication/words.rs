@@ -1,13 +1,14 @@
-//! Four words for two people to compare by voice, and the list that they are from.
+//! Four words for two people to compare by voice, and the list that they come from.
 //!
-//! The inviter's nonce was fixed before the answering side's keys and is opened only after, so a
-//! person in the middle has one try, of 2⁻⁴⁴, and cannot search.
+//! The inviter commits to its nonce before it sees the answering side's keys, and opens it only
+//! afterwards. So a person in the middle has a single try, which succeeds with probability 2⁻⁴⁴,
+//! and cannot search.
 
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives;
-use crate::protocol::crypto::secret::{Secret, WordsKey, bleach};
+use crate::protocol::crypto::secret::{Secret, WordsKey, wipe_stack};
 
-/// The words cannot be shown yet: the inviter's first packet has not come.
+/// The words cannot be shown yet: the inviter's first packet has not arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoWordsYet;
 
@@ -39,7 +40,7 @@ pub fn beginning_with(start: &str) -> impl Iterator<Item = &'static str> {
 pub(crate) fn material(nonce: &[u8; 32], key: &WordsKey) -> Secret<8> {
     let mut okm = Secret::zeroed();
     primitives::hkdf(nonce, &[key.bytes()], &[labels::WORDS], okm.bytes_mut());
-    bleach();
+    wipe_stack();
     okm
 }
 

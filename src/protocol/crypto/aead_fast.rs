@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 /// Bytes of a Poly1305 tag.
 pub const TAG: usize = 16;
 
-/// The tag does not fit: another key, or changed bytes.
+/// The tag does not match: wrong key, or changed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unopened;
 
@@ -29,7 +29,8 @@ pub fn seal(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) {
         .and_then(|cipher| cipher.seal_in_place_separate_tag(nonce(), Aad::from(ad), text).ok());
     match tag {
         Some(tag) => tag_field.copy_from_slice(tag.as_ref()),
-        // Only above 256 GiB, which no packet is; text must not leave in clear even then.
+        // This happens only above 256 GiB, which no packet reaches; even then text must not leave
+        // in clear.
         None => buffer.zeroize(),
     }
 }
@@ -37,7 +38,7 @@ pub fn seal(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) {
 /// Opens in place `ciphertext ‖ tag`; the plaintext is all but the last 16 bytes.
 ///
 /// # Errors
-/// [`Unopened`]; what `buffer` then holds is of no use.
+/// [`Unopened`]; the contents of `buffer` are then meaningless.
 pub fn open(key: &[u8; 32], ad: &[u8], buffer: &mut [u8]) -> Result<(), Unopened> {
     let (text, tag) = buffer.split_last_chunk_mut::<TAG>().ok_or(Unopened)?;
     let cipher = cipher(key).ok_or(Unopened)?;

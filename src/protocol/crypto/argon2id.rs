@@ -1,21 +1,21 @@
 //! Argon2id (RFC 9106), which makes each guess at what a person remembers cost 64 MiB of memory and
 //! a tenth of a second.
 //!
-//! The parameters are the second recommended ones of RFC 9106, section 4: what a small machine can
-//! give too. They belong to the formats that use them and travel nowhere, so that nobody makes this
-//! end compute for hours. The four lanes are computed one after the other.
+//! The parameters are the second recommended ones of RFC 9106, section 4: what even a small machine
+//! can afford. They are fixed by the formats that use them and never sent, so that nobody can make
+//! this end compute for hours. The four lanes are computed one after another.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
-use crate::protocol::crypto::secret::{Secret, bleach_deep};
+use crate::protocol::crypto::secret::{Secret, wipe_stack_deep};
 
 /// KiB of memory: 64 MiB.
 const MEMORY: u32 = 64 << 10;
 const PASSES: u32 = 3;
 const LANES: u32 = 4;
 
-/// The system did not give the memory that a derivation takes.
+/// The system did not grant the memory that a derivation needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfMemory;
 
@@ -27,7 +27,8 @@ pub fn argon2id(password: &[u8], salt: &[u8]) -> Result<Secret<32>, OutOfMemory>
     derive(MEMORY, PASSES, password, salt)
 }
 
-/// As [`argon2id`], for tests that run thousands of handshakes: the least that four lanes take.
+/// Like [`argon2id`], with the least memory that four lanes allow, for tests that run thousands of
+/// handshakes.
 #[cfg(test)]
 pub(crate) fn argon2id_cheap(password: &[u8], salt: &[u8]) -> Result<Secret<32>, OutOfMemory> {
     derive(8 * LANES, 1, password, salt)
@@ -39,19 +40,19 @@ fn derive(
     password: &[u8],
     salt: &[u8],
 ) -> Result<Secret<32>, OutOfMemory> {
-    // No caller's parameters or lengths are among those that the crate refuses.
+    // The crate refuses none of the parameters and lengths that callers use.
     let parameters = Params::new(memory, passes, LANES, Some(32)).map_err(|_| OutOfMemory)?;
     let output =
         fill(&Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters), password, salt);
-    // Here, below whose frame that of the crate was.
-    bleach_deep();
+    // Wipes here, because the crate's frame lay below this function's.
+    wipe_stack_deep();
     output
 }
 
 #[inline(never)]
 fn fill(argon2: &Argon2<'_>, password: &[u8], salt: &[u8]) -> Result<Secret<32>, OutOfMemory> {
     let count = argon2.params().block_count();
-    // Ours, so that it is wiped: the last pass is as good as the output.
+    // Our own buffer, so that it gets wiped: the last pass is as sensitive as the output.
     let mut memory = Zeroizing::new(Vec::new());
     memory.try_reserve_exact(count).map_err(|_| OutOfMemory)?;
     memory.resize(count, Block::default());
@@ -71,7 +72,8 @@ mod tests {
         words.map(u128::to_be_bytes).concat()
     }
 
-    /// RFC 9106, section 5.3. It has a key and associated data, which nothing here uses.
+    /// RFC 9106, section 5.3. The vector has a key and associated data, which nothing else here
+    /// uses.
     #[test]
     fn the_published_vector() {
         let parameters = ParamsBuilder::new()

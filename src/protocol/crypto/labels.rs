@@ -1,8 +1,8 @@
 //! Every domain-separation label of the protocol, in one place, so that two uses cannot collide.
 //!
-//! Labels are ASCII without terminator. A label that is followed by more input is followed only by
-//! fields of fixed length, so no label is a prefix of another one's input. (`CPACE` and `VERIFY` as
-//! channel identifiers stand behind their length.)
+//! Labels are ASCII without a terminator. If more input follows a label, it consists of fields of
+//! fixed length, so no label is a prefix of another one's input. (As channel identifiers, `CPACE`
+//! and `VERIFY` are preceded by their length.)
 
 /// Hashes the inviter's nonce into its commitment.
 pub const COMMITMENT: &[u8] = b"otr/1 commitment";
@@ -35,7 +35,7 @@ pub const CPACE: &[u8] = b"otr/1";
 /// Names CPace inside a session; also derives the session identifier of a run, followed by starter
 /// and attempt.
 pub const VERIFY: &[u8] = b"otr/1 verify";
-/// Derives the key by which both sides of a run show that they got the same.
+/// Derives the key with which both sides of a run show that they arrived at the same key.
 pub const VERIFY_MAC: &[u8] = b"otr/1 verify mac";
 /// What the side that answers a run authenticates.
 pub const ANSWERER: &[u8] = b"otr/1 answerer";
@@ -47,11 +47,11 @@ pub const WORDS: &[u8] = b"otr/1 words";
 pub const NAMEPLATE: &[u8] = b"otr/1 nameplate";
 /// Derives the key under which a code's invite is sealed.
 pub const NAMEPLATE_KEY: &[u8] = b"otr/1 nameplate key";
-/// Goes before the head of a state that is sealed with a passphrase.
+/// Precedes the head of a state that is sealed with a passphrase.
 pub const EXPORT: &[u8] = b"otr/1 export";
 /// Guards the stored state against damage.
 pub const STATE: &[u8] = b"otr/1 state";
-/// Hashes what tells a session from any other; stays on this machine.
+/// Hashes what distinguishes a session from any other; never leaves this machine.
 pub const IDENTITY: &[u8] = b"otr/1 identity";
-/// Names a message of a session in files beside what it becomes; stays on this machine.
+/// Names a session's message in the name of an unfinished file; never leaves this machine.
 pub const MESSAGE: &[u8] = b"otr/1 message";

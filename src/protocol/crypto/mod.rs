@@ -1,5 +1,5 @@
-//! What the protocol is made of: the labels of every derivation, the primitives, and secrets that
-//! wipe themselves. Only here are the crates of the primitives named.
+//! The cryptographic building blocks: the label of every derivation, the primitives, and secrets
+//! that wipe themselves. Only this folder names the crates of the primitives.
 
 pub mod labels;
 pub mod primitives;

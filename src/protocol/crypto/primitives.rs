@@ -1,8 +1,8 @@
 //! The few calls to SHA-2, HMAC, HKDF, Argon2id, ChaCha20-Poly1305, X25519, ristretto255 and
-//! ML-KEM-768: this file alone names their crates, and the four that are modules of it.
+//! ML-KEM-768: only this file and its four submodules name their crates.
 //!
-//! What touches a secret is never inlined: its stack lies below the caller's, who overwrites it
-//! (`secret::bleach`).
+//! A function that touches a secret is never inlined, so its stack frame lies below the caller's,
+//! and the caller overwrites it (`secret::wipe_stack`).
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -51,7 +51,7 @@ pub const GROUP_ELEMENT: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPublicKey;
 
-/// SHA-256 of the parts in a row.
+/// SHA-256 of the concatenated parts.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
@@ -60,7 +60,7 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// SHA-512 of the parts in a row; here its inputs are secret.
+/// SHA-512 of the concatenated parts; its inputs are secret here.
 #[inline(never)]
 pub fn sha512(parts: &[&[u8]]) -> Secret<64> {
     let mut hash = Sha512::new();
@@ -72,7 +72,7 @@ pub fn sha512(parts: &[&[u8]]) -> Secret<64> {
     out
 }
 
-/// HMAC-SHA-256 (RFC 2104) of the parts in a row.
+/// HMAC-SHA-256 (RFC 2104) of the concatenated parts.
 #[inline(never)]
 pub fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = hmac_keyed(key);
@@ -122,13 +122,13 @@ pub fn expand(prk: &[u8; 32], info: &[u8], out: &mut [u8]) {
     block.zeroize();
 }
 
-/// Whether two byte strings are equal, in time that depends on their lengths alone.
+/// Whether two byte strings are equal, in time that depends only on their lengths.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// The one-time Poly1305 key (RFC 8439, section 2.6) of an AEAD key that is used with the nonce of
-/// zeros: the first 32 bytes of `ChaCha20` block 0.
+/// The one-time Poly1305 key (RFC 8439, section 2.6) of an AEAD key that is used with a zero nonce:
+/// the first 32 bytes of `ChaCha20` block 0.
 #[inline(never)]
 pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
     let mut block = [0; 32];
@@ -136,8 +136,8 @@ pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
     block
 }
 
-/// The tag that the AEAD puts behind `ciphertext` (RFC 8439, section 2.8), from its one-time Poly1305
-/// key alone: what holders of a published key can compute.
+/// The tag that the AEAD appends to `ciphertext` (RFC 8439, section 2.8), computed from the
+/// one-time Poly1305 key alone, as anyone who holds a published key can.
 pub fn poly1305_tag(key: &[u8; 32], ad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {
     let mut lengths = [0; 16];
     lengths[..8].copy_from_slice(&(ad.len() as u64).to_le_bytes());
@@ -153,7 +153,7 @@ pub fn poly1305_tag(key: &[u8; 32], ad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {
 /// (see [`group_multiply`]), encoded.
 ///
 /// # Errors
-/// [`BadPublicKey`] where that is the neutral element: the scalar is zero.
+/// [`BadPublicKey`] if that is the neutral element, which means that the scalar is zero.
 #[inline(never)]
 pub fn group_multiply_mapped(
     uniform: &Secret<64>,
@@ -163,23 +163,24 @@ pub fn group_multiply_mapped(
     multiply(&point, scalar).map(|product| *product.bytes())
 }
 
-/// The ristretto255 element of these bytes, times `scalar`, encoded. A scalar is 32 bytes, little
-/// endian, with the bits from 252 on cleared in use; that keeps it below the group's order.
+/// The ristretto255 element that `element` encodes, times `scalar`, encoded. A scalar is 32 bytes,
+/// little endian, whose bits from 252 on are cleared before use, which keeps it below the group's
+/// order.
 ///
 /// # Errors
-/// [`BadPublicKey`] where the bytes are no canonical encoding, or the element or the product is
+/// [`BadPublicKey`] if the bytes are not a canonical encoding, or the element or the product is
 /// neutral.
 #[inline(never)]
 pub fn group_multiply(
     element: &[u8; GROUP_ELEMENT],
     scalar: &Secret<32>,
 ) -> Result<Secret<GROUP_ELEMENT>, BadPublicKey> {
-    // The order is prime: the product with a scalar that is not zero is neutral only if this is.
+    // The order is prime: a product with a nonzero scalar is neutral only if the element is.
     let point = CompressedRistretto(*element).decompress().ok_or(BadPublicKey)?;
     multiply(&point, scalar)
 }
 
-/// Whether [`group_multiply`] takes these bytes.
+/// Whether [`group_multiply`] accepts these bytes.
 pub fn group_element_is_valid(element: &[u8; GROUP_ELEMENT]) -> bool {
     let neutral = equal(element, &[0; GROUP_ELEMENT]);
     !neutral && CompressedRistretto(*element).decompress().is_some()
@@ -195,7 +196,7 @@ fn multiply(
     let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(*bytes.bytes()));
     let product = Zeroizing::new(point * *scalar);
     let encoded = Secret::copy_of(Zeroizing::new(product.compress()).as_bytes());
-    // Only the neutral element is encoded as zeros.
+    // Only the neutral element encodes to zeros.
     if equal(encoded.bytes(), &[0; GROUP_ELEMENT]) { Err(BadPublicKey) } else { Ok(encoded) }
 }
 
@@ -230,10 +231,10 @@ pub fn kem_public_is_valid(public: &[u8; KEM_PUBLIC]) -> bool {
     mlkem768::validate_public_key(&MlKem768PublicKey::from(public))
 }
 
-/// Decapsulates `ciphertext` (FIPS 203, algorithm 18). A ciphertext that was not made for this key
-/// gives a secret that nobody else has (implicit rejection).
+/// Decapsulates `ciphertext` (FIPS 203, algorithm 18). A ciphertext that was made for another key
+/// yields a secret that nobody else has (implicit rejection).
 ///
-/// The crate wipes nothing: callers overwrite the stack afterwards (`secret::bleach_deep`).
+/// The crate wipes nothing: callers overwrite the stack afterwards (`secret::wipe_stack_deep`).
 #[inline(never)]
 pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -> Secret<32> {
     let mut shared = decapsulate_from_seed(*seed.bytes(), &MlKem768Ciphertext::from(ciphertext));
@@ -242,8 +243,8 @@ pub fn decapsulate(seed: &Secret<KEM_SEED>, ciphertext: &[u8; KEM_CIPHERTEXT]) -
     secret
 }
 
-/// The unpacked key keeps the matrix that key generation has just expanded, and decapsulation
-/// expands it no second time: a quarter less. The crate offers it for each backend only.
+/// The unpacked key keeps the matrix that key generation has just expanded, so decapsulation need
+/// not expand it again, which saves a quarter of the time. The crate offers this only per backend.
 #[cfg(target_arch = "x86_64")]
 fn decapsulate_from_seed(seed: [u8; KEM_SEED], ciphertext: &MlKem768Ciphertext) -> [u8; 32] {
     use mlkem768::avx2::unpacked;

@@ -12,7 +12,7 @@ impl<const N: usize> Secret<N> {
         Self(Box::new([0; N]))
     }
 
-    /// A copy of `bytes`, whose owner keeps wiping the original.
+    /// A copy of `bytes`; wiping the original remains its owner's job.
     pub(crate) fn copy_of(bytes: &[u8; N]) -> Self {
         let mut secret = Self::zeroed();
         secret.0.copy_from_slice(bytes);
@@ -29,12 +29,12 @@ impl<const N: usize> Secret<N> {
         &mut self.0
     }
 
-    /// A second copy. Named, so that no copy is made in passing.
+    /// A second copy. The explicit name prevents copies made in passing.
     pub(crate) fn duplicate(&self) -> Self {
         Self::copy_of(&self.0)
     }
 
-    /// The part of `L` bytes that begins at `offset`; zeros if there is none.
+    /// The `L` bytes that begin at `offset`; zeros if they lie outside.
     pub(crate) fn part<const L: usize>(&self, offset: usize) -> Secret<L> {
         let mut part = Secret::zeroed();
         if let Some(bytes) = self.0.get(offset..offset + L) {
@@ -52,8 +52,8 @@ impl<const N: usize> Drop for Secret<N> {
 
 impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
-/// Declares key types of 32 bytes, one for each purpose, so that a chain key cannot be handed in
-/// where a header key is due.
+/// Declares key types of 32 bytes, one for each purpose, so that a chain key cannot be passed where
+/// a header key is expected.
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -75,7 +75,7 @@ macro_rules! keys {
 }
 
 keys! {
-    /// RK: what both ends share, renewed at each turn.
+    /// RK: the root key that both ends share, renewed at each turn.
     RootKey
     /// CK: one-way chain of packet keys.
     ChainKey
@@ -85,27 +85,28 @@ keys! {
     HeaderKey
     /// MK: seals one packet's body.
     PacketKey
-    /// The right to collect one packet; its hash is the packet's address.
+    /// The right to collect one packet; the token's hash is the packet's address.
     Token
-    /// SASK: from which the words to compare are made.
+    /// SASK: the key from which the words to compare are derived.
     WordsKey
 }
 
-/// Bytes of stack that [`bleach`] overwrites: more than the deepest call among the primitives of a
+/// Bytes of stack that [`wipe_stack`] overwrites: more than the deepest call among the primitives of a
 /// packet uses (HMAC, ChaCha20 and Poly1305 take under 4 KiB).
-const BLEACHED: usize = 16 * 1024;
+const WIPED_STACK: usize = 16 * 1024;
 
-/// Overwrites the stack below its caller, where the primitives may have left copies of keys.
+/// Overwrites the stack below the caller's frame, where the primitives may have left copies of
+/// keys.
 ///
 /// Not `[u8; N]::zeroize`, which writes byte by byte: 1 µs per packet instead of 17.
 #[inline(never)]
-pub(crate) fn bleach() {
-    zeroize_stack::<BLEACHED>();
+pub(crate) fn wipe_stack() {
+    zeroize_stack::<WIPED_STACK>();
 }
 
-/// As [`bleach`], for ML-KEM, whose matrices and vectors live on the stack: the deepest of its calls
-/// uses 33 KB, measured on painted stack.
+/// Like [`wipe_stack`], for ML-KEM, whose matrices and vectors live on the stack: its deepest call
+/// uses 33 KB, measured on a painted stack.
 #[inline(never)]
-pub(crate) fn bleach_deep() {
-    zeroize_stack::<{ 4 * BLEACHED }>();
+pub(crate) fn wipe_stack_deep() {
+    zeroize_stack::<{ 4 * WIPED_STACK }>();
 }

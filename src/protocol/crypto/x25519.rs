@@ -1,9 +1,9 @@
-//! X25519 (RFC 7748, section 5), computed on the Edwards form of the curve: a window of four bits at
-//! a time and AVX-512 or AVX2 where the processor has them, where the Montgomery ladder goes bit by
-//! bit. The result is the same for every input; what lies on the twist, which no honest key does,
+//! X25519 (RFC 7748, section 5), computed on the Edwards form of the curve: a window of four bits
+//! at a time and AVX-512 or AVX2 where the processor has them, where the Montgomery ladder goes bit
+//! by bit. The result is the same for every input. A key on the twist, which no honest key is,
 //! takes the ladder.
 //!
-//! In constant time but for what a public key alone decides.
+//! The time depends on nothing but the public key.
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -16,14 +16,14 @@ use crate::protocol::crypto::secret::Secret;
 /// Bytes of an X25519 public key (RFC 7748).
 pub const DH_PUBLIC: usize = 32;
 
-/// A peer's public key, made ready for [`dh`]: a square root, which is worth keeping where one key
-/// is used twice.
+/// A peer's public key, prepared for [`dh`]. Preparing it takes a square root, so the result is
+/// worth keeping when one key is used twice.
 #[derive(Clone)]
-pub struct DhPeer(Place);
+pub struct DhPeer(PeerPoint);
 
 #[derive(Clone)]
-enum Place {
-    /// On the curve: one of the two points with this u. The other is its negative, and gives the
+enum PeerPoint {
+    /// On the curve: one of the two points with this u. The other is its negative and yields the
     /// same shared u.
     Curve(EdwardsPoint),
     /// On its quadratic twist.
@@ -31,16 +31,16 @@ enum Place {
 }
 
 impl DhPeer {
-    /// From the bytes of a public key: any 32, as RFC 7748 has it. The highest bit is passed over.
+    /// From the bytes of a public key: any 32 bytes, as RFC 7748 says. The highest bit is ignored.
     pub fn new(public: &[u8; DH_PUBLIC]) -> Self {
         Self(match MontgomeryPoint(*public).to_edwards(0) {
-            Some(point) => Place::Curve(point),
-            None => Place::Twist(PublicKey::from(*public)),
+            Some(point) => PeerPoint::Curve(point),
+            None => PeerPoint::Twist(PublicKey::from(*public)),
         })
     }
 }
 
-/// The X25519 public key, 32 bytes, of a private one.
+/// The X25519 public key, 32 bytes, of a private key.
 #[inline(never)]
 pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
     PublicKey::from(&StaticSecret::from(*private.bytes())).to_bytes()
@@ -49,21 +49,21 @@ pub fn dh_public(private: &Secret<32>) -> [u8; DH_PUBLIC] {
 /// X25519 of a private key and a peer's public one: 32 bytes.
 ///
 /// The crate leaves digits of the private key and the product on the stack: callers overwrite it
-/// afterwards (`secret::bleach_deep`; it goes 9 KB deep at most).
+/// afterwards (`secret::wipe_stack_deep`; the call goes at most 9 KB deep).
 ///
 /// # Errors
-/// [`BadPublicKey`] where the output is all zeros (RFC 7748, section 6.1).
+/// [`BadPublicKey`] if the output is all zeros (RFC 7748, section 6.1).
 #[inline(never)]
 pub fn dh(private: &Secret<32>, peer: &DhPeer) -> Result<Secret<32>, BadPublicKey> {
     let shared = match &peer.0 {
         // The scalar is clamped, not reduced: right for every point, those of small order included.
-        // The neutral element, and only that and (0, 0), becomes u = 0, as in the RFC.
-        Place::Curve(point) => {
+        // Only the neutral element and (0, 0) become u = 0, as in the RFC.
+        PeerPoint::Curve(point) => {
             let product = point.mul_clamped(*private.bytes());
             let shared = Zeroizing::new(product.to_montgomery());
             Secret::copy_of(shared.as_bytes())
         }
-        Place::Twist(public) => {
+        PeerPoint::Twist(public) => {
             let shared = StaticSecret::from(*private.bytes()).diffie_hellman(public);
             Secret::copy_of(shared.as_bytes())
         }

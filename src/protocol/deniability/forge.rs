@@ -1,13 +1,13 @@
-//! What anybody can do with a published MAC key: tell which packet it belongs to, and make that
+//! What anyone can do with a published MAC key: tell which packet it belongs to, and make that
 //! packet say something else of the same length [OTR3, "Revealing MAC keys"].
 //!
-//! No secret of the session takes part. The body is encrypted with a key stream, so that whoever
-//! knows the text can exchange its bits; the tag over the result comes from the published key.
-//! What is made here no receiver accepts: the key is published only once the packet's address is
-//! spent there ([`crate::protocol::deniability::reveal`]).
+//! This needs no secret of the session. The body is encrypted with a key stream, so anyone who
+//! knows the text can flip its bits; the tag over the result comes from the published key. No
+//! receiver accepts a forged packet, because its key is published only after the receiver has spent
+//! the packet's address ([`crate::protocol::deniability::reveal`]).
 //!
-//! That a key verifies a packet proves nothing about who made it: Poly1305's key is r ‖ s and its
-//! tag a sum with s at its end, so for any packet and any r there is an s that fits.
+//! That a key verifies a packet proves nothing about who made it. A Poly1305 key is r ‖ s, and s is
+//! simply added to the tag at the end, so for any packet and any r there is an s that fits.
 
 use crate::protocol::crypto::primitives::{self, TAG};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
@@ -17,7 +17,7 @@ use crate::protocol::packet::{self, ADDRESS, BODY_START, Packet};
 /// Why nothing was forged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForgeError {
-    /// The key does not verify the packet as it is.
+    /// The key does not verify the unchanged packet.
     Key,
     /// The new text is shorter or longer than the old one.
     Length,
@@ -25,7 +25,7 @@ pub enum ForgeError {
     Outside,
 }
 
-/// Whether a published key is of that packet's address and verifies its body.
+/// Whether a published key names the packet's address and verifies its body.
 pub fn verifies(published: &[u8; PUBLISHED_KEY], packet: &[u8]) -> bool {
     if packet::size_class(packet.len()).is_none() || packet[..ADDRESS] != published[..ADDRESS] {
         return false;
@@ -33,14 +33,14 @@ pub fn verifies(published: &[u8; PUBLISHED_KEY], packet: &[u8]) -> bool {
     primitives::equal(&tag(published, packet), &packet[packet.len() - TAG..])
 }
 
-/// How many bytes of text a packet of so many bytes has room for.
+/// How many bytes of text fit into a packet of `packet` bytes.
 pub fn room(packet: usize, opening: bool) -> usize {
     packet.saturating_sub(TAG + text_start(opening))
 }
 
-/// The packet with `says` in place of `was`, which stands at byte `at` of it, and with the tag that
-/// verifies under the published key. What stood there in truth is not known here: where it was not
-/// `was`, the result says something that nobody has chosen.
+/// The packet with `says` in place of `was`, which stands at byte `at`, and with the tag that
+/// verifies under the published key. Nothing here can tell what the packet really says: if it was
+/// not `was`, the result says something that nobody chose.
 ///
 /// # Errors
 /// [`ForgeError`].
@@ -81,7 +81,7 @@ fn tag(published: &[u8; PUBLISHED_KEY], packet: &[u8]) -> [u8; TAG] {
 mod tests {
     use super::*;
 
-    /// A packet that a key of one's own verifies: nobody else had to take part.
+    /// A packet verified by a key that the test invented: nobody else took part.
     fn made_up(k: u8) -> ([u8; PUBLISHED_KEY], Vec<u8>) {
         let mut packet: Vec<u8> = (0..251).cycle().take(packet::size(k)).collect();
         let mut published = [7; PUBLISHED_KEY];
@@ -139,14 +139,14 @@ mod tests {
         assert_eq!(try_at(BODY_START, b"", b""), Ok(Packet::new(packet.clone()).unwrap()));
     }
 
-    /// What `inspect --keys` has to say: for any packet, a key that verifies it can be made up.
+    /// The claim of `inspect --keys`: for any packet, one can make up a key that verifies it.
     #[test]
     fn a_key_can_be_made_up_for_any_packet() {
         let packet = vec![0xa5; 4096];
         let mut published = [0; PUBLISHED_KEY];
         published[..ADDRESS].copy_from_slice(&packet[..ADDRESS]);
         published[ADDRESS..ADDRESS + 16].fill(9);
-        // With s = 0 the tag is the polynomial alone; s is what is missing to the tag that is there.
+        // With s = 0 the tag is the polynomial alone; s is the difference to the tag that is there.
         let polynomial = u128::from_le_bytes(tag(&published, &packet));
         let there = u128::from_le_bytes([0xa5; TAG]);
         published[ADDRESS + 16..].copy_from_slice(&there.wrapping_sub(polynomial).to_le_bytes());

@@ -1,4 +1,4 @@
-//! The invite: what the inviting side publishes, and what the answering side checks of it.
+//! The invite: what the inviting side publishes, and what the answering side checks in it.
 //!
 //! ```text
 //! version 1 = 0x01 | flags 1 (0x01 = secret) | dh_pk 32 | kem_ek 1184 | commitment 32
@@ -13,7 +13,7 @@ use crate::protocol::wire::{Malformed, Reader, Sink};
 /// Bytes of the longest postbox URL.
 pub const POSTBOX_MAX: usize = 1024;
 
-/// Bytes of an invite without secret and postbox: the shortest.
+/// Bytes of the shortest invite, without secret and postbox.
 pub const INVITE_MIN: usize = 2 + DH_PUBLIC + KEM_PUBLIC + 32 + 32 + 8 + 2;
 
 /// Bytes of the longest invite.
@@ -43,13 +43,13 @@ impl From<Malformed> for InviteError {
 pub struct Invite {
     /// The inviter's ratchet key.
     pub key: RatchetPublic,
-    /// SHA-256 of the nonce that the inviter opens in its first chain.
+    /// SHA-256 of the nonce that the inviter reveals in its first chain.
     pub commitment: [u8; 32],
-    /// Where the reply goes; the inviter collects it by the token behind it.
+    /// Where the reply goes; the inviter collects it with the token whose hash this is.
     pub reply_address: [u8; 32],
-    /// Unix seconds after which the answering side refuses; 0 = never.
+    /// Unix seconds after which the answering side refuses it; 0 = never.
     pub expires: u64,
-    /// The CPace share, where a secret is asked for.
+    /// The CPace share, if the invite asks for a secret.
     pub cpace_share: Option<[u8; 32]>,
     /// The postbox's URL; empty = none.
     pub postbox: String,
@@ -59,7 +59,7 @@ impl Invite {
     /// Reads the bytes of an invite.
     ///
     /// # Errors
-    /// [`InviteError`]; nothing is accepted that [`Invite::to_bytes`] would not write the same.
+    /// [`InviteError`]; only bytes that [`Invite::to_bytes`] would write identically are accepted.
     pub fn parse(bytes: &[u8]) -> Result<Self, InviteError> {
         let mut reader = Reader::new(bytes);
         let version = reader.u8()?;
@@ -86,14 +86,14 @@ impl Invite {
         Ok(Self { key, commitment, reply_address, expires, cpace_share, postbox })
     }
 
-    /// The bytes of this invite. A postbox of more than [`POSTBOX_MAX`] bytes is refused where the
-    /// invite is made ([`crate::protocol::handshake::Inviting::new`]).
+    /// The bytes of this invite. A postbox URL of more than [`POSTBOX_MAX`] bytes is refused
+    /// earlier, when the invite is made ([`crate::protocol::handshake::Inviting::new`]).
     pub fn to_bytes(&self) -> Vec<u8> {
         self.write(self.cpace_share.as_ref())
     }
 
-    /// As [`Invite::to_bytes`], with the flag and without the share's 32 bytes: what CPace binds
-    /// the share to.
+    /// Like [`Invite::to_bytes`], with the flag but without the share's 32 bytes: CPace binds the
+    /// share to this.
     pub(crate) fn to_bytes_without_share(&self) -> Vec<u8> {
         self.write(None)
     }
@@ -116,7 +116,7 @@ impl Invite {
     }
 }
 
-/// What an inviter commits to its nonce with: SHA-256, 32 bytes.
+/// The inviter's commitment to its nonce: SHA-256, 32 bytes.
 pub(crate) fn commitment(nonce: &[u8; 32]) -> [u8; 32] {
     primitives::sha256(&[labels::COMMITMENT, nonce])
 }

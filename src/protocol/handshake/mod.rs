@@ -4,8 +4,8 @@
 //! I  Inviting::new ──invite──▶ R  respond ──reply──▶ I  Inviting::open ─▶ accept ─▶ Session
 //! ```
 //!
-//! With a secret, both mix in what CPace gives them, and I takes one guess at most: the first reply
-//! that opens is recorded as spent, and that is stored, before its share is used.
+//! With a secret, both mix in CPace's key, and I allows at most one guess: before it uses the share
+//! of the first reply that opens, it records and stores that the guess is spent.
 
 pub mod invite;
 pub mod reply;
@@ -17,7 +17,7 @@ use crate::protocol::authentication::password::Password;
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::{self, OutOfMemory};
 use crate::protocol::crypto::secret::{
-    ChainKey, HeaderChainKey, RootKey, Secret, Token, WordsKey, bleach,
+    ChainKey, HeaderChainKey, RootKey, Secret, Token, WordsKey, wipe_stack,
 };
 use crate::protocol::packet::address::address;
 use crate::protocol::packet::frame;
@@ -29,8 +29,8 @@ use crate::protocol::ratchet::skipped::Skipped;
 use crate::protocol::ratchet::{RESPONDERS_FIRST, Ratchet, Receiving, Sending};
 use crate::protocol::session::{Opening, Role, Session};
 
-/// How long an invite's keys outlive its end, in seconds: a reply that was made in time may be on its
-/// way for a day.
+/// How long an invite's keys outlive its expiry, in seconds: a reply that was made in time may take
+/// a day to arrive.
 pub const INVITE_GRACE: u64 = 24 * 3600;
 
 /// The inviting side while it waits for the reply.
@@ -38,38 +38,38 @@ pub struct Inviting {
     pub(crate) private: RatchetPrivate,
     pub(crate) nonce: Secret<32>,
     pub(crate) reply_token: Token,
-    /// The invite's bytes; an invite serves once.
+    /// The invite's bytes; an invite can be used once.
     pub(crate) invite: Vec<u8>,
     /// Unix seconds.
     pub(crate) created: u64,
-    /// Where the invite asks for a secret.
+    /// Set if the invite asks for a secret.
     pub(crate) guess: Option<Guess>,
 }
 
-/// The one guess that an invite with a secret allows. The secret itself is not kept.
+/// The one guess that an invite with a secret allows. It does not keep the secret itself.
 pub(crate) struct Guess {
     pub(crate) scalar: Scalar,
-    /// SHA-256 of the reply that it was spent on.
+    /// SHA-256 of the reply on which it was spent.
     pub(crate) spent: Option<[u8; 32]>,
     /// Whether the secret is a code, which anybody may have tried to guess.
     pub(crate) code: bool,
 }
 
-/// A reply whose outer layer opened: whoever made it holds the invite.
+/// A reply whose outer layer opened: its author holds the invite.
 #[must_use = "the state must be stored before this is accepted"]
 pub struct OpenedReply {
     fields: ReplyFields,
     hash: [u8; 32],
 }
 
-/// Why no invite was made.
+/// Why an invite could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvitingError {
     /// The postbox's URL is longer than [`POSTBOX_MAX`] bytes.
     PostboxTooLong,
     /// No randomness.
     NoRandomness,
-    /// Not the memory that a secret takes.
+    /// Not enough memory for the work that a secret takes.
     OutOfMemory,
 }
 
@@ -88,33 +88,33 @@ impl From<OutOfMemory> for InvitingError {
 /// Why a reply was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyError {
-    /// Not a reply to this invite: anybody may have put it there. Nothing has changed.
+    /// Not a reply to this invite: anyone may have put it there. Nothing has changed.
     Junk,
-    /// A holder of the invite made it, and it does not fit. Nothing has changed.
+    /// A holder of the invite made it, but its contents are wrong. Nothing has changed.
     Bad,
-    /// It opens, but the one guess was spent on another reply that opened: two hold the invite.
-    /// Nothing has changed.
+    /// It opens, but the one guess was spent on another reply: two people hold the invite. Nothing
+    /// has changed.
     Second,
     /// The one guess was wrong, or somebody is in between. The session must be ended.
     NotAuthentic,
 }
 
-/// Why an invite was not answered.
+/// Why an invite could not be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RespondError {
     /// Not an invite of this version.
     Invite(InviteError),
-    /// The clock is above the invite's end.
+    /// The clock is past the invite's expiry.
     Expired,
-    /// The invite asks for a secret, and none was given.
+    /// The invite asks for a secret, but none was given.
     SecretAsked,
-    /// A secret was given, and the invite does not ask for it: somebody took that off.
+    /// A secret was given, but the invite does not ask for one: somebody has removed that.
     SecretTakenOff,
     /// One of its public keys must be refused.
     BadPublicKey,
     /// No randomness.
     NoRandomness,
-    /// Not the memory that a secret takes.
+    /// Not enough memory for the work that a secret takes.
     OutOfMemory,
 }
 
@@ -149,12 +149,12 @@ struct Keys {
     words: WordsKey,
 }
 
-/// `psk` is CPace's key, or zeros without a secret.
+/// Derives the first keys. `psk` is CPace's key, or zeros without a secret.
 fn derive(transcript: &[u8; 32], agreed: &Agreed, psk: &Secret<64>) -> Keys {
     let mut okm = Secret::<192>::zeroed();
     let ikm: [&[u8]; 3] = [agreed.dh.bytes(), agreed.kem.bytes(), psk.bytes()];
     primitives::hkdf(transcript, &ikm, &[labels::HANDSHAKE], okm.bytes_mut());
-    bleach();
+    wipe_stack();
     Keys {
         root: RootKey(okm.part(0)),
         responder: Chain::new(ChainKey(okm.part(32)), HeaderChainKey(okm.part(64))),
@@ -187,14 +187,15 @@ fn psk(
 }
 
 impl Inviting {
-    /// Whether `session` is what this invite's reply has opened.
+    /// Whether `session` was opened by a reply to this invite.
     pub fn became(&self, session: &Session) -> bool {
         matches!(&session.opening, Opening::Own(nonce)
             if primitives::equal(nonce.bytes(), self.nonce.bytes()))
     }
 
     /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none. With a
-    /// `secret`, the invite asks for it; it is not kept, and takes a tenth of a second.
+    /// `secret`, the invite asks for it; the secret is not kept, and using it takes a tenth of a
+    /// second.
     ///
     /// # Errors
     /// [`InvitingError`].
@@ -234,13 +235,13 @@ impl Inviting {
         Ok(Self { private, nonce, reply_token: Token(token), invite, created: now, guess })
     }
 
-    /// The invite's bytes, to be handed to the other side.
+    /// The invite's bytes, for the other side.
     pub fn invite(&self) -> &[u8] {
         &self.invite
     }
 
-    /// The token, 32 bytes, under which the reply is collected. Secret: whoever has it can take the
-    /// reply away.
+    /// The token, 32 bytes, with which the reply is collected. It is secret: anyone who has it can
+    /// take the reply away.
     pub fn reply_token(&self) -> &[u8; 32] {
         self.reply_token.bytes()
     }
@@ -256,17 +257,17 @@ impl Inviting {
         Some(invite.expires).filter(|&time| time != 0)
     }
 
-    /// Whether its end lies so far back that no reply is waited for.
+    /// Whether the invite expired so long ago that it no longer waits for a reply.
     pub fn is_past(&self, now: u64) -> bool {
         self.expires().is_some_and(|end| now > end.saturating_add(INVITE_GRACE))
     }
 
-    /// Whether the invite asks for a secret, so that a reply may be tried once.
+    /// Whether the invite asks for a secret, so that only one reply may be tried.
     pub fn asks_for_secret(&self) -> bool {
         self.guess.is_some()
     }
 
-    /// Remembers that the secret is a code, for what is said when a guess at it was wrong.
+    /// Remembers that the secret is a code, for the message after a wrong guess.
     pub fn mark_code(&mut self) {
         if let Some(guess) = &mut self.guess {
             guess.code = true;
@@ -283,9 +284,9 @@ impl Inviting {
         self.guess.as_ref().is_some_and(|guess| guess.spent.is_some())
     }
 
-    /// Opens the outer layer of a reply of 8,192 bytes. Where the invite asks for a secret, this
+    /// Opens the outer layer of a reply of 8,192 bytes. If the invite asks for a secret, this
     /// spends the one guess: **store this state before [`Inviting::accept`]**, so that killing the
-    /// process does not give another one. The same bytes may be opened again.
+    /// process does not grant another guess. The same bytes may be opened again.
     ///
     /// # Errors
     /// [`ReplyError::Junk`], [`ReplyError::Second`].
@@ -302,12 +303,12 @@ impl Inviting {
         Ok(OpenedReply { fields, hash })
     }
 
-    /// Accepts a reply that was opened, after this state was stored. On success the invite is used
-    /// up: drop it.
+    /// Accepts an opened reply, after this state was stored. On success the invite is used up: drop
+    /// it.
     ///
     /// # Errors
-    /// [`ReplyError::Bad`]: the invite goes on waiting. [`ReplyError::NotAuthentic`]: the session
-    /// must be ended. [`ReplyError::Second`]: this state did not open it.
+    /// [`ReplyError::Bad`]: the invite keeps waiting. [`ReplyError::NotAuthentic`]: the session
+    /// must be ended. [`ReplyError::Second`]: this state did not open the reply.
     pub fn accept(&self, reply: OpenedReply, now: u64) -> Result<Session, ReplyError> {
         let spent = self.guess.as_ref().map(|guess| guess.spent);
         if spent.is_some_and(|spent| spent != Some(reply.hash)) {
@@ -318,10 +319,10 @@ impl Inviting {
         self.check(&invite, reply.fields, now).ok_or(failed)
     }
 
-    /// Recomputes all of a reply that opened. That packet 0 lies under the address computed here
-    /// commits the reply to its keys, which the AEAD alone would not.
+    /// Recomputes everything in an opened reply. Packet 0 must lie under the address computed here,
+    /// which commits the reply to its keys; the AEAD alone would not.
     fn check(&self, invite: &Invite, fields: ReplyFields, now: u64) -> Option<Session> {
-        // An invite that asks for a secret is never answered without one.
+        // An invite that asks for a secret never accepts an answer without one.
         if invite.cpace_share.is_some() != self.guess.is_some() {
             return None;
         }
@@ -367,14 +368,14 @@ impl Inviting {
             skipped: Skipped::default(),
         };
         let opening = Opening::Own(self.nonce.duplicate());
-        bleach();
+        wipe_stack();
         let secret = self.guess.is_some();
         let postbox = &invite.postbox;
         Some(Session::new(Role::Inviter, ratchet, keys.words, opening, secret, postbox, now))
     }
 }
 
-/// Answers `invite`: the session, and the reply of 8,192 bytes. `now` is in Unix seconds. Where a
+/// Answers `invite`: the session, and the reply of 8,192 bytes. `now` is in Unix seconds. If a
 /// `secret` (or a code) is used, both sides must have it.
 ///
 /// # Errors
@@ -442,7 +443,7 @@ fn answer(
         randomness.fill(Draw::Filler, &mut filler)?;
         return Ok((filler, Secret::zeroed()));
     };
-    // Before the work that the secret takes.
+    // Check this before the expensive work on the secret.
     if !invite.cpace_share.as_ref().is_some_and(pake::is_valid_share) {
         return Err(RespondError::BadPublicKey);
     }

@@ -26,7 +26,7 @@ pub(crate) struct ReplyFields {
     /// CPace share, or filler.
     pub(crate) last_field: [u8; 32],
     pub(crate) packet_0: Vec<u8>,
-    /// Whether what fills the reply up is zeros.
+    /// Whether the padding is all zeros.
     pub(crate) zeros: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn seal(
     reply
 }
 
-/// Opens the outer layer. Nothing where this is not a reply to `invite`.
+/// Opens the outer layer; `None` if this is not a reply to `invite`.
 pub(crate) fn open(invite: &[u8], reply_address: &[u8; 32], reply: &[u8]) -> Option<ReplyFields> {
     if reply.len() != REPLY || !primitives::equal(&reply[..32], reply_address) {
         return None;

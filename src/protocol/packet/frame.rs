@@ -1,4 +1,4 @@
-//! Frames: what a packet's body is made of, before the zeros that fill it [RFC 9000, 12.4].
+//! Frames: the contents of a packet's body, before the zeros that fill it [RFC 9000, 12.4].
 //!
 //! A frame is `type u8 | length u32 | bytes`. Types from 0x80 on are skipped; an unknown one below
 //! is refused.
@@ -20,8 +20,8 @@ pub const OPENING_FRAME: usize = FRAME_HEAD + 32;
 pub const VERIFY_HEAD: usize = FRAME_HEAD + 1 + 1 + 4;
 /// Bytes of the longest question of a VERIFY frame.
 pub const QUESTION_MAX: usize = 1024;
-/// How many VERIFY frames a packet may hold: each may be told to the person. A sender needs three,
-/// two that were owed and a step of its own.
+/// How many VERIFY frames a packet may hold, since the person may be told of each. A sender needs
+/// three: two pending steps and a new one.
 pub const VERIFY_MAX: usize = 4;
 
 const DATA: u8 = 1;
@@ -32,7 +32,7 @@ const NOTHING: u8 = 6;
 const FIRST_SKIPPED: u8 = 0x80;
 const FLAG_END: u8 = 1;
 
-/// Why a body is not a row of frames.
+/// Why a body is not a sequence of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameError {
     /// A frame runs past the end, or has the wrong length for its type.
@@ -41,13 +41,13 @@ pub enum FrameError {
     Unknown,
     /// Unknown flag bits.
     Flags,
-    /// Not only zeros behind the last frame.
+    /// Something other than zeros follows the last frame.
     Padding,
-    /// A part of a message without text that is not an empty message.
+    /// A part without text that is not an empty message.
     Empty,
-    /// More than one DATA in a packet.
+    /// More than one DATA frame in a packet.
     Twice,
-    /// More than [`VERIFY_MAX`] VERIFY in a packet.
+    /// More than [`VERIFY_MAX`] VERIFY frames in a packet.
     TooManyVerify,
     /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
     Verify,
@@ -59,16 +59,16 @@ impl From<Malformed> for FrameError {
     }
 }
 
-/// A part of a message; `text` lies in the body that was parsed.
+/// A part of a message; `text` is a range in the parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
     /// The message's number.
     pub message: u64,
-    /// Where in the message this part begins.
+    /// Where in the message this part begins, in bytes.
     pub offset: u64,
     /// Whether the message ends with this part.
     pub end: bool,
-    /// Where in the body the text is.
+    /// The range of the text in the body.
     pub text: Range<usize>,
 }
 
@@ -77,9 +77,9 @@ pub struct Data {
 pub struct Frames {
     /// The part of a message, if any.
     pub data: Option<Data>,
-    /// The inviter's nonce, where OPENING was the first frame of any type.
+    /// The inviter's nonce, if OPENING was the very first frame.
     pub opening: Option<[u8; 32]>,
-    /// An OPENING that was not the first frame.
+    /// Whether an OPENING came that was not the first frame.
     pub misplaced_opening: bool,
     /// CLOSE: the next message number.
     pub close: Option<u64>,
@@ -119,7 +119,7 @@ pub enum Step {
         /// Shows that the answerer got the same key.
         mac: [u8; 32],
     },
-    /// 3: the starter got the same key too.
+    /// 3: the starter got the same key, too.
     Confirm {
         /// Shows that it did.
         mac: [u8; 32],
@@ -139,7 +139,7 @@ pub fn parse(body: &[u8]) -> Result<Frames, FrameError> {
     while !reader.is_empty() {
         let kind = reader.u8()?;
         if kind == 0 {
-            // Zeros from here on; compared in runs of 64 so that a megabyte costs little.
+            // Zeros from here on, compared 64 at a time so that a megabyte costs little.
             let rest = reader.rest();
             let zeros = rest.chunks(64).all(|run| run.iter().fold(0, |or, byte| or | byte) == 0);
             return if zeros { Ok(frames) } else { Err(FrameError::Padding) };
@@ -240,7 +240,7 @@ pub(crate) fn put_close(out: &mut dyn Sink, next_message: u64) {
     out.u64(next_message);
 }
 
-/// Writes VERIFY. A question is at most [`QUESTION_MAX`] bytes, which its sender sees to.
+/// Writes VERIFY. A question is at most [`QUESTION_MAX`] bytes, which the caller ensures.
 pub(crate) fn put_verify(out: &mut dyn Sink, verify: &Verify) {
     let (step, fields): (u8, [&[u8]; 2]) = match &verify.step {
         Step::Ask { share, question } => (1, [share, question.as_bytes()]),
@@ -274,14 +274,14 @@ fn put_head(out: &mut dyn Sink, kind: u8, length: u32) {
     out.u8(kind);
     out.u32(length);
 }
-/// Bytes of frames before the caller's; `opening`: in a packet of I's first chain.
+/// Bytes of the frames in front of the caller's; `opening` is set for packets of I's first chain.
 pub(crate) fn front(opening: bool) -> usize {
     if opening { OPENING_FRAME } else { 0 }
 }
 
-/// Where in a packet the text of a message begins. That is `opening` where the packet is one of the
-/// inviting side's first turn, which opens its commitment before the text. A packet doesn't show
-/// which it is: whoever rewrites it has to know.
+/// Where in a packet the text of a message begins. `opening` is set for packets of the inviting
+/// side's first turn, in which the opened commitment precedes the text. A packet does not show
+/// which kind it is: to rewrite it, one has to know.
 pub fn text_start(opening: bool) -> usize {
     BODY_START + front(opening) + DATA_HEAD
 }

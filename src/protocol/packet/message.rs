@@ -1,7 +1,7 @@
-//! Messages: cut into parts on one side, put together by number and offset on the other.
+//! Messages: split into parts on one side, put together by number and offset on the other.
 //!
-//! Messages are numbered from 0 in each direction and go out one at a time. Each number is
-//! assembled by itself, so messages of one packet may arrive in any order.
+//! Messages are numbered from 0 in each direction and are sent one at a time. Each is assembled by
+//! itself, so messages of one packet may arrive in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,52 +10,53 @@ use rangemap::RangeInclusiveSet;
 use crate::protocol::packet::frame::Data;
 use crate::protocol::ratchet::skipped::{Position, Skipped};
 
-/// How many messages may be unfinished at once: a sender has one; a peer that opens more only loses
+/// How many messages may be unfinished at once. A sender has one; a peer that opens more only loses
 /// its oldest.
 pub(crate) const UNFINISHED_MAX: usize = 64;
-/// How many separate runs of message numbers are remembered; beyond it the oldest gap is given up,
-/// so that a peer, or a relay that drops every second packet, does not grow the state.
+/// How many separate runs of message numbers are remembered; beyond that the oldest gap is given
+/// up, so that neither a peer nor a relay that drops every second packet can grow the state.
 pub(crate) const RUNS_MAX: usize = 4096;
 
-/// A message of which something came, but not all.
+/// A message of which some parts have arrived, but not all.
 pub(crate) struct Unfinished {
-    /// Bytes that came.
+    /// Bytes that have arrived.
     pub(crate) came: u64,
-    /// Where a later message began: once all before it is accounted for, nothing can follow.
+    /// Where a later message began: once everything before that is accounted for, nothing can
+    /// follow.
     pub(crate) overtaken: Option<Position>,
 }
 
-/// What came from the peer.
+/// What has arrived from the peer.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    /// Everything below is settled: whole, or given up.
+    /// Every message below this number is settled: complete, or given up.
     pub(crate) floor: u64,
-    /// How many messages below the floor did not come whole.
+    /// How many messages below the floor did not arrive complete.
     pub(crate) missed: u64,
-    /// How many messages came whole.
+    /// How many messages arrived complete.
     pub(crate) received: u64,
-    /// Messages from the floor on that came whole, and that were given up.
-    pub(crate) whole: RangeInclusiveSet<u64>,
-    pub(crate) cut: RangeInclusiveSet<u64>,
+    /// Messages from the floor on that arrived complete, and those that were given up.
+    pub(crate) complete: RangeInclusiveSet<u64>,
+    pub(crate) given_up: RangeInclusiveSet<u64>,
     pub(crate) unfinished: BTreeMap<u64, Unfinished>,
-    /// The newest message that began, and where.
+    /// The newest message that has begun, and where.
     pub(crate) newest: Option<(u64, Position)>,
-    /// How many messages the peer sent in all; CLOSE tells.
+    /// How many messages the peer sent in all; its CLOSE says so.
     pub(crate) announced: Option<u64>,
 }
 
-/// What is to be done with a part.
+/// What to do with a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The next part of its message.
     Take,
-    /// A part of a message that was given up: accepted and dropped.
+    /// Part of a message that was given up: accept and drop it.
     Drop,
-    /// A later part that came first: nothing changes, it is to be tried again.
+    /// A later part that arrived early: nothing changes, try it again later.
     Hold,
 }
 
-/// The part was already here, or goes past the largest offset or message number.
+/// The part has arrived before, or exceeds the largest offset or message number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartRefused;
 
@@ -78,10 +79,10 @@ impl Inbox {
         if data.message == u64::MAX {
             return Err(PartRefused);
         }
-        if data.message < self.floor || self.cut.contains(&data.message) {
+        if data.message < self.floor || self.given_up.contains(&data.message) {
             return Ok(Verdict::Drop);
         }
-        if self.whole.contains(&data.message) {
+        if self.complete.contains(&data.message) {
             return Err(PartRefused);
         }
         match data.offset.cmp(&self.came(data.message)) {
@@ -95,17 +96,17 @@ impl Inbox {
         self.unfinished.get(&message).map_or(0, |message| message.came)
     }
 
-    /// Whether a part is no longer ahead of its message.
+    /// Whether the parts before this one have arrived.
     pub(crate) fn is_due(&self, message: u64, offset: u64) -> bool {
         self.is_settled(message) || offset <= self.came(message)
     }
 
-    /// Whether a message is whole or given up.
+    /// Whether a message is complete or given up.
     fn is_settled(&self, message: u64) -> bool {
-        message < self.floor || self.cut.contains(&message) || self.whole.contains(&message)
+        message < self.floor || self.given_up.contains(&message) || self.complete.contains(&message)
     }
 
-    /// Takes in a part that was judged [`Verdict::Take`], from the packet at `at`; gives the
+    /// Takes in a part that was judged [`Verdict::Take`], from the packet at `at`; returns the
     /// messages that had to be given up for it.
     pub(crate) fn take(&mut self, data: &Data, at: Position) -> Vec<u64> {
         if data.offset == 0 {
@@ -113,7 +114,7 @@ impl Inbox {
         }
         if data.end {
             self.unfinished.remove(&data.message);
-            self.whole.insert(data.message..=data.message);
+            self.complete.insert(data.message..=data.message);
             self.received = self.received.saturating_add(1);
         } else if let Some(message) = self.unfinished.get_mut(&data.message) {
             message.came = message.came.saturating_add(data.text.len() as u64);
@@ -132,40 +133,42 @@ impl Inbox {
         }
     }
 
-    /// Keeps what is remembered within its bounds.
+    /// Keeps the memory within its bounds; returns the messages given up for that.
     fn bound(&mut self) -> Vec<u64> {
         let mut given_up = Vec::new();
         while self.unfinished.len() > UNFINISHED_MAX {
             if let Some((number, _)) = self.unfinished.pop_first() {
-                self.cut.insert(number..=number);
+                self.given_up.insert(number..=number);
                 given_up.push(number);
             }
         }
-        while self.whole.len() > RUNS_MAX || self.cut.len() > RUNS_MAX {
-            let fuller = if self.whole.len() > RUNS_MAX { &self.whole } else { &self.cut };
+        while self.complete.len() > RUNS_MAX || self.given_up.len() > RUNS_MAX {
+            let fuller =
+                if self.complete.len() > RUNS_MAX { &self.complete } else { &self.given_up };
             let Some(second) = fuller.iter().nth(1) else { break };
             self.raise_floor(*second.start(), &mut given_up);
         }
         given_up
     }
 
-    /// Whether each message from the floor on, and none before it, is in one place at most: only
-    /// an import can bring anything else.
+    /// Whether each message from the floor on is in at most one set, and none before it in any:
+    /// only an import can violate this.
     pub(crate) fn is_consistent(&self) -> bool {
         let first = |runs: &RangeInclusiveSet<u64>| runs.iter().next().map(|run| *run.start());
-        let lowest = first(&self.whole).into_iter().chain(first(&self.cut));
+        let lowest = first(&self.complete).into_iter().chain(first(&self.given_up));
         let lowest = lowest.chain(self.unfinished.keys().next().copied()).min();
         let mut unfinished = self.unfinished.keys();
         lowest.is_none_or(|lowest| lowest >= self.floor)
-            && self.cut.iter().all(|run| !self.whole.overlaps(run))
-            && unfinished.all(|number| !self.whole.contains(number) && !self.cut.contains(number))
+            && self.given_up.iter().all(|run| !self.complete.overlaps(run))
+            && unfinished
+                .all(|number| !self.complete.contains(number) && !self.given_up.contains(number))
     }
 
     /// Settles everything below `floor`.
     fn raise_floor(&mut self, floor: u64, given_up: &mut Vec<u64>) {
         let Some(last) = floor.checked_sub(1).filter(|last| *last >= self.floor) else { return };
         let whole: u64 = self
-            .whole
+            .complete
             .iter()
             .take_while(|run| *run.start() <= last)
             .map(|run| (*run.end()).min(last) - run.start() + 1)
@@ -176,24 +179,24 @@ impl Inbox {
             given_up.push(*entry.key());
             entry.remove();
         }
-        self.whole.remove(0..=last);
-        self.cut.remove(0..=last);
+        self.complete.remove(0..=last);
+        self.given_up.remove(0..=last);
         self.floor = floor;
     }
 
-    /// Gives up a message: what came of it stays as it is, its parts are dropped from now on.
+    /// Gives up a message: what was delivered of it stays, and further parts are dropped.
     pub(crate) fn give_up(&mut self, number: u64) {
-        if number >= self.floor && number != u64::MAX && !self.whole.contains(&number) {
+        if number >= self.floor && number != u64::MAX && !self.complete.contains(&number) {
             self.unfinished.remove(&number);
-            self.cut.insert(number..=number);
+            self.given_up.insert(number..=number);
             self.bound();
         }
     }
 
-    /// The messages that began, or of which only parts at the positions `held` came, and that can
-    /// no longer be finished: something of a later one came, held or not, and every number before
-    /// that is accounted for. `next` is the first number of the peer's current chain that was not
-    /// passed. To be asked after every held part was tried again.
+    /// The messages that have begun, or of which only `held` parts have arrived, and that can no
+    /// longer be finished: a part of a later message has arrived, held or not, and every packet
+    /// number before that is accounted for. `next` is the first number of the peer's current chain
+    /// that was not passed. Call this after trying every held part again.
     pub(crate) fn hopeless(
         &self,
         skipped: &Skipped,
@@ -207,7 +210,7 @@ impl Inbox {
         let skipped = skipped.numbers.keys().find(|at| !positions.contains(at)).copied();
         let first_expected = skipped.or_else(|| first_gap(next, &positions));
         let accounted = |at: Position| first_expected.is_none_or(|first| first >= at);
-        // The first held part of each message: later ones' bound the ones before.
+        // The first held part of each message: it bounds the messages before.
         let mut first_held = BTreeMap::new();
         for (number, at) in held {
             first_held
@@ -233,15 +236,15 @@ impl Inbox {
         hopeless.into_iter().collect()
     }
 
-    /// Runs of numbers, first and last, from the floor on, below the newest known, of which nothing
-    /// came or that were cut.
+    /// Ranges of numbers, first and last, from the floor on and below the newest known, of messages
+    /// that did not arrive or were truncated.
     pub(crate) fn missing(&self) -> Vec<(u64, u64)> {
         let newest = self.newest.map(|(number, _)| number);
         let announced = self.announced.and_then(|count| count.checked_sub(1));
         let Some(last) = newest.max(announced).filter(|last| *last >= self.floor) else {
             return Vec::new();
         };
-        let mut here = self.whole.clone();
+        let mut here = self.complete.clone();
         for number in self.unfinished.keys() {
             here.insert(*number..=*number);
         }

@@ -19,7 +19,7 @@ use core::ops::Range;
 use self::receipt::Receipt;
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::{self, KEM_CIPHERTEXT, TAG};
-use crate::protocol::crypto::secret::{HeaderKey, PacketKey, Secret, bleach};
+use crate::protocol::crypto::secret::{HeaderKey, PacketKey, Secret, wipe_stack};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::NumberKeys;
 use crate::protocol::ratchet::root::{RATCHET_PUBLIC, RatchetPublic};
@@ -45,7 +45,7 @@ pub const fn size(k: u8) -> usize {
     1 << k
 }
 
-/// The largest size class of `bytes` bytes at most; where none is so small, the smallest.
+/// The largest size class of at most `bytes` bytes; if none is that small, the smallest.
 pub fn largest_class(bytes: usize) -> u8 {
     (K_MIN..=K_MAX).rev().find(|&k| size(k) <= bytes).unwrap_or(K_MIN)
 }
@@ -87,7 +87,7 @@ impl Header {
         RatchetPublic::copy_of(&key)
     }
 
-    /// What was encapsulated to the receiver's ratchet key.
+    /// The ciphertext encapsulated to the receiver's ratchet key.
     pub(crate) fn ciphertext(&self) -> [u8; KEM_CIPHERTEXT] {
         let mut ciphertext = [0; KEM_CIPHERTEXT];
         ciphertext.copy_from_slice(&self.bytes()[RATCHET_PUBLIC..HEADER - 4]);
@@ -99,14 +99,14 @@ impl Header {
         &self.bytes()[..HEADER - 4]
     }
 
-    /// How many packets this side's chain before had.
+    /// How many packets the sender's previous chain had.
     pub(crate) fn previous_length(&self) -> u32 {
         let mut length = [0; 4];
         length.copy_from_slice(&self.bytes()[HEADER - 4..]);
         u32::from_be_bytes(length)
     }
 
-    /// SHA-256 of the plain header, by which later packets of the chain are held to it.
+    /// SHA-256 of the plain header, to which later packets of the chain are held.
     pub(crate) fn hash(&self) -> [u8; 32] {
         primitives::sha256(&[self.bytes()])
     }
@@ -117,14 +117,14 @@ pub(crate) fn body(packet: &[u8]) -> &[u8] {
     packet.get(BODY_START..packet.len().saturating_sub(TAG)).unwrap_or_default()
 }
 
-/// As [`body`], to be filled.
+/// Like [`body`], to be filled.
 pub(crate) fn body_mut(packet: &mut [u8]) -> &mut [u8] {
     let end = packet.len().saturating_sub(TAG);
     packet.get_mut(BODY_START..end).unwrap_or_default()
 }
 
-/// Seals `packet`, whose body is plain and in place, under the keys of one number; what tells that
-/// the other side has opened it.
+/// Seals `packet`, whose plain body is in place, under the keys of one number. The receipt will
+/// show that the other side has opened it.
 pub(crate) fn seal(
     keys: &NumberKeys,
     header: &Header,
@@ -152,7 +152,7 @@ pub(crate) fn seal(
     let key = body_key(&keys.packet, &salt);
     primitives::seal(key.bytes(), front, body);
     let receipt = Receipt::new(&mut primitives::poly1305_key(key.bytes()));
-    bleach();
+    wipe_stack();
     Ok(receipt)
 }
 
@@ -170,7 +170,7 @@ fn body_key(key: &PacketKey, salt: &[u8; 32]) -> Secret<32> {
     out
 }
 
-/// The part of a packet that was not made with these keys, or was changed.
+/// The part of a packet that was made with other keys, or was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unopened {
     /// The header.
@@ -186,34 +186,34 @@ fn salt_of(packet: &[u8]) -> [u8; 32] {
     salt
 }
 
-/// Opens the header of `packet` (of a valid size), which stays as it is.
+/// Opens the header of `packet` (of a valid size), which stays unchanged.
 pub(crate) fn open_header(key: &HeaderKey, packet: &[u8]) -> Result<Header, Unopened> {
     let mut field = Secret::<{ HEADER + TAG }>::zeroed();
     field.bytes_mut().copy_from_slice(&packet[HEADER_FIELD]);
     let key = header_key(key, &salt_of(packet));
     primitives::open(key.bytes(), &packet[..HEADER_FIELD.start], field.bytes_mut())
         .map_err(|_| Unopened::Header)?;
-    bleach();
+    wipe_stack();
     Ok(Header(field.part(0)))
 }
 
-/// The key that opened a body. It is kept until the packet was judged, then wiped.
+/// The key that opened a body. It is kept until the packet has been judged, then wiped.
 pub(crate) struct BodyKey(Secret<32>);
 
 impl BodyKey {
     /// The one-time Poly1305 key that may be published once the packet can no longer be accepted.
     pub(crate) fn poly1305_key(&self) -> [u8; 32] {
         let key = primitives::poly1305_key(self.0.bytes());
-        bleach();
+        wipe_stack();
         key
     }
 
-    /// Puts the ciphertext back in place of the plaintext. The same text under the same key gives
-    /// the same bytes, so the key still serves one text only.
+    /// Encrypts the body again. The same text under the same key gives the same bytes, so the key
+    /// still serves only one text.
     pub(crate) fn close(&self, packet: &mut [u8]) {
         let (front, body) = packet.split_at_mut(BODY_START);
         primitives::seal(self.0.bytes(), front, body);
-        bleach();
+        wipe_stack();
     }
 }
 
@@ -222,6 +222,6 @@ pub(crate) fn open_body(key: &PacketKey, packet: &mut [u8]) -> Result<BodyKey, U
     let key = body_key(key, &salt_of(packet));
     let (front, body) = packet.split_at_mut(BODY_START);
     primitives::open(key.bytes(), front, body).map_err(|_| Unopened::Body)?;
-    bleach();
+    wipe_stack();
     Ok(BodyKey(key))
 }

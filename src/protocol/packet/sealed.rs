@@ -1,23 +1,23 @@
-//! A packet that is sealed: what is kept, handed out and carried.
+//! A sealed packet: what a session keeps and hands out, and what carries it.
 
 use core::fmt;
 use core::ops::Deref;
 
 use super::{ADDRESS, size_class};
 
-/// A sealed packet, of a size that packets have. Its bytes are for anybody.
+/// A sealed packet, of a valid size. Anyone may see its bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Packet(Vec<u8>);
 
 impl Packet {
-    /// These bytes, if packets have that size. What they hold shows only when they are opened.
+    /// These bytes, if they have a valid size. Only opening them shows what they hold.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         size_class(bytes.len()).map(|_| Self(bytes))
     }
 
-    /// Under which it lies in a postbox.
+    /// The address under which it lies in a postbox.
     pub fn address(&self) -> [u8; ADDRESS] {
-        // None is so short.
+        // No packet is that short.
         self.0.first_chunk().copied().unwrap_or_default()
     }
 }

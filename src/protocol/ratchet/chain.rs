@@ -1,5 +1,5 @@
-//! Chains: one-way sequences that give each packet a key of its own, and each header a key and a
-//! token of its own, so that a stolen state opens and names no past packet.
+//! Chains: one-way sequences that give each packet its own key, and each header its own key and
+//! token, so that a stolen state neither opens nor identifies any past packet.
 
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives;
@@ -8,7 +8,7 @@ use crate::protocol::crypto::secret::{
 };
 
 impl ChainKey {
-    /// Moves one number on and gives the packet key, MK, of the number passed.
+    /// Advances by one number and returns the packet key, MK, of the number passed.
     pub(crate) fn advance(&mut self) -> PacketKey {
         let mut okm = Secret::<64>::zeroed();
         primitives::expand(self.bytes(), labels::CHAIN, okm.bytes_mut());
@@ -18,7 +18,7 @@ impl ChainKey {
 }
 
 impl HeaderChainKey {
-    /// Moves one number on and gives the header key and the token of the number passed.
+    /// Advances by one number and returns the header key and the token of the number passed.
     pub(crate) fn advance(&mut self) -> (HeaderKey, Token) {
         let mut okm = Secret::<96>::zeroed();
         primitives::expand(self.bytes(), labels::HEADER_CHAIN, okm.bytes_mut());
@@ -52,7 +52,7 @@ impl NumberKeys {
     }
 }
 
-/// The last number that a chain may use: a sender stops with an error after it.
+/// The last number that a chain may use; after it a sender stops with an error.
 pub const LAST_NUMBER: u32 = u32::MAX - 1;
 
 /// The chain has used its last number.
@@ -64,7 +64,7 @@ impl Chain {
         Self { keys, headers, next: 0 }
     }
 
-    /// The keys of number [`Chain::next`], which moves on.
+    /// The keys of number [`Chain::next`]; advances the chain.
     pub(crate) fn advance(&mut self) -> Result<NumberKeys, Exhausted> {
         if self.next > LAST_NUMBER {
             return Err(Exhausted);

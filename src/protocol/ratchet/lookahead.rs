@@ -1,24 +1,26 @@
-//! From a packet's address to its position: the addresses of the numbers that may come next,
-//! derived ahead as far as needed and kept while the process runs. No trial decryption.
+//! The address index: from a packet's address to its position. It derives the addresses of the
+//! numbers that may come next, as far ahead as needed, and keeps them while the process runs, so
+//! that no packet needs trial decryption.
 
 use std::collections::BTreeMap;
 
-use crate::protocol::crypto::secret::{HeaderChainKey, bleach};
+use crate::protocol::crypto::secret::{HeaderChainKey, wipe_stack};
 use crate::protocol::packet::ADDRESS;
 use crate::protocol::packet::address::address;
 use crate::protocol::ratchet::Ratchet;
 use crate::protocol::ratchet::skipped::{Position, SKIPPED_MAX};
 
-/// How many numbers ahead a packet is looked for, unless told otherwise: more than any burst of
-/// lost packets that the skipped store could serve, and 0.1 s of work at most.
+/// How many numbers ahead a packet is searched for by default: more than any burst of lost packets
+/// that the store of skipped keys could serve, and at most 0.1 s of work.
 pub const LOOK_AHEAD: u32 = 65_536;
-/// The most that may be asked for.
+/// The largest limit that a caller may ask for.
 pub const LOOK_AHEAD_MAX: u32 = 1 << 20;
 
-/// Numbers derived in each round before the map is asked again: a packet in order costs one.
+/// How many numbers each round derives before the map is searched again: a packet that arrives in
+/// order costs one.
 const ROUNDS: [u32; 4] = [1, 64, 4096, u32::MAX];
 
-/// Known addresses of one session. It holds no state of its own: it can be dropped and made anew.
+/// The known addresses of one session. It holds no state of its own: it can be dropped and rebuilt.
 pub struct Lookahead {
     limit: u32,
     /// Address → position.
@@ -28,7 +30,7 @@ pub struct Lookahead {
     next: Option<Cursor>,
 }
 
-/// How far a chain's addresses were derived.
+/// How far a chain's addresses have been derived.
 struct Cursor {
     chain: u32,
     headers: HeaderChainKey,
@@ -72,20 +74,20 @@ impl Lookahead {
         self.known.remove(address);
     }
 
-    /// Sets the cursors on the chains that are current and next now.
+    /// Sets the cursors to the chains that are now current and next.
     fn follow(&mut self, ratchet: &Ratchet) {
         let current = ratchet.receiving.as_ref();
         if self.current.as_ref().map(|c| c.chain) != current.map(|c| c.index) {
             self.current = self.next.take().filter(|c| Some(c.chain) == current.map(|c| c.index));
             self.known.retain(|_, at| ratchet.expects(*at));
-            // The new chain may have made numbers of the old one skipped that were never derived here.
+            // The new chain may have skipped numbers of the old one that were never derived here.
             self.skipped_known = false;
         }
         self.bound(ratchet);
         if let Some(receiving) = current {
             let behind = self.current.as_ref().is_none_or(|c| c.number < receiving.chain.next);
             if behind {
-                // The state was moved on by somebody else, who may have skipped numbers.
+                // Another process advanced the state, and may have skipped numbers.
                 self.skipped_known = false;
                 self.current = Some(Cursor {
                     chain: receiving.index,
@@ -104,8 +106,8 @@ impl Lookahead {
         }
     }
 
-    /// Forgets what is no longer expected, once it could be more than what is: a peer that jumps
-    /// ahead with every packet must not grow this without end.
+    /// Forgets addresses that are no longer expected, once they could outnumber those that are: a
+    /// peer that jumps ahead with every packet must not grow the index without end.
     fn bound(&mut self, ratchet: &Ratchet) {
         let most = 2 * self.limit as usize + SKIPPED_MAX;
         if self.known.len() > most.saturating_mul(2) {
@@ -122,10 +124,11 @@ impl Lookahead {
         if let Some(cursor) = &mut self.next {
             cursor.derive(round.min(self.limit), &mut self.known);
         }
-        bleach();
+        wipe_stack();
     }
 
-    /// Once, and only when the next numbers were not asked for: the addresses of skipped numbers.
+    /// Derives the addresses of skipped numbers, once, and only if the wanted address was not among
+    /// the next numbers.
     fn know_skipped(&mut self, ratchet: &Ratchet, round: u32) {
         if self.skipped_known || round == ROUNDS[0] {
             return;
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
     use crate::protocol::tests::support::{Counted, handshake, seal};
 
-    /// Two addresses that begin alike are two: neither is taken for the other, and both are kept.
+    /// Two addresses with a common beginning are not mistaken for each other, and both are kept.
     #[test]
     fn an_address_is_found_by_all_of_it() {
         let random = &mut Counted::new(90);
@@ -167,7 +170,7 @@ mod tests {
             assert_eq!(lookahead.locate(&responder.ratchet, &other), None);
             let right = Position { chain: 1, number: 0 };
             assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
-            // One that is expected, too, and begins alike.
+            // Another expected address with the same beginning.
             let second = Position { chain: 1, number: 1 };
             lookahead.known.insert(other, second);
             assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));

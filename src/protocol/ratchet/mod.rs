@@ -1,5 +1,5 @@
-//! The double ratchet with header encryption [DR, section 4]: which chain is whose turn, when a
-//! step is due, and what an opened packet would change.
+//! The double ratchet with header encryption [DR, section 4]: whose turn it is, when a step is due,
+//! and what an opened packet would change.
 //!
 //! ```text
 //!            first packet of a new chain accepted            first packet sent after it
@@ -7,7 +7,7 @@
 //!   │ own = Some: waits for the peer's next chain     │──▶│ peer = Some: own step is due   │──▶ …
 //!   └────────────────────────────────────────────────┘   └───────────────────────────────┘
 //! ```
-//! Exactly one of `own` and `peer` is there at any time, so steps go strictly in turns.
+//! Exactly one of `own` and `peer` is set at any time, so steps strictly alternate.
 
 pub mod chain;
 pub mod lookahead;
@@ -18,7 +18,7 @@ use self::chain::{Chain, Exhausted, NumberKeys};
 use self::root::{AgreeError, RatchetPrivate, RatchetPublic};
 use self::skipped::{OLD_NUMBERS_MAX, OldChain, Passed, Position, Skipped};
 use crate::protocol::crypto::primitives;
-use crate::protocol::crypto::secret::{HeaderChainKey, RootKey, bleach};
+use crate::protocol::crypto::secret::{HeaderChainKey, RootKey, wipe_stack};
 use crate::protocol::packet::{self, BodyKey, Header, Unopened};
 use crate::protocol::randomness::Randomness;
 
@@ -59,19 +59,19 @@ pub(crate) struct Ratchet {
     pub(crate) root: RootKey,
     pub(crate) sending: Option<Sending>,
     pub(crate) receiving: Option<Receiving>,
-    /// `NHCs`: header chain of this side's next chain.
+    /// `NHCs`: the header chain of this side's next chain.
     pub(crate) next_sending: HeaderChainKey,
-    /// `NHCr`: header chain of the peer's next chain.
+    /// `NHCr`: the header chain of the peer's next chain.
     pub(crate) next_receiving: HeaderChainKey,
-    /// The private ratchet key that the peer's next chain will use up.
+    /// The private ratchet key that the peer's next chain will consume.
     pub(crate) own: Option<RatchetPrivate>,
-    /// The peer's ratchet key that our next step answers.
+    /// The peer's ratchet key that this side's next step answers.
     pub(crate) peer: Option<RatchetPublic>,
     pub(crate) skipped: Skipped,
 }
 
-/// Where a number lies.
-enum Place<'a> {
+/// Where the keys of a number are.
+enum Located<'a> {
     Skipped(&'a NumberKeys),
     Current(&'a Receiving),
     Next(&'a RatchetPrivate, &'a Sending),
@@ -80,15 +80,15 @@ enum Place<'a> {
 /// Why a packet at a known position is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RatchetError {
-    /// Header or body does not open.
+    /// The header or the body does not open.
     Unopened(Unopened),
-    /// The header is not the one of its chain.
+    /// The header differs from that of its chain.
     HeaderDiffers,
-    /// The previous length is below what came, or not 0 in a first chain.
+    /// The previous length is less than what has arrived, or not 0 in a first chain.
     PreviousLength,
     /// The peer's new ratchet key must be refused.
     BadPublicKey,
-    /// The number was used meanwhile.
+    /// The number has been used meanwhile.
     Spent,
     /// The chain has no more numbers.
     Exhausted,
@@ -106,14 +106,14 @@ impl From<Exhausted> for RatchetError {
     }
 }
 
-/// Why no number could be taken for sending.
+/// Why no number could be reserved for sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepError {
     /// The chain has used its last number, or the chains their last index.
     Exhausted,
     /// No randomness.
     NoRandomness,
-    /// The peer's ratchet key must be refused (it was checked when it came, so this is damage).
+    /// The peer's ratchet key must be refused (it was checked on arrival, so the state is damaged).
     BadPublicKey,
 }
 
@@ -132,21 +132,21 @@ impl From<AgreeError> for StepError {
     }
 }
 
-/// What an opened packet changes, computed beside the state. Nothing of it holds before
+/// What an opened packet changes, computed on copies. None of it takes effect before
 /// [`Ratchet::apply`].
 pub(crate) enum Advance {
     /// A skipped number came.
     Skipped,
-    /// A number of the current chain came: the chain behind it, and what was passed.
+    /// A number of the current chain came: the chain after it, and the numbers that were passed.
     Current { from: u32, chain: Chain, passed: Passed },
     /// The peer's next chain began.
     Next(Box<NextChain>),
 }
 
 pub(crate) struct NextChain {
-    /// `th` of our chain that the new one answers.
+    /// `th` of this side's chain that the new one answers.
     answers: [u8; 32],
-    /// Index and next number of the chain that was current.
+    /// Index and next number of the chain that was current before.
     from: Option<(u32, u32)>,
     receiving: Receiving,
     root: RootKey,
@@ -157,11 +157,11 @@ pub(crate) struct NextChain {
     given_up: u32,
 }
 
-/// A packet that opened.
+/// An opened packet.
 pub(crate) struct Opened {
     pub(crate) body_key: BodyKey,
     pub(crate) advance: Advance,
-    /// `th` of the packet's chain: names the conversation and the place in it.
+    /// `th` of the packet's chain: names the conversation and the position in it.
     pub(crate) transcript: [u8; 32],
     /// The packet's token.
     pub(crate) keys: NumberKeys,
@@ -185,19 +185,19 @@ impl Ratchet {
 
     /// Whether a packet at this position could still be accepted.
     pub(crate) fn expects(&self, at: Position) -> bool {
-        self.place(at).is_some()
+        self.locate(at).is_some()
     }
 
-    fn place(&self, at: Position) -> Option<Place<'_>> {
+    fn locate(&self, at: Position) -> Option<Located<'_>> {
         if let Some(number) = self.skipped.get(at) {
-            return Some(Place::Skipped(&number.keys));
+            return Some(Located::Skipped(&number.keys));
         }
         match &self.receiving {
             Some(current) if current.index == at.chain => {
-                (at.number >= current.chain.next).then_some(Place::Current(current))
+                (at.number >= current.chain.next).then_some(Located::Current(current))
             }
             _ if self.next_index() == Some(at.chain) => {
-                Some(Place::Next(self.own.as_ref()?, self.sending.as_ref()?))
+                Some(Located::Next(self.own.as_ref()?, self.sending.as_ref()?))
             }
             _ => None,
         }
@@ -207,14 +207,14 @@ impl Ratchet {
     /// would change.
     ///
     /// # Errors
-    /// [`RatchetError`]; what `packet` then holds is of no use.
+    /// [`RatchetError`]; the contents of `packet` are then meaningless.
     pub(crate) fn open(&self, at: Position, packet: &mut [u8]) -> Result<Opened, RatchetError> {
-        let opened = match self.place(at).ok_or(RatchetError::Spent)? {
-            Place::Skipped(keys) => self.open_skipped(at, keys.duplicate(), packet),
-            Place::Current(current) => open_current(current, at, packet),
-            Place::Next(own, sending) => self.open_next(own, sending, at, packet),
+        let opened = match self.locate(at).ok_or(RatchetError::Spent)? {
+            Located::Skipped(keys) => self.open_skipped(at, keys.duplicate(), packet),
+            Located::Current(current) => open_current(current, at, packet),
+            Located::Next(own, sending) => self.open_next(own, sending, at, packet),
         };
-        bleach();
+        wipe_stack();
         opened
     }
 
@@ -247,7 +247,8 @@ impl Ratchet {
         at: Position,
         packet: &mut [u8],
     ) -> Result<Opened, RatchetError> {
-        // The header's key depends on the header chain alone; the body's on what the header says.
+        // The header's key depends only on the header chain; the body's key depends on the header's
+        // contents.
         let mut headers = self.next_receiving.duplicate();
         let header = open_header_at(&mut headers, at.number, packet)?;
         let from = self.receiving.as_ref().map(|current| (current.index, current.chain.next));
@@ -288,8 +289,8 @@ impl Ratchet {
         Ok(Opened { body_key, advance: Advance::Next(Box::new(next)), transcript, keys })
     }
 
-    /// Passes the numbers of the current chain up to `end`; at most [`OLD_NUMBERS_MAX`], the count
-    /// of the others comes along.
+    /// Passes the numbers of the current chain up to `end`, at most [`OLD_NUMBERS_MAX`] of them;
+    /// also returns how many were left out.
     fn pass_old(&self, end: u32) -> Result<(Passed, u32), RatchetError> {
         let Some(current) = &self.receiving else { return Ok((Passed::default(), 0)) };
         let start = current.chain.next;
@@ -299,7 +300,7 @@ impl Ratchet {
         Ok((passed, end - derived))
     }
 
-    /// `th` of a chain of the peer from which packets are expected.
+    /// `th` of one of the peer's chains from which packets are expected.
     fn transcript_of(&self, chain: u32) -> Option<&[u8; 32]> {
         match &self.receiving {
             Some(current) if current.index == chain => Some(&current.transcript),
@@ -307,12 +308,12 @@ impl Ratchet {
         }
     }
 
-    /// Makes true what [`Ratchet::open`] computed. The state may have moved since (a `send` took
-    /// numbers or a step), but not in what the packet used: same conversation, same place.
-    /// `transcript` is `th` of the packet's chain, as it was then.
+    /// Applies what [`Ratchet::open`] computed. The state may have changed since (a `send` reserved
+    /// numbers or took a step), but not in what the packet used: same conversation, same position.
+    /// `transcript` is `th` of the packet's chain at that time.
     ///
     /// # Errors
-    /// [`RatchetError::Spent`] where it has; nothing changes.
+    /// [`RatchetError::Spent`] if it has changed there; nothing is applied then.
     pub(crate) fn apply(
         &mut self,
         at: Position,
@@ -363,12 +364,12 @@ impl Ratchet {
         lost.given_up = u64::from(next.given_up);
         lost.fell_out = self.skipped.add(&next.passed_old, now);
         lost.fell_out += self.skipped.add(&next.passed, now);
-        // Also forgets the old chain if nothing of it is expected.
+        // This also forgets the old chain if nothing of it is expected.
         lost.fell_out += self.skipped.expire(now).dropped;
     }
 
-    /// The tokens of the next `count` numbers of the peer's current chain, and of its next one while
-    /// it can have one.
+    /// The tokens of the next `count` numbers of the peer's current chain, and of its next chain
+    /// while there can be one.
     pub(crate) fn expected_tokens(&self, count: u32) -> Vec<[u8; 32]> {
         let current = self.receiving.as_ref().map(|current| current.chain.headers.duplicate());
         let next = self.own.as_ref().map(|_| self.next_receiving.duplicate());
@@ -379,12 +380,12 @@ impl Ratchet {
                 tokens.push(*token.bytes());
             }
         }
-        bleach();
+        wipe_stack();
         tokens
     }
 
     /// The tokens of the numbers `ahead` (0 = the next; ascending) in the peer's current chain and
-    /// in its next one.
+    /// in its next chain.
     pub(crate) fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
         let current = self.receiving.as_ref().map(|current| current.chain.headers.duplicate());
         let mut tokens = Vec::new();
@@ -400,7 +401,7 @@ impl Ratchet {
                 }
             }
         }
-        bleach();
+        wipe_stack();
         tokens
     }
 
@@ -425,7 +426,7 @@ impl Ratchet {
         self.root = turn.root;
         self.own = Some(private);
         self.peer = None;
-        bleach();
+        wipe_stack();
         Ok(())
     }
 }
@@ -436,7 +437,8 @@ fn open_current(
     packet: &mut [u8],
 ) -> Result<Opened, RatchetError> {
     let from = current.chain.next;
-    // Header keys alone first: junk under a number far ahead costs one chain, not two.
+    // Advance only the header chain first, so that junk under a number far ahead costs one chain,
+    // not two.
     let mut headers = current.chain.headers.duplicate();
     let header = open_header_at(&mut headers, at.number - from, packet)?;
     if !primitives::equal(&header.hash(), &current.header_hash) {
@@ -450,7 +452,7 @@ fn open_current(
     Ok(Opened { body_key, advance, transcript: current.transcript, keys })
 }
 
-/// Opens a header with the key that is `ahead` numbers on.
+/// Opens a header with the key that lies `ahead` numbers further on.
 fn open_header_at(
     headers: &mut HeaderChainKey,
     ahead: u32,

@@ -6,7 +6,7 @@ use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::{
     self, BadPublicKey, DH_PUBLIC, DhPeer, KEM_CIPHERTEXT, KEM_PUBLIC, KEM_SEED,
 };
-use crate::protocol::crypto::secret::{ChainKey, HeaderChainKey, RootKey, Secret, bleach_deep};
+use crate::protocol::crypto::secret::{ChainKey, HeaderChainKey, RootKey, Secret, wipe_stack_deep};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::wire::{Malformed, Reader, Sink};
 
@@ -16,7 +16,8 @@ pub const RATCHET_PUBLIC: usize = DH_PUBLIC + KEM_PUBLIC;
 /// A ratchet key's public part: `dh_pk` 32 ‖ `kem_ek` 1184.
 pub struct RatchetPublic {
     bytes: Box<[u8; RATCHET_PUBLIC]>,
-    /// Its X25519 key, made ready: the peer's is used as its chain begins, and again as ours does.
+    /// Its X25519 key, prepared: the peer's key is used when its chain begins, and again when ours
+    /// does.
     dh: OnceLock<DhPeer>,
 }
 
@@ -55,8 +56,8 @@ impl RatchetPublic {
     }
 }
 
-/// A ratchet key's private part: X25519 32, ML-KEM seed 64. Its functions stay out of their
-/// callers' frames, so that the stack that they used can be overwritten.
+/// A ratchet key's private part: X25519 32, ML-KEM seed 64. Its functions are never inlined, so
+/// that the stack they used can be overwritten.
 pub struct RatchetPrivate {
     pub(crate) dh: Secret<32>,
     pub(crate) kem: Secret<KEM_SEED>,
@@ -74,25 +75,26 @@ impl RatchetPrivate {
         let mut public = Box::new([0; RATCHET_PUBLIC]);
         public[..DH_PUBLIC].copy_from_slice(&primitives::dh_public(&private.dh));
         public[DH_PUBLIC..].copy_from_slice(&primitives::kem_public(&private.kem));
-        bleach_deep();
+        wipe_stack_deep();
         Ok((private, RatchetPublic { bytes: public, dh: OnceLock::new() }))
     }
 
-    /// The two secrets that the holder of this key gets from the peer's X25519 key and ciphertext.
+    /// The two secrets that the holder of this key obtains from the peer's X25519 key and
+    /// ciphertext.
     #[inline(never)]
     pub(crate) fn agree(
         &self,
         dh: &DhPeer,
         ciphertext: &[u8; KEM_CIPHERTEXT],
     ) -> Result<Agreed, BadPublicKey> {
-        // Nothing returns between what touches keys and the bleach.
+        // No early return between the use of the keys and the wiping of the stack.
         let dh = primitives::dh(&self.dh, dh);
         let kem = primitives::decapsulate(&self.kem, ciphertext);
-        bleach_deep();
+        wipe_stack_deep();
         Ok(Agreed { dh: dh?, kem })
     }
 
-    /// The same secrets, from the other side: encapsulates to the peer's key.
+    /// The same secrets from the other side: encapsulates to the peer's key.
     #[inline(never)]
     pub(crate) fn encapsulate(
         &self,
@@ -101,16 +103,16 @@ impl RatchetPrivate {
     ) -> Result<(Agreed, [u8; KEM_CIPHERTEXT]), AgreeError> {
         let mut m = Secret::zeroed();
         randomness.fill(Draw::KemMessage, m.bytes_mut())?;
-        // As in `agree`.
+        // No early return here either.
         let dh = primitives::dh(&self.dh, peer.dh());
         let encapsulated = primitives::encapsulate(&peer.kem(), &m);
-        bleach_deep();
+        wipe_stack_deep();
         let (ciphertext, kem) = encapsulated?;
         Ok((Agreed { dh: dh?, kem }, ciphertext))
     }
 }
 
-/// Why no secret could be agreed on.
+/// Why the two sides could not agree on a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgreeError {
     /// The peer's key must be refused.
@@ -137,7 +139,8 @@ pub(crate) struct Agreed {
     pub(crate) kem: Secret<32>,
 }
 
-/// What a turn puts out: the new root key, a chain, and the header chain of that side's next chain.
+/// The outputs of a turn: the new root key, a chain, and the header chain of that side's next
+/// chain.
 pub(crate) struct Turn {
     pub(crate) root: RootKey,
     pub(crate) chain: ChainKey,

@@ -1,16 +1,16 @@
-//! Skipped numbers: the keys of packets that have not come yet although later ones have.
+//! Skipped numbers: the keys of packets that have not arrived yet although later ones have.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::protocol::ratchet::chain::NumberKeys;
 
 /// How many skipped numbers are kept in all: a relay or a peer that skips on purpose must not grow
-/// the state without end (4,096 take 0.5 MB of it).
+/// the state without end (4,096 take 0.5 MB).
 pub const SKIPPED_MAX: usize = 4096;
 /// How long a skipped number is kept, in seconds: a packet that is a week late is lost.
 pub const SKIPPED_SECONDS: u64 = 7 * 24 * 3600;
-/// How many numbers of an old chain are derived at most when the next chain begins: a peer that
-/// claims a huge previous length must not keep this end computing.
+/// The most numbers of an old chain that are derived when the next chain begins: a peer that claims
+/// a huge previous length must not keep this end computing.
 pub const OLD_NUMBERS_MAX: u32 = 65_536;
 
 /// Which packet: its chain (counted over both sides: the answering side's first is 0, the inviting
@@ -23,7 +23,7 @@ pub struct Position {
     pub number: u32,
 }
 
-/// What is kept of a chain that has skipped numbers but is no longer current.
+/// What remains of a chain that has skipped numbers but is no longer current.
 #[derive(Clone, Copy)]
 pub(crate) struct OldChain {
     pub(crate) header_hash: [u8; 32],
@@ -32,11 +32,11 @@ pub(crate) struct OldChain {
 
 pub(crate) struct SkippedNumber {
     pub(crate) keys: NumberKeys,
-    /// Unix seconds at which it was skipped.
+    /// When it was skipped, in Unix seconds.
     pub(crate) since: u64,
 }
 
-/// Numbers that one jump passes: the highest [`SKIPPED_MAX`], and how many more there were.
+/// The numbers that one jump passes: the highest [`SKIPPED_MAX`], and how many more there were.
 #[derive(Default)]
 pub(crate) struct Passed {
     pub(crate) numbers: VecDeque<(Position, NumberKeys)>,
@@ -53,12 +53,12 @@ impl Passed {
     }
 }
 
-/// What time did to the skipped numbers.
+/// How the passing of time has changed the skipped numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Aged {
-    /// How many were too old, and are gone.
+    /// How many were too old and have been dropped.
     pub(crate) dropped: u64,
-    /// Whether others had a time to come.
+    /// Whether others were dated in the future.
     pub(crate) redated: bool,
 }
 
@@ -79,7 +79,7 @@ impl Skipped {
         self.forget_chains();
     }
 
-    /// Takes in what a jump passed; gives how many numbers fell out.
+    /// Takes in what a jump passed; returns how many numbers fell out.
     pub(crate) fn add(&mut self, passed: &Passed, now: u64) -> u64 {
         for (at, keys) in &passed.numbers {
             self.numbers.insert(*at, SkippedNumber { keys: keys.duplicate(), since: now });
@@ -102,7 +102,8 @@ impl Skipped {
     }
 
     /// Drops what is older than [`SKIPPED_SECONDS`]. A number that was skipped while the clock was
-    /// ahead is as old as `now` from now on, or it would be kept for as long as the clock was wrong.
+    /// ahead is dated `now` instead; otherwise it would be kept longer by as much as the clock was
+    /// wrong.
     pub(crate) fn expire(&mut self, now: u64) -> Aged {
         let (before, mut redated) = (self.numbers.len(), false);
         self.numbers.retain(|_, number| {

@@ -1,14 +1,14 @@
-//! What a session knows of who the other side is, and what follows from it.
+//! What a session knows about who the other side is, and what follows from that.
 
 use super::{Opening, Role, Session};
 use crate::protocol::authentication::Authentication;
 use crate::protocol::authentication::words::{self, NoWordsYet};
 
 impl Session {
-    /// How the peer was authenticated so far.
+    /// How the peer has been authenticated so far.
     pub fn authentication(&self) -> Authentication {
         Authentication {
-            // R's own secret shows nothing before I has shown that it has the keys.
+            // R's own secret proves nothing until I has shown that it has the keys.
             secret: self.authentication.secret && self.confirmed,
             words: self.authentication.words,
             verified: self.verify.succeeded,
@@ -20,8 +20,9 @@ impl Session {
         self.authentication.secret
     }
 
-    /// Whether text may go out. With a secret, not before the inviter has confirmed: sent earlier,
-    /// it would fall to who replaced the invite, and later breaks X25519 and learns the secret.
+    /// Whether text may be sent. With a secret, not before the inviter has confirmed: text sent
+    /// earlier could later be read by somebody who replaced the invite, breaks X25519 and learns
+    /// the secret.
     pub fn may_send_text(&self) -> bool {
         !self.authentication.secret || self.confirmed
     }
@@ -29,7 +30,7 @@ impl Session {
     /// The four words to compare.
     ///
     /// # Errors
-    /// [`NoWordsYet`] on the answering side, before the commitment was opened.
+    /// [`NoWordsYet`] on the answering side, until the commitment has been opened.
     pub fn words(&self) -> Result<[&'static str; words::WORDS], NoWordsYet> {
         match &self.opening {
             Opening::Own(nonce) | Opening::Came(nonce) => {
@@ -39,8 +40,8 @@ impl Session {
         }
     }
 
-    /// Records that the two people found their words to be the same. (Where they differ, the
-    /// session is ended.)
+    /// Records that the two people found their words to be the same. (If the words differ, end the
+    /// session instead.)
     ///
     /// # Errors
     /// [`NoWordsYet`].
@@ -50,7 +51,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the person has still to be told that nobody has checked who the other side is.
+    /// Whether the person must still be told that nobody has checked who the other side is.
     pub fn is_unchecked_untold(&self) -> bool {
         !self.unchecked_told && !self.authentication().any()
     }

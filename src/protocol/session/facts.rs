@@ -1,15 +1,17 @@
-//! What a person or a script may ask about a session. Nothing here is secret, but it is private.
+//! What a person or a script may ask about a session. None of it is secret, but all of it is
+//! private.
 
 use super::identity::Identity;
 use super::{Outbox, Role, Session};
 
 impl Session {
-    /// What tells its states from those of any other session, of the same name for one.
+    /// What distinguishes this session from any other, for example from another one of the same
+    /// name.
     pub fn identity(&self) -> Identity {
         Identity::of(u8::from(self.role == Role::Inviter), &self.words)
     }
 
-    /// Which side this is.
+    /// Which side of the handshake this end was.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -19,7 +21,7 @@ impl Session {
         &self.postbox
     }
 
-    /// Unix seconds at which the handshake was done here.
+    /// When the handshake was completed here, in Unix seconds.
     pub fn created(&self) -> u64 {
         self.created
     }
@@ -34,22 +36,22 @@ impl Session {
         self.inbox.announced.is_some()
     }
 
-    /// How many messages went out.
+    /// How many messages were sent.
     pub fn sent(&self) -> u64 {
         self.next_message
     }
 
-    /// How many messages came whole.
+    /// How many messages arrived complete.
     pub fn received(&self) -> u64 {
         self.inbox.received
     }
 
-    /// How many messages did not come whole and are too old to be listed by number.
+    /// How many messages did not arrive complete and are too old to be listed by number.
     pub fn missed(&self) -> u64 {
         self.inbox.missed
     }
 
-    /// Runs of message numbers, first and last, that were expected and are not here.
+    /// Ranges of message numbers, first and last, that were expected and have not arrived.
     pub fn missing(&self) -> Vec<(u64, u64)> {
         self.inbox.missing()
     }
@@ -64,17 +66,17 @@ impl Session {
         self.lost
     }
 
-    /// Keys that wait to be published, and how many fell out of the queue.
+    /// How many keys wait to be published, and how many fell out of the queue.
     pub fn unpublished(&self) -> (usize, u64) {
         (self.reveals.waiting.len(), self.reveals.fell_out)
     }
 
-    /// The packets that went out last.
+    /// The packets that were sent last.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// The reply to the invite, 8,192 bytes, until the other side has shown that it has it.
+    /// The reply to the invite, 8,192 bytes, until the other side has shown that it received it.
     pub fn reply(&self) -> Option<&[u8]> {
         self.reply.as_deref()
     }

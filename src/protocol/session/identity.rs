@@ -1,27 +1,26 @@
-//! What tells a session from any other, and its messages from theirs: hashes that stay on this
+//! What distinguishes one session and its messages from all others: hashes that never leave this
 //! machine.
 
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives;
 use crate::protocol::crypto::secret::WordsKey;
 
-/// Which end of which conversation a state is, however far it went on. Not secret.
+/// Which end of which conversation a state belongs to, however far it has advanced. Not secret.
 #[derive(Clone, Copy)]
 pub struct Identity([u8; 32]);
 
 impl Identity {
-    /// Of the inviting or the answering end of the conversation with these words.
+    /// The identity of the inviting or the answering end of the conversation with these words.
     pub(crate) fn of(role: u8, words: &WordsKey) -> Self {
         Self(primitives::sha256(&[labels::IDENTITY, &[role], words.bytes()]))
     }
 
-    /// Whether both are of one end of one conversation.
+    /// Whether both identify the same end of the same conversation.
     pub fn is(&self, other: &Self) -> bool {
         primitives::equal(&self.0, &other.0)
     }
 
-    /// A name, 8 bytes, for a message that came to this end: of no other message, and it tells
-    /// nothing.
+    /// A name, 8 bytes, for a message that this end received. It is unique, and reveals nothing.
     pub fn tag(&self, message: u64) -> [u8; 8] {
         let hash = primitives::sha256(&[labels::MESSAGE, &self.0, &message.to_be_bytes()]);
         let mut tag = [0; 8];

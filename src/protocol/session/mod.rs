@@ -1,10 +1,11 @@
-//! A conversation: the state machine that the rest of the protocol serves. Bytes in → what they
-//! mean; what is to be said → bytes out.
+//! A conversation: the state machine that the rest of the protocol serves. It turns bytes into what
+//! they mean, and what is to be said into bytes.
 //!
-//! Opening is in two halves, because plaintext must be out before the state forgets its key:
-//! [`Session::open`] changes nothing and says what a packet holds; [`Session::accept`] makes it
-//! true. Sending is in two halves, because the state that spends a key must be stored before the
-//! packet is used: [`Session::reserve`] takes numbers out of the state, [`Reservation`] seals them.
+//! Opening takes two steps, because plaintext must be delivered before the state forgets its key:
+//! [`Session::open`] changes nothing and says what a packet holds; [`Session::accept`] applies it.
+//! Sending takes two steps, because the state that spends a key must be stored before the packet is
+//! used: [`Session::reserve`] takes numbers out of the state, and [`Reservation`] seals packets
+//! with them.
 
 mod authentication;
 mod facts;
@@ -20,7 +21,7 @@ pub use self::identity::Identity;
 use crate::protocol::authentication::Authentication;
 use crate::protocol::authentication::verify::{Event, Verification};
 use crate::protocol::crypto::primitives;
-use crate::protocol::crypto::secret::{Secret, Token, WordsKey, bleach};
+use crate::protocol::crypto::secret::{Secret, Token, WordsKey, wipe_stack};
 use crate::protocol::deniability::reveal::{Collected, PUBLISHED_KEY, Reveal, Reveals};
 use crate::protocol::handshake::invite;
 use crate::protocol::packet::frame::{self, FrameError, Frames, Step};
@@ -44,17 +45,17 @@ pub enum Role {
     Responder,
 }
 
-/// The inviter's nonce, as this end has it.
+/// What this end knows of the inviter's nonce.
 pub(crate) enum Opening {
     /// This end is the inviter.
     Own(Secret<32>),
-    /// The commitment that the opening will have to fit.
+    /// The commitment that the opening must match.
     Awaited([u8; 32]),
-    /// It came, and it fits.
+    /// The opening has come, and it matches.
     Came(Secret<32>),
 }
 
-/// The last packets that went out, so that a crash between storing and emitting loses nothing.
+/// The packets that were sent last, so that a crash between storing and handing out loses nothing.
 #[derive(Default)]
 pub struct Outbox {
     /// What they are.
@@ -66,28 +67,28 @@ pub struct Outbox {
 /// What an [`Outbox`] holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutboxKind {
-    /// Nothing was sent yet, or what was is too long to be kept.
+    /// Nothing was sent yet, or the last message is too long to be kept.
     #[default]
     Nothing,
     /// The packets of a short message.
     Message,
-    /// Packets that are still to be handed out: posted, or written out. The oldest first.
+    /// Packets that are still to be handed out (posted or written), the oldest first.
     Waiting,
 }
 
-/// Bytes of packets that wait to be handed out at most: 64 short messages for a postbox that is
-/// away, and the state stays far below a MiB.
+/// The most bytes of packets that wait to be handed out: enough for 64 short messages while a
+/// postbox cannot be reached, and the state stays far below a MiB.
 pub const QUEUE_MAX: usize = 256 << 10;
 
-/// The packet does not fit the queue, which is as it was.
+/// The packet does not fit into the queue, which is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull;
 
-/// How many packets are remembered as posted: enough to tell whether the other side still collects,
-/// and few, since a stolen state names them.
+/// How many posted packets are remembered: enough to tell whether the other side still collects,
+/// and few, because a stolen state names them.
 pub const POSTED_MAX: usize = 8;
 
-/// A packet that was put into the postbox.
+/// A packet that was posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Posted {
     /// Its address.
@@ -105,48 +106,49 @@ pub struct Session {
     pub(crate) inbox: Inbox,
     pub(crate) reveals: Reveals,
     pub(crate) outbox: Outbox,
-    /// The packets that were posted last, the oldest first; at most [`POSTED_MAX`].
+    /// The packets that were posted last, at most [`POSTED_MAX`], the oldest first.
     pub(crate) posted: VecDeque<Posted>,
-    /// R's reply, until I's first packet has shown that it arrived.
+    /// R's reply, until I's first packet shows that it arrived.
     pub(crate) reply: Option<Vec<u8>>,
-    /// Number of the next message that goes out.
+    /// The number of the next message to be sent.
     pub(crate) next_message: u64,
     /// The postbox's URL from the invite; empty = none.
     pub(crate) postbox: String,
     /// Unix seconds.
     pub(crate) created: u64,
-    /// Whether the peer has shown that it has the keys: always for I, from I's first packet on
-    /// for R.
+    /// Whether the peer has shown that it has the keys: always true for I; true for R from I's
+    /// first packet on.
     pub(crate) confirmed: bool,
-    /// Whether packets lie in a postbox, so that published keys leave with their discard.
+    /// Whether packets lie in a postbox, so that keys are published with their discard.
     pub(crate) collects: bool,
-    /// Numbers that were lost since the session began.
+    /// How many packet numbers have been lost since the session began.
     pub(crate) lost: u64,
-    /// `secret`: that the handshake used one, whether confirmed or not. `verified` is in `verify`.
+    /// `secret` says that the handshake used one, confirmed or not. `verified` is kept in `verify`.
     pub(crate) authentication: Authentication,
     /// Whether the person was told that nobody has checked who the other side is.
     pub(crate) unchecked_told: bool,
     pub(crate) verify: Verification,
 }
 
-/// Why a packet is refused. Nothing has changed; what its buffer holds is of no use.
+/// Why a packet is refused. Nothing has changed; the contents of its buffer are meaningless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Not 2^k bytes with 12 ≤ k ≤ 20.
     Size,
-    /// Nothing is expected under its address: another session's, a replay, or too far ahead.
+    /// No packet is expected under its address: it is another session's, a replay, or too far
+    /// ahead.
     NotOurs,
     /// See [`RatchetError`].
     Ratchet(RatchetError),
     /// Its frames are not well-formed.
     Frames(FrameError),
-    /// OPENING is missing, misplaced or there twice.
+    /// OPENING is missing, misplaced or repeated.
     Opening,
-    /// OPENING does not fit the commitment: somebody is in between. The session must end.
+    /// OPENING does not match the commitment: somebody is in between. The session must end.
     CommitmentBroken,
-    /// A part that came before, or of a message that is whole.
+    /// A part that arrived before, or that belongs to a complete message.
     Part,
-    /// VERIFY with a starter that is not its sender.
+    /// A VERIFY step that its sender may not take.
     Verify,
 }
 
@@ -156,13 +158,13 @@ impl From<RatchetError> for Refusal {
     }
 }
 
-/// What a packet holds that opened. [`Session::accept`] makes it true.
+/// What an opened packet holds. [`Session::accept`] applies it.
 pub struct Accepted {
     /// Which packet it was.
     pub at: Position,
-    /// Its frames; ranges lie in [`body`] of the opened packet.
+    /// Its frames; their ranges refer to the [`body`] of the opened packet.
     pub frames: Frames,
-    /// Whether its text belongs to a message that was given up, and is dropped.
+    /// Whether its text is dropped because its message was given up.
     pub dropped: bool,
     advance: Advance,
     /// `th` of the packet's chain.
@@ -175,8 +177,8 @@ pub struct Accepted {
 pub enum Outcome {
     /// The packet is open in place.
     Accepted(Box<Accepted>),
-    /// A later part of a message came first. The packet is sealed again, as it was; it is to be
-    /// tried again when the parts before it have come.
+    /// A later part of a message arrived early. The packet is sealed again, unchanged; try it again
+    /// when the parts before it have arrived.
     Held {
         /// The message.
         message: u64,
@@ -187,14 +189,14 @@ pub enum Outcome {
     },
 }
 
-/// What accepting a packet brought about beside its frames.
+/// What accepting a packet caused, apart from its frames.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Packets that can no longer be accepted.
     pub lost: Lost,
     /// Messages that were given up.
     pub cut: Vec<u64>,
-    /// What became of the check of a secret; each is to be shown to the person.
+    /// What happened to the check of a secret; show each event to the person.
     pub verify: Vec<Event>,
 }
 
@@ -239,8 +241,8 @@ impl Session {
         self.reply = Some(reply);
     }
 
-    /// Opens `packet` in place and says what it holds. Nothing changes before [`Session::accept`].
-    /// While the caller is `writing` one message out, parts of others are held.
+    /// Opens `packet` in place and says what it holds. The session does not change before
+    /// [`Session::accept`]. While the caller is `writing` one message, parts of others are held.
     ///
     /// # Errors
     /// [`Refusal`]; after [`Refusal::CommitmentBroken`] the session must be ended.
@@ -253,8 +255,8 @@ impl Session {
         self.open_hashed(lookahead, packet, None, writing)
     }
 
-    /// [`Session::open`] of a packet whose SHA-256 the caller may know already, which is half the
-    /// work where packets lie in a postbox.
+    /// Like [`Session::open`], for a caller that may already know the packet's SHA-256, which is
+    /// half the work for packets from a postbox.
     pub fn open_hashed(
         &self,
         lookahead: &mut Lookahead,
@@ -288,7 +290,7 @@ impl Session {
         reveal[ADDRESS..].copy_from_slice(&opened.body_key.poly1305_key());
         let collected = packet_hash
             .map(|packet_hash| Collected { token: opened.keys.token.duplicate(), packet_hash });
-        bleach();
+        wipe_stack();
         Ok(Outcome::Accepted(Box::new(Accepted {
             at,
             dropped: verdict == Verdict::Drop,
@@ -323,7 +325,7 @@ impl Session {
         Ok((frames, verdict))
     }
 
-    /// OPENING is the first frame of every packet of I's first chain, and nowhere else.
+    /// OPENING is the first frame of every packet of I's first chain, and occurs nowhere else.
     fn judge_opening(&self, at: Position, frames: &Frames) -> Result<(), Refusal> {
         if frames.misplaced_opening || frames.opening.is_some() != (at.chain == INVITERS_FIRST) {
             return Err(Refusal::Opening);
@@ -339,11 +341,11 @@ impl Session {
         if fits { Ok(()) } else { Err(Refusal::CommitmentBroken) }
     }
 
-    /// Makes true what [`Session::open`] found, in this state or in one that a `send` has moved on
+    /// Applies what [`Session::open`] found, to this state or to one that a `send` has advanced
     /// since. `now` is in Unix seconds.
     ///
     /// # Errors
-    /// [`RatchetError::Spent`] where the packet was accepted meanwhile; nothing changes.
+    /// [`RatchetError::Spent`] if the packet was accepted meanwhile; nothing changes then.
     pub fn accept(
         &mut self,
         lookahead: &mut Lookahead,
@@ -380,8 +382,8 @@ impl Session {
         Ok(effects)
     }
 
-    /// Whether the text of an accepted packet is dropped in this state: its message may have been
-    /// given up since, but nothing else may have happened to it.
+    /// Whether this state drops the text of an accepted packet. Its message may have been given up
+    /// since; any other change to it makes the packet spent.
     fn judge_again(&self, accepted: &Accepted) -> Result<bool, RatchetError> {
         let Some(data) = &accepted.frames.data else { return Ok(false) };
         match self.inbox.judge(data) {
@@ -392,7 +394,7 @@ impl Session {
     }
 
     /// The messages that can no longer be finished, given the parts that are `held` (message and
-    /// position). To be asked after every held part was tried again.
+    /// position). Call this after trying every held part again.
     pub fn hopeless(&self, held: &[(u64, Position)]) -> Vec<u64> {
         let first = Position { chain: INVITERS_FIRST, number: 0 };
         let next = self
@@ -403,31 +405,31 @@ impl Session {
         self.inbox.hopeless(&self.ratchet.skipped, next, held)
     }
 
-    /// Whether a held part is no longer ahead of its message, and is to be tried again.
+    /// Whether the parts before a held part have arrived, so that it can be tried again.
     pub fn is_due(&self, message: u64, offset: u64) -> bool {
         self.inbox.is_due(message, offset)
     }
 
-    /// The messages that began and have not ended.
+    /// The messages that have begun and not ended.
     pub fn unfinished(&self) -> Vec<u64> {
         self.inbox.unfinished.keys().copied().collect()
     }
 
-    /// Gives a message up: its parts are accepted and dropped from now on.
+    /// Gives up a message: its parts are accepted and dropped from now on.
     pub fn give_up(&mut self, message: u64) {
         self.inbox.give_up(message);
     }
 
-    /// Drops skipped numbers that are too old at `now` (Unix seconds). Whether anything has changed:
-    /// then the state must be stored.
+    /// Drops skipped numbers that are too old at `now` (Unix seconds). Returns whether anything
+    /// changed; if so, the state must be stored.
     pub fn expire(&mut self, now: u64) -> bool {
         let aged = self.ratchet.skipped.expire(now);
         self.lost = self.lost.saturating_add(aged.dropped);
         aged.dropped > 0 || aged.redated
     }
 
-    /// Takes `count` numbers (at least 1) out of the state for sealing, after taking a step of the
-    /// ratchet if one is due. The state must be stored before a packet sealed with them is used.
+    /// Takes `count` numbers (at least 1) out of the state for sealing, after taking a ratchet step
+    /// if one is due. The state must be stored before a packet sealed with them is used.
     ///
     /// # Errors
     /// [`StepError`]; nothing has changed then.
@@ -438,9 +440,10 @@ impl Session {
     ) -> Result<Reservation, StepError> {
         let text = self.may_send_text();
         self.ratchet.step_if_due(randomness)?;
-        // R has a chain from the handshake on, and I's first step is due from then on.
+        // R has a chain from the handshake on, and I's first step is due as soon as the handshake
+        // is done.
         let sending = self.ratchet.sending.as_mut().ok_or(StepError::Exhausted)?;
-        // The first number that is not taken.
+        // The first number that is not reserved.
         const { assert!(LAST_NUMBER + 1 == u32::MAX, "saturates at the first that may not be") };
         let end = sending.chain.next.saturating_add(count);
         if end <= sending.chain.next {
@@ -454,14 +457,14 @@ impl Session {
             Opening::Own(nonce) if sending.index == INVITERS_FIRST => Some(nonce.duplicate()),
             _ => None,
         };
-        bleach();
+        wipe_stack();
         let header = sending.header.duplicate();
         let transcript = sending.transcript;
         Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
     }
 
-    /// Gives back the numbers that `reservation` has not used, unless a step or a later number was
-    /// taken since: then they count in the previous length.
+    /// Returns the unused numbers of `reservation`, unless a step or a later number has been taken
+    /// since: then they count as part of the previous length.
     pub fn give_back(&mut self, reservation: Reservation) {
         if let Some(sending) = &mut self.ratchet.sending
             && sending.index == reservation.index
@@ -472,26 +475,26 @@ impl Session {
         }
     }
 
-    /// The number of a new message that goes out.
+    /// The number of a new message to be sent.
     pub fn begin_message(&mut self) -> u64 {
         let number = self.next_message;
-        // Refused by the other side at the largest number, which nobody reaches.
+        // The other side refuses the largest number, which nobody reaches.
         self.next_message = number.saturating_add(1);
         number
     }
 }
 
-/// What is kept to be sent again, published or waited for.
+/// What the session keeps in order to send it again, publish it or wait for it.
 impl Session {
-    /// Keeps the packets of a short message, in place of what was kept.
+    /// Keeps the packets of a short message, in place of those kept before.
     pub fn keep(&mut self, packets: Vec<Packet>) {
         self.outbox = Outbox { kind: OutboxKind::Message, packets };
     }
 
-    /// Puts a packet in line to be handed out. What was kept to be sent again is forgotten.
+    /// Queues a packet to be handed out. Packets that were kept to be sent again are forgotten.
     ///
     /// # Errors
-    /// [`QueueFull`] where more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
+    /// [`QueueFull`] if more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
     pub fn queue(&mut self, packet: Packet) -> Result<(), QueueFull> {
         let bytes: usize = self.waiting().iter().map(|packet| packet.len()).sum();
         if bytes.saturating_add(packet.len()) > QUEUE_MAX {
@@ -509,7 +512,8 @@ impl Session {
         if self.outbox.kind == OutboxKind::Waiting { &self.outbox.packets } else { &[] }
     }
 
-    /// Takes these packets, which were handed out, out of the line. Whether they were there.
+    /// Takes these packets, which were handed out, out of the queue; returns whether they were in
+    /// it.
     pub fn handed_out(&mut self, packets: &[Packet]) -> bool {
         if !packets.iter().all(|packet| self.waiting().contains(packet)) {
             return false;
@@ -521,8 +525,8 @@ impl Session {
         true
     }
 
-    /// Remembers that packets with these addresses are in the postbox, as far as so many are remembered. `now` is
-    /// in Unix seconds.
+    /// Remembers that the packets with these addresses are in the postbox, up to [`POSTED_MAX`].
+    /// `now` is in Unix seconds.
     pub fn note_posted(&mut self, addresses: impl IntoIterator<Item = [u8; ADDRESS]>, now: u64) {
         for address in addresses {
             if self.posted.len() == POSTED_MAX {
@@ -537,13 +541,13 @@ impl Session {
         self.posted.iter().copied().collect()
     }
 
-    /// Keeps none: the last message is too long, or its packets have arrived.
+    /// Keeps no packets: the last message is too long, or its packets have arrived.
     pub fn keep_nothing(&mut self) {
         self.outbox = Outbox::default();
     }
 
-    /// Takes out the keys that are published as `address ‖ key`; the state must be stored before
-    /// they are.
+    /// Takes out the keys that are published as `address ‖ key`; store the state before publishing
+    /// them.
     pub fn take_published(&mut self) -> Vec<[u8; PUBLISHED_KEY]> {
         if self.collects { Vec::new() } else { self.reveals.take_published() }
     }
@@ -553,44 +557,44 @@ impl Session {
         self.reveals.take_collected()
     }
 
-    /// The keys that leave with a discard, as [`Session::take_collected`] would take them out.
+    /// The keys that leave with a discard, in the form of [`Session::take_collected`].
     pub fn collected(&self) -> Vec<[u8; 96]> {
         self.reveals.collected()
     }
 
-    /// Forgets such keys: the postbox has them.
+    /// Forgets keys that leave with a discard: the postbox has them.
     pub fn forget_collected(&mut self, records: &[[u8; 96]]) {
         self.reveals.forget_collected(records);
     }
 
-    /// The tokens to wait with: of the numbers `ahead` (0 = the next; ascending) in the peer's
-    /// current chain, and in its next one even while it cannot have one, since a `send` beside may
-    /// change that at any moment. Secret.
+    /// The tokens to wait for: of the numbers `ahead` (0 = the next; ascending) in the peer's
+    /// current chain and in its next chain, even while there cannot be a next one, because a
+    /// concurrent `send` may change that at any moment. Secret.
     pub fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
         self.ratchet.awaited_tokens(ahead)
     }
 
-    /// The tokens of the packets that were skipped and may still come. Secret.
+    /// The tokens of packets that were skipped and may still arrive. Secret.
     pub fn skipped_tokens(&self) -> Vec<[u8; 32]> {
         self.ratchet.skipped.numbers.values().map(|number| *number.keys.token.bytes()).collect()
     }
 
-    /// The tokens of the packets that may come next: `count` of the current chain, and as many of the
-    /// next one while the peer can have one. Secret.
+    /// The tokens of the packets that may arrive next: `count` of the current chain, and as many of
+    /// the next chain while the peer can have one. Secret.
     pub fn expected_tokens(&self, count: u32) -> Vec<[u8; 32]> {
         self.ratchet.expected_tokens(count)
     }
 
-    /// Throws away, with the next discard, a packet in the postbox that is none of this session's:
-    /// `token 32 ‖ SHA-256 of the packet 32`. No key is published for it.
+    /// Discards, with the next discard, a packet in the postbox that does not belong to this
+    /// session. No key is published for it.
     pub fn discard_too(&mut self, token: &[u8; 32], packet_hash: [u8; 32]) {
         let collected = Some(Collected { token: Token(Secret::copy_of(token)), packet_hash });
         self.reveals.push(Reveal { published: [0; PUBLISHED_KEY], collected }, self.collects);
     }
 
-    /// From now on packets lie in a postbox, and published keys leave with their discard alone.
-    /// Keys of packets that came otherwise are never published then: beside other packets they
-    /// would link the two.
+    /// From now on packets lie in a postbox, and keys are published only with their discard. Keys
+    /// of packets that arrived another way are then never published, because publishing them next
+    /// to other packets would link the two.
     pub fn collect_from_postbox(&mut self) {
         self.collects = true;
         self.reveals.drop_uncollected();

@@ -1,5 +1,5 @@
-//! Sending, apart from the state: numbers that were taken out of it, and how packets are sealed with
-//! them ([`crate::protocol::session::Session::reserve`]).
+//! Sending, apart from the state: numbers that were taken out of it, and the sealing of packets
+//! with them ([`crate::protocol::session::Session::reserve`]).
 
 use core::mem;
 
@@ -16,7 +16,7 @@ use crate::protocol::randomness::{NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::Chain;
 use crate::protocol::ratchet::skipped::Position;
 
-/// Numbers taken for sending: what seals them, apart from the state.
+/// Numbers reserved for sending, with the keys that seal them, apart from the state.
 pub struct Reservation {
     pub(super) index: u32,
     pub(super) transcript: [u8; 32],
@@ -24,20 +24,20 @@ pub struct Reservation {
     pub(super) end: u32,
     pub(super) header: Header,
     pub(super) opening: Option<Secret<32>>,
-    /// Whether text may go out already.
+    /// Whether text may be sent yet.
     pub(super) text: bool,
 }
 
 /// Why a reserved number could not be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealError {
-    /// All numbers of the reservation are used.
+    /// All numbers of the reservation have been used.
     UsedUp,
-    /// The frames do not fit the packet, or it has no valid size.
+    /// The frames do not fit into the packet, or its size is not valid.
     Size,
     /// No randomness; the number is spent.
     NoRandomness,
-    /// Text, before the peer has shown that it knows the secret.
+    /// Text before the peer has shown that it knows the secret.
     Unconfirmed,
 }
 
@@ -47,14 +47,14 @@ impl From<NoRandomness> for SealError {
     }
 }
 
-/// A part of a message that goes out.
+/// A part of a message to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
     /// The message's number.
     pub message: u64,
-    /// Where in the message it begins.
+    /// Where in the message the part begins, in bytes.
     pub offset: u64,
-    /// Whether the message ends with it.
+    /// Whether the message ends with this part.
     pub end: bool,
     /// Its length in bytes.
     pub length: usize,
@@ -77,12 +77,13 @@ impl Reservation {
         Position { chain: self.index, number: self.chain.next }
     }
 
-    /// Bytes of frames that one of these packets holds before the caller's.
+    /// Bytes of the frames in front of the caller's, in one of these packets.
     fn front(&self) -> usize {
         front(self.opening.is_some())
     }
 
-    /// Where in a packet the text of a message begins: the caller puts it there before sealing.
+    /// Where in a packet the text of a message begins: the caller writes the text there before
+    /// sealing.
     pub fn text_start(&self) -> usize {
         text_start(self.opening.is_some())
     }
@@ -97,9 +98,9 @@ impl Reservation {
         (least.max(K_MIN)..=K_MAX).find(|&k| self.room(k) >= length)
     }
 
-    /// Seals a part of a message in place. `packet` has the size of its class, and the text at
-    /// [`Reservation::text_start`]; all else of it is overwritten. The receipt may be dropped: it
-    /// serves a sender who waits to hear that the packet was opened.
+    /// Seals a part of a message in place. `packet` has the size of its class, with the text at
+    /// [`Reservation::text_start`]; everything else in it is overwritten. The receipt may be
+    /// dropped: it is for a sender who waits to hear that the packet was opened.
     ///
     /// # Errors
     /// [`SealError`].
@@ -121,7 +122,7 @@ impl Reservation {
         self.seal_around(packet, &head, part.length, randomness)
     }
 
-    /// Seals `text`, which is that `part`, into a new packet of size class `k`.
+    /// Seals `text` as this `part` into a new packet of size class `k`.
     ///
     /// # Errors
     /// [`SealError`].
@@ -132,7 +133,7 @@ impl Reservation {
         part: Part,
         randomness: &mut dyn Randomness,
     ) -> Result<(Packet, Receipt), SealError> {
-        // Wiped where it is not sealed.
+        // Wiped if it does not get sealed.
         let mut packet = Zeroizing::new(vec![0; packet::size(k.clamp(K_MIN, K_MAX))]);
         let room = packet.get_mut(self.text_start()..).and_then(|room| room.get_mut(..text.len()));
         room.filter(|_| part.length == text.len()).ok_or(SealError::Size)?.copy_from_slice(text);
@@ -159,7 +160,7 @@ impl Reservation {
         Packet::new(packet).ok_or(SealError::Size)
     }
 
-    /// Seals `opening ‖ frames ‖ text ‖ zeros`; `text` bytes are there already.
+    /// Seals `opening ‖ frames ‖ text ‖ zeros`; the `text` bytes are already in place.
     fn seal_around(
         &mut self,
         packet: &mut [u8],

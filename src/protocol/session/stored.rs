@@ -1,5 +1,5 @@
-//! How a session sleeps: its bytes in a state file. They hold every secret of the session; where
-//! they may lie is the caller's business.
+//! A session's stored form: its bytes in a state file. They hold every secret of the session; the
+//! caller decides where they may lie.
 //!
 //! ```text
 //! "otr state" 9 | version 1 | frozen 1 | stage 1 | fields | SHA-256("otr/1 state" ‖ all before) 32
@@ -37,13 +37,13 @@ const CHECK: usize = 32;
 
 /// What a state file holds.
 pub struct Stored {
-    /// Whether `export` has frozen it here: no verb may use it.
+    /// Whether `export` has frozen the session here: no command may use it.
     pub frozen: bool,
-    /// How far the conversation is.
+    /// How far the conversation has come.
     pub stage: Stage,
 }
 
-/// How far a conversation is.
+/// How far a conversation has come.
 pub enum Stage {
     /// An invite was made; the reply has not come.
     Inviting(Box<Inviting>),
@@ -51,22 +51,22 @@ pub enum Stage {
     Session(Box<Session>),
 }
 
-/// What a state no longer holds, because its time was up.
+/// What was dropped from a state because it had expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expired {
-    /// Nothing that was there before.
+    /// Nothing.
     Nothing,
-    /// Keys of skipped packets, or their age was set right: the state must be stored.
+    /// Keys of skipped packets; or a wrong date of theirs was corrected. The state must be stored.
     Numbers,
-    /// The invite's end lies more than [`INVITE_GRACE`](crate::protocol::handshake::INVITE_GRACE) back, and
-    /// nobody has answered it: the state must be wiped.
+    /// The invite expired more than [`INVITE_GRACE`](crate::protocol::handshake::INVITE_GRACE) ago,
+    /// and nobody has answered it: the state must be wiped.
     Invite,
 }
 
 /// Why bytes are not a stored state of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoredError {
-    /// Cut, changed, or something else.
+    /// Truncated, changed, or something else.
     Damaged,
     /// A version that this program does not know.
     Version(u8),
@@ -80,7 +80,7 @@ impl From<Malformed> for StoredError {
 
 impl Stage {
     /// Drops what is too old to be kept; `now` is in Unix seconds. Every command that loads a state
-    /// calls this, and stores what comes of it.
+    /// calls this, and stores the result.
     pub fn expire(&mut self, now: u64) -> Expired {
         let expired = match self {
             Self::Session(session) => session.expire(now).then_some(Expired::Numbers),
@@ -157,7 +157,7 @@ pub(super) fn put_run(out: &mut dyn Sink, bytes: &[u8]) {
     out.put(bytes);
 }
 
-/// Reads what [`put_run`] wrote, at most `most` bytes.
+/// Reads bytes that [`put_run`] wrote, at most `most` of them.
 pub(super) fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [u8], Malformed> {
     let length = usize::try_from(reader.u32()?).map_err(|_| Malformed)?;
     if length > most { Err(Malformed) } else { reader.take(length) }
@@ -168,7 +168,7 @@ fn put_count(out: &mut dyn Sink, count: usize) {
     out.u32(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
-/// Writes whether there is one, and it.
+/// Writes whether there is a value, and the value.
 pub(super) fn put_option<T>(
     out: &mut dyn Sink,
     option: Option<&T>,
@@ -225,7 +225,7 @@ impl Inviting {
 }
 
 impl Session {
-    /// Its fields alone, to compare two states.
+    /// Its fields only, to compare two states.
     #[cfg(test)]
     pub(crate) fn to_stored_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::new());
@@ -331,7 +331,8 @@ impl Ratchet {
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let ratchet = Self::read_fields(reader)?;
-        // Either an own key waits for the peer's next chain, or the peer's for our next step.
+        // Either this end's key waits for the peer's next chain, or the peer's key for this end's
+        // next step.
         let waits = ratchet.own.is_some() && ratchet.peer.is_none() && ratchet.sending.is_some();
         let is_due = ratchet.peer.is_some() && ratchet.own.is_none() && ratchet.receiving.is_some();
         let passed = ratchet.skipped.numbers.keys().all(|at| ratchet.has_passed(*at));
@@ -365,8 +366,8 @@ impl Ratchet {
         })
     }
 
-    /// Whether a number can be among the skipped: if not, its address would set this end to
-    /// deriving all numbers up to it.
+    /// Whether a number can be among the skipped ones: if not, its address would make this end
+    /// derive all numbers up to it.
     fn has_passed(&self, at: Position) -> bool {
         match &self.receiving {
             Some(current) if current.index == at.chain => at.number < current.chain.next,
@@ -440,7 +441,7 @@ impl Inbox {
         out.u64(self.floor);
         out.u64(self.missed);
         out.u64(self.received);
-        for runs in [&self.whole, &self.cut] {
+        for runs in [&self.complete, &self.given_up] {
             put_count(out, runs.len());
             for run in runs.iter() {
                 out.u64(*run.start());
@@ -465,8 +466,8 @@ impl Inbox {
             floor: reader.u64()?,
             missed: reader.u64()?,
             received: reader.u64()?,
-            whole: take_runs(reader)?,
-            cut: take_runs(reader)?,
+            complete: take_runs(reader)?,
+            given_up: take_runs(reader)?,
             ..Self::default()
         };
         let count = reader.u32()?;
@@ -501,7 +502,7 @@ fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malforme
     }
     for _ in 0..count {
         let (start, end) = (reader.u64()?, reader.u64()?);
-        // A range that ends before it starts would be a panic in the set.
+        // A range that ends before it starts would make the set panic.
         if start > end || end == u64::MAX || runs.overlaps(&(start..=end)) {
             return Err(Malformed);
         }

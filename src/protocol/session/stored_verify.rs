@@ -1,10 +1,10 @@
-//! How the check of a secret sleeps: its part of a session's stored bytes.
+//! The stored form of a check of a secret: its part of a session's bytes.
 
 use zeroize::Zeroizing;
 
 use crate::protocol::authentication::pake::{SHARE, Scalar};
 use crate::protocol::authentication::verify::{
-    Answered, Asked, OWED_MAX, Run, Started, Verification,
+    Answered, Asked, PENDING_MAX, Run, Started, Verification,
 };
 use crate::protocol::packet::frame::QUESTION_MAX;
 use crate::protocol::session::stored::{put_option, put_run, take_option, take_run, take_secret};
@@ -17,8 +17,8 @@ impl Verification {
         out.u8(self.failures);
         out.flag(self.succeeded);
         out.flag(self.over);
-        for owed in [&self.owed_by_starter, &self.owed_by_answerer] {
-            put_option(out, owed.as_ref(), |frame, out| put_run(out, frame));
+        for frame in [&self.starter_pending, &self.answerer_pending] {
+            put_option(out, frame.as_ref(), |frame, out| put_run(out, frame));
         }
         match &self.run {
             Run::None => out.u8(0),
@@ -49,8 +49,8 @@ impl Verification {
             failures: reader.u8()?,
             succeeded: reader.flag()?,
             over: reader.flag()?,
-            owed_by_starter: take_option(reader, take_owed)?,
-            owed_by_answerer: take_option(reader, take_owed)?,
+            starter_pending: take_option(reader, take_frame)?,
+            answerer_pending: take_option(reader, take_frame)?,
             run: match reader.u8()? {
                 0 => Run::None,
                 1 => Run::Started(Started {
@@ -71,8 +71,8 @@ impl Verification {
     }
 }
 
-fn take_owed(reader: &mut Reader<'_>) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-    Ok(Zeroizing::new(take_run(reader, OWED_MAX)?.to_vec()))
+fn take_frame(reader: &mut Reader<'_>) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    Ok(Zeroizing::new(take_run(reader, PENDING_MAX)?.to_vec()))
 }
 
 fn take_question(reader: &mut Reader<'_>) -> Result<Zeroizing<String>, Malformed> {

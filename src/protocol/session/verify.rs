@@ -1,4 +1,4 @@
-//! A session's checks of a secret: what a person may ask, and the packets that it takes
+//! A session's checks of a secret: what a person may ask, and the packets that carry it
 //! ([`crate::protocol::authentication::verify`] has the steps).
 
 use zeroize::Zeroizing;
@@ -20,11 +20,11 @@ use crate::protocol::ratchet::StepError;
 /// Whether failures end the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// They do not.
+    /// They do not; the session goes on.
     GoesOn,
-    /// They do, once what is owed to the peer is out ([`Session::seal_owed`]).
-    AfterOwed,
-    /// They do: it must be wiped.
+    /// They do, as soon as the pending step has been sent to the peer ([`Session::seal_pending`]).
+    AfterPendingStep,
+    /// They do: the session must be wiped now.
     Now,
 }
 
@@ -33,13 +33,13 @@ pub enum Ending {
 pub enum VerifyError {
     /// The question is longer than [`QUESTION_MAX`] bytes.
     QuestionTooLong,
-    /// The peer has asked: answer that.
+    /// The peer has asked: answer its question instead.
     PeerAsked,
-    /// This end has answered, and waits for the peer's last step.
+    /// This end has answered and waits for the peer's last step.
     Waiting,
     /// The peer has not asked anything.
     NothingAsked,
-    /// The peer has asked something else since.
+    /// The peer has asked something else meanwhile.
     AskedAnew,
     /// Failures have ended the session, or the attempts are used up.
     Ended,
@@ -87,7 +87,7 @@ impl From<AnswerError> for VerifyError {
 }
 
 impl Session {
-    /// What an accepted packet's VERIFY frame brings about.
+    /// Applies an accepted packet's VERIFY frame.
     pub(crate) fn receive_verify(
         &mut self,
         frame: &Verify,
@@ -109,14 +109,15 @@ impl Session {
             Step::Answer { share, mac } if own_run => state.on_answer(own, attempt, share, mac),
             Step::Confirm { mac } if !own_run => state.on_confirm(attempt, mac),
             Step::Stop => return events.extend(state.on_stop(own_run, attempt)),
-            // A step by the side that cannot make it, such as one's own sent back.
+            // A step that this side cannot have taken, such as this end's own, reflected.
             Step::Ask { .. } | Step::Answer { .. } | Step::Confirm { .. } => Event::Dropped,
         };
         events.push(event);
     }
 
-    /// Asks the peer for a secret: a packet of 4,096 bytes, which also holds what was owed. The
-    /// state must be stored before it goes out. A question of this end that goes on is replaced.
+    /// Asks the peer for a secret: a packet of 4,096 bytes, which also holds any pending step. The
+    /// state must be stored before the packet is sent. This replaces an earlier question of this
+    /// end that is still open.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -137,7 +138,8 @@ impl Session {
         }
         let attempt = self.verify.own_attempt.checked_add(1).ok_or(VerifyError::Ended)?;
         let by_inviter = self.is_inviter();
-        // The run is bound to the chain that carries step 1: a step that is due is taken first.
+        // The run is bound to the chain that carries step 1, so a ratchet step that is due is taken
+        // first.
         let mut reservation = self.reserve(1, randomness)?;
         let sending = self.ratchet.sending.as_ref().ok_or(StepError::Exhausted)?;
         let sid = session_id(&sending.transcript, &self.words, by_inviter, attempt);
@@ -146,15 +148,15 @@ impl Session {
         let share = scalar.share(&Generator::new(&prs, labels::VERIFY))?;
         let question = Zeroizing::new(question.to_owned());
         let step = Step::Ask { share, question: question.clone() };
-        let frames = self.verify.take_owed(&encode(by_inviter, attempt, step));
+        let frames = self.verify.take_pending(&encode(by_inviter, attempt, step));
         self.verify.own_attempt = attempt;
         self.verify.run = Run::Started(Started { sid, share, scalar, question });
         Ok(reservation.seal_frames(K_MIN, &frames, randomness)?)
     }
 
-    /// Answers the peer's question: a packet of 4,096 bytes, which also holds what was owed. A
+    /// Answers the peer's question: a packet of 4,096 bytes, which also holds any pending step. A
     /// failure is counted until the peer's step 3 takes it back, so the state **must be stored
-    /// before the packet goes out**: it gives the peer one guess.
+    /// before the packet is sent**: the packet gives the peer one guess.
     ///
     /// # Errors
     /// [`VerifyError`].
@@ -179,33 +181,33 @@ impl Session {
         let (step, answered) = asked.answer(by_inviter, prs, randomness)?;
         self.verify.failures = self.verify.failures.saturating_add(1);
         self.verify.run = Run::Answered(answered);
-        let frames = self.verify.take_owed(&encode(by_inviter, self.verify.peer_attempt, step));
+        let frames = self.verify.take_pending(&encode(by_inviter, self.verify.peer_attempt, step));
         Ok(reservation.seal_frames(K_MIN, &frames, randomness)?)
     }
 
-    /// The packet, 4,096 bytes, that the peer waits for, if anything is owed. It goes out before
-    /// any other, after the state was stored.
+    /// The packet, 4,096 bytes, with the pending step that the peer waits for, if there is one.
+    /// Store the state, then send this packet before any other.
     ///
     /// # Errors
     /// [`VerifyError`].
-    pub fn seal_owed(
+    pub fn seal_pending(
         &mut self,
         randomness: &mut dyn Randomness,
     ) -> Result<Option<Packet>, VerifyError> {
-        if !self.verify.is_owed() {
+        if !self.verify.has_pending() {
             return Ok(None);
         }
         let mut reservation = self.reserve(1, randomness)?;
-        let frames = self.verify.take_owed(&[]);
+        let frames = self.verify.take_pending(&[]);
         Ok(Some(reservation.seal_frames(K_MIN, &frames, randomness)?))
     }
 
-    /// Whether anything is owed to the peer.
+    /// Whether a step to the peer is pending.
     pub fn owes(&self) -> bool {
-        self.verify.is_owed()
+        self.verify.has_pending()
     }
 
-    /// Names the run that an answer would belong to: the answer is stretched with it.
+    /// The name of the run that an answer would belong to; the answer is stretched with it.
     pub fn question_run(&self) -> Option<&[u8; 32]> {
         match &self.verify.run {
             Run::Asked(asked) => Some(&asked.sid),
@@ -213,7 +215,7 @@ impl Session {
         }
     }
 
-    /// The peer's question that waits for an answer; may be empty.
+    /// The peer's open question; may be empty.
     pub fn question(&self) -> Option<&str> {
         match &self.verify.run {
             Run::Asked(asked) => Some(&asked.question),
@@ -221,28 +223,28 @@ impl Session {
         }
     }
 
-    /// Whether this end has asked, and the answer has not come.
+    /// Whether this end has asked, and the answer has not arrived.
     pub fn awaits_answer(&self) -> bool {
         matches!(self.verify.run, Run::Started(_))
     }
 
-    /// Whether this end has answered, and the peer's last step has not come.
+    /// Whether this end has answered, and the peer's last step has not arrived.
     pub fn awaits_last_step(&self) -> bool {
         matches!(self.verify.run, Run::Answered(_))
     }
 
     /// How many failures count against the session, of
-    /// [`FAILURES_MAX`](crate::protocol::authentication::verify::FAILURES_MAX). One may still be taken
-    /// back while this end waits for a step 3.
+    /// [`FAILURES_MAX`](crate::protocol::authentication::verify::FAILURES_MAX). While this end
+    /// waits for a step 3, one of them may still be taken back.
     pub fn verify_failures(&self) -> u8 {
         self.verify.failures
     }
 
     /// Whether failures end the session.
     pub fn ending(&self) -> Ending {
-        match (self.verify.over, self.verify.is_owed()) {
+        match (self.verify.over, self.verify.has_pending()) {
             (false, _) => Ending::GoesOn,
-            (true, true) => Ending::AfterOwed,
+            (true, true) => Ending::AfterPendingStep,
             (true, false) => Ending::Now,
         }
     }

@@ -1,5 +1,5 @@
-//! Attacks on who the other side is, driven through the core: a man in the middle, a relay that
-//! guesses, replies made to test many secrets, commitments opened twice.
+//! Attacks on authentication, driven through the core: a man in the middle, a relay that guesses,
+//! replies made to test many secrets, commitments opened twice.
 
 use crate::protocol::authentication::nameplate::{Code, CodeError, Nameplate, NameplateError};
 use crate::protocol::authentication::password::Password;
@@ -14,7 +14,7 @@ use crate::protocol::tests::support::{
 
 /// Legs on each side of the man in the middle.
 const LEGS: usize = 200;
-/// What two people compare here, in place of 44 bits.
+/// How many bits two people compare here, in place of 44.
 const CUT: u32 = 12;
 
 fn nonce(session: &Session) -> &[u8; 32] {
@@ -24,12 +24,12 @@ fn nonce(session: &Session) -> &[u8; 32] {
     nonce.bytes()
 }
 
-/// What a person reads out, cut short.
+/// What a person reads out, shortened to [`CUT`] bits.
 fn cut(nonce: &[u8; 32], session: &Session) -> u64 {
     u64::from_be_bytes(*words::material(nonce, &session.words).bytes()) >> (64 - CUT)
 }
 
-/// A handshake with the inviter's first packet delivered; the inviter's end and the other one.
+/// A handshake with the inviter's first packet delivered: the inviter's end, then the other one.
 fn leg(random: &mut Counted) -> (Session, Session) {
     let (mut inviter, mut responder) = handshake(None, random);
     let packet = seal(&mut inviter, &nothing_frames(), random);
@@ -38,11 +38,11 @@ fn leg(random: &mut Counted) -> (Session, Session) {
     (inviter, responder)
 }
 
-/// The man in the middle answers I's invite and gives R his own: two whole handshakes, 200 on
-/// each side, and each pair of them is one run. Any two runs are independent (they share one
-/// side's words at most), so the mean is 40,000 / 4,096 ≈ 9.8 and the deviation 3.1, as for runs
-/// that share nothing. His invite commits to a nonce of his own, or has I's commitment copied, to
-/// be opened with I's nonce once that has come.
+/// The man in the middle answers I's invite and gives R his own invite. He makes 200 handshakes
+/// with each side, and each pair of them is one run. Any two runs are independent (they share at
+/// most one side's words), so the mean is 40,000 / 4,096 ≈ 9.8 and the deviation 3.1, as for runs
+/// that share nothing. His invite commits to a nonce of his own, or copies I's commitment, to be
+/// opened with I's nonce once that has arrived.
 #[test]
 fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_times() {
     let random = &mut Counted::new(2026);
@@ -61,8 +61,8 @@ fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_
     }
 }
 
-/// I's commitment copied into another invite, and opened with I's nonce: R takes it, and the words
-/// differ all the same.
+/// The man in the middle copies I's commitment into his own invite and opens it with I's nonce: R
+/// accepts it, and the words differ all the same.
 #[test]
 fn a_copied_commitment_gives_other_words() {
     let random = &mut Counted::new(6);
@@ -81,8 +81,8 @@ fn a_copied_commitment_gives_other_words() {
     assert_ne!(inviter.words().unwrap(), responder.words().unwrap());
 }
 
-/// The same man, if nothing bound him to the nonce of his invite: he would search until the words
-/// agree. So the test above can fail; and R refuses what he then opens.
+/// If nothing bound the same man to the nonce of his invite, he would search until the words agree.
+/// So the test above can fail; and R refuses the nonce that he then opens.
 #[test]
 fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
     let random = &mut Counted::new(7);
@@ -94,7 +94,7 @@ fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
         searched.bytes_mut()[..8].copy_from_slice(&number.to_be_bytes());
         cut(nonce(&his), &his) == wanted
     });
-    assert!(searched.unwrap() < 1 << 17, "in a moment");
+    assert!(searched.unwrap() < 1 << 17, "found quickly");
     let packet = seal(&mut his, &nothing_frames(), random);
     let mut bytes = packet.clone();
     let refused = responder.open(&mut Lookahead::new(64), &mut bytes, None).err();
@@ -139,7 +139,7 @@ fn a_man_in_the_middle_without_the_secret_is_refused_on_both_sides() {
     let (responder, good) = reply(his.invite(), "apple", random);
     let opened = his.open(&good).unwrap();
     assert_eq!(his.accept(opened, 0).err(), Some(ReplyError::NotAuthentic));
-    // R was given no proof by anybody, and sends no text.
+    // Nobody has proved anything to R, so R sends no text.
     assert!(!responder.authentication().any() && !responder.may_send_text());
 }
 
@@ -151,7 +151,7 @@ fn an_invite_gives_one_guess_even_if_the_process_is_killed() {
         .iter()
         .map(|guess| reply(inviter.invite(), guess, random).1)
         .collect();
-    // Anybody can put junk there; it spends nothing.
+    // Anyone can post junk there; it costs no guess.
     let mut junk = replies[0].clone();
     junk[5000] ^= 1;
     assert_eq!(inviter.open(&junk).err(), Some(ReplyError::Junk));
@@ -160,7 +160,7 @@ fn an_invite_gives_one_guess_even_if_the_process_is_killed() {
     let opened = inviter.open(&replies[0]).unwrap();
     let mut stored = asleep_inviting(inviter);
     assert!(stored.is_spent() && stored.asks_for_secret());
-    // Killed here; and again after each try.
+    // The process is killed here, and again after each try.
     for other in &replies[1..] {
         assert_eq!(stored.open(other).err(), Some(ReplyError::Second));
     }
@@ -185,7 +185,7 @@ fn a_good_reply_may_be_tried_again_after_a_crash() {
     assert!(responder.authentication().secret && responder.may_send_text());
 }
 
-/// A reply that another state opened is not tried.
+/// A state does not try a reply that another state opened.
 #[test]
 fn a_reply_must_be_opened_by_the_state_that_accepts_it() {
     let random = &mut Counted::new(23);
@@ -210,7 +210,7 @@ fn asleep_copy(inviting: &mut Inviting) -> Inviting {
     wake()
 }
 
-/// I's own share sent back as R's: whoever does that does not know the key.
+/// A relay sends I's own share back as R's: it does not know the key.
 #[test]
 fn the_inviters_share_reflected_is_refused() {
     let random = &mut Counted::new(24);
@@ -232,8 +232,8 @@ fn the_inviters_share_reflected_is_refused() {
     assert_eq!(inviter.accept(opened, 0).err(), Some(ReplyError::NotAuthentic));
 }
 
-/// A reply whose packet 0 opens under two secrets would test two at once. Its address is the hash
-/// of what one secret gives, so at most one of them can fit: each other one is refused before any
+/// A reply whose packet 0 opens under two secrets would test both at once. Its address is a hash
+/// that depends on the secret, so at most one secret can fit: every other one is refused before any
 /// AEAD is tried.
 #[test]
 fn a_reply_tests_one_secret() {
@@ -258,7 +258,7 @@ fn a_reply_tests_one_secret() {
     for (at, address) in addresses.iter().enumerate() {
         assert!(!addresses[at + 1..].contains(address));
     }
-    // The packet of a right guess under the address of another: refused.
+    // The packet of a right guess under the address of another one is refused.
     let mut inviter = inviting("apple", random);
     let (_, good) = reply(inviter.invite(), "apple", random);
     let invite = Invite::parse(inviter.invite()).unwrap();
@@ -276,8 +276,8 @@ fn a_reply_tests_one_secret() {
     assert_eq!(inviter.accept(opened, 0).err(), Some(ReplyError::NotAuthentic));
 }
 
-/// What a relay records holds nothing to check a guess against: with another secret it gets
-/// another transcript of the same form, and the shares are points like any other.
+/// A relay cannot check a guess against what it records: another secret gives another transcript of
+/// the same form, and the shares are points like any other.
 #[test]
 fn a_wrong_secret_gives_invites_and_replies_of_the_same_form() {
     let lengths = |secret: &str| {
@@ -304,7 +304,7 @@ fn the_flag_taken_off_or_put_on_is_refused() {
     assert_eq!(error(without.invite(), Some(&secret)), Some(RespondError::SecretTakenOff));
     assert_eq!(error(with.invite(), None), Some(RespondError::SecretAsked));
     assert_eq!(error(with.invite(), Some(&secret)), None);
-    // Cut out of an invite that had it, which has also run out: the worse news comes first.
+    // The flag was removed from an invite that has also expired: the worse news is reported first.
     let mut stripped = Invite::parse(with.invite()).unwrap();
     stripped.cpace_share = None;
     stripped.expires = 1;
@@ -312,7 +312,7 @@ fn the_flag_taken_off_or_put_on_is_refused() {
     assert_eq!(error, Some(RespondError::SecretTakenOff));
 }
 
-/// With a secret, R's text waits for I's first packet; cover does not.
+/// With a secret, R's text waits for I's first packet, but cover traffic does not.
 #[test]
 fn the_answering_side_sends_no_text_before_it_is_confirmed() {
     let random = &mut Counted::new(31);

@@ -1,5 +1,5 @@
-//! Edges that no test can reach from outside in reasonable time: the last number of a chain, and
-//! stored states that no session ever wrote.
+//! Boundaries that no test can reach from outside in reasonable time: the last number of a chain,
+//! and stored states that no session ever wrote.
 
 use crate::protocol::crypto::primitives::sha256;
 use crate::protocol::handshake::{Inviting, respond};
@@ -56,7 +56,7 @@ fn read_again(session: Session) -> Result<(), StoredError> {
     Stored::from_bytes(&stored.to_bytes()).map(|_| ())
 }
 
-/// Else a packet under its address would set this end to deriving numbers without end.
+/// Otherwise a packet under its address would make this end derive numbers without end.
 #[test]
 fn a_stored_number_that_was_never_passed_is_damage() {
     for (chain, number, accepted) in
@@ -85,10 +85,10 @@ fn a_stored_message_that_cannot_be_is_damage() {
     }
 }
 
-/// The clock of a machine may be years ahead at one command and years behind at the next: only the
-/// age of a skipped packet follows it.
+/// A machine's clock may be years ahead at one command and years behind at the next: that affects
+/// only the age of skipped packets.
 #[test]
-fn a_clock_that_jumps_is_no_matter() {
+fn a_clock_that_jumps_does_no_harm() {
     use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
     use crate::protocol::tests::support::{Counted, handshake, open, seal};
     const YEAR: u64 = 31_556_952;

@@ -1,5 +1,5 @@
-//! What a state file holds names no packet of the past: after every event of the published
-//! conversations it is searched for every key of every packet that it is done with.
+//! A state file identifies no packet of the past: after every event of the published conversations,
+//! these tests search it for every key of every packet that is finished.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::protocol::tests::vectors::{Ends, index, load, unhex};
 
-/// Keys of one packet in the vectors. CK and HC are those before it.
+/// The keys of one packet in the vectors. CK and HC are the chain keys before it.
 const KEYS: [&str; 9] =
     ["CK", "HC", "MK", "HK", "token", "salt_key", "header_key", "body_key", "poly1305_key"];
 
@@ -15,12 +15,12 @@ fn holds(state: &[u8], key: &[u8]) -> bool {
     state.windows(key.len()).any(|window| window == key)
 }
 
-/// Runs the events; gives how often a key was looked for.
+/// Runs the events; returns how many searches for a key were made.
 fn run(vector: &Value) -> usize {
     let (_, mut ends) = Ends::new(vector);
     let packets = vector["packets"].as_array().unwrap();
     let find = |id: &Value| packets.iter().find(|packet| packet["id"] == *id).unwrap();
-    // For each end, the packets that it has sealed or accepted.
+    // For each end, the packets that it has sealed or accepted so far.
     let mut done = [BTreeSet::new(), BTreeSet::new()];
     let mut looked = 0;
     for event in vector["events"].as_array().unwrap() {
@@ -52,7 +52,7 @@ fn run(vector: &Value) -> usize {
 }
 
 #[test]
-fn a_state_file_names_no_past_packet() {
+fn a_state_file_identifies_no_past_packet() {
     let vector = load(include_str!("../../../tests/vectors/conversation.json"));
     assert!(run(&vector) > 1_000);
 }

@@ -1,6 +1,7 @@
-//! Makes `tests/vectors/own/verify-responder-asks.json`: a check of a secret in which R asks, in its
-//! chain from the handshake, before I has sent anything. The set is read by the same interpreter as
-//! the given ones, and a second implementation works out its packets and MACs (`tests/own_vectors`).
+//! Makes `tests/vectors/own/verify-responder-asks.json`: a check of a secret in which R asks, in
+//! its chain from the handshake, before I has sent anything. The interpreter of the published sets
+//! reads this set, too, and a second implementation computes its packets and MACs
+//! (`tests/own_vectors`).
 //!
 //! `OTR_UPDATE=1 cargo test --lib made_vectors` writes the file.
 
@@ -21,7 +22,7 @@ const SECRET: &str = "Gr\u{fc}n ist die Farbe";
 const QUESTION: &str = "Welche Farbe?";
 const SIDES: [&str; 2] = ["I", "R"];
 
-/// Randomness that notes what it gave, by name.
+/// Randomness that records, by name, what it gave.
 struct Noted {
     source: Counted,
     given: Map<String, Value>,
@@ -84,14 +85,15 @@ impl Conversation {
         (Self { random, ends, chains, packets, events }, handshake)
     }
 
-    /// A packet that `seal` makes on one side; the other takes it. What was drawn for its frames.
+    /// One side makes a packet with `seal`, and the other takes it; returns what was drawn for its
+    /// frames.
     fn exchange(
         &mut self,
         from: usize,
         seal: impl FnOnce(&mut Session, &mut Noted) -> Packet,
     ) -> Map<String, Value> {
         let id = format!("p{}", self.packets.len() + 1);
-        // The chain as it is before; a step that is due stays taken.
+        // The chain before the packet; a step that is due stays taken.
         let reservation = self.ends[from].reserve(1, &mut self.random).unwrap();
         let step = self.random.taken();
         let ((keys, headers), at) = (reservation.chain_bytes(), reservation.position());
@@ -128,7 +130,7 @@ impl Conversation {
     }
 }
 
-/// The frames of a body, as the given files list them.
+/// The frames of a body, in the format of the published files.
 fn frames(mut body: &[u8]) -> Vec<Value> {
     let mut frames = Vec::new();
     while body[0] != 0 {
@@ -160,7 +162,7 @@ fn make() -> Value {
     let Run::Started(run) = &all.ends[1].verify.run else { panic!("it has started") };
     let (sid, starters, scalar) = (run.sid, run.share, run.scalar.0.duplicate());
     let answered = all.exchange(0, |end, random| end.answer_verify(&prs, random).unwrap());
-    all.exchange(1, |end, random| end.seal_owed(random).unwrap().unwrap());
+    all.exchange(1, |end, random| end.seal_pending(random).unwrap().unwrap());
     assert!(all.ends.iter().all(|end| end.authentication().verified));
 
     let field = |packet: usize, frame: usize, range: core::ops::Range<usize>| {

@@ -1,5 +1,5 @@
-//! Tests of the protocol as a whole: published vectors and our own, attacks, boundaries, and bugs that
-//! are not to come back. Tests of one file stand in that file.
+//! Tests of the protocol as a whole: published vectors and our own, attacks, boundaries, and bugs
+//! that must not come back. Tests of a single file are in that file.
 
 mod attacks;
 mod boundaries;

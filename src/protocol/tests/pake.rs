@@ -1,4 +1,4 @@
-//! CPace against the vectors that the draft publishes, and against shares that must be refused.
+//! CPace against the vectors of the draft, and against shares that must be refused.
 
 use serde_json::Value;
 
@@ -94,7 +94,7 @@ fn shares_that_are_taken_and_refused() {
 }
 
 /// RFC 9496, appendix A.3: encodings that must be refused, one of each kind, and all points of the
-/// curve's small subgroup, which ristretto255 has no encoding for but the neutral one's.
+/// curve's small subgroup, of which ristretto255 encodes only the neutral one.
 #[test]
 fn encodings_that_must_be_refused() {
     let scalar = Scalar(Secret::copy_of(&[7; 32]));

@@ -1,5 +1,5 @@
-//! What published keys tell, over random conversations: each is block 0 of a key stream that serves
-//! one packet, and no text is encrypted with a block 0.
+//! What published keys reveal, over random conversations: each is block 0 of a key stream that
+//! serves one packet, and no text is encrypted with a block 0.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ use crate::protocol::tests::support::{Counted, asleep, handshake};
 /// Bytes of a `ChaCha20` block.
 const BLOCK: usize = 64;
 
-/// A text of that many bytes of one value goes one way; with how many packets before it lost, and
-/// whether the receiver publishes then, or sleeps.
+/// A text goes one way: the direction, its length in bytes, the value of each byte, how many
+/// packets before it are lost, and whether the receiver then publishes, or sleeps.
 type Event = (bool, u16, u8, u8, bool, bool);
 
 fn event() -> impl Strategy<Value = Event> {
@@ -35,14 +35,14 @@ fn seal(from: &mut Session, text: &[u8], random: &mut Counted) -> Vec<u8> {
     packet
 }
 
-/// The body key, worked out anew from the packet key and the packet's salt (section 4).
+/// The body key, derived again from the packet key and the packet's salt (section 4).
 fn body_key(packet_key: &[u8; 32], packet: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];
     hkdf(&packet[ADDRESS..ADDRESS + 32], &[packet_key], &[b"otr/1 body"], &mut key);
     key
 }
 
-/// Opens and accepts; gives the body's key and the opened packet.
+/// Opens and accepts a packet; returns the body's key and the opened packet.
 fn receive(to: &mut Session, packet: &[u8]) -> ([u8; 32], Vec<u8>) {
     let mut lookahead = Lookahead::new(LOOK_AHEAD);
     let address: [u8; ADDRESS] = packet[..ADDRESS].try_into().unwrap();
@@ -73,7 +73,7 @@ proptest! {
         let (inviter, responder) = handshake(None, &mut random);
         let mut ends = [inviter, responder];
         let mut keys = BTreeSet::new();
-        // By side: what it received and has not published; what the peer has published.
+        // By side: what it has received and not published yet.
         let mut owed = [BTreeSet::new(), BTreeSet::new()];
         for (side, length, fill, lost, publishes, sleeps) in events {
             let (from, to) = if side { (0, 1) } else { (1, 0) };
@@ -91,7 +91,7 @@ proptest! {
             prop_assert!(sealed == packet[BODY_START..packet.len() - TAG], "blocks from 1 on");
             owed[to].insert([&packet[..ADDRESS], &stream(&key, 0, 32)].concat());
             if sleeps {
-                // Nothing of the queue is lost.
+                // The queue has lost nothing.
                 let [inviter, responder] = ends;
                 ends = [asleep(inviter), asleep(responder)];
             }

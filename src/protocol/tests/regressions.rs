@@ -1,4 +1,5 @@
-//! What reviews found, each as the sentence that holds since. Every one of these failed once.
+//! Bugs that reviews found, each as a sentence that has held since its fix. Every one of these
+//! tests failed once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ impl Randomness for Seeded {
     }
 }
 
-/// The inviter, the responder, and what they draw from.
+/// The inviter, the responder, and their source of randomness.
 fn pair(seed: u64) -> (Session, Session, Seeded) {
     let mut random = Seeded(seed);
     let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
@@ -86,7 +87,7 @@ fn numbers_are_given_back_only_to_their_own_conversation() {
 }
 
 #[test]
-fn confirmation_forgets_the_reply_and_not_a_message_on_its_way() {
+fn confirmation_forgets_the_reply_but_not_a_message_on_its_way() {
     let (mut inviter, mut responder, mut random) = pair(6);
     let message = seal(&mut responder, &data(0, 0, true, b"hi"), &mut random);
     responder.keep(vec![Packet::new(message).unwrap()]);
@@ -116,7 +117,7 @@ fn every_second_message_lost_is_counted_as_missed_and_leaves_nothing_stuck() {
         cut.extend(go(data(2 * number, 0, true, b"x"), &mut responder));
     }
     assert_eq!(responder.received(), whole);
-    assert_eq!(cut, [1], "the unfinished one was given up, and told");
+    assert_eq!(cut, [1], "the unfinished one was given up and reported");
     assert!(responder.unfinished().is_empty());
     assert!(responder.hopeless(&[]).is_empty());
     let listed: u64 = responder.missing().iter().map(|(first, last)| last - first + 1).sum();
@@ -168,14 +169,14 @@ fn no_key_is_printed_once_packets_lie_in_a_postbox() {
 }
 
 #[test]
-fn a_lookahead_that_did_not_see_a_jump_finds_what_it_skipped() {
+fn an_address_index_that_did_not_see_a_jump_finds_what_it_skipped() {
     let (mut inviter, mut responder, mut random) = pair(13);
     let packets: Vec<_> =
         (0..6).map(|_| seal(&mut inviter, &nothing_frames(), &mut random)).collect();
     let mut old = ahead();
     let accepted = open(&responder, &mut old, &packets[0]);
     responder.accept(&mut old, &accepted, 0).unwrap();
-    // Looks once in vain, so that all skipped numbers count as known.
+    // A search that finds nothing, after which all skipped numbers count as known.
     let mut little = Lookahead::new(1);
     assert!(responder.open(&mut little, &mut packets[0].clone(), None).is_err());
     let mut other = ahead();
@@ -185,7 +186,7 @@ fn a_lookahead_that_did_not_see_a_jump_finds_what_it_skipped() {
 }
 
 #[test]
-fn jumps_without_end_do_not_grow_the_lookahead_without_end() {
+fn jumps_without_end_do_not_grow_the_address_index_without_end() {
     const LIMIT: u32 = 1024;
     let (mut inviter, mut responder, mut random) = pair(20);
     let mut ahead = Lookahead::new(LIMIT);
@@ -218,7 +219,7 @@ fn take(session: &mut Session, ahead: &mut Lookahead, packet: &[u8], now: u64) -
     }
 }
 
-/// As a `recv` that runs for more than a week meets it, with and without a `send` beside it.
+/// The situation of a `recv` that runs for more than a week, with and without a concurrent `send`.
 #[test]
 fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
     let (mut inviter, mut responder, mut random) = pair(1);
@@ -229,34 +230,34 @@ fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
     let packet = late.clone();
     let opened = responder.open(&mut ahead, &mut packet.clone(), None).unwrap();
     let Outcome::Accepted(accepted) = opened else { panic!("held") };
-    // `Intake::again`: the changes once more, then what is too old goes.
+    // As the receiver does: it applies the changes again, and then drops what is too old.
     let again = responder.accept(&mut ahead, &accepted, SKIPPED_SECONDS + 1);
     responder.expire(SKIPPED_SECONDS + 1);
     assert!(again.is_ok(), "text is out by now, and the change cannot be stored: {again:?}");
 }
 
-/// A later message that is held is not known to have begun.
+/// A later message of which only a held part has come does not count as begun.
 #[test]
 fn a_message_whose_numbers_all_came_is_hopeless_when_a_later_one_is_held() {
     let (mut inviter, mut responder, mut random) = pair(2);
     let mut ahead = Lookahead::new(LOOK_AHEAD);
     let first = seal(&mut inviter, &data(0, 0, false, b"begun"), &mut random);
     assert!(take(&mut responder, &mut ahead, &first, 0));
-    // The sender gave message 0 up; every number before this one is accounted for.
+    // The sender gave up message 0; every number before this one is accounted for.
     let mut later = seal(&mut inviter, &data(1, 0, true, b"later"), &mut random);
     let held = responder.open(&mut ahead, &mut later, Some(0)).unwrap();
     let Outcome::Held { message, at, .. } = held else { panic!("taken") };
     assert_eq!(responder.hopeless(&[(message, at)]), [0]);
 }
 
-/// What an import brings is not trusted to be consistent.
+/// An imported state is not trusted to be consistent.
 #[test]
 fn a_state_whose_runs_lie_below_the_floor_is_refused_or_harmless() {
     let (mut inviter, mut responder, mut random) = pair(3);
     responder.inbox.floor = 1000;
-    responder.inbox.whole.insert(0..=1000);
+    responder.inbox.complete.insert(0..=1000);
     for run in 1..4096_u64 {
-        responder.inbox.whole.insert(1000 + 2 * run..=1000 + 2 * run);
+        responder.inbox.complete.insert(1000 + 2 * run..=1000 + 2 * run);
     }
     responder.reveals.fell_out = u64::MAX;
     let bytes = Stage::Session(Box::new(responder)).to_bytes(false);
@@ -269,7 +270,7 @@ fn a_state_whose_runs_lie_below_the_floor_is_refused_or_harmless() {
     assert!(read.missed() < 10_000, "{}", read.missed());
 }
 
-/// One end as processes see it: what is stored, one `send` at work, one `recv` at work.
+/// One end as its processes see it: the stored state, one running `send`, one running `recv`.
 struct End {
     stored: Vec<u8>,
     sending: Option<Reservation>,
@@ -339,7 +340,7 @@ impl End {
         self.receiving = Some(Receiving { base, working, ahead, changes: Vec::new() });
     }
 
-    /// Whether it opened.
+    /// Opens a packet; an error if it is refused.
     fn take(&mut self, packet: &[u8]) -> Result<(), Refusal> {
         let Some(receiving) = &mut self.receiving else { return Err(Refusal::NotOurs) };
         let mut copy = packet.to_vec();
@@ -353,7 +354,7 @@ impl End {
         }
     }
 
-    /// As `Intake::store_changes`.
+    /// Stores the changes as the receiver does.
     fn store(&mut self) {
         let Some(mut receiving) = self.receiving.take() else { return };
         if receiving.base != self.stored {
@@ -375,15 +376,15 @@ impl End {
     }
 }
 
-/// `send` and `recv` beside each other, killed at will, numbers given back or
-/// not, packets lost for a while, doubled and in any order.
+/// `send` and `recv` run concurrently and are killed at any time, numbers are given back or not,
+/// and packets are delayed, doubled and reordered.
 #[test]
-fn whatever_two_processes_an_end_do_no_number_serves_twice_and_no_packet_is_lost() {
+fn whatever_two_processes_of_an_end_do_no_number_serves_twice_and_no_packet_is_lost() {
     let mut turns = 0;
     for seed in 0..400 {
         let (inviter, responder, mut random) = pair(1000 + seed);
         let mut ends = [End::new(inviter), End::new(responder)];
-        // What was sent to each.
+        // What was sent to each end.
         let mut network: [Vec<Vec<u8>>; 2] = Default::default();
         let mut chance = Seeded(seed);
         let mut draw = |below: usize| {
@@ -433,7 +434,7 @@ fn whatever_two_processes_an_end_do_no_number_serves_twice_and_no_packet_is_lost
     assert!(turns > 400, "{turns}: too few turns to mean anything");
 }
 
-/// A relay holds back R's question until I's own, which crossed it, is done.
+/// A relay delays R's question until I's own question, which crossed it, is finished.
 #[test]
 fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
     let secret = || password("the same");
@@ -447,14 +448,14 @@ fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
     assert!(take(&mut responder, &mut at_responder, &step_1, 0), "gives way");
     let step_2 = answer(&mut responder, "the same", &mut random).unwrap();
     assert!(take(&mut inviter, &mut at_inviter, &step_2, 0), "equal");
-    let step_3 = inviter.seal_owed(&mut random).unwrap().unwrap();
+    let step_3 = inviter.seal_pending(&mut random).unwrap().unwrap();
     assert!(take(&mut responder, &mut at_responder, &step_3, 0), "equal");
     // Now the relay lets the first question through.
     assert!(take(&mut inviter, &mut at_inviter, &late, 0));
     if inviter.question().is_some() {
         let answer = answer(&mut inviter, "the same", &mut random).unwrap();
         assert!(take(&mut responder, &mut at_responder, &answer, 0));
-        while let Some(owed) = responder.seal_owed(&mut random).unwrap() {
+        while let Some(owed) = responder.seal_pending(&mut random).unwrap() {
             assert!(take(&mut inviter, &mut at_inviter, &owed, 0));
         }
     }
@@ -473,12 +474,12 @@ fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
             Outcome::Accepted(_) => panic!("taken"),
         }
     };
-    // Before anything of the other side came at all.
+    // Before anything has arrived from the other side.
     let rest = hold(0, 2, &responder, &mut ahead);
     let later = hold(1, 0, &responder, &mut ahead);
     assert!(responder.hopeless(&[rest, later]).is_empty());
     assert!(take(&mut responder, &mut ahead, &first, 0));
-    // The rest is held no more, and did not come: now its number is what is missing.
+    // The rest is no longer held and has not arrived: now its number is missing.
     assert!(responder.hopeless(&[later]).is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! What the core's tests share: a repeatable source of randomness, and ends that talk.
+//! What the protocol's tests share: a repeatable source of randomness, and ends that talk.
 
 use crate::protocol::authentication::password::Password;
 use crate::protocol::crypto::primitives;
@@ -32,23 +32,23 @@ impl Randomness for Counted {
     }
 }
 
-/// A secret whose stretching costs nothing.
+/// A secret that costs nothing to stretch.
 pub(crate) fn password(text: &str) -> Password {
     Password::cheap(text).unwrap()
 }
 
-/// An answer to the peer's question, stretched as the command does it.
+/// An answer to the peer's question, stretched as the command stretches it.
 pub(crate) fn answer(
     end: &mut Session,
     text: &str,
     random: &mut dyn Randomness,
 ) -> Result<Vec<u8>, VerifyError> {
-    // Where nothing is asked it fits no run.
+    // If nothing was asked, it fits no run.
     let run = end.question_run().copied().unwrap_or_default();
     end.answer_verify(&password(text).stretch(&run).unwrap(), random).map(Vec::from)
 }
 
-/// A handshake that works; with a secret or without.
+/// A successful handshake, with or without a secret.
 pub(crate) fn handshake(secret: Option<&str>, random: &mut Counted) -> (Session, Session) {
     let secret = secret.map(password);
     let mut inviting = Inviting::new("", 0, secret.as_ref(), 0, random).unwrap();
@@ -80,7 +80,7 @@ pub(crate) fn seal(from: &mut Session, frames: &[u8], random: &mut Counted) -> V
     reservation.seal_frames(12, frames, random).unwrap().into()
 }
 
-/// Puts a session to sleep and wakes it up.
+/// Stores a session and loads it again.
 pub(crate) fn asleep(session: Session) -> Session {
     let bytes = Stage::Session(Box::new(session)).to_bytes(false);
     match Stored::from_bytes(&bytes).unwrap().stage {
@@ -95,7 +95,7 @@ pub(crate) fn asleep(session: Session) -> Session {
     }
 }
 
-/// The same for an invite.
+/// Stores an invite and loads it again.
 pub(crate) fn asleep_inviting(inviting: Inviting) -> Inviting {
     let bytes = Stage::Inviting(Box::new(inviting)).to_bytes(false);
     match Stored::from_bytes(&bytes).unwrap().stage {

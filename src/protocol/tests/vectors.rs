@@ -39,7 +39,7 @@ pub(super) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap()
 }
 
-/// Randomness by name, as the vectors give it; each value serves once.
+/// Randomness by name, as the vectors give it; each value is used once.
 #[derive(Default)]
 struct Named(BTreeMap<Draw, Vec<u8>>);
 
@@ -88,7 +88,7 @@ fn secret(value: &Value) -> Option<Password> {
     value.as_str().map(|text| Password::from_text(text).unwrap())
 }
 
-/// I of a handshake, who has not seen any reply.
+/// The inviter of a handshake, who has not seen any reply.
 fn inviting(vector: &Value) -> Inviting {
     let expires = vector.get("expires").map_or(0, number);
     let postbox = vector["postbox"].as_str().unwrap_or_default();
@@ -171,7 +171,7 @@ fn nameplate() {
     assert_eq!(nameplate.open(&bytes), Some(invite));
 }
 
-/// What one packet draws.
+/// The randomness that one packet draws.
 fn random_of(vector: &Value, packet: &Value) -> Named {
     let random = Named::default().with(Draw::PacketFresh, &packet["randomness"]["fresh"]);
     if packet["step"] != true {
@@ -203,8 +203,8 @@ fn asleep_from(bytes: &[u8]) -> Session {
     }
 }
 
-/// Makes the packet in which a side of `run` takes these steps; the last one counts, those before
-/// it were owed.
+/// Makes the packet in which a side of `run` takes these steps: the last one is new, those before
+/// it were pending.
 fn verify_step(end: &mut Session, run: &Value, steps: &[u64], random: &mut Named) -> Packet {
     let secret = secret(&run["secret"]).unwrap();
     let scalar = |random: &mut Named, name: &str| {
@@ -239,7 +239,7 @@ fn verify_step(end: &mut Session, run: &Value, steps: &[u64], random: &mut Named
             assert_eq!(end.verify_failures(), failures + 1);
             sealed
         }
-        _ => end.seal_owed(random).unwrap().unwrap(),
+        _ => end.seal_pending(random).unwrap().unwrap(),
     }
 }
 
@@ -279,7 +279,7 @@ impl Ends {
         let sealed = match vector.get("run").filter(|_| !steps.is_empty()) {
             None => reservation.seal_frames(k, &frames, &mut random).unwrap(),
             Some(run) => {
-                // The session makes these frames itself; a step that was due stays taken.
+                // The session makes these frames itself; a ratchet step that was due stays taken.
                 end.give_back(reservation);
                 verify_step(end, run, &steps, &mut random)
             }
@@ -326,7 +326,7 @@ impl Ends {
             assert!(frames.data.is_none());
         }
         if let Some(message) = event.get("message") {
-            assert!(end.inbox.whole.contains(&number(&message["message"])));
+            assert!(end.inbox.complete.contains(&number(&message["message"])));
         }
         assert_eq!(frames.close, event.get("close").and_then(Value::as_u64));
         let published = end.reveals.waiting.back().unwrap().published;
@@ -394,7 +394,7 @@ fn check_final(end: &Session, expected: &Value) {
     }
 }
 
-/// Follows the file: whoever asks, in whatever order things happen.
+/// Follows the file, whichever side asks and in whatever order the events happen.
 fn verify_run(vector: &Value) {
     let (_, mut ends) = Ends::new(vector);
     for event in vector["events"].as_array().unwrap() {
@@ -512,7 +512,7 @@ fn refused_replies_to_an_invite_with_a_secret() {
     let vector = load(include_str!("../../../tests/vectors/refused.json"));
     let good = unhex(&vector["handshake_secret"]["reply"]["bytes"]);
     for case in vector["replies_secret"].as_array().unwrap() {
-        // A state that has not seen any reply.
+        // A state that has seen no reply yet.
         let mut inviting = inviting(&vector["handshake_secret"]);
         assert!(!inviting.is_spent());
         let reply = unhex(&case["reply"]);

@@ -1,4 +1,4 @@
-//! The check of a secret between two ends that lose, reorder, cross and cheat.
+//! The check of a secret between two ends, with loss, reordering, crossing and cheating.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ use crate::protocol::tests::support::{
     Counted, answer, asleep, deliver, handshake, password, seal,
 };
 
-/// Both ends, I and R, with the opening behind them.
+/// Both ends, I and R, after the opening.
 fn pair(random: &mut Counted) -> (Session, Session) {
     let (mut inviter, mut responder) = handshake(None, random);
     let opening = seal(&mut inviter, &nothing_frames(), random);
@@ -19,7 +19,7 @@ fn pair(random: &mut Counted) -> (Session, Session) {
     (inviter, responder)
 }
 
-/// One run; what both ends learn: starter, answerer.
+/// One run; returns what both ends learn, the starter first.
 fn run(
     starter: &mut Session,
     answerer: &mut Session,
@@ -32,12 +32,12 @@ fn run(
     assert_eq!(answerer.question(), Some("who?"));
     let packet = answer(answerer, secrets[1], random).unwrap();
     let first = deliver(starter, &packet).verify;
-    let packet = starter.seal_owed(random).unwrap().unwrap();
-    assert_eq!(starter.seal_owed(random).unwrap(), None);
+    let packet = starter.seal_pending(random).unwrap().unwrap();
+    assert_eq!(starter.seal_pending(random).unwrap(), None);
     [first, deliver(answerer, &packet).verify]
 }
 
-/// One packet could hold 95,053 frames, and each was told.
+/// One packet could hold 95,053 frames, and the person was told of each.
 #[test]
 fn a_packet_holds_four_frames_at_most() {
     let random = &mut Counted::new(70);
@@ -53,7 +53,7 @@ fn a_packet_holds_four_frames_at_most() {
     assert_eq!(deliver(&mut responder, &four).verify, vec![Event::Dropped; 4]);
 }
 
-/// An answer that was stretched for one question does not go out for another.
+/// An answer that was stretched for one question is not sent for another.
 #[test]
 fn an_answer_belongs_to_one_question() {
     let random = &mut Counted::new(71);
@@ -92,7 +92,7 @@ fn both_learn_whether_the_secrets_are_equal() {
         let learnt = run(starter, answerer, ["caf\u{e9}", "cafe\u{301}\n"], random);
         assert_eq!(learnt, [vec![Event::Equal], vec![Event::Equal]]);
         assert!(starter.authentication().verified && answerer.authentication().verified);
-        // A success takes back only its own.
+        // A success takes back only its own failure.
         assert_eq!((starter.verify_failures(), answerer.verify_failures()), (1, 1));
         assert_eq!((starter.ending(), answerer.ending()), (Ending::GoesOn, Ending::GoesOn));
     }
@@ -111,9 +111,9 @@ fn three_failures_in_both_roles_together_end_the_session() {
     assert_eq!(responder.ending(), Ending::GoesOn, "a right step 3 may still take it back");
     assert_eq!(deliver(&mut inviter, &packet).verify, different(3));
     inviter = asleep(inviter);
-    assert_eq!(inviter.ending(), Ending::AfterOwed);
+    assert_eq!(inviter.ending(), Ending::AfterPendingStep);
     assert_eq!(inviter.start_verify(&password("a"), "", random).err(), Some(VerifyError::Ended));
-    let packet = inviter.seal_owed(random).unwrap().unwrap();
+    let packet = inviter.seal_pending(random).unwrap().unwrap();
     assert_eq!(inviter.ending(), Ending::Now);
     assert_eq!(deliver(&mut responder, &packet).verify, different(3));
     assert_eq!(responder.ending(), Ending::Now);
@@ -130,7 +130,7 @@ fn an_answerer_that_is_never_told_the_result_counts_it() {
         if failures > 1 {
             assert_eq!(events[0], Event::Unfinished { failures: failures - 1 });
         }
-        // What the peer learns from this packet is worth one guess: it is counted already.
+        // The peer learns one guess's worth from this packet: the guess is already counted.
         answer(&mut responder, "secret", random).unwrap();
         assert_eq!(responder.verify_failures(), failures);
         responder = asleep(responder);
@@ -158,14 +158,14 @@ fn of_two_that_cross_the_inviters_goes_on() {
     assert_eq!(responder.question(), Some("no, mine"));
     let packet = answer(&mut responder, "a", random).unwrap();
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Equal]);
-    let packet = inviter.seal_owed(random).unwrap().unwrap();
+    let packet = inviter.seal_pending(random).unwrap().unwrap();
     assert_eq!(deliver(&mut responder, &packet).verify, [Event::Equal]);
     // The attempt that crossed is used up; the next one is higher.
     run(&mut responder, &mut inviter, ["a", "a"], random);
 }
 
 #[test]
-fn what_is_owed_goes_out_with_the_next_step() {
+fn a_pending_step_goes_out_with_the_next_one() {
     let random = &mut Counted::new(5);
     let (mut inviter, mut responder) = pair(random);
     let packet = inviter.start_verify(&password("a"), "", random).unwrap();
@@ -190,7 +190,7 @@ fn frame_of(from: &mut Session, verify: &Verify, random: &mut Counted) -> Vec<u8
 }
 
 #[test]
-fn frames_of_no_run_that_goes_on_are_dropped() {
+fn frames_that_belong_to_no_active_run_are_dropped() {
     let random = &mut Counted::new(6);
     let (mut inviter, mut responder) = pair(random);
     let steps = || {
@@ -204,7 +204,7 @@ fn frames_of_no_run_that_goes_on_are_dropped() {
             assert_eq!(deliver(&mut responder, &packet).verify, [Event::Dropped]);
         }
     }
-    // The run that was going on still works.
+    // The active run still works.
     deliver(&mut inviter, &packet);
     let packet = answer(&mut inviter, "a", random).unwrap();
     assert_eq!(deliver(&mut responder, &packet).verify, [Event::Equal]);
@@ -224,8 +224,8 @@ fn an_attempt_must_rise() {
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Equal]);
 }
 
-/// An answer names the run by the highest attempt of the side that asked: one to an earlier question
-/// would go out under another's name.
+/// An answer names the run by the highest attempt of the side that asked: an answer to an earlier
+/// question would be sent under another run's name.
 #[test]
 fn a_stop_of_a_later_attempt_ends_an_earlier_run() {
     let random = &mut Counted::new(72);
@@ -275,11 +275,11 @@ fn a_bad_share_in_step_1_is_answered_by_a_stop_and_counts_nothing() {
         assert_eq!(deliver(&mut responder, &packet).verify, [Event::BadShare]);
         assert_eq!(responder.question(), None);
         assert_eq!(responder.verify_failures(), 0);
-        // Only the last one is owed, however many there were.
+        // Only the last one is pending, however many there were.
         responder = asleep(responder);
-        assert!(responder.verify.owed_by_answerer.as_ref().unwrap().len() == VERIFY_HEAD);
+        assert!(responder.verify.answerer_pending.as_ref().unwrap().len() == VERIFY_HEAD);
     }
-    let packet = responder.seal_owed(random).unwrap().unwrap();
+    let packet = responder.seal_pending(random).unwrap().unwrap();
     assert_eq!(deliver(&mut inviter, &packet).verify, [Event::Dropped]);
 }
 
@@ -298,7 +298,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
     }
 }
 
-/// A peer that does not know the secret sends back what it got: the share, and the MAC.
+/// A peer that does not know the secret sends back what it received: the share, and the MAC.
 #[test]
 fn reflection_is_refused() {
     let random = &mut Counted::new(10);
@@ -307,7 +307,7 @@ fn reflection_is_refused() {
     let Run::Started(started) = &inviter.verify.run else { panic!("it has started") };
     let (share, question) = (started.share, Zeroizing::new(String::new()));
     let step = Step::Ask { share, question };
-    // One's own step 1, sent back as the other side's question.
+    // This end's own step 1, sent back as the other side's question.
     let mut own = Vec::new();
     frame::put_verify(
         &mut own,
@@ -317,7 +317,7 @@ fn reflection_is_refused() {
     let mut lookahead = crate::protocol::ratchet::lookahead::Lookahead::new(64);
     let refused = inviter.open(&mut lookahead, &mut packet, None).err();
     assert_eq!(refused, Some(crate::protocol::session::Refusal::Verify));
-    // One's own share as the answer, with any MAC.
+    // This end's own share as the answer, with any MAC.
     let step = Step::Answer { share, mac: [0; 32] };
     let verify = Verify { started_by_inviter: true, attempt: 1, step };
     let packet = frame_of(&mut responder, &verify, random);
@@ -328,7 +328,7 @@ fn reflection_is_refused() {
     deliver(&mut inviter, &packet);
     let packet = answer(&mut inviter, "secret", random).unwrap();
     let frames = crate::protocol::tests::support::open(&responder, &packet).frames.verify.clone();
-    // A stop of the run before is in front of it.
+    // A stop of the previous run precedes it.
     let Step::Answer { mac, .. } = frames[1].step else { panic!("it is an answer") };
     deliver(&mut responder, &packet);
     let attempt = frames[1].attempt;
@@ -337,7 +337,7 @@ fn reflection_is_refused() {
     assert_eq!(deliver(&mut inviter, &packet).verify, different(2));
 }
 
-/// The man in the middle has a session with each side, and passes the frames on.
+/// The man in the middle has a session with each side, and forwards the frames.
 #[test]
 fn a_relay_between_two_sessions_learns_that_they_differ() {
     let random = &mut Counted::new(11);
@@ -376,9 +376,9 @@ fn questions_have_bounds() {
     let longest = "?".repeat(QUESTION_MAX);
     let error = inviter.start_verify(&password("a"), &format!("{longest}?"), random).err();
     assert_eq!(error, Some(VerifyError::QuestionTooLong));
-    // The longest one fits beside what is owed and the opening.
-    inviter.verify.owed_by_starter = Some(encode(true, 9, Step::Confirm { mac: [0; 32] }));
-    inviter.verify.owed_by_answerer = Some(encode(false, 9, Step::Stop));
+    // The longest one fits next to the pending steps and the opening.
+    inviter.verify.starter_pending = Some(encode(true, 9, Step::Confirm { mac: [0; 32] }));
+    inviter.verify.answerer_pending = Some(encode(false, 9, Step::Stop));
     let packet = inviter.start_verify(&password("a"), &longest, random).unwrap();
     deliver(&mut responder, &packet);
     assert_eq!(responder.question(), Some(&*longest));
@@ -402,8 +402,8 @@ fn a_question_that_is_not_utf_8_is_refused() {
 enum Act {
     Start(usize),
     Answer(usize),
-    Owed(usize),
-    /// Delivers the packet at this place of what waits for that side, or loses it.
+    Pending(usize),
+    /// Delivers the packet at this index among those that wait for that side, or loses it.
     Deliver(usize, usize),
     Lose(usize, usize),
     Sleep(usize),
@@ -414,14 +414,14 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         2 => side.clone().prop_map(Act::Start),
         3 => side.clone().prop_map(Act::Answer),
-        3 => side.clone().prop_map(Act::Owed),
+        3 => side.clone().prop_map(Act::Pending),
         6 => (side.clone(), 0..3_usize).prop_map(|(side, at)| Act::Deliver(side, at)),
         1 => (side.clone(), 0..3_usize).prop_map(|(side, at)| Act::Lose(side, at)),
         1 => side.prop_map(Act::Sleep),
     ]
 }
 
-/// Two people, I and R, with what is on its way to each.
+/// Two people, I and R, and the packets on their way to each.
 struct Schedule {
     ends: [Option<Session>; 2],
     wires: [Vec<Vec<u8>>; 2],
@@ -443,11 +443,11 @@ impl Schedule {
         }
     }
 
-    /// Does it; the events.
+    /// Performs the act; returns the events.
     fn act(&mut self, act: Act) -> Vec<Event> {
         let (Act::Start(side)
         | Act::Answer(side)
-        | Act::Owed(side)
+        | Act::Pending(side)
         | Act::Deliver(side, _)
         | Act::Lose(side, _)
         | Act::Sleep(side)) = act;
@@ -463,8 +463,8 @@ impl Schedule {
                     self.wires[1 - side].push(packet);
                 }
             }
-            Act::Owed(_) => {
-                let packet = end.seal_owed(&mut self.random).unwrap();
+            Act::Pending(_) => {
+                let packet = end.seal_pending(&mut self.random).unwrap();
                 self.wires[1 - side].extend(packet.map(Vec::from));
             }
             Act::Lose(_, at) if at < self.wires[side].len() => {
@@ -484,8 +484,8 @@ impl Schedule {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
 
-    /// Whatever is lost, late or crosses: "equal" is only said of equal secrets, who answers a
-    /// peer with another secret does so three times at most, and the session is over exactly when
+    /// Whatever is lost, late or crosses: a side reports "equal" only for equal secrets, a side
+    /// answers a peer with another secret at most three times, and the session is over exactly when
     /// three failures stand and none can be taken back.
     #[test]
     fn no_schedule_gives_more_guesses(

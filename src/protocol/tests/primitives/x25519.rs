@@ -1,5 +1,5 @@
 //! X25519 against RFC 7748 and Wycheproof, and against the Montgomery ladder of x25519-dalek, which
-//! ours goes around for points on the curve.
+//! ours avoids for points on the curve.
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -14,7 +14,7 @@ fn dh(private: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, BadPublicKe
     primitives::dh(private, &DhPeer::new(public))
 }
 
-/// Whether the two ways give the same; whether that is a secret at all.
+/// Checks that both methods agree; returns whether the result is a valid secret.
 fn as_the_ladder(private: [u8; 32], public: [u8; 32]) -> bool {
     let ladder = x25519_dalek::x25519(private, public);
     match dh(&secret(&private), &public) {
@@ -102,14 +102,14 @@ fn prime_plus(more: i16) -> [u8; 32] {
     bytes
 }
 
-/// Where the maps between the two forms have their exceptions, where encodings are not canonical,
+/// Points where the maps between the two forms have exceptions, where encodings are not canonical,
 /// and where the order is small.
 #[test]
 fn special_points_are_as_by_the_ladder() {
     let eighth = "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800";
     let other = "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157";
     let mut points: Vec<[u8; 32]> = vec![array(&unhex(eighth)), array(&unhex(other))];
-    // All that is small, or not reduced, or next to it: 0, ±1, 9 among them.
+    // Everything small, not reduced, or next to such a value: 0, ±1 and 9 among them.
     points.extend((0..=20).map(|byte| key_with(0, byte)));
     points.extend((-20..19).map(prime_plus));
     let scalars = [[0; 32], [0xff; 32], key_with(0, 8), key_with(31, 0x40), [0x55; 32]];
@@ -123,7 +123,7 @@ fn special_points_are_as_by_the_ladder() {
             }
         }
     }
-    // 0, 1, −1, p and p + 1, and the two of order eight: each with any scalar and with either highest
+    // 0, 1, −1, p and p + 1, and the two of order eight, each with any scalar and either highest
     // bit.
     assert_eq!(refused, (5 + 2) * 2 * scalars.len());
 }
