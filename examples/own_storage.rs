@@ -97,7 +97,7 @@ impl Host for InMemory {
     async fn create(&mut self, (): &(), bytes: &[u8]) -> Result<(), Cause> {
         let mut memory = self.memory.borrow_mut();
         if memory.state.is_some() {
-            return Err(Cause::new(ErrorKind::Exists, "a session is there already"));
+            return Err(Cause::new(ErrorKind::Exists, "a session already exists"));
         }
         memory.version += 1;
         memory.state = Some(Zeroizing::new(bytes.to_vec()));

@@ -58,7 +58,7 @@ fn items(sizes: std::ops::RangeInclusive<u32>) -> impl Strategy<Value = Item> {
     ]
 }
 
-fn foreign_line() -> impl Strategy<Value = &'static str> {
+fn unrelated_line() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "",
         "hello",
@@ -93,7 +93,7 @@ proptest! {
 
     #[test]
     fn text_comes_back_however_it_was_wrapped_quoted_and_cut(
-        items in prop::collection::vec((items(12..=15), foreign_line()), 1..6),
+        items in prop::collection::vec((items(12..=15), unrelated_line()), 1..6),
         columns in prop::option::of(32..12_000_usize),
         quoting in prop::sample::select(vec!["", "> ", "> > ", ">>> ", "  ", "\t| "]),
         newline in prop::sample::select(vec!["\n", "\r\n", " \n"]),
@@ -102,11 +102,11 @@ proptest! {
         let wrap = columns.and_then(Wrap::new);
         let mut text = Vec::new();
         let mut expected = Vec::new();
-        for (item, foreign) in items {
+        for (item, unrelated) in items {
             let mut lines = Vec::new();
             write(&mut lines, &item, wrap);
             text.extend(quote(&lines, quoting, newline));
-            text.extend_from_slice(foreign.as_bytes());
+            text.extend_from_slice(unrelated.as_bytes());
             text.extend_from_slice(newline.as_bytes());
             expected.push(item);
         }
@@ -153,8 +153,8 @@ proptest! {
         let (whole, one) = scan_in(&input, &[usize::MAX]);
         let (cut, other) = scan_in(&input, &pieces);
         prop_assert_eq!(whole, cut);
-        prop_assert_eq!(one.foreign_lines(), other.foreign_lines());
-        prop_assert_eq!(one.dressed_lines(), other.dressed_lines());
+        prop_assert_eq!(one.unrelated_lines(), other.unrelated_lines());
+        prop_assert_eq!(one.quoted_lines(), other.quoted_lines());
     }
 }
 
@@ -232,7 +232,7 @@ fn lines_around_are_counted_and_blank_ones_are_not() {
     text.extend_from_slice(b"-- \r\nbye");
     let (items, scanner) = scan_in(&text, &[usize::MAX]);
     assert_eq!(items, [&packet; 3].map(|item| Item::Packet(bytes(item))));
-    assert_eq!((scanner.foreign_lines(), scanner.dressed_lines()), (4, 2));
+    assert_eq!((scanner.unrelated_lines(), scanner.quoted_lines()), (4, 2));
 }
 
 fn bytes(item: &Item) -> Vec<u8> {
@@ -267,7 +267,7 @@ fn a_marker_in_prose_is_no_item() {
     let prose = b"paste the line with `otr1p:` here\notr1i: is an invite\n\notr1k:\n\n";
     let (items, scanner) = scan_in(prose, &[1]);
     assert_eq!(items, []);
-    assert_eq!(scanner.foreign_lines(), 3);
+    assert_eq!(scanner.unrelated_lines(), 3);
 }
 
 #[test]
@@ -358,7 +358,7 @@ proptest! {
     /// Mail, encoded on its way and saved as it lies there; or a file of a shell that writes UTF-16.
     #[test]
     fn text_comes_back_from_mail_and_from_other_encodings(
-        items in prop::collection::vec((items(12..=14), foreign_line(), any::<bool>()), 1..5),
+        items in prop::collection::vec((items(12..=14), unrelated_line(), any::<bool>()), 1..5),
         columns in prop::option::of(prop_oneof![Just(72), Just(76), 32..2_000_usize]),
         before in prop::sample::select(vec!["", "> ", "[12:03] <bob> ", "see = here: "]),
         newline in prop::sample::select(vec!["\n", "\r\n"]),
@@ -369,7 +369,7 @@ proptest! {
         let mut text = Vec::new();
         let mut expected = Vec::new();
         let quoting = if before == "> " { before } else { "" };
-        for (item, foreign, joined) in items {
+        for (item, unrelated, joined) in items {
             let mut lines = Vec::new();
             write(&mut lines, &item, wrap);
             let mut lines = quote(&lines, quoting, "\n");
@@ -378,7 +378,7 @@ proptest! {
                 lines.pop();
             } else {
                 lines.extend_from_slice(b"\n");
-                lines.extend_from_slice(foreign.as_bytes());
+                lines.extend_from_slice(unrelated.as_bytes());
                 lines.extend_from_slice(b"\n");
             }
             if quoting.is_empty() && wrap.is_none() && text.last().is_none_or(|&last| last == b'\n') {
@@ -422,7 +422,7 @@ proptest! {
         }
         let (found, scanner) = scan_in(&stream, &pieces);
         prop_assert_eq!(found, expected);
-        prop_assert_eq!((scanner.foreign_lines(), scanner.dressed_lines()), (0, 0));
+        prop_assert_eq!((scanner.unrelated_lines(), scanner.quoted_lines()), (0, 0));
     }
 }
 
@@ -497,5 +497,5 @@ fn a_line_of_old_text_behind_an_item_is_passed_over() {
     let text = [&line[..], old, &line, old].concat();
     let (items, scanner) = scan_in(&text, &[usize::MAX]);
     assert_eq!(items, [&packet; 2].map(|item| Item::Packet(bytes(item))));
-    assert_eq!(scanner.foreign_lines(), 4);
+    assert_eq!(scanner.unrelated_lines(), 4);
 }

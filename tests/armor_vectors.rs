@@ -32,12 +32,12 @@ fn scan(mut input: &[u8]) -> (Vec<Item>, u64) {
     }
     scanner.finish();
     items.extend(std::iter::from_fn(|| scanner.next_item()));
-    (items, scanner.foreign_lines())
+    (items, scanner.unrelated_lines())
 }
 
 fn only(input: &[u8]) -> Item {
-    let (mut items, foreign) = scan(input);
-    assert_eq!((items.len(), foreign), (1, 0));
+    let (mut items, unrelated) = scan(input);
+    assert_eq!((items.len(), unrelated), (1, 0));
     items.remove(0)
 }
 

@@ -98,7 +98,7 @@ fn lines_of_all_lengths_are_messages() {
 }
 
 /// Puts something before each line, and ends it as mail does.
-fn dressed(text: &[u8], before: &str) -> Vec<u8> {
+fn quoted(text: &[u8], before: &str) -> Vec<u8> {
     let line = |line: Vec<u8>| [before.as_bytes(), line.trim_ascii_end(), b"\r\n"].concat();
     lines(text).into_iter().flat_map(line).collect()
 }
@@ -123,7 +123,7 @@ fn a_packet_survives_mail_quoting_and_chat() {
     let head = b"From: alice\r\nSubject: a = b; otr1 is not otr1p\r\n\r\n";
     let wrapped = pair.sealed("--wrap 76", b"in a mail\n");
     assert!(lines(&wrapped).iter().all(|line| line.len() <= 77) && lines(&wrapped).len() > 50);
-    let mail = [head, &dressed(&wrapped, "> > ")[..], b"> > -- \r\n> > alice\r\n"].concat();
+    let mail = [head, &quoted(&wrapped, "> > ")[..], b"> > -- \r\n> > alice\r\n"].concat();
     let before = pair.state("bob");
     let said = pair.bob("recv --strict", &mail).fails(4);
     assert!(said.contains("--strict"), "{said}");
@@ -135,9 +135,9 @@ fn a_packet_survives_mail_quoting_and_chat() {
     let [one, two] = ["first\n", "second\n"].map(|text| pair.sealed("", text.as_bytes()));
     let log = [
         b"12:01 <bob> where are you?\n".as_slice(),
-        &dressed(&one, "12:02 <alice> "),
+        &quoted(&one, "12:02 <alice> "),
         b"12:03 <bob> otr1p: looks odd\n",
-        &dressed(&two, "12:04 <alice> "),
+        &quoted(&two, "12:04 <alice> "),
     ]
     .concat();
     let run = pair.bob("recv", &log);

@@ -1,4 +1,4 @@
-//! Base64url without padding: how long a run of it is, and what it says.
+//! Base64url without padding: the length of a run of it, and decoding.
 
 use std::sync::LazyLock;
 
@@ -7,13 +7,13 @@ use base64::{DecodeError, DecodeSliceError, Engine};
 
 use super::Reason;
 
-/// The crate's engine for vector registers exists on these processors alone.
+/// The crate's engine for vector registers exists only on these processors.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 type Fastest = base64::engine::Simd;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 type Fastest = base64::engine::GeneralPurpose;
 
-/// Refuses padding, and unused bits that are not zero.
+/// Refuses padding and nonzero unused bits.
 static ENGINE: LazyLock<Fastest> = LazyLock::new(|| {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     return Fastest::url_safe(base64::engine::general_purpose::NO_PAD);
@@ -21,19 +21,19 @@ static ENGINE: LazyLock<Fastest> = LazyLock::new(|| {
     return URL_SAFE_NO_PAD;
 });
 
-/// Below so many bytes the engine without vectors is the faster one: the other asks the processor
-/// what it can do, which takes 30 µs in a virtual machine.
+/// Below this many bytes the engine without vectors is faster: the other one first asks the
+/// processor for its features, which takes 30 µs in a virtual machine.
 const LARGE: usize = 32 << 10;
 
-/// Bytes looked at in one go: enough for the widest vector registers.
+/// Bytes examined at a time: enough for the widest vector registers.
 const BLOCK: usize = 64;
 
-/// Characters that `bytes` bytes become.
+/// How many characters encode `bytes` bytes.
 pub(super) const fn encoded_len(bytes: usize) -> usize {
     bytes / 3 * 4 + (bytes % 3 * 8).div_ceil(6)
 }
 
-/// Bytes that `characters` characters can stand for.
+/// How many bytes `characters` characters encode.
 pub(super) const fn decoded_len(characters: usize) -> usize {
     characters / 4 * 3 + characters % 4 * 6 / 8
 }
@@ -47,7 +47,7 @@ pub(super) const fn is_character(byte: u8) -> bool {
         || byte == b'_'
 }
 
-/// How many characters of base64url `bytes` begins with.
+/// How many characters of base64url stand at the beginning of `bytes`.
 pub(super) fn run(bytes: &[u8]) -> usize {
     let whole = bytes
         .chunks_exact(BLOCK)

@@ -11,16 +11,16 @@ use super::{CHECK_BYTES, KEY_BYTES, is_packet_length};
 
 pub use super::raw::{KEY_LEAD, packet_lead};
 
-/// The narrowest lines: a marker and something behind it on the first, and few enough lines for
-/// a reader to try an invite's checksum at the end of each.
+/// The narrowest lines: the first one has room for a marker and something after it, and an invite
+/// has few enough lines for a reader to try its checksum at the end of each.
 pub const MIN_COLUMNS: usize = 32;
 
-/// How wide lines may be; `None` in its place is one line an item.
+/// How wide lines may be; where this is optional, `None` means one line per item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wrap(NonZeroUsize);
 
 impl Wrap {
-    /// Lines of so many characters, their marker included; `None` below 32.
+    /// Lines of `columns` characters, the marker included; `None` if fewer than 32.
     pub fn new(columns: usize) -> Option<Self> {
         NonZeroUsize::new(columns).filter(|columns| columns.get() >= MIN_COLUMNS).map(Self)
     }
@@ -48,9 +48,9 @@ pub fn key(out: &mut Vec<u8>, key: &[u8; KEY_BYTES], wrap: Option<Wrap>) {
     line(out, Kind::Key, key, wrap);
 }
 
-/// Appends a packet of 2^k bytes in the raw form, or a reply; for a large one, write
-/// [`packet_lead`] and the packet itself. Bytes of another length are no packet: nothing is
-/// appended, and `false`.
+/// Appends a packet of 2^k bytes, or a reply, in the raw form. For a large packet, rather write
+/// [`packet_lead`] and the packet itself. Bytes of any other length are not a packet: then this
+/// appends nothing and returns `false`.
 pub fn raw_packet(out: &mut Vec<u8>, packet: &[u8]) -> bool {
     let Some(lead) = packet_lead(packet.len()) else { return false };
     out.push(lead);
@@ -81,11 +81,12 @@ fn line(out: &mut Vec<u8>, kind: Kind, bytes: &[u8], wrap: Option<Wrap>) {
     out.push(b'\n');
 }
 
-/// Appends `text` with line breaks; the first line has its marker already.
+/// Appends `text` with line breaks; the marker is already on the first line.
 fn wrap_to(out: &mut Vec<u8>, kind: Kind, text: &[u8], columns: usize) {
     let (mut done, mut width) = (0, columns - MARKER_LEN);
     while text.len() - done > width {
-        // A reader takes the first end of a line that a packet could have for the packet's.
+        // A reader takes the first line end at which a packet could be complete for the packet's
+        // end.
         let misleading = kind == Kind::Packet && ends_a_packet(done + width);
         let next = done + width - usize::from(misleading);
         out.extend_from_slice(&text[done..next]);

@@ -1,4 +1,4 @@
-//! What a [`Scanner`](super::Scanner) gives out.
+//! What a [`Scanner`](super::Scanner) finds.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::KEY_BYTES;
 /// One thing found in the input.
 #[derive(PartialEq, Eq)]
 pub enum Item {
-    /// Invite bytes, 1 to 4,014; their checksum was right and is cut off.
+    /// Invite bytes, 1 to 4,014, without their checksum, which was correct.
     Invite(Vec<u8>),
     /// A reply, 8,192 bytes. (In a raw stream a reply comes as a packet of that size.)
     Reply(Vec<u8>),
@@ -15,11 +15,11 @@ pub enum Item {
     Packet(Vec<u8>),
     /// A published key: address 32 bytes, Poly1305 key 32 bytes.
     Key([u8; KEY_BYTES]),
-    /// Something that was meant as an item and is none.
+    /// Something that was meant to be an item but is not.
     Damaged(Damaged),
 }
 
-/// Lengths only: nobody reads a megabyte, and an invite is not for a log.
+/// Prints only lengths: nobody reads a megabyte, and an invite does not belong in a log.
 impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -32,7 +32,7 @@ impl fmt::Debug for Item {
     }
 }
 
-/// Which of the four an item is.
+/// Which of the four kinds an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `otr1i:`
@@ -46,7 +46,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind whose marker has this letter.
+    /// The kind whose marker contains this letter.
     pub(super) fn of_letter(letter: u8) -> Option<Self> {
         match letter {
             b'i' => Some(Self::Invite),
@@ -72,7 +72,7 @@ impl fmt::Display for Kind {
 /// An item that was refused, in words short enough for one line: `packet: wrong length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// What it was meant to be; `None` where that cannot be told.
+    /// What it was meant to be, if that can be told.
     pub kind: Option<Kind>,
     /// What is wrong with it.
     pub reason: Reason,
@@ -90,16 +90,17 @@ impl fmt::Display for Damaged {
 /// Why an item was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// An invite whose checksum does not fit: damaged on its way, not merely the wrong one.
+    /// An invite whose checksum does not match: it was damaged on its way, and is not merely the
+    /// wrong one.
     Checksum,
-    /// More or fewer bytes than an item of its kind has.
+    /// More or fewer bytes than an item of this kind has.
     Length,
-    /// A character that base64url does not have. (A single `=` at the end of a line is one of
-    /// quoted-printable, which goes on in the next.)
+    /// A character that is not in base64url. (A single `=` at the end of a line is
+    /// quoted-printable: the line continues in the next.)
     Character,
-    /// Bits behind the last byte that are not zero.
+    /// Nonzero bits after the last byte.
     UnusedBits,
-    /// A raw stream goes on with a byte that begins nothing. What follows is passed over.
+    /// A raw stream continues with a byte that begins no item. The rest is skipped.
     UnknownByte,
     /// A raw stream that ends inside an item.
     CutShort,

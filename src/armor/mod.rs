@@ -1,15 +1,15 @@
-//! Armor: what travels between two ends, as lines of text or as a raw stream, ↔ bytes.
+//! Armor: converts what travels between two ends, lines of text or a raw stream, from and to bytes.
 //!
-//! Text is one item a line, `otr1p:` (packet), `otr1k:` (published key), `otr1r:` (reply) or
-//! `otr1i:` (invite) and then unpadded base64url with its unused bits zero; an invite carries the
-//! first four bytes of its SHA-256 behind it. A raw stream is, for each item, one byte that
-//! never occurs in UTF-8 and then its bytes: 0xE9 + k before a packet of 2^k bytes, 0xC0
-//! before a published key. A raw reply is a packet with k = 13. (`docs/protocol.md`, section 4.)
+//! Text has one item per line: `otr1p:` (packet), `otr1k:` (published key), `otr1r:` (reply) or
+//! `otr1i:` (invite), followed by unpadded base64url whose unused bits are zero; an invite is
+//! followed by the first four bytes of its SHA-256. A raw stream has, for each item, one byte that
+//! never occurs in UTF-8, followed by the item's bytes: 0xE9 + k precedes a packet of 2^k bytes,
+//! 0xC0 a published key. A raw reply is a packet with k = 13. (`docs/protocol.md`, section 4.)
 //!
-//! [`Scanner`] reads either form and tells them apart by the first byte, also where one follows the
-//! other; text may be wrapped, quoted, quoted-printable or UTF-16. [`encode`] writes them.
-//! Nothing here opens, checks or keeps anything: an item that comes out has the right length and
-//! alphabet (an invite: the right checksum), no more.
+//! [`Scanner`] reads either form and tells them apart by the first byte, even where one follows the
+//! other; text may be wrapped, quoted, quoted-printable or UTF-16. [`encode`] writes them. Nothing
+//! here decrypts, authenticates or stores anything: an item has the right length and alphabet (an
+//! invite also the right checksum), and no more is known about it.
 //!
 //! ```
 //! use otr::armor::{Item, Scanner, encode};
@@ -49,9 +49,9 @@ pub const REPLY_BYTES: usize = 8192;
 pub const KEY_BYTES: usize = 64;
 /// Bytes of the shortest invite: no share, no postbox.
 pub const MIN_INVITE_BYTES: usize = 1292;
-/// Bytes of the longest invite: what finds room beside its length under a code's number (4,016).
+/// Bytes of the longest invite: together with its length it must fit under a code's number (4,016).
 pub const MAX_INVITE_BYTES: usize = 4014;
-/// Bytes of SHA-256 behind an invite's text.
+/// Bytes of SHA-256 that follow an invite.
 pub const CHECK_BYTES: usize = 4;
 
 /// Whether a packet can have this many bytes.

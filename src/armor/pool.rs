@@ -1,6 +1,6 @@
-//! Buffers that were used once, so that a long stream does not ask the system for new pages.
+//! Buffers to be used again, so that a long stream does not ask the system for new pages.
 
-/// Bytes kept at most: a batch of small packets (1 MiB) and a few of the largest.
+/// The most bytes to keep: a batch of small packets (1 MiB) and a few of the largest.
 const MAX_KEPT: usize = 4 << 20;
 
 /// Buffers waiting for their next packet.
@@ -11,10 +11,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A buffer of `len` bytes, of any content.
+    /// A buffer of `len` bytes, with arbitrary content.
     ///
-    /// Never one of twice the size: a consumer that holds packets back counts their bytes, not
-    /// the room they lie in.
+    /// Never a buffer of twice the size: a consumer that holds packets back counts their bytes, not
+    /// their capacity.
     pub(super) fn take(&mut self, len: usize) -> Vec<u8> {
         let fits = |buffer: &Vec<u8>| (len..2 * len).contains(&buffer.capacity());
         let mut buffer = match self.free.iter().rposition(fits) {
@@ -23,7 +23,7 @@ impl Pool {
                 self.kept -= buffer.capacity();
                 buffer
             }
-            // Not `with_capacity`: `vec!` gets its zeros from the system for nothing.
+            // Not `with_capacity`: the system gives `vec!` its zeros at no cost.
             None => vec![0; len],
         };
         buffer.resize(len, 0);

@@ -1,4 +1,4 @@
-//! The raw form: one byte that tells what follows, then its bytes.
+//! The raw form: one byte that says what follows, then the item's bytes.
 
 use super::pool::Pool;
 use super::soft::{Found, marker_at};
@@ -8,13 +8,13 @@ use super::{Damaged, Item, KEY_BYTES, Kind, MAX_K, MIN_K, Reason, is_packet_leng
 pub const KEY_LEAD: u8 = 0xC0;
 /// The byte before a packet of 2^k bytes is this + k: 0xF5 … 0xFD.
 const PACKET_LEAD: u8 = 0xE9;
-/// From this byte on nothing begins a text: 0xF5 and above never occur in UTF-8, and 0xF4 only
-/// before private characters. (0xFE and 0xFF may begin UTF-16, which [`Wide`](super::wide::Wide)
-/// has taken before.)
+/// No text begins with this byte or a higher one: 0xF5 and above never occur in UTF-8, and 0xF4
+/// occurs only before private characters. (0xFE and 0xFF may begin UTF-16, which
+/// [`Wide`](super::wide::Wide) has already recognised.)
 const NEVER_TEXT: u8 = 0xF4;
 
-/// The rest of a packet is read straight into its buffer when it is at least this long; for less
-/// a read of its own would cost more than copying.
+/// The rest of a packet is read directly into its buffer if it is at least this long; for less, a
+/// separate read would cost more than copying.
 const DIRECT: usize = 16 << 10;
 
 /// The byte before a packet in a raw stream, 0xF5 … 0xFD; `None` if no packet has that many bytes.
@@ -23,7 +23,7 @@ pub fn packet_lead(bytes: usize) -> Option<u8> {
     is_packet_length(bytes).then(|| PACKET_LEAD + k)
 }
 
-/// Bytes of the packet that this byte stands before.
+/// Bytes of the packet that follows this byte.
 fn packet_length(lead: u8) -> Option<usize> {
     let k = u32::from(lead.checked_sub(PACKET_LEAD)?);
     (MIN_K..=MAX_K).contains(&k).then(|| 1 << k)
@@ -35,8 +35,9 @@ pub(super) fn begins_raw(first: u8) -> bool {
     first >= NEVER_TEXT || first == KEY_LEAD || first == 0xC1
 }
 
-/// Bytes that are looked at to tell a raw packet behind text from a line of some old 8-bit text,
-/// which may begin with the same byte: all but one in 10¹² packets have a control character there.
+/// How many bytes to examine in order to tell a raw packet that follows text from a line of old
+/// 8-bit text, which may begin with the same byte: all but one in 10¹² packets have a control
+/// character among them.
 const TOLD_BY: usize = 256;
 
 /// What follows an item of text.
@@ -46,11 +47,11 @@ pub(super) enum Next {
     Raw,
     /// Anything else.
     Other,
-    /// More of it will tell.
+    /// More input will tell.
     Unknown,
 }
 
-/// Whether a raw stream begins here, where an item of text has just ended.
+/// Whether a raw stream begins here, just after an item of text.
 pub(super) fn next_is_raw(input: &[u8], ended: bool) -> Next {
     let Some((&lead, body)) = input.split_first() else { return Next::Unknown };
     let enough = match packet_length(lead) {
@@ -64,64 +65,66 @@ pub(super) fn next_is_raw(input: &[u8], ended: bool) -> Next {
     let body = &body[..enough.min(body.len())];
     let control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let ascii = body.iter().filter(|byte| byte.is_ascii()).count();
-    // Half of random bytes are ASCII, and most of a text; one key in 2,000 has no control in it.
+    // Half of all random bytes are ASCII, and most of a text; one key in 2,000 contains no control
+    // character.
     let key = lead == KEY_LEAD && ascii < body.len() / 4 * 3;
     if key || body.iter().any(control) { Next::Raw } else { Next::Other }
 }
 
-/// Where in the stream we are.
-enum Place {
+/// Where in the stream the reader is.
+enum State {
     /// Before a lead byte.
     Lead,
-    /// In a packet. The buffer has one byte more than the packet: a read that fills it brings
-    /// the next lead byte along, and a stream of large packets needs no read for its own.
+    /// In a packet. The buffer is one byte longer than the packet, so that a read that fills it
+    /// also fetches the next lead byte, and a stream of large packets needs no extra read for that.
     Packet { buffer: Vec<u8>, have: usize, need: usize },
     /// In a published key.
     Key { key: [u8; KEY_BYTES], have: usize },
-    /// Behind a byte that begins nothing: no way to find the next item.
+    /// After a byte that begins no item: there is no way to find the next one.
     Lost,
 }
 
 /// The reader of a raw stream.
 pub(super) struct Raw {
-    place: Place,
-    /// Set where text begins: the caller goes on with the other reader.
+    state: State,
+    /// Set when text begins: the caller continues with the other reader.
     pub(super) text_follows: bool,
 }
 
 impl Raw {
     pub(super) fn new() -> Self {
-        Self { place: Place::Lead, text_follows: false }
+        Self { state: State::Lead, text_follows: false }
     }
 
-    /// Where to read next, if that is the packet itself.
+    /// Where to read next, if that is the packet's own buffer.
     pub(super) fn direct(&mut self) -> Option<&mut [u8]> {
-        match &mut self.place {
-            Place::Packet { buffer, have, need } if *need - *have >= DIRECT => {
+        match &mut self.state {
+            State::Packet { buffer, have, need } if *need - *have >= DIRECT => {
                 Some(&mut buffer[*have..])
             }
             _ => None,
         }
     }
 
-    /// `count` bytes were read into [`direct`](Self::direct). Hands back the next lead byte if it
-    /// was among them.
+    /// `count` bytes were read into [`direct`](Self::direct). Returns the next lead byte if it was
+    /// among them.
     pub(super) fn filled(&mut self, count: usize) -> Option<u8> {
-        let Place::Packet { buffer, have, need } = &mut self.place else { return None };
+        let State::Packet { buffer, have, need } = &mut self.state else { return None };
         let lead = (*have + count > *need).then(|| buffer[*need]);
         *have = (*have + count).min(*need);
         lead
     }
 
-    /// Takes what it can use of `input`: how many bytes, and an item that is whole with them.
+    /// Takes what it can use of `input`; returns how many bytes that was, and an item if they
+    /// complete one.
     pub(super) fn step(
         &mut self,
         input: &[u8],
         ended: bool,
         pool: &mut Pool,
     ) -> (usize, Option<Item>) {
-        match &mut self.place {
-            Place::Lead => match (input.first(), marker_at(input)) {
+        match &mut self.state {
+            State::Lead => match (input.first(), marker_at(input)) {
                 (None, _) => (0, None),
                 (_, Found::Begun) if !ended => (0, None),
                 (_, Found::Marker(..)) => {
@@ -130,36 +133,36 @@ impl Raw {
                 }
                 (Some(&lead), _) => (1, self.begin(lead, pool)),
             },
-            Place::Packet { buffer, have, need } => {
+            State::Packet { buffer, have, need } => {
                 let used = fill(&mut buffer[..*need], have, input);
                 if have == need {
                     let mut packet = std::mem::take(buffer);
                     packet.truncate(*need);
-                    self.place = Place::Lead;
+                    self.state = State::Lead;
                     return (used, Some(Item::Packet(packet)));
                 }
                 (used, self.cut_short(ended, Kind::Packet))
             }
-            Place::Key { key, have } => {
+            State::Key { key, have } => {
                 let used = fill(key, have, input);
                 if *have == KEY_BYTES {
                     let key = *key;
-                    self.place = Place::Lead;
+                    self.state = State::Lead;
                     return (used, Some(Item::Key(key)));
                 }
                 (used, self.cut_short(ended, Kind::Key))
             }
-            Place::Lost => (input.len(), None),
+            State::Lost => (input.len(), None),
         }
     }
 
     fn begin(&mut self, lead: u8, pool: &mut Pool) -> Option<Item> {
         if let Some(need) = packet_length(lead) {
-            self.place = Place::Packet { buffer: pool.take(need + 1), have: 0, need };
+            self.state = State::Packet { buffer: pool.take(need + 1), have: 0, need };
         } else if lead == KEY_LEAD {
-            self.place = Place::Key { key: [0; KEY_BYTES], have: 0 };
+            self.state = State::Key { key: [0; KEY_BYTES], have: 0 };
         } else {
-            self.place = Place::Lost;
+            self.state = State::Lost;
             return Some(Item::Damaged(Damaged { kind: None, reason: Reason::UnknownByte }));
         }
         None
@@ -169,7 +172,7 @@ impl Raw {
         if !ended {
             return None;
         }
-        self.place = Place::Lost;
+        self.state = State::Lost;
         Some(Item::Damaged(Damaged { kind: Some(kind), reason: Reason::CutShort }))
     }
 }

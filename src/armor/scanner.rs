@@ -1,4 +1,4 @@
-//! Items out of any input, however it is cut: the front door of both forms.
+//! Finds items in any input, in pieces of any size: the front door for both forms.
 
 use super::Item;
 use super::pool::Pool;
@@ -6,10 +6,10 @@ use super::raw::{Raw, begins_raw};
 use super::text::Text;
 use super::wide::Wide;
 
-/// Bytes of a read that does not go into a packet itself: what a pipe holds.
+/// Bytes of a read that does not go directly into a packet: what a pipe holds.
 const STAGE: usize = 64 << 10;
 
-/// How items were written.
+/// The form in which items were written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A lead byte and bytes.
@@ -29,15 +29,15 @@ pub enum Form {
 /// }
 /// ```
 ///
-/// It needs constant memory whatever comes (64 KiB, one packet, and 1.4 MiB for a line), and
+/// It needs constant memory whatever the input (64 KiB, one packet, and 1.4 MiB for a line), and
 /// copies no byte of a large raw packet: [`space`](Self::space) lends the packet's own buffer.
-/// Buffers that are handed back with [`recycle`](Self::recycle) carry later packets.
+/// Buffers returned with [`recycle`](Self::recycle) carry later packets.
 ///
-/// After an [`Item::Damaged`] it goes on with what follows; only in a raw stream it cannot, and
-/// passes over the rest.
+/// After an [`Item::Damaged`] it continues with what follows, except in a raw stream, where it
+/// cannot and skips the rest.
 pub struct Scanner {
     stage: Box<[u8]>,
-    /// `stage[start..end]` was read and not yet used.
+    /// `stage[start..end]` has been read but not used yet.
     start: usize,
     end: usize,
     ended: bool,
@@ -45,7 +45,7 @@ pub struct Scanner {
     form: Option<Form>,
     raw: Raw,
     text: Box<Text>,
-    /// Where the input is UTF-16.
+    /// Set if the input is UTF-16.
     wide: Option<Wide>,
     pool: Pool,
 }
@@ -72,18 +72,19 @@ impl Scanner {
         }
     }
 
-    /// Where to read next; then call [`filled`](Self::filled).
+    /// Where to read to next; afterwards call [`filled`](Self::filled).
     ///
-    /// Never empty once [`next_item`](Self::next_item) has said `None`. Of any content before.
+    /// Never empty once [`next_item`](Self::next_item) has returned `None`. The content is
+    /// arbitrary.
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             if self.raw.direct().is_some() {
-                // Asked for again, since a borrow that is returned lasts to the end.
+                // Called again, because a borrow that is returned lasts to the end of the function.
                 return self.raw.direct().unwrap_or_default();
             }
         }
-        // At most a few hundred bytes: those that could begin a marker, or a raw stream.
+        // At most a few hundred bytes, which could begin a marker or a raw stream.
         self.stage.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         &mut self.stage[self.end..]
@@ -106,8 +107,8 @@ impl Scanner {
         };
     }
 
-    /// Copies input in, for a caller that has it in memory already: how much of it, at least one
-    /// byte once [`next_item`](Self::next_item) has said `None`.
+    /// Copies in input that the caller already has in memory; returns how much of it, at least one
+    /// byte once [`next_item`](Self::next_item) has returned `None`.
     pub fn push(&mut self, input: &[u8]) -> usize {
         let space = self.space();
         let count = input.len().min(space.len());
@@ -116,7 +117,7 @@ impl Scanner {
         count
     }
 
-    /// The input has ended: [`next_item`](Self::next_item) gives out what was waiting for more.
+    /// The input has ended: [`next_item`](Self::next_item) now returns what was waiting for more.
     pub fn finish(&mut self) {
         self.ended = true;
     }
@@ -139,7 +140,7 @@ impl Scanner {
         }
     }
 
-    /// The form of what comes next; `None` while too little of the input is known.
+    /// The form of what comes next; `None` while too little of the input has arrived.
     fn current_form(&mut self) -> Option<Form> {
         if self.form.is_some() {
             return self.form;
@@ -162,7 +163,7 @@ impl Scanner {
         self.form
     }
 
-    /// Goes over to the other form where that begins; whether it did.
+    /// Switches to the other form if that begins here; returns whether it did.
     fn turn(&mut self) -> bool {
         if self.text.raw_follows() {
             self.form = Some(Form::Raw);
@@ -174,27 +175,27 @@ impl Scanner {
         true
     }
 
-    /// Takes back a packet's buffer for a later one. Wipe it first if it holds plaintext by now:
-    /// the slice, `buffer[..].zeroize()`, since `Vec::zeroize` also forgets the length, and the
-    /// next use would write all those zeros again.
+    /// Takes back a packet's buffer for a later packet. If it holds plaintext by now, wipe it
+    /// first, and wipe the slice, `buffer[..].zeroize()`: `Vec::zeroize` also resets the length,
+    /// and the next use would have to write all the zeros again.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         self.pool.put(buffer);
     }
 
-    /// Which form it is, where one follows the other that of what came last; `None` before the
-    /// first byte.
+    /// The form of the input; where one form follows the other, the form of what came last. `None`
+    /// before the first byte.
     pub fn form(&self) -> Option<Form> {
         self.form
     }
 
-    /// Lines so far that held something, and nothing of ours: mail headers, other people's words.
-    pub fn foreign_lines(&self) -> u64 {
-        self.text.foreign
+    /// How many lines so far held text but no part of an item: mail headers, other people's words.
+    pub fn unrelated_lines(&self) -> u64 {
+        self.text.unrelated
     }
 
-    /// Lines so far that held something of ours and something else beside it: `> `, `<bob>`.
-    /// White space and `\r` are nothing.
-    pub fn dressed_lines(&self) -> u64 {
-        self.text.dressed
+    /// How many lines so far held part of an item and other text, too: `> `, `<bob>`. White space
+    /// and `\r` do not count.
+    pub fn quoted_lines(&self) -> u64 {
+        self.text.quoted
     }
 }

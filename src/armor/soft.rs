@@ -1,32 +1,34 @@
-//! Quoted-printable (RFC 2045, section 6.7) as far as items meet it in mail, and markers that its line
-//! breaks cut through. Base64url has no `=`, so none of this can be a part of an item.
+//! Quoted-printable (RFC 2045, section 6.7), as far as it affects items in mail, and markers that
+//! its line breaks split. Base64url has no `=`, so none of this can be part of an item.
 
 use super::item::Kind;
 
-/// What every marker begins with; a letter and a colon follow.
+/// The beginning of every marker; a letter and a colon follow.
 pub(super) const MARKER: &[u8] = b"otr1";
 /// Characters of a whole marker.
 pub(super) const MARKER_LEN: usize = MARKER.len() + 2;
 
-/// Blanks that a mail server may have put behind the `=` of a soft break. More are somebody's text.
+/// The most blanks that a mail server may have added after the `=` of a soft break. More than that
+/// is somebody's text.
 const PADDING_MAX: usize = 80;
-/// A marker that is not whole begins so many bytes before the end, or before its soft break, at most.
+/// An incomplete marker begins at most this many bytes before the end of the input, or before its
+/// soft break.
 pub(super) const SPLIT_MAX: usize = MARKER_LEN - 1;
 
 /// What an `=` is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Escape {
-    /// A soft break of so many bytes: the line goes on behind it.
+    /// A soft break of this many bytes: the line continues after it.
     Soft(usize),
-    /// A byte that was written as so many.
+    /// A byte, and how many bytes encode it.
     Byte(u8, usize),
-    /// What follows will tell.
+    /// More input will tell.
     More,
     /// None of these.
     No,
 }
 
-/// Looks at `input`, which begins with `=`.
+/// Examines `input`, which begins with `=`.
 pub(super) fn escape(input: &[u8], ended: bool) -> Escape {
     let rest = &input[1..];
     let blanks = rest.iter().take(PADDING_MAX).take_while(|&&byte| is_blank(byte)).count();
@@ -54,9 +56,9 @@ fn hex(digit: u8) -> Option<u8> {
 /// Whether a marker stands at the beginning of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// One of so many bytes, soft breaks included.
+    /// A marker of this many bytes, soft breaks included.
     Marker(Kind, usize),
-    /// The input ends within what may become one.
+    /// The input ends within what may become a marker.
     Begun,
     /// None.
     No,

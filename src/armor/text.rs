@@ -1,4 +1,4 @@
-//! The text form: `otr1p:` lines in whatever a mail program, a chat or a person put around them.
+//! The text form: `otr1p:` lines, with whatever a mail program, a chat or a person put around them.
 //!
 //! ```text
 //!              marker                 end of line, and more is due
@@ -6,19 +6,20 @@
 //!      ▲                  ▲                                           │ a line of base64url
 //!      │                  └───────────────────────────────────────────┤
 //!      └── whole or damaged: right length at the end of a line, ◀─────┘ anything else
-//!          overlong, another marker, a foreign character, the end
+//!          too long, another marker, an unrelated character, the end
 //! ```
 //!
-//! Where does an item end that a mail program may have wrapped? At the first end of a line where
-//! its length is one that its kind has; an invite, which has many, where its checksum fits. So a
-//! packet in one line is handed out with its newline, nothing is read ahead, and a line "hello"
-//! behind it is not mistaken for more of it. [`encode`](super::encode) sees to it that no line of
-//! a wrapped packet ends where a smaller one would.
+//! Where does an item end that a mail program may have wrapped? At the first line end where its
+//! length is one that its kind can have; an invite, which can have many lengths, ends where its
+//! checksum fits. So a packet on one line is returned as soon as its newline arrives, without
+//! reading ahead, and a line "hello" after it is not mistaken for a continuation.
+//! [`encode`](super::encode) ensures that no line of a wrapped packet ends where a smaller packet
+//! would.
 //!
-//! Mail may come in quoted-printable: a soft break (`=` at the end of a line) joins two lines and
-//! is no end, wherever it stands, also in a marker; `=20` is a blank ([`soft`](super::soft)).
-//! Directly behind an item a raw stream may begin, where two ends have chosen different forms and
-//! somebody recorded both: [`Text::raw_follows`].
+//! Mail may be quoted-printable: a soft break (`=` at the end of a line) joins two lines and is not
+//! a line end, even inside a marker; `=20` is a blank ([`soft`](super::soft)). A raw stream may
+//! begin directly after an item, if two ends have chosen different forms and somebody recorded
+//! both: [`Text::raw_follows`].
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -31,55 +32,55 @@ use super::soft::{Escape, Found, MARKER, SPLIT_MAX, escape, is_blank, marker_at}
 use super::whole::{Whole, last_reason, whole};
 use super::{CHECK_BYTES, KEY_BYTES, MAX_INVITE_BYTES, MAX_K, MIN_INVITE_BYTES, REPLY_BYTES};
 
-/// An invite's checksum is tried at so many ends of lines, then only where the item must end:
-/// enough for any invite in lines of [`super::encode::MIN_COLUMNS`], and no way to make us hash
-/// gigabytes for a few kilobytes of short lines.
+/// An invite's checksum is tried at this many line ends, and then only where the item must end:
+/// enough for any invite in lines of [`super::encode::MIN_COLUMNS`], and few enough that a few
+/// kilobytes of short lines cannot make us hash gigabytes.
 const MAX_CHECKS: u32 = 128;
-/// An invite in fewer characters is not tried.
+/// With fewer characters, an item cannot be an invite yet.
 const MIN_INVITE_CHARACTERS: usize = encoded_len(MIN_INVITE_BYTES + CHECK_BYTES);
 
-/// Where in a line we are.
+/// Where in a line the reader is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum State {
     /// Outside an item.
     Between,
     /// Among an item's characters.
     Run,
-    /// Behind them, with only blanks since.
+    /// After them, with only blanks since.
     Trail,
-    /// At the beginning of a line that may go on with the item: blanks and quoting.
+    /// At the beginning of a line that may continue the item: blanks and quote marks.
     Lead,
-    /// Where a raw stream begins: the other reader goes on.
+    /// Where a raw stream begins: the other reader continues.
     Raw,
 }
 
 /// The reader of text.
 pub(super) struct Text {
     marker: Finder<'static>,
-    place: Place,
+    state: State,
     kind: Kind,
-    /// The item's characters so far, of all its lines.
+    /// The item's characters so far, from all its lines.
     body: Vec<u8>,
-    /// How many of them came in earlier lines.
+    /// How many of them are from earlier lines.
     earlier: usize,
     checks: u32,
-    /// Whether nothing but blanks stands between here and an item before.
+    /// Whether only blanks have come since the previous item.
     behind_item: bool,
-    /// Whether this line holds something of ours, and something else.
+    /// Whether this line holds part of an item, and whether it holds other text.
     ours: bool,
     other: bool,
-    pub(super) foreign: u64,
-    pub(super) dressed: u64,
+    pub(super) unrelated: u64,
+    pub(super) quoted: u64,
 }
 
-/// How much was used, and an item that ended there.
+/// How much was used, and the item that ended there.
 type Step = (usize, Option<Item>);
 
 impl Text {
     pub(super) fn new() -> Self {
         Self {
             marker: Finder::new(MARKER),
-            place: Place::Between,
+            state: State::Between,
             kind: Kind::Packet,
             body: Vec::new(),
             earlier: 0,
@@ -87,28 +88,28 @@ impl Text {
             behind_item: false,
             ours: false,
             other: false,
-            foreign: 0,
-            dressed: 0,
+            unrelated: 0,
+            quoted: 0,
         }
     }
 
-    /// Takes what it can use of `input`. With `ended` nothing follows it.
+    /// Takes what it can use of `input`. If `ended`, nothing follows it.
     pub(super) fn step(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
         let mut used = 0;
         loop {
-            let (place, rest) = (self.place, &input[used..]);
-            let (count, item) = match place {
-                Place::Between => (self.between(rest, ended), None),
-                Place::Run => self.run(rest, ended, pool),
-                Place::Trail => self.trail(rest, ended, pool),
-                Place::Lead => self.lead(rest, ended, pool),
-                Place::Raw => (0, None),
+            let (state, rest) = (self.state, &input[used..]);
+            let (count, item) = match state {
+                State::Between => (self.between(rest, ended), None),
+                State::Run => self.run(rest, ended, pool),
+                State::Trail => self.trail(rest, ended, pool),
+                State::Lead => self.lead(rest, ended, pool),
+                State::Raw => (0, None),
             };
             used += count;
-            if item.is_some() || self.place == Place::Raw {
+            if item.is_some() || self.state == State::Raw {
                 return (used, item);
             }
-            if count == 0 && self.place == place {
+            if count == 0 && self.state == state {
                 break;
             }
         }
@@ -120,16 +121,17 @@ impl Text {
         (used, None)
     }
 
-    /// Whether a raw stream begins here. Said once; behind it, this reader begins a line.
+    /// Whether a raw stream begins here. This is true once; after the stream, this reader starts at
+    /// the beginning of a line.
     pub(super) fn raw_follows(&mut self) -> bool {
-        let follows = self.place == Place::Raw;
+        let follows = self.state == State::Raw;
         if follows {
-            self.place = Place::Between;
+            self.state = State::Between;
         }
         follows
     }
 
-    /// Passes over everything up to the next marker.
+    /// Skips everything up to the next marker.
     fn between(&mut self, input: &[u8], ended: bool) -> usize {
         if self.behind_item {
             let gap = |byte: &&u8| is_blank(**byte) || **byte == b'\n';
@@ -141,7 +143,7 @@ impl Text {
             match next_is_raw(input, ended) {
                 Next::Unknown => return 0,
                 Next::Raw => {
-                    self.place = Place::Raw;
+                    self.state = State::Raw;
                     return 0;
                 }
                 Next::Other => self.behind_item = false,
@@ -155,8 +157,8 @@ impl Text {
         upto + length
     }
 
-    /// Where the next marker is, its kind and length; without one, where something is that may
-    /// become one.
+    /// Where the next marker is, with its kind and length; if there is none, where something begins
+    /// that may become one.
     fn find_marker(&self, input: &[u8]) -> (usize, Option<(Kind, usize)>) {
         let whole = self.marker.find_iter(input).find_map(|at| match marker_at(&input[at..]) {
             Found::Marker(kind, length) => Some((at, Some((kind, length)))),
@@ -164,7 +166,7 @@ impl Text {
             Found::No => None,
         });
         let upto = whole.map_or(input.len(), |(at, _)| at);
-        // One that a soft break cuts through, or the end of what has come.
+        // A marker that a soft break splits, or one at the end of the input so far.
         let cut = memchr::memchr_iter(b'=', &input[..upto])
             .filter(|&at| matches!(input.get(at + 1), None | Some(b'\n' | b'\r' | b' ' | b'\t')))
             .chain([upto])
@@ -178,7 +180,7 @@ impl Text {
     }
 
     fn begin(&mut self, kind: Kind) {
-        self.place = Place::Run;
+        self.state = State::Run;
         self.kind = kind;
         self.body.clear();
         self.earlier = 0;
@@ -205,14 +207,14 @@ impl Text {
                 (count + more, item)
             }
             _ if is_blank(next) => {
-                self.place = Place::Trail;
+                self.state = State::Trail;
                 (count + 1, None)
             }
             _ => (count, self.end_within_line(next, pool)),
         }
     }
 
-    /// The item has all the characters that one of its kind can have, and more follow: those of the
+    /// The item has as many characters as its kind allows, and more follow: either those of the
     /// next item, whose newline got lost, or too many.
     fn full(&mut self, rest: &[u8], ended: bool, pool: &mut Pool) -> Option<Item> {
         match marker_at(rest) {
@@ -225,20 +227,20 @@ impl Text {
         }
     }
 
-    /// What stands at an `=`.
+    /// Handles an `=`.
     fn escaped(&mut self, input: &[u8], ended: bool, pool: &mut Pool) -> Step {
         match escape(input, ended) {
             Escape::More => (0, None),
             Escape::Soft(length) => (length, self.soft_break(pool)),
             Escape::Byte(b'\n', length) => (length, self.end_of_line(pool)),
             Escape::Byte(byte, length) if is_blank(byte) => {
-                self.place = Place::Trail;
+                self.state = State::Trail;
                 (length, None)
             }
             Escape::Byte(byte, length)
                 if is_character(byte) && self.body.len() < max_characters(self.kind) =>
             {
-                self.place = Place::Run;
+                self.state = State::Run;
                 self.append(&[byte]);
                 (length, None)
             }
@@ -246,12 +248,12 @@ impl Text {
         }
     }
 
-    /// The line goes on behind the break, unless there can be no more of the item.
+    /// The line continues after the break, unless the item cannot be longer.
     fn soft_break(&mut self, pool: &mut Pool) -> Option<Item> {
         if self.body.len() == max_characters(self.kind) {
             return self.end_of_line(pool);
         }
-        self.place = Place::Lead;
+        self.state = State::Lead;
         None
     }
 
@@ -278,10 +280,10 @@ impl Text {
         match input.get(count) {
             None => (count, None),
             Some(&next) if is_character(next) => {
-                self.place = Place::Run;
+                self.state = State::Run;
                 (count, None)
             }
-            // The colon of a marker that a soft break has cut through.
+            // The colon of a marker that a soft break has split.
             Some(b':') => match self.take_marker() {
                 Some(kind) => (count + 1, self.next_item(kind, pool)),
                 None => (count, self.close(pool)),
@@ -291,17 +293,17 @@ impl Text {
                 Escape::Soft(length) => (count + length, None),
                 Escape::Byte(byte, length) if is_blank(byte) => (count + length, None),
                 Escape::Byte(byte, _) if is_character(byte) => {
-                    self.place = Place::Run;
+                    self.state = State::Run;
                     (count, None)
                 }
                 Escape::Byte(..) | Escape::No => (count, self.close(pool)),
             },
-            // A blank line, or a foreign one: the item ends without its end.
+            // A blank or unrelated line: the item ends without being complete.
             Some(_) => (count, self.close(pool)),
         }
     }
 
-    /// The line ends behind the item's characters: is it whole?
+    /// The line ends after the item's characters: is the item complete?
     fn end_of_line(&mut self, pool: &mut Pool) -> Option<Item> {
         self.ours = true;
         self.end_line();
@@ -311,19 +313,20 @@ impl Text {
         let worth_it = self.checks <= MAX_CHECKS;
         match if worth_it { whole(self.kind, &self.body, pool) } else { Whole::No } {
             Whole::Item(item) => self.ended(item),
-            // Its length is final, so more lines would not mend it.
+            // Its length is final, so more lines would not help.
             Whole::Bad(reason) => self.damaged(reason),
             Whole::No => {
-                self.place = Place::Lead;
+                self.state = State::Lead;
                 self.earlier = self.body.len();
                 None
             }
         }
     }
 
-    /// Something that is not base64url stands behind the item's characters on the same line.
+    /// Something that is not base64url follows the item's characters on the same line.
     fn end_within_line(&mut self, next: u8, pool: &mut Pool) -> Option<Item> {
-        // The alphabet and padding of another base64: not passed off as the end of ours.
+        // These belong to other base64 alphabets and to padding: do not take them for the end of
+        // the item.
         if matches!(next, b'+' | b'/' | b'=') && !self.body.is_empty() {
             self.ours = true;
             return self.damaged(Reason::Character);
@@ -333,7 +336,7 @@ impl Text {
             return self.ended(item);
         }
         if self.earlier > 0 {
-            // A foreign line that began like one of ours.
+            // An unrelated line that began like a line of the item.
             self.body.truncate(self.earlier);
             self.other = true;
         } else if next != b' ' && !self.body.is_empty() {
@@ -343,12 +346,12 @@ impl Text {
         self.close(pool)
     }
 
-    /// The item ends here, whole or not. A marker with nothing behind it is somebody's prose.
+    /// The item ends here, complete or not. A marker with nothing after it is somebody's prose.
     fn close(&mut self, pool: &mut Pool) -> Option<Item> {
-        if self.place == Place::Between {
+        if self.state == State::Between {
             return None;
         }
-        self.place = Place::Between;
+        self.state = State::Between;
         if self.body.is_empty() {
             self.other = true;
             return None;
@@ -368,13 +371,13 @@ impl Text {
 
     #[allow(clippy::unnecessary_wraps, reason = "the last word of functions that return a Step")]
     fn ended(&mut self, item: Item) -> Option<Item> {
-        self.place = Place::Between;
+        self.state = State::Between;
         self.behind_item = true;
         Some(item)
     }
 
-    /// Whether this line's characters, before a colon, end with a marker: its newline got lost,
-    /// or it is the next line. Cuts them off.
+    /// If this line's characters, before a colon, end with a marker (its newline got lost, or it is
+    /// the next line), removes the marker and returns its kind.
     fn take_marker(&mut self) -> Option<Kind> {
         let at = self.body.len().checked_sub(MARKER.len() + 1)?;
         if at < self.earlier || !self.body[at..].starts_with(MARKER) {
@@ -385,7 +388,7 @@ impl Text {
         Some(kind)
     }
 
-    /// This item ends, and one of that kind begins.
+    /// This item ends, and one of kind `kind` begins.
     fn next_item(&mut self, kind: Kind, pool: &mut Pool) -> Option<Item> {
         let item = self.close(pool);
         self.begin(kind);
@@ -395,14 +398,14 @@ impl Text {
     fn append(&mut self, characters: &[u8]) {
         let (have, count) = (self.body.len(), characters.len());
         if self.body.capacity() - have < count {
-            // Doubling, and not beyond what the largest packet needs.
+            // Doubles the capacity, but not beyond what the largest packet needs.
             let more = have.min(max_characters(self.kind) - have).max(count);
             self.body.reserve_exact(more);
         }
         self.body.extend_from_slice(characters);
     }
 
-    /// Counts the lines of a stretch outside items.
+    /// Counts the lines in a stretch outside items.
     fn pass_over(&mut self, mut input: &[u8]) {
         while let Some(at) = memchr(b'\n', input) {
             self.other = self.other || !input[..at].iter().all(|&byte| is_blank(byte));
@@ -413,8 +416,8 @@ impl Text {
     }
 
     fn end_line(&mut self) {
-        self.dressed += u64::from(self.ours && self.other);
-        self.foreign += u64::from(!self.ours && self.other);
+        self.quoted += u64::from(self.ours && self.other);
+        self.unrelated += u64::from(!self.ours && self.other);
         (self.ours, self.other) = (false, false);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the characters collected so far are a whole item.
+//! Whether the characters collected so far are a complete item.
 
 use sha2::{Digest, Sha256};
 
@@ -11,13 +11,13 @@ use super::{CHECK_BYTES, KEY_BYTES, MIN_INVITE_BYTES, REPLY_BYTES, is_packet_len
 pub(super) enum Whole {
     /// It is.
     Item(Item),
-    /// It has the length of one, and is none.
+    /// It has the length of an item, but is not one.
     Bad(Reason),
     /// More may come.
     No,
 }
 
-/// Looks at an item's characters, all of them base64url.
+/// Examines an item's characters, all of them base64url.
 pub(super) fn whole(kind: Kind, text: &[u8], pool: &mut Pool) -> Whole {
     let bytes = decoded_len(text.len());
     if encoded_len(bytes) != text.len() {
@@ -37,7 +37,7 @@ pub(super) fn whole(kind: Kind, text: &[u8], pool: &mut Pool) -> Whole {
     }
 }
 
-/// Why an item that nothing more follows is not whole.
+/// Why an item that nothing follows is not complete.
 pub(super) fn last_reason(kind: Kind, text: &[u8]) -> Reason {
     match kind {
         Kind::Invite => invite(text).err().unwrap_or(Reason::Length),
@@ -56,7 +56,7 @@ fn packet(text: &[u8], bytes: usize, pool: &mut Pool, item: fn(Vec<u8>) -> Item)
     }
 }
 
-/// The invite's bytes, its checksum verified and cut off.
+/// The invite's bytes; verifies and removes the checksum.
 fn invite(text: &[u8]) -> Result<Vec<u8>, Reason> {
     let mut bytes = vec![0; decoded_len(text.len())];
     decode(text, &mut bytes)?;

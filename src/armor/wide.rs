@@ -1,14 +1,14 @@
-//! UTF-16, which some shells write into a file without being asked: brought back to bytes, all that
-//! is not ASCII as a question mark, since nothing of ours has anything else.
+//! UTF-16, which some shells write to a file unasked: converts it to bytes, with a question mark
+//! for everything that is not ASCII, because items contain only ASCII.
 
-/// The rest of a character that a read has cut through, and which half comes first.
+/// The first half of a character that two reads split, and which half comes first.
 pub(super) struct Wide {
     little_endian: bool,
     half: Option<u8>,
 }
 
 impl Wide {
-    /// The reader of an input whose first two bytes are these, if they are a byte order mark.
+    /// The reader of an input that begins with these two bytes, if they are a byte order mark.
     pub(super) fn of(first: u8, second: u8) -> Option<Self> {
         let little_endian = match (first, second) {
             (0xFF, 0xFE) => true,
@@ -18,7 +18,7 @@ impl Wide {
         Some(Self { little_endian, half: None })
     }
 
-    /// Narrows what came, in place; how many bytes are left of it.
+    /// Converts what was read, in place; returns how many bytes are left of it.
     pub(super) fn narrow(&mut self, bytes: &mut [u8]) -> usize {
         let mut written = 0;
         for at in 0..bytes.len() {

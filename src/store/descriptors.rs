@@ -1,9 +1,9 @@
-//! State that lies in no file at all: read once from one descriptor, each
-//! new one written to the other as a line `otr1s:` and unpadded base64url. The last whole line
-//! counts; a line with nothing after its mark, or no line, means that there is no session. A line
-//! that was cut off is passed over, also where the next one was appended right behind it.
+//! State without any file: it is read once from one descriptor, and each new state is written to
+//! the other as a line of `otr1s:` and unpadded base64url. The last complete line counts; a line
+//! with nothing after its mark, or no line, means that there is no session. A truncated line is
+//! skipped, even if the next one was appended directly to it.
 //!
-//! Nothing is locked: whoever holds the descriptors sees to it that they serve one `otr` at a
+//! Nothing is locked: the holder of the descriptors must ensure that they serve one `otr` at a
 //! time.
 
 use std::fs::File;
@@ -18,14 +18,14 @@ use super::inherited::{self, Use};
 use super::line::{self, LineError, PLAIN};
 use super::patient::Patient;
 
-/// The numbers of the two, `IN,OUT`.
+/// The numbers of the two descriptors, `IN,OUT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numbers {
     input: u32,
     output: u32,
 }
 
-/// The text is no such pair.
+/// The text is not a pair of descriptor numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadNumbers;
 
@@ -41,7 +41,7 @@ impl FromStr for Numbers {
     type Err = BadNumbers;
 
     fn from_str(text: &str) -> Result<Self, BadNumbers> {
-        // 0, 1 and 2 carry messages and what is said to a person.
+        // 0, 1 and 2 carry messages and notices to a person.
         let number = |text: &str| text.parse().ok().filter(|&n| n > 2).ok_or(BadNumbers);
         let (input, output) = text.split_once(',').ok_or(BadNumbers)?;
         Ok(Self { input: number(input)?, output: number(output)? })
@@ -55,11 +55,11 @@ pub(super) struct Descriptors {
     line: Line,
 }
 
-/// Which line a state is: 0 for the one that was read, and one more with each that is written.
+/// Which line a state is: 0 for the line that was read, and one more for each that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line(u64);
 
-/// Never the state.
+/// Does not print the state.
 impl std::fmt::Debug for Descriptors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Descriptors").field("output", &self.output).finish_non_exhaustive()
@@ -87,7 +87,7 @@ impl Descriptors {
         Ok((bytes, self.line))
     }
 
-    /// Whether that one is still the last line.
+    /// Whether `line` is still the last one.
     pub(super) fn is_current(&self, line: Line) -> bool {
         self.current.is_some() && self.line == line
     }
@@ -99,7 +99,7 @@ impl Descriptors {
         self.store(bytes)
     }
 
-    /// Writes the line that follows `old`, and gives the new one in its place.
+    /// Writes the line that follows `old`, and updates `old` to it.
     pub(super) fn replace(&mut self, old: &mut Line, bytes: &[u8]) -> Result<(), StoreError> {
         if !self.is_current(*old) {
             return Err(StoreError::Changed { name: None });
@@ -136,14 +136,14 @@ impl Descriptors {
 }
 
 fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-    // Behind a line that was cut off (a full disk), the next one that was appended. No state has a
-    // colon in it.
+    // After a truncated line (because of a full disk) stands the next one that was appended. No
+    // encoded state contains a colon.
     let Some(at) = memchr::memmem::rfind(text, PLAIN) else {
-        return Err(damaged("is no line of otr1s:"));
+        return Err(damaged("is not a line of otr1s:"));
     };
     let (cut, text) = text.split_at(at);
     if !PLAIN.starts_with(cut) && !cut.starts_with(PLAIN) {
-        return Err(damaged("is no line of otr1s:"));
+        return Err(damaged("is not a line of otr1s:"));
     }
     let text = &text[PLAIN.len()..];
     if text.is_empty() {
@@ -152,8 +152,8 @@ fn decode(text: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     line::decode(text).map(Some).ok_or_else(|| damaged("is not unpadded base64url"))
 }
 
-/// The last line that ends with a newline, without it; none where nothing came at all. What
-/// follows it was cut off while it was written, and does not count.
+/// The last line that ends with a newline, without the newline; `None` if there was no input at
+/// all. Anything after it was truncated while it was being written, and does not count.
 fn last_line(input: &mut impl Read) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let mut whole = None;
     let mut cut = false;
@@ -185,14 +185,14 @@ mod tests {
         Descriptors::open(numbers.parse().unwrap())
     }
 
-    /// A descriptor to read this from.
+    /// A descriptor from which this text can be read.
     fn holding(text: &str) -> File {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(text.as_bytes()).unwrap();
         File::from(std::os::fd::OwnedFd::from(reader))
     }
 
-    /// What a store that reads this holds.
+    /// The state of a store that reads this text.
     fn read(text: &str) -> Result<Option<Vec<u8>>, ErrorKind> {
         let (_, writer) = io::pipe().unwrap();
         match open(&holding(text), &writer) {
@@ -250,7 +250,7 @@ mod tests {
         ] {
             assert_eq!(read(bad), Err(ErrorKind::Unsafe), "{bad:?}");
         }
-        // The only line was cut off: not the same as no session.
+        // The only line was truncated: that is not the same as no session.
         assert_eq!(read("otr1s:YWI"), Err(ErrorKind::Unsafe));
     }
 

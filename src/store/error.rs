@@ -1,4 +1,4 @@
-//! Why something of a store failed: what happened, and to what. What a person is told to do about it
+//! Why an operation of a store failed: what happened, and to what. What a person should do about it
 //! is not said here.
 
 use std::fmt;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use super::name::Name;
 use super::unfit::Unfit;
 
-/// What a lock is for. Different ones do not hinder each other.
+/// What a lock is for. Locks for different purposes do not exclude each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Reading and replacing the state: short.
+    /// Reading and replacing the state; held briefly.
     State,
     /// Being the one sender of the session.
     Send,
@@ -25,41 +25,41 @@ pub enum Purpose {
 pub enum ErrorKind {
     /// There is no such session.
     NoSession,
-    /// A session of that name is there already.
+    /// A session of that name exists already.
     Exists,
-    /// Another process holds it.
+    /// Another process holds the lock.
     Busy,
-    /// The state is not in memory, not ours, readable by others, or damaged.
+    /// The state is not in memory, not the user's own, readable by others, or damaged.
     Unsafe,
-    /// No room; the state is as it was.
+    /// There is no room; the state is unchanged.
     Full,
-    /// A descriptor that was named by number cannot be used.
+    /// A descriptor given by number cannot be used.
     Descriptor,
     /// Anything else.
     Failed,
 }
 
-/// Why something of a store failed.
+/// Why an operation of a store failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no session of that name, or none at all; the directories that were searched.
+    /// There is no session of that name, or none at all.
     NoSession {
-        /// The name that was looked for.
+        /// The name that was searched for, if any.
         name: Option<Name>,
-        /// Where, and what was wrong with a place.
+        /// The directories that were searched, each with what was wrong with it.
         searched: Vec<String>,
     },
-    /// The session was there, and was ended or moved away meanwhile.
+    /// The session existed, but was ended or moved away meanwhile.
     Gone {
         /// Its name.
         name: Name,
-        /// Where it lay.
+        /// Where it was.
         directory: PathBuf,
     },
     /// The state descriptor holds no session.
     NothingInDescriptor,
-    /// A session of that name is there already.
+    /// A session of that name exists already.
     Exists(Name),
     /// The state descriptor holds a session already.
     ExistsInDescriptor,
@@ -70,26 +70,27 @@ pub enum StoreError {
         /// Which of its locks.
         purpose: Purpose,
     },
-    /// A directory is not one where keys may lie.
+    /// A directory is not safe for keys.
     Unfit {
         /// The directory.
         path: PathBuf,
         /// Why not.
         unfit: Unfit,
     },
-    /// No directory is one where keys may lie.
+    /// No directory is safe for keys.
     NoPlace {
-        /// Each that was tried, and why not.
+        /// Each directory that was tried, and why it is not.
         tried: Vec<(PathBuf, Unfit)>,
     },
-    /// The state is one that only this user can have written and only he can read, or it is not used.
+    /// The state file is damaged, or somebody else could have written or read it, so it is not
+    /// used.
     Damaged {
         /// The session.
         name: Name,
-        /// What is wrong with its file.
+        /// What is wrong with the file.
         why: &'static str,
     },
-    /// What the state descriptor gives is no state.
+    /// The state descriptor does not supply a state.
     DamagedLine {
         /// What is wrong with it.
         why: &'static str,
@@ -97,21 +98,21 @@ pub enum StoreError {
     /// Another process, or another part of this one, has stored or ended the session since it was
     /// loaded: nothing was stored.
     Changed {
-        /// The session, where it has a name.
+        /// The session, if it has a name.
         name: Option<Name>,
     },
-    /// The version is one of another store.
+    /// The version belongs to another store.
     AnotherStore,
-    /// No room for the state, which is as it was.
+    /// There is no room for the state, which is unchanged.
     Full {
-        /// What was done.
+        /// What was being done.
         doing: String,
-        /// Where room is needed, if that is a directory.
+        /// The directory where room is needed, if it is one.
         place: Option<PathBuf>,
-        /// The system's reason; none where no state may be so large.
+        /// The system's reason; `None` if the state exceeds the limit for all states.
         error: Option<io::Error>,
     },
-    /// A descriptor that was named by number cannot be used.
+    /// A descriptor given by number cannot be used.
     Descriptor {
         /// Its number.
         number: u32,
@@ -120,9 +121,9 @@ pub enum StoreError {
     },
     /// The system refused something else.
     System {
-        /// What was done.
+        /// What was being done.
         doing: String,
-        /// What it was done to, if that is a file.
+        /// The file concerned, if any.
         path: Option<PathBuf>,
         /// The system's reason.
         error: io::Error,
@@ -130,12 +131,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The system refused to do this.
+    /// The system refused an operation.
     pub(super) fn system(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
         Self::System { doing: doing.into(), path: None, error: error.into() }
     }
 
-    /// What kind of trouble it is.
+    /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSession { .. } | Self::Gone { .. } | Self::NothingInDescriptor => {
@@ -143,7 +144,7 @@ impl StoreError {
             }
             Self::Exists(_) | Self::ExistsInDescriptor => ErrorKind::Exists,
             Self::Busy { .. } => ErrorKind::Busy,
-            // It says nothing of the place.
+            // It says nothing about the directory.
             Self::Unfit { unfit, .. } if unfit.is_shortage() => ErrorKind::Failed,
             Self::Unfit { .. }
             | Self::NoPlace { .. }
@@ -155,7 +156,7 @@ impl StoreError {
         }
     }
 
-    /// The file or directory that it is about.
+    /// The file or directory concerned.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Unfit { path, .. } | Self::System { path: Some(path), .. } => Some(path),
@@ -177,8 +178,8 @@ impl fmt::Display for StoreError {
                 write!(f, "no session '{name}' in {}", directory.display())
             }
             Self::NothingInDescriptor => f.write_str("no session in the state descriptor"),
-            Self::Exists(name) => write!(f, "a session '{name}' is there already"),
-            Self::ExistsInDescriptor => f.write_str("a session is in the state descriptor already"),
+            Self::Exists(name) => write!(f, "session '{name}' already exists"),
+            Self::ExistsInDescriptor => f.write_str("the state descriptor already holds a session"),
             Self::Busy { name, purpose } => match purpose {
                 Purpose::State => write!(f, "another otr holds session '{name}'"),
                 Purpose::Send => write!(f, "another otr is sending in session '{name}'"),
@@ -196,14 +197,14 @@ impl fmt::Display for StoreError {
                 write!(f, "no safe place for a session: {}", tried.join(", "))
             }
             Self::Damaged { name, why } => write!(f, "the state of session '{name}' {why}"),
-            Self::DamagedLine { why } => write!(f, "what the state descriptor gives {why}"),
+            Self::DamagedLine { why } => write!(f, "the input of the state descriptor {why}"),
             Self::Changed { name: Some(name) } => {
                 write!(f, "session '{name}' was changed or ended by another otr")
             }
             Self::Changed { name: None } => {
                 f.write_str("the session was changed or ended meanwhile")
             }
-            Self::AnotherStore => f.write_str("this state is of another store"),
+            Self::AnotherStore => f.write_str("this state belongs to another store"),
             Self::Full { error: None, .. } => f.write_str("the state has grown too large"),
             Self::Descriptor { number, error } => {
                 write!(f, "cannot use descriptor {number}: {error}")

@@ -1,10 +1,10 @@
 //! One session's state as a file: read whole, replaced whole, overwritten before it is forgotten.
 //!
-//! The bytes are the protocol core's; nothing is added to them. The order of a replacement is that
-//! of `protocol.md`, section 8: a new file is written beside the old one, renamed over it, and then
-//! the old one's bytes are overwritten through the descriptor that is still open. Whoever is killed
-//! in between leaves a whole state: the old one, or the new one. All of it happens under the
-//! session's lock.
+//! The bytes come from the protocol; nothing is added to them. A replacement follows the order of
+//! `protocol.md`, section 8: it writes a new file next to the old one, renames it over the old one,
+//! and then overwrites the old one's bytes through the descriptor that is still open. A process
+//! that is killed in between leaves a complete state, the old one or the new one. All of this
+//! happens under the session's lock.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,18 +13,19 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use super::directory::{self, Directory, STATE};
 use super::error::StoreError;
 use super::name::Name;
-use super::place::{self, Directory, STATE};
 
-/// Largest state in bytes: 4,096 skipped keys, 1,024 keys to publish and an outbox are about half
-/// a MiB, imports may carry more; what is larger is not ours.
+/// The largest state in bytes: 4,096 skipped keys, 1,024 keys to publish and an outbox take about
+/// half a MiB, and imports may carry more; a larger file is not a state.
 pub(super) const LARGEST: usize = 8 << 20;
 
-/// The new state before it has its name. One name is enough: only the lock's holder uses it.
+/// The suffix of a new state before it gets its name. One suffix is enough: only the lock's holder
+/// uses it.
 const UNNAMED: &str = ".new";
 
-/// What old bytes are overwritten with, in pieces; the usual state fits one.
+/// What overwrites old bytes, in pieces; the usual state fits into one.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The state file of a session, whether it exists or not.
@@ -34,8 +35,9 @@ pub(super) struct StateFile {
     name: Name,
 }
 
-/// The very file that was read or written, kept open: its inode cannot be given to another file
-/// meanwhile, so equal inode numbers mean the same state; and it is what gets overwritten.
+/// The very file that was read or written, kept open, so that the system cannot give its inode to
+/// another file meanwhile and equal inode numbers mean the same state. This file is also what gets
+/// overwritten.
 #[derive(Debug)]
 pub(super) struct Opened {
     fd: OwnedFd,
@@ -47,7 +49,7 @@ impl StateFile {
         Self { directory, name }
     }
 
-    /// Reads the state, into a buffer that never grows, so that no copy stays behind.
+    /// Reads the state into a buffer that never grows, so that no copy stays behind.
     pub(super) fn load(&self) -> Result<(Zeroizing<Vec<u8>>, Opened), StoreError> {
         let opened = self.open()?;
         let size = self.examine(&opened.stat)?;
@@ -64,7 +66,7 @@ impl StateFile {
         Ok((bytes, opened))
     }
 
-    /// Whether that one is still the stored state.
+    /// Whether `one` is still the stored state.
     pub(super) fn is_current(&self, one: &Opened) -> Result<bool, StoreError> {
         match rustix::fs::statat(&self.directory, self.path(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(is_same(&one.stat, &stat)),
@@ -81,8 +83,8 @@ impl StateFile {
         self.store(bytes)
     }
 
-    /// Stores the state that follows `old`, and gives the new file in its place. It refuses to
-    /// follow any other: a state lost to a race would have keys used twice.
+    /// Stores the state that follows `old`, and updates `old` to the new file. It refuses if `old`
+    /// is not the stored state: a state lost to a race would mean keys used twice.
     pub(super) fn replace(&self, old: &mut Opened, bytes: &[u8]) -> Result<(), StoreError> {
         if !self.is_current(old)? {
             return Err(StoreError::Changed { name: Some(self.name.clone()) });
@@ -91,10 +93,10 @@ impl StateFile {
         overwrite(&old).map_err(|error| self.failed("overwrite the old", error))
     }
 
-    /// Overwrites and removes the state, whatever condition it is in. That there is none is no
-    /// error.
+    /// Overwrites and removes the state, whatever condition it is in. It is no error if there is
+    /// none.
     pub(super) fn wipe(&self) -> Result<(), StoreError> {
-        // The leftover of a replacement that was cut off holds keys as well.
+        // The leftover of an interrupted replacement holds keys as well.
         let leftover = self.discard(&self.unnamed());
         let state = self.discard(&self.path());
         state.and(leftover).map_err(|error| self.failed("wipe the", error))
@@ -107,7 +109,7 @@ impl StateFile {
             Ok(file)
         });
         let file = stored.map_err(|error| {
-            // Best effort: the next one to write here overwrites it first.
+            // Best effort: the next writer overwrites it first.
             let _ = self.discard(&unnamed);
             self.failed("store the", error)
         })?;
@@ -131,7 +133,7 @@ impl StateFile {
         };
         let mut stat = rustix::fs::fstat(&fd)?;
         if Mode::from_raw_mode(stat.st_mode) != mode {
-            // A umask that takes from the owner would make a state that nobody can read again.
+            // A umask that restricts the owner would make a state that nobody can read again.
             rustix::fs::fchmod(&fd, mode)?;
         }
         write_at(&fd, bytes, 0)?;
@@ -140,22 +142,22 @@ impl StateFile {
         Ok(Opened { fd, stat })
     }
 
-    /// On a disk what is written must also arrive there; memory has no use for it.
+    /// On a disk, written data must also be flushed; in memory there is no need.
     fn settle(&self, fd: impl std::os::fd::AsFd) -> Result<(), Errno> {
         if self.directory.in_memory() { Ok(()) } else { rustix::fs::fsync(fd) }
     }
 
-    /// Overwrites a file, if it is one and ours, and takes its name away.
+    /// Overwrites a path's file, if it is a regular file of ours, and removes the path.
     fn discard(&self, path: &str) -> Result<(), Errno> {
-        // NONBLOCK: whatever lies there, opening it must not wait.
+        // NONBLOCK: whatever is there, opening it must not wait.
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let overwritten = match rustix::fs::openat(&self.directory, path, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(()),
-            // A symlink, a pipe that nobody reads: no bytes of ours.
+            // A symlink, or a pipe without a reader: it holds no bytes of ours.
             Err(Errno::LOOP | Errno::MLINK | Errno::NXIO) => Ok(()),
             Err(error) => Err(error),
             Ok(fd) => rustix::fs::fstat(&fd).and_then(|stat| {
-                if place::is_file(&stat) && place::is_ours(&stat) {
+                if directory::is_file(&stat) && directory::is_ours(&stat) {
                     overwrite(&Opened { fd, stat })
                 } else {
                     Ok(())
@@ -184,19 +186,20 @@ impl StateFile {
         }
     }
 
-    /// Its size in bytes, if it is a state that only we can have written and only we can read.
+    /// Its size in bytes, if only we can have written it and only we can read it.
     fn examine(&self, stat: &Stat) -> Result<usize, StoreError> {
         let size = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
-        let wrong = if !place::is_file(stat) {
+        let wrong = if !directory::is_file(stat) {
             "is not a regular file"
-        } else if !place::is_ours(stat) {
+        } else if !directory::is_ours(stat) {
             "belongs to another user"
-        } else if place::is_open_to_others(stat) {
+        } else if directory::is_open_to_others(stat) {
             "is open to other users"
         } else if stat.st_nlink != 1 {
             "has a second name (hard link)"
         } else if self.directory.in_memory() && stat.st_dev != self.directory.stat().st_dev {
-            // A file mounted over the name. (Disks that are laid over each other differ anyway.)
+            // A file may be mounted over the name. (On overlay file systems on a disk the two
+            // numbers differ anyway.)
             "is on another file system than its directory"
         } else if size == 0 {
             "is empty"
@@ -235,7 +238,7 @@ fn is_same(one: &Stat, other: &Stat) -> bool {
     one.st_ino == other.st_ino && one.st_dev == other.st_dev
 }
 
-/// The length of a buffer as `Stat` has it; a buffer's length always fits.
+/// The length of a buffer in the type of `Stat`; it always fits.
 fn size_of_file(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! How often a secret was used to answer an invite within the last day: each time, whoever made
-//! that invite got one guess at it, unless it turned out to be the one who knows it. Times only, in the sessions' directory; never anything computed
-//! from a secret.
+//! How often a secret was used to answer an invite within the last day. Each time, the author of
+//! the invite got one guess at the secret, unless it turned out that they know it. The file in the
+//! sessions' directory holds only times, never anything computed from a secret.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,29 +8,31 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::place::{self, Directory};
+use super::directory::{self, Directory};
 
-/// No session has a name like this.
+/// No session can have this name.
 const FILE: &str = ".guesses";
 /// Seconds for which a guess is remembered.
 const DAY: u64 = 24 * 60 * 60;
-/// Guesses that are counted: whoever gave more has been warned often enough.
+/// The most guesses to count: a user who gave away more has been warned often enough.
 const MOST: usize = 1_000;
 
 impl Directory {
-    /// Counts one guess given away at `now` (Unix seconds); how many it makes in a day.
+    /// Counts one guess given away at `now` (Unix seconds); returns how many that makes within a
+    /// day.
     pub fn count_guess(&self, now: u64) -> io::Result<usize> {
         self.change_guesses(OFlags::CREATE, |times| {
-            // One under a clock that was ahead stays: few are kept, and it is only a warning.
+            // A time that lies in the future stays: there are few of them, and they only affect a
+            // warning.
             times.retain(|time| now.saturating_sub(*time) < DAY);
             times.push(now);
             times.len()
         })
     }
 
-    /// What was given away then was no guess: the other side has shown that it knows the secret.
+    /// Takes back the guess counted at `at`: the other side has shown that it knows the secret.
     pub fn was_no_guess(&self, at: u64) {
-        // Where this fails, a warning comes that could have been spared.
+        // If this fails, a warning appears that was not needed.
         let _ = self.change_guesses(OFlags::empty(), |times| {
             if let Some(which) = times.iter().position(|time| *time == at) {
                 times.remove(which);
@@ -46,7 +48,7 @@ impl Directory {
         let flags = OFlags::RDWR | create | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(self, FILE, flags, Mode::RUSR | Mode::WUSR)?;
         let stat = rustix::fs::fstat(&fd)?;
-        if !place::is_file(&stat) || !place::is_ours(&stat) {
+        if !directory::is_file(&stat) || !directory::is_ours(&stat) {
             return Err(Errno::PERM.into());
         }
         rustix::fs::flock(&fd, FlockOperation::LockExclusive)?;
@@ -66,14 +68,14 @@ impl Directory {
 
     /// Forgets the count.
     pub fn forget_guesses(&self) {
-        // There may be none; and times are no secret.
+        // There may be none, and times are not secret.
         let _ = rustix::fs::unlinkat(self, FILE, AtFlags::empty());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::{Options, Search};
+    use super::super::directory::{Options, Search};
     use super::*;
 
     #[test]

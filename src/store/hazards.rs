@@ -1,16 +1,16 @@
-//! What the system does to a session behind our back: swap may write it to a disk, and a logout
-//! may erase it. Facts for whoever wants to warn of it.
+//! Hazards to a session that the system causes: swapping may write it to a disk, and a logout may
+//! erase it. This module states facts; the caller may warn about them.
 
 use std::fs;
 use std::path::Path;
 
-use super::place::Directory;
+use super::directory::Directory;
 
-/// Users below this number are the system's, whose shared memory logind leaves alone
+/// Users below this number are system users, whose shared memory logind leaves alone
 /// (`SYSTEM_UID_MAX`).
 const FIRST_PERSON: u32 = 1000;
 
-/// The swap areas that the directory's pages can go to; none if its file system is mounted
+/// The swap areas to which the directory's pages can be written; none if its file system is mounted
 /// `noswap` or never swaps.
 pub fn swap_areas(directory: &Directory) -> Vec<String> {
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
@@ -20,7 +20,7 @@ pub fn swap_areas(directory: &Directory) -> Vec<String> {
     if stays_in_ram(&mounts, &device) { Vec::new() } else { areas(&swaps) }
 }
 
-/// The first column of `/proc/swaps`, below its heading.
+/// The first column of `/proc/swaps`, without its heading.
 fn areas(swaps: &str) -> Vec<String> {
     let names = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().next());
     names.map(str::to_owned).collect()
@@ -45,7 +45,7 @@ pub fn logout_erases(directory: &Directory) -> bool {
     erased_at_logout(Path::new("/"), path, directory.stat().st_uid)
 }
 
-/// The same below another root, for the tests.
+/// The same below another root directory, for the tests.
 fn erased_at_logout(root: &Path, directory: &Path, uid: u32) -> bool {
     let logind = root.join("run/systemd/seats").exists() || root.join("run/systemd/users").exists();
     if !logind {
@@ -61,10 +61,10 @@ fn erased_at_logout(root: &Path, directory: &Path, uid: u32) -> bool {
     erased && !lingers(root, uid)
 }
 
-/// `RemoveIPC` of `logind.conf(5)`: on, unless it is switched off.
+/// `RemoveIPC` of `logind.conf(5)`, which is on by default.
 fn removes_shared_memory(root: &Path) -> bool {
-    // The administrator's folder comes last: of two files of one name, as of two lines, the last
-    // one counts.
+    // The administrator's folder comes last: the last of several lines counts, and so does the last
+    // of several files.
     let folders = ["usr/lib", "run", "etc"].map(|top| root.join(top).join("systemd"));
     let extra = folders.iter().flat_map(|folder| fs::read_dir(folder.join("logind.conf.d")));
     let mut extra: Vec<_> = extra.flatten().flatten().map(|entry| entry.path()).collect();
@@ -84,7 +84,8 @@ fn lingers(root: &Path, uid: u32) -> bool {
     user_name(root, uid).is_some_and(|user| root.join("var/lib/systemd/linger").join(user).exists())
 }
 
-/// logind names its users itself; for one that it does not know, the password file.
+/// logind records its users' names; for a user whom it does not know, the password file has the
+/// name.
 fn user_name(root: &Path, uid: u32) -> Option<String> {
     let known = fs::read_to_string(root.join(format!("run/systemd/users/{uid}")));
     let known = known.unwrap_or_default();
@@ -144,7 +145,8 @@ mod tests {
         let erased = |path: &str, uid| erased_at_logout(root.path(), Path::new(path), uid);
         assert!(erased("/run/user/1000/otr", 1000));
         assert!(erased("/dev/shm/otr-1000", 1000));
-        // The service manager's, root's shared memory, and a directory of the user's choice.
+        // The service manager's directory, root's shared memory, and a directory of the user's
+        // choice.
         assert!(!erased("/run/mail/otr", 1000));
         assert!(!erased("/dev/shm/otr-0", 0));
         assert!(!erased("/mnt/ram", 1000));
@@ -156,7 +158,7 @@ mod tests {
         assert!(!erased_at_logout(root(&[USERS]).path(), run, 1000));
         let linger = ("var/lib/systemd/linger/ann", "");
         assert!(!erased_at_logout(root(&[LOGIND, USERS, linger]).path(), run, 1000));
-        // logind's own record goes before the password file.
+        // logind's own record takes precedence over the password file.
         let known = ("run/systemd/users/1000", "# private\nNAME=bea\nSTATE=active\n");
         assert!(erased_at_logout(root(&[known, USERS, linger]).path(), run, 1000));
     }

@@ -1,19 +1,19 @@
-//! Descriptors that the shell opened for us and names by number.
+//! Descriptors that the shell opened for us and that the user names by number.
 //!
-//! Taking a bare number as an owned descriptor is `unsafe` in Rust: something else may own it. So
-//! it is duplicated instead. `pidfd_getfd(2)` on this very process gives a true duplicate: the
-//! same offset and flags, so that `4>>log` goes on appending; it serves sockets and another
-//! user's pipes too, and goes on serving after `PR_SET_DUMPABLE` has been turned off. Where it is
-//! missing (Linux before 5.6) or forbidden (seccomp in some containers), and on other systems,
-//! `/dev/fd/N` is opened: outside Linux that duplicates as well; on Linux it opens the file anew,
-//! which for a regular file begins at offset 0 and for a socket fails.
+//! Treating a bare number as an owned descriptor is `unsafe` in Rust, because something else may
+//! own it. So this module duplicates it. `pidfd_getfd(2)` on this very process makes a true
+//! duplicate with the same offset and flags, so that `4>>log` goes on appending; it also works for
+//! sockets and another user's pipes, and after `PR_SET_DUMPABLE` has been turned off. If the call
+//! is missing (Linux before 5.6) or forbidden (seccomp in some containers), and on other systems,
+//! the module opens `/dev/fd/N`. Outside Linux that duplicates as well; on Linux it opens the file
+//! anew, which starts at offset 0 for a regular file and fails for a socket.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 
 use super::patient::Patient;
 
-/// What is going to be done with a descriptor.
+/// What a descriptor will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Only read from.
@@ -48,7 +48,7 @@ fn open_anew(number: u32, usage: Use) -> io::Result<File> {
     let mut how = OpenOptions::new();
     match usage {
         Use::Read => how.read(true),
-        // What is there already stays: new lines follow it.
+        // Existing contents stay: new lines follow them.
         Use::Write => how.append(true),
     };
     how.open(format!("/dev/fd/{number}"))

@@ -1,6 +1,6 @@
 //! A state as a line of text, for descriptors and pipes: a mark and unpadded base64url.
 //!
-//! `otr1s:` goes before a state as it is, `otr1e:` before one that is sealed with a passphrase.
+//! `otr1s:` precedes a plain state, `otr1e:` one that is sealed with a passphrase.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -11,16 +11,17 @@ use zeroize::Zeroizing;
 use super::file::LARGEST;
 use super::sealed;
 
-/// What a line of state begins with.
+/// The beginning of a line with a plain state.
 pub const PLAIN: &[u8] = b"otr1s:";
 
-/// What the line of a sealed state begins with.
+/// The beginning of a line with a sealed state.
 pub const SEALED: &[u8] = b"otr1e:";
 
-/// Longest line in bytes: the mark and the largest state at four characters for three bytes.
+/// The longest line in bytes: the mark, and four characters for every three bytes of the largest
+/// state.
 const LONGEST: usize = PLAIN.len() + (LARGEST + sealed::MORE).div_ceil(3) * 4;
 
-/// How much is read at once; the usual state in one go.
+/// How much to read at a time; the usual state takes one read.
 const PIECE: usize = 64 << 10;
 
 /// Why lines could not be read.
@@ -38,14 +39,14 @@ pub fn encode(mark: &[u8], bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut line = Zeroizing::new(Vec::with_capacity(room));
     line.extend_from_slice(mark);
     line.resize(room - 1, 0);
-    // The room is what the longest encoding takes, padding included.
+    // The capacity covers the longest encoding, padding included.
     let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut line[mark.len()..]).unwrap_or_default();
     line.truncate(mark.len() + written);
     line.push(b'\n');
     line
 }
 
-/// What the text behind a mark says; `None` where it is not unpadded base64url.
+/// Decodes the text after a mark; `None` if it is not unpadded base64url.
 pub fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
@@ -53,8 +54,8 @@ pub fn decode(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// Reads to the end. Each line is handed over without its newline, with whether it had one; one
-/// without is the last, and not empty. No copy of any line stays behind.
+/// Reads to the end. `each` gets every line without its newline, and whether it had one; a line
+/// without a newline is the last, and not empty. No copy of any line stays behind.
 pub fn read(
     input: &mut impl Read,
     mut each: impl FnMut(Zeroizing<Vec<u8>>, bool),

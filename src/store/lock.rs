@@ -1,9 +1,10 @@
-//! Who may do what at the same time: advisory locks on files of their own, for the state is
-//! replaced by rename and a lock on it would go with the old one.
+//! Who may do what at the same time: advisory locks on separate files, because the state is
+//! replaced by rename, and a lock on it would stay with the old one.
 //!
-//! A lock file lives as long as its session. It is removed by whoever lets go of a lock and finds
-//! the state gone, while still holding it; and whoever has just got a lock makes sure that the
-//! name still means the file that he locked. So at no time do two hold what bears one name.
+//! A lock file lives as long as its session. A process that is about to release a lock and finds
+//! the state gone removes the lock file while still holding the lock; and a process that has just
+//! acquired a lock checks that the name still refers to the locked file. So two processes never
+//! hold locks under the same name.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use std::time::{Duration, Instant};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::directory::Directory;
 use super::error::{Purpose, StoreError};
 use super::name::Name;
-use super::place::Directory;
 
-/// First pause between two tries: about as long as a state is held.
+/// The first pause between two attempts: about as long as a process holds a state.
 const FIRST_PAUSE: Duration = Duration::from_micros(100);
 
-/// Longest pause: nobody notices it, and a long wait costs nothing.
+/// The longest pause: nobody notices it, and a long wait costs nothing.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 impl Purpose {
@@ -34,17 +35,18 @@ impl Purpose {
     }
 }
 
-/// A lock that is held until it is dropped, or until the process ends, however it ends.
+/// A locked file. The lock is held until this is dropped, or until the process ends, however it
+/// ends.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct LockFile {
     file: OwnedFd,
     directory: Arc<Directory>,
     name: Name,
     purpose: Purpose,
 }
 
-impl Held {
-    /// Gets the lock, trying for at most `wait`.
+impl LockFile {
+    /// Acquires the lock, trying for at most `wait`.
     pub(super) fn acquire(
         directory: &Arc<Directory>,
         name: &Name,
@@ -75,7 +77,7 @@ impl Held {
     }
 }
 
-/// One try: the locked file, or none if somebody else has it.
+/// One attempt: the locked file, or `None` if another process holds the lock.
 fn attempt(directory: &Directory, path: &str) -> Result<Option<OwnedFd>, Errno> {
     claim(directory, path, open(directory, path)?)
 }
@@ -97,15 +99,15 @@ fn claim(directory: &Directory, path: &str, file: OwnedFd) -> Result<Option<Owne
         Ok(named) if named.st_ino == locked.st_ino && named.st_dev == locked.st_dev => {
             Ok(Some(file))
         }
-        // Its name was taken from it between opening and locking.
+        // The file lost its name between opening and locking.
         Ok(_) | Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-impl Drop for Held {
+impl Drop for LockFile {
     fn drop(&mut self) {
-        // An empty file that stays behind does no harm, so neither result matters.
+        // An empty file left behind does no harm, so neither result matters.
         if !self.directory.holds(&self.name) {
             let path = self.purpose.path(&self.name);
             let _ = rustix::fs::unlinkat(&self.directory, path, AtFlags::empty());
@@ -119,7 +121,7 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::super::place::{Options, Search};
+    use super::super::directory::{Options, Search};
     use super::*;
 
     #[test]
@@ -133,14 +135,15 @@ mod tests {
         };
         let name: Name = "ann".parse().unwrap();
         let directory = Arc::new(Search::new(&options).make(&name).unwrap());
-        let acquire = || Held::acquire(&directory, &name, Purpose::State, Duration::ZERO).unwrap();
+        let acquire =
+            || LockFile::acquire(&directory, &name, Purpose::State, Duration::ZERO).unwrap();
 
-        // Opened by two that wait, while the holder ends the session and removes the file.
+        // Two waiting processes open the file, while the holder ends the session and removes it.
         let holder = acquire();
         let [one, other] = [(); 2].map(|()| open(&directory, "ann.lock").unwrap());
         drop(holder);
         assert!(claim(&directory, "ann.lock", one).unwrap().is_none());
-        // The next one makes a file of its own, beside which the old one must not count either.
+        // The next process makes a new file; the old one must not count next to it either.
         let next = acquire();
         assert!(claim(&directory, "ann.lock", other).unwrap().is_none());
         drop(next);

@@ -1,12 +1,15 @@
-//! Where a session sleeps between two commands: a file in memory, or the caller's descriptors.
+//! Where a session is stored between two commands: in a file in memory, or behind the caller's
+//! descriptors.
 //!
-//! A command opens the session's [`Store`], takes its lock, loads, and while it still holds the
-//! lock replaces what it loaded. The lock is shown to every call that needs it, so that none can
-//! be made without. What is loaded comes with its [`Version`], the very file or line that it was,
-//! and only who shows that can store what follows it: another process, or another part of this
-//! one, may have stored meanwhile, and what it stored is never lost to an older copy.
+//! A command opens the session's [`Store`], takes its lock, loads the state, and replaces it while
+//! still holding the lock. Every call that needs the lock takes a reference to it, so none can be
+//! made without. A loaded state comes with its [`Version`], which identifies the very file or line
+//! that it came from, and storing its successor requires that version: another process, or another
+//! part of this one, may have stored meanwhile, and an older copy must never replace what it
+//! stored.
 
 mod descriptors;
+mod directory;
 mod error;
 mod file;
 mod guesses;
@@ -16,7 +19,6 @@ pub mod line;
 mod lock;
 mod name;
 pub mod patient;
-mod place;
 pub mod sealed;
 mod unfit;
 
@@ -27,14 +29,14 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use descriptors::{BadNumbers, Numbers};
+pub use directory::{Directory, Options, Search, usual_places};
 pub use error::{ErrorKind, Purpose, StoreError};
 pub use name::{BadName, Name};
-pub use place::{Directory, Options, Search, usual_places};
 pub use unfit::Unfit;
 
 use descriptors::{Descriptors, Line};
 use file::{Opened, StateFile};
-use lock::Held;
+use lock::LockFile;
 
 /// One session's state.
 #[derive(Debug)]
@@ -46,7 +48,7 @@ enum Kind {
     Descriptors(Descriptors),
 }
 
-/// Which stored state something is: no other one is equal to it, as long as this lives.
+/// Identifies a stored state: while this value lives, no other state has the same version.
 #[derive(Debug)]
 pub struct Version(Which);
 
@@ -56,34 +58,35 @@ enum Which {
     Line(Line),
 }
 
-/// A state's bytes, and which one it is.
+/// A state's bytes and version.
 pub struct Loaded {
     /// The state.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// Which stored state it is.
+    /// Its version.
     pub version: Version,
 }
 
 /// Proof that nobody else reads or replaces the state meanwhile. Released on drop.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+pub struct StateLock(#[expect(dead_code, reason = "held for its drop")] Option<LockFile>);
 
-/// Proof of being the one `send`, or the one `recv`, of the session. Released on drop.
+/// Proof of being the session's one `send`, or its one `recv`. Released on drop.
 #[derive(Debug)]
 #[must_use = "the lock is released when this is dropped"]
-pub struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<Held>);
+pub struct RoleLock(#[expect(dead_code, reason = "held for its drop")] Option<LockFile>);
 
 impl Store {
     /// The store of an existing session.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] where it lies in no fit place.
+    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] if its directory is not safe.
     pub fn open(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).find(name)?), name))
     }
 
-    /// The store for a new session, in a directory that is made if need be. Nothing is there until [`create`](Self::create).
+    /// The store for a new session; makes its directory if necessary. There is no session until
+    /// [`create`](Self::create).
     pub fn prepare(options: &Options, name: &Name) -> Result<Self, StoreError> {
         Ok(Self::in_directory(Arc::new(Search::new(options).make(name)?), name))
     }
@@ -94,12 +97,12 @@ impl Store {
         Self(Kind::File { directory, name: name.clone(), file })
     }
 
-    /// The store of two descriptors. The input is read here, to its end.
+    /// The store of two descriptors. This reads the input to its end.
     pub fn from_descriptors(numbers: Numbers) -> Result<Self, StoreError> {
         Descriptors::open(numbers).map(|descriptors| Self(Kind::Descriptors(descriptors)))
     }
 
-    /// Another store of the same session, for a thread of its own; none of descriptors.
+    /// Another store of the same session, for another thread; `None` for a store of descriptors.
     pub fn beside(&self) -> Option<Self> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
@@ -109,7 +112,7 @@ impl Store {
         }
     }
 
-    /// The directory that the state lies in, if it lies in one.
+    /// The directory of the state, if it has one.
     pub fn directory(&self) -> Option<&Directory> {
         match &self.0 {
             Kind::File { directory, .. } => Some(directory),
@@ -117,31 +120,31 @@ impl Store {
         }
     }
 
-    /// The path of that directory if it is on no memory file system: the caller warns each time.
+    /// The path of that directory if it is not on a memory file system: the caller warns each time.
     pub fn on_disk(&self) -> Option<&Path> {
         self.directory().filter(|directory| !directory.in_memory()).map(Directory::path)
     }
 
-    /// Locks the state for reading and replacing it, waiting `wait` at most ([`ErrorKind::Busy`]).
+    /// Locks the state for reading and replacing it, waiting at most `wait` ([`ErrorKind::Busy`]).
     pub fn lock_state(&self, wait: Duration) -> Result<StateLock, StoreError> {
         self.lock(Purpose::State, wait).map(StateLock)
     }
 
-    /// Becomes the session's one sender, waiting `wait` at most. Taken before the state's lock,
-    /// never while holding it.
+    /// Becomes the session's one sender, waiting at most `wait`. Take this lock before the state's
+    /// lock, never while holding that.
     pub fn lock_sender(&self, wait: Duration) -> Result<RoleLock, StoreError> {
         self.lock(Purpose::Send, wait).map(RoleLock)
     }
 
-    /// Becomes the session's one receiver; as [`lock_sender`](Self::lock_sender).
+    /// Becomes the session's one receiver; otherwise like [`lock_sender`](Self::lock_sender).
     pub fn lock_receiver(&self, wait: Duration) -> Result<RoleLock, StoreError> {
         self.lock(Purpose::Receive, wait).map(RoleLock)
     }
 
-    fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<Held>, StoreError> {
+    fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<LockFile>, StoreError> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
-                Held::acquire(directory, name, purpose, wait).map(Some)
+                LockFile::acquire(directory, name, purpose, wait).map(Some)
             }
             Kind::Descriptors(_) => Ok(None),
         }
@@ -150,7 +153,8 @@ impl Store {
     /// The stored state.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] where it cannot be ours alone.
+    /// [`ErrorKind::NoSession`], or [`ErrorKind::Unsafe`] if somebody else could have written or
+    /// read it.
     pub fn load(&self, _: &StateLock) -> Result<Loaded, StoreError> {
         Ok(match &self.0 {
             Kind::File { file, .. } => {
@@ -164,7 +168,7 @@ impl Store {
         })
     }
 
-    /// Whether that one is still the stored state, so that it need not be read again.
+    /// Whether `version` is still the stored state, so that it need not be read again.
     pub fn is_current(&self, _: &StateLock, version: &Version) -> Result<bool, StoreError> {
         match (&self.0, &version.0) {
             (Kind::File { file, .. }, Which::File(opened)) => file.is_current(opened),
@@ -186,8 +190,8 @@ impl Store {
         }))
     }
 
-    /// Stores the state that follows `version`, overwrites that one, and says in its place which
-    /// the new one is. It changes nothing and fails when that one is no longer the stored one
+    /// Stores the state that follows `version`, overwrites the old one, and updates `version` to
+    /// the new one. It fails and changes nothing if `version` is no longer the stored state
     /// ([`StoreError::Changed`]) or the new one does not fit ([`ErrorKind::Full`]).
     pub fn replace(
         &mut self,
@@ -203,13 +207,13 @@ impl Store {
     }
 
     /// Overwrites and removes the state, whatever condition it is in; no error if there is none.
-    /// The lock files go with it, or when the last one who holds one lets go.
+    /// The lock files go with it, or when their last holder releases them.
     pub fn wipe(&mut self, _: &StateLock) -> Result<(), StoreError> {
         match &mut self.0 {
             Kind::File { file, .. } => file.wipe()?,
             Kind::Descriptors(descriptors) => descriptors.wipe()?,
         }
-        // Removes each lock file that nobody holds: dropping a lock does.
+        // Removes each lock file that nobody holds, because dropping a lock does.
         for purpose in [Purpose::Send, Purpose::Receive] {
             drop(self.lock(purpose, Duration::ZERO));
         }

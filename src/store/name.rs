@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest name in bytes: with the longest suffix far below the 255 of every file system, and
-/// short enough for a line of `status`.
+/// The longest name in bytes: with the longest suffix it stays far below the 255 that every file
+/// system allows, and fits into a line of `status`.
 const LONGEST: usize = 64;
 
 /// A session's name, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`: never a path, never hidden, never an
@@ -13,7 +13,7 @@ const LONGEST: usize = 64;
 pub struct Name(String);
 
 impl Name {
-    /// The name as it was typed.
+    /// The name as the user typed it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -25,7 +25,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// The text is no name. Does not repeat the text: it may hold anything.
+/// The text is not a name. The message does not repeat the text, which may contain anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadName;
 

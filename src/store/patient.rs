@@ -1,22 +1,22 @@
-//! A descriptor that another program has switched to non-blocking (it shares the setting with us:
-//! `ssh` and Node.js leave pipes and terminals so) is waited for.
+//! Waits for a descriptor that another program has switched to non-blocking mode. Programs share
+//! that setting: `ssh` and Node.js leave pipes and terminals non-blocking.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// A descriptor that is read and written to the end of what is asked, however it is set up.
+/// A descriptor on which reads and writes block, whatever its mode.
 #[derive(Debug)]
 pub struct Patient<T>(T);
 
 impl<T: AsFd> Patient<T> {
-    /// Of this descriptor.
+    /// Wraps this descriptor.
     pub fn new(file: T) -> Self {
         Self(file)
     }
 
-    /// Does `work`, and where it would block, waits and does it again.
+    /// Does `work`; if it would block, waits and tries again.
     fn patiently<R>(
         &mut self,
         event: PollFlags,
@@ -31,7 +31,8 @@ impl<T: AsFd> Patient<T> {
     }
 }
 
-/// Until there is something to read, or room to write, or an error that the next try will tell.
+/// Waits until there is something to read, room to write, or an error that the next try will
+/// report.
 fn wait(file: &impl AsFd, event: PollFlags) -> io::Result<()> {
     match poll(&mut [PollFd::new(file, event)], None) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

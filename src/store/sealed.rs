@@ -1,19 +1,19 @@
-//! A state under a passphrase, for the way through a pipe or a disk.
+//! A state sealed with a passphrase, to travel through a pipe or a disk.
 //!
 //! ```text
 //! version 1 | salt 16 | ChaCha20-Poly1305(key, AD = "otr/1 export" ‖ version ‖ salt; state) + 16
 //! key = Argon2id(passphrase, salt), 32 bytes
 //! ```
 //!
-//! Argon2id's parameters belong to the version, not to the line, so that nobody's line makes this
-//! end compute for hours. The salt is fresh for each line, so each key serves once.
+//! Argon2id's parameters belong to the version, not to the line, so that no line can make this end
+//! compute for hours. Each line has a fresh salt, so each key is used once.
 
 use crate::protocol::authentication::password::Password;
 use crate::protocol::crypto::labels;
 use crate::protocol::crypto::primitives::{self, OutOfMemory, TAG};
 use zeroize::Zeroizing;
 
-/// The one version.
+/// The only version.
 const VERSION: u8 = 1;
 const SALT: usize = 16;
 const HEAD: usize = 1 + SALT;
@@ -21,10 +21,10 @@ const HEAD: usize = 1 + SALT;
 /// Bytes that sealing adds to a state.
 pub(super) const MORE: usize = HEAD + TAG;
 
-/// Why a state was not sealed or opened.
+/// Why a state could not be sealed or opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealedError {
-    /// Too short for anything sealed.
+    /// Too short to be a sealed state.
     Damaged,
     /// A version that this program does not know.
     Version(u8),
@@ -32,7 +32,7 @@ pub enum SealedError {
     WrongPassphrase,
     /// The system gave no randomness.
     NoRandomness,
-    /// The system did not give the memory that a passphrase takes.
+    /// The system did not grant the memory that a passphrase needs.
     OutOfMemory,
 }
 
@@ -54,7 +54,7 @@ pub fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, S
     Ok(sealed)
 }
 
-/// Whether [`open`] can be tried at all.
+/// Checks whether it makes sense to try [`open`].
 pub fn check(sealed: &[u8]) -> Result<(), SealedError> {
     match sealed.first() {
         None => Err(SealedError::Damaged),
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(sealed.len(), b"state".len() + MORE);
         assert_eq!(open(&sealed, &password("correct horse")).unwrap().as_slice(), b"state");
         assert_eq!(open(&sealed, &password("battery")).unwrap_err(), SealedError::WrongPassphrase);
-        // Fresh salt: another key each time.
+        // The salt is fresh, so the key differs each time.
         assert_ne!(sealed[..], seal(b"state", &password("correct horse")).unwrap()[..]);
         for at in [1, HEAD, sealed.len() - 1] {
             let mut changed = sealed.to_vec();

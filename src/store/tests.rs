@@ -1,4 +1,4 @@
-//! A session's file and its locks, through the store that the commands use.
+//! Tests of a session's file and its locks, through the store that the commands use.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -44,7 +44,7 @@ impl Place {
         files
     }
 
-    /// A store of session `ann` that holds these bytes, and has loaded them.
+    /// A store of session `ann` that holds these bytes.
     fn with(&self, bytes: &[u8]) -> Store {
         let mut store = Store::prepare(&self.options, &ann()).unwrap();
         let held = store.lock_state(NOW).unwrap();
@@ -124,7 +124,8 @@ fn old_bytes_are_overwritten() {
     let witness = place.path("witness");
     let seen = || fs::read(&witness).unwrap();
 
-    // A second name keeps the inode readable; one is refused at load, so it comes after it.
+    // A second name keeps the inode readable. Loading refuses a second name, so it is made after
+    // loading.
     let held = store.lock_state(NOW).unwrap();
     let mut version = store.load(&held).unwrap().version;
     fs::hard_link(place.path("ann.state"), &witness).unwrap();
@@ -165,7 +166,8 @@ fn a_leftover_that_is_a_symlink_is_not_followed() {
     assert_eq!(load(&mut store).unwrap(), b"next");
 }
 
-/// Code 11 with this in its line; and that such a state can be wiped nevertheless.
+/// Asserts that the state is refused as unsafe with this reason, and that it can be wiped
+/// nevertheless.
 fn assert_unsafe(place: &Place, why: &str) {
     let mut store = place.open();
     let failure = load(&mut store).unwrap_err();
@@ -190,7 +192,7 @@ fn a_state_too_large_is_refused_before_it_is_read() {
     state.set_len(1 << 40).unwrap();
     let mut store = place.open();
     assert_eq!(load(&mut store).unwrap_err().kind(), ErrorKind::Unsafe);
-    // Overwriting a terabyte that was never written would take the memory that is not there.
+    // Overwriting a terabyte that was never written would take memory that is not there.
     state.set_len(file::LARGEST as u64 + 1).unwrap();
     assert_unsafe(&place, "larger than any state");
 }
@@ -243,7 +245,7 @@ fn somebody_elses_state_is_refused() {
         chown(place.path("ann.state"), Some(65_534), None).unwrap();
         assert_unsafe(&place, "belongs to another user");
     } else {
-        // Only root can give a file away; another user's cannot even be opened.
+        // Only root can give a file away; a file of another user cannot even be opened.
         fs::set_permissions(place.path("ann.state"), fs::Permissions::from_mode(0o0)).unwrap();
         assert_eq!(load(&mut place.open()).unwrap_err().kind(), ErrorKind::Unsafe);
     }
@@ -257,7 +259,7 @@ fn a_stale_state_is_noticed_and_never_stored_over_a_newer_one() {
     let [mut first, mut stale] = [&one, &other].map(|store| store.load(&held).unwrap().version);
     one.replace(&held, &mut first, b"b").unwrap();
 
-    // Whichever store it goes through: also that by which another part of this process loads.
+    // It does not matter through which store: another part of this process may have its own.
     assert!(one.is_current(&held, &first).unwrap());
     for store in [&mut one, &mut other] {
         assert!(!store.is_current(&held, &stale).unwrap());
@@ -282,7 +284,7 @@ fn a_stale_state_is_noticed_and_never_stored_over_a_newer_one() {
 
 #[test]
 fn many_generations_are_told_apart() {
-    // On most disks an inode's number is used again at once, within one tick of the clock.
+    // Most disks reuse an inode's number at once, within one tick of the clock.
     for place in [Place::new(), Place::within(".", true)] {
         let mut writer = place.with(b"0");
         let reader = place.open();
@@ -298,9 +300,9 @@ fn many_generations_are_told_apart() {
     }
 }
 
-/// The limit on a file's size stands in for a full file system: it needs no privilege and no
-/// mount, and cuts a write off in its middle just the same. It holds for a process and all that
-/// it starts, so this test starts itself again under one.
+/// A limit on file size stands in for a full file system: it needs no privilege and no mount, and
+/// also truncates a write in the middle. It applies to a process and its children, so this test
+/// runs itself again under such a limit.
 #[test]
 fn what_does_not_fit_leaves_the_old_state_whole() {
     const INNER: &str = "OTR_TEST_UNDER_A_LIMIT";
@@ -317,12 +319,12 @@ fn what_does_not_fit_leaves_the_old_state_whole() {
     }
     let place = Place::new();
     let mut store = place.with(b"old");
-    // Beyond 64 blocks, be they of 512 or of 1,024 bytes.
+    // More than 64 blocks, whether of 512 or of 1,024 bytes.
     let failure = replace(&mut store, &vec![1; 200_000]).unwrap_err();
     assert_eq!(failure.kind(), ErrorKind::Full, "{failure}");
     assert_eq!(place.files(), ["ann.lock", "ann.state"]);
     assert_eq!(load(&mut place.open()).unwrap(), b"old");
-    // The store goes on from the old one.
+    // The store continues from the old state.
     replace(&mut store, b"new").unwrap();
     assert_eq!(load(&mut place.open()).unwrap(), b"new");
 }
@@ -386,14 +388,14 @@ fn no_step_is_lost_when_many_take_turns() {
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
-                // A store of its own: as another process would have.
+                // Each thread has its own store, as another process would.
                 let mut store = place.open();
                 for _ in 0..STEPS {
                     let held = store.lock_state(LONG).unwrap();
                     let Loaded { bytes: state, mut version } = store.load(&held).unwrap();
                     let count = u64::from_le_bytes(state[..8].try_into().unwrap());
                     assert!(state[8..].iter().all(|&b| b == state[0]), "torn");
-                    // Sizes differ, so that a mixture of two states would show.
+                    // The sizes differ, so that a mixture of two states would show.
                     let mut next = (count + 1).to_le_bytes().to_vec();
                     next.resize(8 + usize::try_from(count % 97).unwrap() * 100, next[0]);
                     store.replace(&held, &mut version, &next).unwrap();

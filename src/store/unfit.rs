@@ -1,4 +1,4 @@
-//! Why a directory is not one where keys may lie.
+//! Why a directory is not safe for keys.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use rustix::io::Errno;
 pub enum Unfit {
     /// It is not there.
     Missing,
-    /// It is a symlink, or no directory.
+    /// It is a symlink, or not a directory.
     NoDirectory,
     /// It belongs to another user.
     NotOurs,
     /// Others may look into it.
     Open,
-    /// Others may put another one in its place.
+    /// Others may replace it.
     ParentOpen,
-    /// It is on no memory file system.
+    /// It is not on a memory file system.
     Disk,
     /// The system's reason.
     Error(Errno),
@@ -28,7 +28,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("does not exist"),
-            Self::NoDirectory => f.write_str("is a symlink or no directory"),
+            Self::NoDirectory => f.write_str("is a symlink or not a directory"),
             Self::NotOurs => f.write_str("belongs to another user"),
             Self::Open => f.write_str("is open to other users"),
             Self::ParentOpen => f.write_str("can be replaced by other users"),
@@ -39,7 +39,7 @@ impl fmt::Display for Unfit {
 }
 
 impl Unfit {
-    /// Whether the system has run out of something, which says nothing of the directory.
+    /// Whether the system has run out of a resource, which says nothing about the directory.
     pub fn is_shortage(self) -> bool {
         matches!(self, Self::Error(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
     }
@@ -49,7 +49,7 @@ impl From<Errno> for Unfit {
     fn from(error: Errno) -> Self {
         match error {
             Errno::NOENT => Self::Missing,
-            // A symlink is NOTDIR to Linux and LOOP to others when both flags are given.
+            // With both flags, Linux reports a symlink as NOTDIR, other systems as LOOP.
             Errno::NOTDIR | Errno::LOOP | Errno::MLINK => Self::NoDirectory,
             other => Self::Error(other),
         }

@@ -50,11 +50,11 @@ struct Brought {
     counts: Counts,
 }
 
-/// Lines that are not ours alone.
+/// Lines that hold more than items.
 #[derive(Clone, Copy, Default)]
 struct Counts {
-    foreign: u64,
-    dressed: u64,
+    unrelated: u64,
+    quoted: u64,
 }
 
 impl Source {
@@ -134,12 +134,12 @@ impl Source {
 
     /// Lines that held nothing of ours.
     pub(crate) fn foreign_lines(&self) -> u64 {
-        self.counts.foreign
+        self.counts.unrelated
     }
 
     /// Lines that held anything that is not ours.
     pub(crate) fn other_lines(&self) -> u64 {
-        self.counts.foreign + self.counts.dressed
+        self.counts.unrelated + self.counts.quoted
     }
 
     fn unreadable(&self, error: &io::Error) -> Failure {
@@ -185,7 +185,7 @@ fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Broug
         scanner.filled(count);
     }
     let items = std::iter::from_fn(|| scanner.next_item()).collect();
-    let counts = Counts { foreign: scanner.foreign_lines(), dressed: scanner.dressed_lines() };
+    let counts = Counts { unrelated: scanner.unrelated_lines(), quoted: scanner.quoted_lines() };
     Ok((Brought { items, counts }, count))
 }
 

@@ -1,8 +1,8 @@
-//! Which directory a session lies in, and that it is one where keys may lie: on a memory file
-//! system, the user's own, closed to everybody else.
+//! Which directory holds a session, and whether it is safe for keys: on a memory file system, the
+//! user's own, and closed to everybody else.
 //!
-//! A directory is opened once, without following a symlink, and everything in it is reached
-//! through that descriptor: whoever swaps a path afterwards changes nothing.
+//! A directory is opened once, without following a symlink, and everything in it is reached through
+//! that descriptor, so swapping a path afterwards changes nothing.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,17 +17,17 @@ use super::error::{ErrorKind, StoreError};
 use super::name::Name;
 use super::unfit::Unfit;
 
-/// What a state file's name ends with.
+/// The suffix of a state file's name.
 pub(super) const STATE: &str = ".state";
 
-/// What the user said about where state may lie.
+/// What the user said about where to keep state.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// This directory or none.
+    /// Use this directory or fail.
     pub named: Option<PathBuf>,
-    /// Without one, the first of these that will do ([`usual_places`]).
+    /// Without a named directory, use the first of these that is safe ([`usual_places`]).
     pub usual: Vec<PathBuf>,
-    /// File systems that are not in memory will do.
+    /// Whether file systems that are not in memory are allowed.
     pub allow_disk: bool,
 }
 
@@ -41,17 +41,17 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Where it is, for people.
+    /// Its path, for people.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether it is on tmpfs or ramfs. If not, a disk was allowed, and the caller warns.
+    /// Whether it is on tmpfs or ramfs. If not, the user has allowed a disk, and the caller warns.
     pub fn in_memory(&self) -> bool {
         self.in_memory
     }
 
-    /// What `fstat` said of it when it was opened.
+    /// What `fstat` reported when it was opened.
     pub(super) fn stat(&self) -> &Stat {
         &self.stat
     }
@@ -84,7 +84,7 @@ impl Directory {
         Self::examine(fd, path, allow_disk)
     }
 
-    /// Opens it, or makes it where only its last part is missing.
+    /// Opens it, or makes it if only its last component is missing.
     fn make(path: &Path, allow_disk: bool) -> Result<Self, Unfit> {
         match Self::open(path, allow_disk) {
             Err(Unfit::Missing) => {}
@@ -95,7 +95,7 @@ impl Directory {
         };
         let parent = if parent == Path::new("") { Path::new(".") } else { parent };
         let parent = open_directory(CWD, parent.as_os_str(), OFlags::empty())?;
-        // Looked at before anything is made, so that nothing is left behind where it cannot be.
+        // Examined before anything is made, so that nothing is left behind in an unsafe directory.
         if !allow_disk && !is_memory(parent.as_fd())? {
             return Err(Unfit::Disk);
         }
@@ -136,22 +136,22 @@ fn open_directory(at: impl AsFd, path: &OsStr, more: OFlags) -> Result<OwnedFd, 
     rustix::fs::openat(at, path, flags, Mode::empty())
 }
 
-/// Owned by the effective user.
+/// Whether the effective user owns it.
 pub(super) fn is_ours(stat: &Stat) -> bool {
     stat.st_uid == geteuid().as_raw()
 }
 
-/// Has any permission bit for the group or for others.
+/// Whether it has any permission bit for the group or for others.
 pub(super) fn is_open_to_others(stat: &Stat) -> bool {
     Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO)
 }
 
-/// Is a regular file.
+/// Whether it is a regular file.
 pub(super) fn is_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
-/// Whether a name made in this directory stays what it is: nobody but us and root may rename in it.
+/// Whether names in this directory are stable: only we and root may rename in it.
 fn keeps_names(stat: &Stat) -> bool {
     let mode = Mode::from_raw_mode(stat.st_mode);
     let writable = mode.intersects(Mode::WGRP | Mode::WOTH);
@@ -167,13 +167,13 @@ fn is_memory(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(matches!(u32::try_from(kind), Ok(0x0102_1994 | 0x8584_58f6)))
 }
 
-/// No memory file system is known outside Linux.
+/// This program knows no memory file system outside Linux.
 #[cfg(not(target_os = "linux"))]
 fn is_memory(_: BorrowedFd<'_>) -> Result<bool, Errno> {
     Ok(false)
 }
 
-/// The directories to look in, in order of preference.
+/// The directories to search, in order of preference.
 #[derive(Debug)]
 pub struct Search {
     paths: Vec<PathBuf>,
@@ -182,17 +182,17 @@ pub struct Search {
 }
 
 impl Search {
-    /// What the options say.
+    /// The search that the options ask for.
     pub fn new(options: &Options) -> Self {
         let paths = match &options.named {
-            // A trailing slash would have the last symlink followed.
+            // Drops a trailing slash, which would make the system follow a symlink.
             Some(path) => vec![path.components().collect()],
             None => options.usual.clone(),
         };
         Self { paths, named: options.named.is_some(), allow_disk: options.allow_disk }
     }
 
-    /// The directory that has this session; the error names those that were searched.
+    /// The directory that has this session; the error names the directories that were searched.
     pub fn find(&self, name: &Name) -> Result<Directory, StoreError> {
         let mut searched = Vec::new();
         for path in &self.paths {
@@ -208,8 +208,8 @@ impl Search {
         Err(StoreError::NoSession { name: Some(name.clone()), searched })
     }
 
-    /// The directory for a new session, made if need be, where the session is in
-    /// none of them.
+    /// The directory for a new session, made if necessary; an error if any directory already has
+    /// the session.
     pub fn make(&self, name: &Name) -> Result<Directory, StoreError> {
         match self.find(name) {
             Ok(_) => return Err(StoreError::Exists(name.clone())),
@@ -219,10 +219,10 @@ impl Search {
         self.home()
     }
 
-    /// The directory for something new, made if need be.
+    /// The directory for something new, made if necessary.
     pub fn home(&self) -> Result<Directory, StoreError> {
         let mut reasons = Vec::new();
-        // A disk only where no memory is to be had.
+        // Prefers memory; takes a disk only if there is no other choice.
         for allow_disk in [false, true] {
             if allow_disk && !self.allow_disk {
                 break;
@@ -243,13 +243,13 @@ impl Search {
         Err(StoreError::NoPlace { tried })
     }
 
-    /// There is no session at all; the directories that are searched.
+    /// The error that there is no session at all, with the directories that are searched.
     pub fn nothing(&self) -> StoreError {
         let searched = self.paths.iter().map(|path| path.display().to_string()).collect();
         StoreError::NoSession { name: None, searched }
     }
 
-    /// Every usable directory that exists; an error if one was named and is not usable.
+    /// Every usable directory that exists; an error if the user named one and it is not usable.
     pub fn all(&self) -> Result<Vec<Directory>, StoreError> {
         let mut directories = Vec::new();
         for path in &self.paths {
@@ -265,18 +265,18 @@ impl Search {
     }
 }
 
-/// The places for a user's sessions, the best first: what a service manager gives (`service`, in the
-/// form of systemd's `RUNTIME_DIRECTORY`), the user's own directory in memory (`XDG_RUNTIME_DIR`), and
-/// where the two usually are.
+/// The directories for a user's sessions, the best first: what a service manager provides
+/// (`service`, in the form of systemd's `RUNTIME_DIRECTORY`), the user's own directory in memory
+/// (`XDG_RUNTIME_DIR`), and where these two usually are.
 pub fn usual_places(service: Option<OsString>, user: Option<OsString>) -> Vec<PathBuf> {
     places_of(service, user, geteuid().as_raw())
 }
 
 fn places_of(service: Option<OsString>, user: Option<OsString>, uid: u32) -> Vec<PathBuf> {
-    // systemd joins several with colons; the first is the unit's main one.
+    // systemd joins several paths with colons; the first is the unit's main one.
     let service = service.and_then(|all| env::split_paths(&all).next());
     let user = user.map(PathBuf::from);
-    // A relative one is to be ignored (XDG Base Directory Specification).
+    // A relative path must be ignored (XDG Base Directory Specification).
     let given = [service, user].into_iter().flatten().filter(|path| path.is_absolute());
     let run = PathBuf::from(format!("/run/user/{uid}"));
     let mut paths: Vec<PathBuf> = given.chain([run]).map(|path| path.join("otr")).collect();
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
-    /// What a named directory comes to, for a new session and for an old one.
+    /// The errors that a named directory causes, for a new session and for an old one.
     fn verdict(path: &Path) -> [(ErrorKind, String); 2] {
         [named(path, false).make(&name()), named(path, false).find(&name())].map(|result| {
             let failure = result.unwrap_err();
@@ -373,7 +373,7 @@ mod tests {
         assert_refused(&top.path().join("link"), "symlink");
         assert_refused(&top.path().join("link/"), "symlink");
         fs::write(top.path().join("file"), "").unwrap();
-        assert_refused(&top.path().join("file"), "no directory");
+        assert_refused(&top.path().join("file"), "not a directory");
     }
 
     #[test]
@@ -413,7 +413,8 @@ mod tests {
 
     #[test]
     fn what_is_not_in_memory_needs_leave() {
-        // Always there, ours, closed to others, and on no memory file system.
+        // This directory always exists, is ours, is closed to others, and is not on a memory file
+        // system.
         let path = Path::new("/proc/self/fd");
         assert_refused(path, "not on a memory file system");
         assert!(!named(path, true).all().unwrap()[0].in_memory());
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn usual_places_that_do_not_fit_are_passed_over_and_said() {
+    fn usual_places_that_are_not_safe_are_skipped_and_named() {
         let top = memory();
         let open = closed(top.path().join("open"));
         fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
