@@ -24,7 +24,7 @@ impl Randomness for Seeded {
     fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         self.draws += 1;
         // Far below the 8,160 bytes that one expansion gives.
-        expand(&self.key, &self.draws.to_be_bytes(), out);
+        expand(&self.key, &[&self.draws.to_be_bytes()], out);
         Ok(())
     }
 }

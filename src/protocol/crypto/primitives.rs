@@ -94,27 +94,31 @@ fn hmac_keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 /// 255 × 32 bytes; every caller's length is a constant far below that.
 #[inline(never)]
 pub fn hkdf(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-    let mut extract = hkdf::HkdfExtract::<Sha256>::new(Some(salt));
+    // Any length is a key: a longer one than a block counts as its hash.
+    let extract = Hmac::<Sha256>::new_from_slice(salt);
+    let mut extract = extract.unwrap_or_else(|_| hmac_keyed(&sha256(&[salt])));
     for part in ikm {
-        extract.input_ikm(part);
+        extract.update(part);
     }
-    let (mut prk, hkdf) = extract.finalize();
-    if hkdf.expand_multi_info(info, out).is_err() {
-        debug_assert!(false, "no caller asks for more than 255 blocks");
-    }
-    prk.as_mut_slice().zeroize();
+    let mut prk = extract.finalize().into_bytes().into();
+    expand(&prk, info, out);
+    prk.zeroize();
 }
 
 /// HKDF-SHA-256, expand alone (RFC 5869, section 2.3): `out` is at most 255 × 32 bytes.
 #[inline(never)]
-pub fn expand(prk: &[u8; 32], info: &[u8], out: &mut [u8]) {
+pub fn expand(prk: &[u8; 32], info: &[&[u8]], out: &mut [u8]) {
+    debug_assert!(out.len() <= 255 * 32, "no caller asks for more");
+    let keyed = hmac_keyed(prk);
     let mut block = [0; 32];
-    for (index, chunk) in (1u8..).zip(out.chunks_mut(32)) {
-        let mut mac = hmac_keyed(prk);
+    for (index, chunk) in (1..=u8::MAX).zip(out.chunks_mut(32)) {
+        let mut mac = keyed.clone();
         if index > 1 {
             mac.update(&block);
         }
-        mac.update(info);
+        for part in info {
+            mac.update(part);
+        }
         mac.update(&[index]);
         block = mac.finalize().into_bytes().into();
         chunk.copy_from_slice(&block[..chunk.len()]);

@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rangemap::RangeInclusiveSet;
-
 use crate::protocol::packet::frame::Data;
+use crate::protocol::packet::runs::Runs;
 use crate::protocol::ratchet::skipped::{Position, Skipped};
 
 /// How many messages may be unfinished at once. A sender has one; a peer that opens more only loses
@@ -36,8 +35,8 @@ pub(crate) struct Inbox {
     /// How many messages arrived complete.
     pub(crate) received: u64,
     /// Messages from the floor on that arrived complete, and those that were given up.
-    pub(crate) complete: RangeInclusiveSet<u64>,
-    pub(crate) given_up: RangeInclusiveSet<u64>,
+    pub(crate) complete: Runs,
+    pub(crate) given_up: Runs,
     pub(crate) unfinished: BTreeMap<u64, Unfinished>,
     /// The newest message that has begun, and where.
     pub(crate) newest: Option<(u64, Position)>,
@@ -79,10 +78,10 @@ impl Inbox {
         if data.message == u64::MAX {
             return Err(PartRefused);
         }
-        if data.message < self.floor || self.given_up.contains(&data.message) {
+        if data.message < self.floor || self.given_up.contains(data.message) {
             return Ok(Verdict::Drop);
         }
-        if self.complete.contains(&data.message) {
+        if self.complete.contains(data.message) {
             return Err(PartRefused);
         }
         match data.offset.cmp(&self.came(data.message)) {
@@ -103,7 +102,7 @@ impl Inbox {
 
     /// Whether a message is complete or given up.
     fn is_settled(&self, message: u64) -> bool {
-        message < self.floor || self.given_up.contains(&message) || self.complete.contains(&message)
+        message < self.floor || self.given_up.contains(message) || self.complete.contains(message)
     }
 
     /// Takes in a part that was judged [`Verdict::Take`], from the packet at `at`; returns the
@@ -114,7 +113,7 @@ impl Inbox {
         }
         if data.end {
             self.unfinished.remove(&data.message);
-            self.complete.insert(data.message..=data.message);
+            self.complete.insert(data.message, data.message);
             self.received = self.received.saturating_add(1);
         } else if let Some(message) = self.unfinished.get_mut(&data.message) {
             message.came = message.came.saturating_add(data.text.len() as u64);
@@ -138,15 +137,15 @@ impl Inbox {
         let mut given_up = Vec::new();
         while self.unfinished.len() > UNFINISHED_MAX {
             if let Some((number, _)) = self.unfinished.pop_first() {
-                self.given_up.insert(number..=number);
+                self.given_up.insert(number, number);
                 given_up.push(number);
             }
         }
         while self.complete.len() > RUNS_MAX || self.given_up.len() > RUNS_MAX {
             let fuller =
                 if self.complete.len() > RUNS_MAX { &self.complete } else { &self.given_up };
-            let Some(second) = fuller.iter().nth(1) else { break };
-            self.raise_floor(*second.start(), &mut given_up);
+            let Some((second, _)) = fuller.iter().nth(1) else { break };
+            self.raise_floor(second, &mut given_up);
         }
         given_up
     }
@@ -154,14 +153,14 @@ impl Inbox {
     /// Whether each message from the floor on is in at most one set, and none before it in any:
     /// only an import can violate this.
     pub(crate) fn is_consistent(&self) -> bool {
-        let first = |runs: &RangeInclusiveSet<u64>| runs.iter().next().map(|run| *run.start());
+        let first = |runs: &Runs| runs.iter().next().map(|(first, _)| first);
         let lowest = first(&self.complete).into_iter().chain(first(&self.given_up));
         let lowest = lowest.chain(self.unfinished.keys().next().copied()).min();
         let mut unfinished = self.unfinished.keys();
         lowest.is_none_or(|lowest| lowest >= self.floor)
-            && self.given_up.iter().all(|run| !self.complete.overlaps(run))
+            && self.given_up.iter().all(|(first, last)| !self.complete.overlaps(first, last))
             && unfinished
-                .all(|number| !self.complete.contains(number) && !self.given_up.contains(number))
+                .all(|&number| !self.complete.contains(number) && !self.given_up.contains(number))
     }
 
     /// Settles everything below `floor`.
@@ -170,8 +169,8 @@ impl Inbox {
         let whole: u64 = self
             .complete
             .iter()
-            .take_while(|run| *run.start() <= last)
-            .map(|run| (*run.end()).min(last) - run.start() + 1)
+            .take_while(|(first, _)| *first <= last)
+            .map(|(first, end)| end.min(last) - first + 1)
             .sum();
         let missed = (floor - self.floor).saturating_sub(whole);
         self.missed = self.missed.saturating_add(missed);
@@ -179,16 +178,16 @@ impl Inbox {
             given_up.push(*entry.key());
             entry.remove();
         }
-        self.complete.remove(0..=last);
-        self.given_up.remove(0..=last);
+        self.complete.remove_below(floor);
+        self.given_up.remove_below(floor);
         self.floor = floor;
     }
 
     /// Gives up a message: what was delivered of it stays, and further parts are dropped.
     pub(crate) fn give_up(&mut self, number: u64) {
-        if number >= self.floor && number != u64::MAX && !self.complete.contains(&number) {
+        if number >= self.floor && number != u64::MAX && !self.complete.contains(number) {
             self.unfinished.remove(&number);
-            self.given_up.insert(number..=number);
+            self.given_up.insert(number, number);
             self.bound();
         }
     }
@@ -246,8 +245,8 @@ impl Inbox {
         };
         let mut here = self.complete.clone();
         for number in self.unfinished.keys() {
-            here.insert(*number..=*number);
+            here.insert(*number, *number);
         }
-        here.gaps(&(self.floor..=last)).map(|gap| (*gap.start(), *gap.end())).collect()
+        here.gaps(self.floor, last)
     }
 }

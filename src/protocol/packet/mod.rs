@@ -8,6 +8,7 @@ pub mod address;
 pub mod frame;
 pub mod message;
 pub mod receipt;
+pub(crate) mod runs;
 mod sealed;
 
 pub use address::ADDRESS;
@@ -136,7 +137,7 @@ pub(crate) fn seal(
     let salt = if packet.len() <= size(K_SALTED_BY_TEXT) {
         let text_hash = primitives::sha256(&[header.bytes(), body(packet)]);
         let mut salt_key = Secret::<32>::zeroed();
-        primitives::expand(keys.packet.bytes(), labels::SALT, salt_key.bytes_mut());
+        primitives::expand(keys.packet.bytes(), &[labels::SALT], salt_key.bytes_mut());
         primitives::hmac(salt_key.bytes(), &[fresh.bytes(), &text_hash])
     } else {
         *fresh.bytes()

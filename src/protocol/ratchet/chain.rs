@@ -11,7 +11,7 @@ impl ChainKey {
     /// Advances by one number and returns the packet key, MK, of the number passed.
     pub(crate) fn advance(&mut self) -> PacketKey {
         let mut okm = Secret::<64>::zeroed();
-        primitives::expand(self.bytes(), labels::CHAIN, okm.bytes_mut());
+        primitives::expand(self.bytes(), &[labels::CHAIN], okm.bytes_mut());
         self.0 = okm.part(0);
         PacketKey(okm.part(32))
     }
@@ -21,7 +21,7 @@ impl HeaderChainKey {
     /// Advances by one number and returns the header key and the token of the number passed.
     pub(crate) fn advance(&mut self) -> (HeaderKey, Token) {
         let mut okm = Secret::<96>::zeroed();
-        primitives::expand(self.bytes(), labels::HEADER_CHAIN, okm.bytes_mut());
+        primitives::expand(self.bytes(), &[labels::HEADER_CHAIN], okm.bytes_mut());
         self.0 = okm.part(0);
         (HeaderKey(okm.part(32)), Token(okm.part(64)))
     }

@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 
-use rangemap::RangeInclusiveSet;
 use zeroize::Zeroizing;
 
 use crate::protocol::authentication::Authentication;
@@ -23,6 +22,7 @@ use crate::protocol::handshake::invite::{INVITE_MAX, POSTBOX_MAX};
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::handshake::{Guess, Inviting};
 use crate::protocol::packet::message::{Inbox, RUNS_MAX, UNFINISHED_MAX, Unfinished};
+use crate::protocol::packet::runs::Runs;
 use crate::protocol::packet::{HEADER, Header, K_MAX, Packet, size};
 use crate::protocol::ratchet::chain::{Chain, NumberKeys};
 use crate::protocol::ratchet::root::{RatchetPrivate, RatchetPublic};
@@ -443,9 +443,9 @@ impl Inbox {
         out.u64(self.received);
         for runs in [&self.complete, &self.given_up] {
             put_count(out, runs.len());
-            for run in runs.iter() {
-                out.u64(*run.start());
-                out.u64(*run.end());
+            for (first, last) in runs.iter() {
+                out.u64(first);
+                out.u64(last);
             }
         }
         put_count(out, self.unfinished.len());
@@ -494,19 +494,18 @@ fn take_message(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
     reader.u64().and_then(|number| if number == u64::MAX { Err(Malformed) } else { Ok(number) })
 }
 
-fn take_runs(reader: &mut Reader<'_>) -> Result<RangeInclusiveSet<u64>, Malformed> {
-    let mut runs: RangeInclusiveSet<u64> = RangeInclusiveSet::new();
+fn take_runs(reader: &mut Reader<'_>) -> Result<Runs, Malformed> {
+    let mut runs = Runs::default();
     let count = reader.u32()?;
     if usize::try_from(count).map_or(true, |count| count > RUNS_MAX) {
         return Err(Malformed);
     }
     for _ in 0..count {
-        let (start, end) = (reader.u64()?, reader.u64()?);
-        // A range that ends before it starts would make the set panic.
-        if start > end || end == u64::MAX || runs.overlaps(&(start..=end)) {
+        let (first, last) = (reader.u64()?, take_message(reader)?);
+        if first > last || runs.overlaps(first, last) {
             return Err(Malformed);
         }
-        runs.insert(start..=end);
+        runs.insert(first, last);
     }
     Ok(runs)
 }

@@ -326,7 +326,7 @@ impl Ends {
             assert!(frames.data.is_none());
         }
         if let Some(message) = event.get("message") {
-            assert!(end.inbox.complete.contains(&number(&message["message"])));
+            assert!(end.inbox.complete.contains(number(&message["message"])));
         }
         assert_eq!(frames.close, event.get("close").and_then(Value::as_u64));
         let published = end.reveals.waiting.back().unwrap().published;

@@ -94,7 +94,7 @@ fn rfc_5869() {
         );
         assert_eq!(out, expected);
         out.fill(0);
-        expand(&array(&unhex(prk)), &info, &mut out);
+        expand(&array(&unhex(prk)), &[&info], &mut out);
         assert_eq!(out, expected);
     }
 }
