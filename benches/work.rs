@@ -12,15 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-// The postbox is a part of the program, not of the library.
-#[allow(dead_code, unused_imports, reason = "what is agreed on with a server, and its tests")]
-#[path = "../src/postbox/api.rs"]
-mod api;
-#[allow(dead_code, unused_imports, reason = "how prices are told, and its tests")]
-#[path = "../src/postbox/work.rs"]
-mod work;
-
-use work::{FULL_BITS, PARTS, PROOF, Price, Proof, Puzzle};
+use otr::postbox::work::{FULL_BITS, PARTS, PROOF, Price, Proof, Puzzle};
 
 const SIZE: usize = 4096;
 const SECONDS: Duration = Duration::from_secs(15);

@@ -87,6 +87,8 @@
 
 pub mod armor;
 pub mod conversation;
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod postbox;
 pub mod protocol;
 #[cfg(feature = "store")]
 pub mod store;

@@ -6,10 +6,11 @@ use sha2::{Digest, Sha256};
 
 use super::base64url::{self, encoded_len};
 use super::item::Kind;
-use super::soft::MARKER_LEN;
+use super::marks::{INVITE_LINE, KEY_LINE, MARKER_LEN, PACKET_LINE, REPLY_LINE};
 use super::{CHECK_BYTES, KEY_BYTES, is_packet_length};
 
-pub use super::raw::{KEY_LEAD, packet_lead};
+pub use super::marks::KEY_LEAD;
+pub use super::raw::packet_lead;
 
 /// The narrowest lines: the first one has room for a marker and something after it, and an invite
 /// has few enough lines for a reader to try its checksum at the end of each.
@@ -65,12 +66,13 @@ pub fn raw_key(out: &mut Vec<u8>, key: &[u8; KEY_BYTES]) {
 }
 
 fn line(out: &mut Vec<u8>, kind: Kind, bytes: &[u8], wrap: Option<Wrap>) {
-    out.extend_from_slice(match kind {
-        Kind::Invite => b"otr1i:",
-        Kind::Reply => b"otr1r:",
-        Kind::Packet => b"otr1p:",
-        Kind::Key => b"otr1k:",
-    });
+    let marker = match kind {
+        Kind::Invite => INVITE_LINE,
+        Kind::Reply => REPLY_LINE,
+        Kind::Packet => PACKET_LINE,
+        Kind::Key => KEY_LINE,
+    };
+    out.extend_from_slice(marker.as_bytes());
     let begin = out.len();
     out.resize(begin + encoded_len(bytes.len()), 0);
     base64url::encode(bytes, &mut out[begin..]);

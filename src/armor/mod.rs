@@ -27,6 +27,7 @@
 mod base64url;
 pub mod encode;
 mod item;
+pub(crate) mod marks;
 mod pool;
 mod raw;
 mod scanner;
@@ -35,18 +36,22 @@ mod text;
 mod whole;
 mod wide;
 
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::handshake::reply::REPLY;
+use crate::protocol::packet;
+
 pub use encode::Wrap;
 pub use item::{Damaged, Item, Kind, Reason};
 pub use scanner::{Form, Scanner};
 
 /// The smallest packet has 2^12 bytes.
-pub const MIN_K: u32 = 12;
+pub const MIN_K: u32 = packet::K_MIN as u32;
 /// The largest packet has 2^20 bytes.
-pub const MAX_K: u32 = 20;
+pub const MAX_K: u32 = packet::K_MAX as u32;
 /// Bytes of a reply.
-pub const REPLY_BYTES: usize = 8192;
+pub const REPLY_BYTES: usize = REPLY;
 /// Bytes of a published key: address 32, key 32.
-pub const KEY_BYTES: usize = 64;
+pub const KEY_BYTES: usize = PUBLISHED_KEY;
 /// Bytes of the shortest invite: no share, no postbox.
 pub const MIN_INVITE_BYTES: usize = 1292;
 /// Bytes of the longest invite: together with its length it must fit under a code's number (4,016).

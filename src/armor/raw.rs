@@ -1,13 +1,10 @@
 //! The raw form: one byte that says what follows, then the item's bytes.
 
+use super::marks::{KEY_LEAD, PACKET_LEAD, WORK_LEAD};
 use super::pool::Pool;
 use super::soft::{Found, marker_at};
 use super::{Damaged, Item, KEY_BYTES, Kind, MAX_K, MIN_K, Reason, is_packet_length};
 
-/// The byte before a published key in a raw stream.
-pub const KEY_LEAD: u8 = 0xC0;
-/// The byte before a packet of 2^k bytes is this + k: 0xF5 … 0xFD.
-const PACKET_LEAD: u8 = 0xE9;
 /// No text begins with this byte or a higher one: 0xF5 and above never occur in UTF-8, and 0xF4
 /// occurs only before private characters. (0xFE and 0xFF may begin UTF-16, which
 /// [`Wide`](super::wide::Wide) has already recognised.)
@@ -31,8 +28,8 @@ fn packet_length(lead: u8) -> Option<usize> {
 
 /// Whether a stream with this first byte is meant to be raw.
 pub(super) fn begins_raw(first: u8) -> bool {
-    // 0xC1 never occurs in UTF-8 either.
-    first >= NEVER_TEXT || first == KEY_LEAD || first == 0xC1
+    // These two never occur in UTF-8 either.
+    first >= NEVER_TEXT || first == KEY_LEAD || first == WORK_LEAD
 }
 
 /// How many bytes to examine in order to tell a raw packet that follows text from a line of old

@@ -2,11 +2,7 @@
 //! its line breaks split. Base64url has no `=`, so none of this can be part of an item.
 
 use super::item::Kind;
-
-/// The beginning of every marker; a letter and a colon follow.
-pub(super) const MARKER: &[u8] = b"otr1";
-/// Characters of a whole marker.
-pub(super) const MARKER_LEN: usize = MARKER.len() + 2;
+use super::marks::{MARKER, MARKER_LEN};
 
 /// The most blanks that a mail server may have added after the `=` of a soft break. More than that
 /// is somebody's text.
@@ -78,7 +74,7 @@ pub(super) fn marker_at(input: &[u8]) -> Found {
             }
             continue;
         }
-        let fits = match MARKER.get(have) {
+        let fits = match MARKER.as_bytes().get(have) {
             Some(&due) => byte == due,
             None if kind.is_some() => byte == b':',
             None => {

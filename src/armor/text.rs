@@ -26,9 +26,10 @@ use memchr::memmem::Finder;
 
 use super::base64url::{encoded_len, is_character, run};
 use super::item::{Damaged, Item, Kind, Reason};
+use super::marks::MARKER;
 use super::pool::Pool;
 use super::raw::{Next, next_is_raw};
-use super::soft::{Escape, Found, MARKER, SPLIT_MAX, escape, is_blank, marker_at};
+use super::soft::{Escape, Found, SPLIT_MAX, escape, is_blank, marker_at};
 use super::whole::{Whole, last_reason, whole};
 use super::{CHECK_BYTES, KEY_BYTES, MAX_INVITE_BYTES, MAX_K, MIN_INVITE_BYTES, REPLY_BYTES};
 
@@ -380,7 +381,7 @@ impl Text {
     /// the next line), removes the marker and returns its kind.
     fn take_marker(&mut self) -> Option<Kind> {
         let at = self.body.len().checked_sub(MARKER.len() + 1)?;
-        if at < self.earlier || !self.body[at..].starts_with(MARKER) {
+        if at < self.earlier || !self.body[at..].starts_with(MARKER.as_bytes()) {
             return None;
         }
         let kind = Kind::of_letter(self.body[at + MARKER.len()])?;

@@ -30,6 +30,18 @@ pub enum Notice<'a> {
     Dropped(usize),
     /// A message is given up: later ones came, and its rest did not.
     GivenUp(u64),
+    /// Packets wait still, since they could not be handed out now.
+    StillWaits(&'a Error),
+    /// The reply has come, and the session is open; whether the other side has shown that it knows the
+    /// secret.
+    Opened {
+        /// Whether there is one.
+        secret: bool,
+    },
+    /// The other side was not told yet that the session is open.
+    NotTold(&'a Error),
+    /// The reply was taken, and stays in the postbox until its time is up.
+    ReplyStays(&'a Error),
     /// A message goes on whose beginning an earlier process has delivered.
     GoesOn(u64),
 }

@@ -67,6 +67,14 @@ pub enum Error {
     Undelivered,
     /// A long message ended before its end; why.
     Cut(Box<Error>),
+    /// A long message was given up while its packets went to a postbox.
+    Abandoned,
+    /// What was posted lies in the postbox still, at the end of the time for which that was waited for.
+    NotCollected,
+    /// The postbox does not know of a packet that was posted: it lost it, or its time is up.
+    Lost,
+    /// The postbox says that a packet was collected, and nothing shows that it was opened.
+    NotShownOpened,
     /// The session was changed by something that does not know its order, such as a restored backup.
     Changed,
     /// OPENING does not fit the commitment: somebody is in between. The session was wiped.
@@ -105,6 +113,8 @@ impl Error {
             }
             Self::Untold(_, kind) => *kind,
             Self::QueueFull(..) => ErrorKind::Full,
+            Self::NotCollected => ErrorKind::NothingYet,
+            Self::Lost | Self::NotShownOpened => ErrorKind::CutShort,
             Self::Taken(error) => match error.kind() {
                 ErrorKind::Full => ErrorKind::Unreachable,
                 kind => kind,
@@ -136,6 +146,7 @@ impl Error {
             Self::Inviting(_)
             | Self::Respond(_)
             | Self::Undelivered
+            | Self::Abandoned
             | Self::Changed
             | Self::Step(_)
             | Self::Seal(_) => ErrorKind::Failed,
@@ -224,6 +235,16 @@ impl fmt::Display for Error {
             },
             Self::Undelivered => f.write_str("what came before could not be delivered"),
             Self::Cut(error) => write!(f, "the message is cut: {error}"),
+            Self::Abandoned => f.write_str("the message was given up"),
+            Self::NotCollected => {
+                f.write_str("the other side has not collected the message in the time given")
+            }
+            Self::Lost => f.write_str(
+                "the postbox has lost a part of the message, or nobody collected it in time",
+            ),
+            Self::NotShownOpened => f.write_str(
+                "the message was taken out of the postbox, but nothing shows that it was opened",
+            ),
             Self::Changed => f.write_str("the session was changed by something else meanwhile"),
             Self::SomebodyBetween => f.write_str("somebody is in between"),
             Self::WrongGuess { code: true } => f.write_str(
@@ -236,24 +257,8 @@ impl fmt::Display for Error {
             Self::Inviting(InvitingError::PostboxTooLong) => {
                 f.write_str("the postbox's address is too long")
             }
-            Self::Respond(RespondError::Invite(InviteError::Version(version))) => {
-                write!(f, "the invite is of version {version}, which this otr does not know")
-            }
-            Self::Respond(RespondError::Invite(InviteError::Flags)) => {
-                f.write_str("the invite asks for something that this otr does not know")
-            }
-            Self::Respond(
-                RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey,
-            ) => f.write_str("this is no good invite"),
-            Self::Respond(RespondError::Expired) => f.write_str("the invite is too old"),
-            Self::Respond(RespondError::SecretAsked) => {
-                f.write_str("the invite asks for a secret, and none was given")
-            }
-            Self::Respond(RespondError::SecretTakenOff) => f.write_str(
-                "the invite does not ask for the secret: somebody took that off on its way",
-            ),
-            Self::Inviting(InvitingError::OutOfMemory)
-            | Self::Respond(RespondError::OutOfMemory) => {
+            Self::Respond(error) => respond(*error, f),
+            Self::Inviting(InvitingError::OutOfMemory) => {
                 f.write_str(verify(VerifyError::OutOfMemory))
             }
             Self::Verify(VerifyError::Step(error)) => Self::Step(*error).fmt(f),
@@ -261,8 +266,7 @@ impl fmt::Display for Error {
             Self::Verify(error) => f.write_str(verify(*error)),
             Self::Step(StepError::NoRandomness)
             | Self::Seal(SealError::NoRandomness)
-            | Self::Inviting(InvitingError::NoRandomness)
-            | Self::Respond(RespondError::NoRandomness) => {
+            | Self::Inviting(InvitingError::NoRandomness) => {
                 f.write_str("the system gave no randomness")
             }
             Self::Step(StepError::Exhausted | StepError::BadPublicKey) => {
@@ -273,6 +277,27 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+fn respond(error: RespondError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str(match error {
+        RespondError::Invite(InviteError::Version(version)) => {
+            return write!(f, "the invite is of version {version}, which this otr does not know");
+        }
+        RespondError::Invite(InviteError::Flags) => {
+            "the invite asks for something that this otr does not know"
+        }
+        RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey => {
+            "this is no good invite"
+        }
+        RespondError::Expired => "the invite is too old",
+        RespondError::SecretAsked => "the invite asks for a secret, and none was given",
+        RespondError::SecretTakenOff => {
+            "the invite does not ask for the secret: somebody took that off on its way"
+        }
+        RespondError::OutOfMemory => verify(VerifyError::OutOfMemory),
+        RespondError::NoRandomness => "the system gave no randomness",
+    })
 }
 
 fn verify(error: VerifyError) -> &'static str {

@@ -1,5 +1,6 @@
 //! The host of sessions that sleep in files or descriptors ([`crate::store`]).
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
@@ -16,20 +17,28 @@ pub struct Files {
     /// How long another process may hold a lock.
     pub wait: Duration,
     randomness: System,
-    notices: fn(&Notice<'_>),
+    notices: Notices,
 }
+
+/// Hears what may be told.
+type Notices = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
 
 impl Files {
     /// Another host of the same session, for a thread of its own, with a limit of its own; none of
     /// descriptors.
     pub fn beside(&self, wait: Duration) -> Option<Self> {
-        self.store.beside().map(|store| Self::new(store, wait, self.notices))
+        let notices = Arc::clone(&self.notices);
+        self.store.beside().map(|store| Self { store, wait, randomness: System, notices })
     }
 
     /// The host of the session in `store`, which waits for locks for so long at most, and hands on what
     /// may be told.
-    pub fn new(store: Store, wait: Duration, notices: fn(&Notice<'_>)) -> Self {
-        Self { store, wait, randomness: System, notices }
+    pub fn new(
+        store: Store,
+        wait: Duration,
+        notices: impl Fn(&Notice<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        Self { store, wait, randomness: System, notices: Arc::new(notices) }
     }
 }
 

@@ -27,6 +27,8 @@ mod long;
 mod moving;
 mod outbox;
 mod owed;
+#[cfg(feature = "client")]
+mod postbox;
 mod receive;
 mod run;
 mod short;
@@ -47,6 +49,8 @@ pub use long::{Course, Numbers, give_back};
 pub use moving::{forget, freeze, thaw};
 pub use outbox::{flush, hand_out_waiting, resend};
 pub use owed::settle;
+#[cfg(feature = "client")]
+pub use postbox::{Collecting, Framed, Poster, Until, Window};
 pub use receive::{Counts, Receiver, Rejected};
 pub use run::block_on;
 pub use short::{K_SHORT, Posted, Sealed, Sent, Short, look_first, seal_short, short};

@@ -1,10 +1,16 @@
-//! The blind postbox: what both of its sides agree on, the side that serves, and the side that calls.
+//! The blind postbox: what both of its sides agree on, the side that calls, and the side that serves.
+//!
+//! A postbox holds sealed packets in memory until they are collected. It has no accounts, and sees
+//! nothing but random bytes under addresses that are used once. `docs/postbox.md` is its API.
 
-pub(crate) mod api;
-pub(crate) mod client;
-pub(crate) mod names;
-pub(crate) mod pem;
-pub(crate) mod secret;
-pub(crate) mod server;
-pub(crate) mod store;
-pub(crate) mod work;
+pub mod api;
+#[cfg(feature = "client")]
+pub mod client;
+pub mod names;
+mod pem;
+pub mod secret;
+#[cfg(feature = "server")]
+pub mod server;
+#[cfg(feature = "server")]
+mod storage;
+pub mod work;

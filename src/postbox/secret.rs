@@ -1,19 +1,21 @@
 //! The post secret of a private postbox: who may post. It travels as the password of HTTP's Basic
 //! scheme, which is what curl makes of `https://:SECRET@HOST`, and what a `.netrc` is for.
 
+use crate::protocol::crypto::labels;
+#[cfg(feature = "server")]
+use crate::protocol::crypto::primitives;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use otr::protocol::crypto::primitives;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// Characters of a secret: what 96 random bits take, and what no URL has to escape.
 const LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
 /// What it has to be, for people.
-pub(crate) const SHAPE: &str = "16 to 128 letters, digits, '-', '.', '_' or '~'";
+pub const SHAPE: &str = "16 to 128 letters, digits, '-', '.', '_' or '~'";
 
 /// Whether it can be one.
-pub(crate) fn is_sound(secret: &str) -> bool {
+pub fn is_sound(secret: &str) -> bool {
     LENGTH.contains(&secret.len()) && is_plain(secret)
 }
 
@@ -23,17 +25,19 @@ pub(crate) fn is_plain(text: &str) -> bool {
 }
 
 /// What the server keeps of it.
-pub(crate) fn hash(secret: &str) -> [u8; 32] {
-    Sha256::new_with_prefix(b"otr/1 post secret").chain_update(secret).finalize().into()
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::new_with_prefix(labels::POST_SECRET).chain_update(secret).finalize().into()
 }
 
 /// The value of `Authorization`.
+#[cfg(feature = "client")]
 pub(crate) fn shown(user: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(format!("{user}:{secret}"));
     Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)))
 }
 
 /// Whether that value shows the secret, whatever the user's name is.
+#[cfg(feature = "server")]
 pub(crate) fn is_shown(authorization: Option<&str>, hash_of: &[u8; 32]) -> bool {
     let Some((scheme, coded)) = authorization.and_then(|value| value.split_once(' ')) else {
         return false;

@@ -11,47 +11,49 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::protocol::crypto::labels;
+
 use super::api::{MIN_PACKET, PacketHash};
 
 /// Searches in a proof.
-pub(crate) const PARTS: usize = 16;
+pub const PARTS: usize = 16;
 /// Bytes of a proof: a nonce of eight for each part.
-pub(crate) const PROOF: usize = PARTS * 8;
+pub const PROOF: usize = PARTS * 8;
 /// The header field that tells the price: bits, a blank, the salt in base64url.
-pub(crate) const HEADER: &str = "otr-work";
+pub const HEADER: &str = "otr-work";
 /// The most that a postbox asks for by itself: half a second of one core, where measured
 /// (docs/measurements, work).
-pub(crate) const FULL_BITS: u8 = 19;
+pub const FULL_BITS: u8 = 19;
 /// No postbox asks for more zero bits for its smallest packet: 32 times the work of the above.
-pub(crate) const MAX_BITS: u8 = 24;
+pub const MAX_BITS: u8 = 24;
 
 /// What a proof made before cannot know.
-pub(crate) type Salt = [u8; 16];
+pub type Salt = [u8; 16];
 /// A nonce for each part, big-endian.
-pub(crate) type Proof = [u8; PROOF];
+pub type Proof = [u8; PROOF];
 
 /// What a postbox asks for a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Price {
+pub struct Price {
     /// Zero bits at the beginning of each hash, for a packet of the smallest size.
-    pub(crate) bits: u8,
+    pub bits: u8,
     /// For how long it is good is the postbox's affair.
-    pub(crate) salt: Salt,
+    pub salt: Salt,
 }
 
 impl Price {
     /// The salt, as it is told.
-    pub(crate) fn salt_text(&self) -> String {
+    pub fn salt_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.salt)
     }
 
     /// The value of the header field.
-    pub(crate) fn header(&self) -> String {
+    pub fn header(&self) -> String {
         format!("{} {}", self.bits, self.salt_text())
     }
 
     /// Reads that value; `None` where no postbox would ask for it.
-    pub(crate) fn of_header(value: &str) -> Option<Self> {
+    pub fn of_header(value: &str) -> Option<Self> {
         let (bits, text) = value.split_once(' ')?;
         let bits = bits.parse().ok().filter(|bits| (1..=MAX_BITS).contains(bits))?;
         let mut salt = [0; 16];
@@ -62,22 +64,22 @@ impl Price {
     }
 
     /// Zero bits for a packet of so many bytes: twice the work for twice the memory.
-    pub(crate) fn bits_for(&self, bytes: usize) -> u32 {
+    pub fn bits_for(&self, bytes: usize) -> u32 {
         u32::from(self.bits) + (bytes / MIN_PACKET).max(1).ilog2()
     }
 }
 
 /// What is to be found for one packet.
 #[derive(Clone, Copy)]
-pub(crate) struct Puzzle {
+pub struct Puzzle {
     seed: [u8; 32],
     bits: u32,
 }
 
 impl Puzzle {
     /// That of a packet of so many bytes.
-    pub(crate) fn new(price: &Price, hash: &PacketHash, bytes: usize) -> Self {
-        let seed = Sha256::new_with_prefix(b"otr/1 work").chain_update(price.salt);
+    pub fn new(price: &Price, hash: &PacketHash, bytes: usize) -> Self {
+        let seed = Sha256::new_with_prefix(labels::WORK).chain_update(price.salt);
         Self { seed: seed.chain_update(hash).finalize().into(), bits: price.bits_for(bytes) }
     }
 
@@ -93,13 +95,13 @@ impl Puzzle {
     }
 
     /// Whether each part of the proof fits. Junk costs a hash or two.
-    pub(crate) fn is_solved_by(&self, proof: &Proof) -> bool {
+    pub fn is_solved_by(&self, proof: &Proof) -> bool {
         let (nonces, _) = proof.as_chunks::<8>();
         (0..).zip(nonces).all(|(part, nonce)| self.fits(part, *nonce))
     }
 
     /// The nonce of one part.
-    pub(crate) fn solve(&self, part: u8) -> [u8; 8] {
+    pub fn solve(&self, part: u8) -> [u8; 8] {
         let mut nonce: u64 = 0;
         while !self.fits(part, nonce.to_be_bytes()) {
             nonce = nonce.wrapping_add(1);

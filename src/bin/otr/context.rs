@@ -59,7 +59,7 @@ impl Context {
                 .inspect(|store| self.tell_where(store))
                 .map_err(|error| self.by_variable(error.into()))?,
         };
-        Ok(Files::new(store, self.lock_wait, notices::tell))
+        Ok(Files::new(store, self.lock_wait, notices::of_engine(self.voice)))
     }
 
     /// As [`Self::prepare`]; where `anew`, a session that is there will do.

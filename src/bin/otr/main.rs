@@ -3,8 +3,6 @@
 #[forbid(unsafe_code)]
 mod arguments;
 #[forbid(unsafe_code)]
-mod beside;
-#[forbid(unsafe_code)]
 mod cli;
 mod closed;
 #[forbid(unsafe_code)]
@@ -20,18 +18,19 @@ mod options;
 #[forbid(unsafe_code)]
 mod origins;
 #[forbid(unsafe_code)]
-#[path = "../../postbox/mod.rs"]
-mod postbox;
-#[forbid(unsafe_code)]
 mod process;
 #[forbid(unsafe_code)]
 mod randomness;
+#[forbid(unsafe_code)]
+mod route;
 #[forbid(unsafe_code)]
 mod story;
 #[forbid(unsafe_code)]
 mod ui;
 #[forbid(unsafe_code)]
 mod usage;
+#[forbid(unsafe_code)]
+mod worker;
 
 use std::process::ExitCode;
 

@@ -2,6 +2,7 @@
 //! the system's, and for what is made up and shall come out the same again, a seed's.
 
 pub(crate) use otr::conversation::System;
+use otr::protocol::crypto::labels;
 use otr::protocol::crypto::primitives::{expand, sha256};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
@@ -15,7 +16,7 @@ pub(crate) struct Seeded {
 impl Seeded {
     /// Of `what` is made up, too: two of them from one seed have nothing in common.
     pub(crate) fn new(seed: &str, what: &str) -> Self {
-        let key = sha256(&[b"otr/1 simulate", &sha256(&[seed.as_bytes()]), what.as_bytes()]);
+        let key = sha256(&[labels::SIMULATION, &sha256(&[seed.as_bytes()]), what.as_bytes()]);
         Self { key: Zeroizing::new(key), draws: 0 }
     }
 }

@@ -158,6 +158,12 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(changed)
     }
 
+    /// Tells the caller.
+    #[cfg(feature = "client")]
+    pub(super) fn notice(&mut self, notice: Notice<'_>) {
+        self.host.notice(notice);
+    }
+
     /// Whether what was taken is not stored yet.
     pub fn is_ahead(&self) -> bool {
         !self.changes.is_empty()

@@ -2,24 +2,25 @@
 
 use std::io::{self, Read};
 
-use super::trouble::Trouble;
-use crate::postbox::api::{Address, Fate, Key, MAX_PACKET, MIN_PACKET, RAW_BASE, RAW_KEY};
+use super::error::Why;
+use crate::armor::marks::{KEY_LEAD, PACKET_LEAD};
+use crate::postbox::api::{Address, Fate, Key, MAX_PACKET, MIN_PACKET};
 
 /// The next packet behind its byte, in a buffer of its size; `None` at the end of the answer.
 pub(super) fn next_packet(
     answer: &mut impl Read,
     buffer: impl FnOnce(usize) -> Vec<u8>,
-) -> Result<Option<Vec<u8>>, Trouble> {
+) -> Result<Option<Vec<u8>>, Why> {
     let mut first = Vec::with_capacity(1);
-    answer.by_ref().take(1).read_to_end(&mut first).map_err(Trouble::of_reading)?;
+    answer.by_ref().take(1).read_to_end(&mut first).map_err(Why::of_reading)?;
     let [first] = first[..] else { return Ok(None) };
-    let size = first.checked_sub(RAW_BASE).and_then(|k| 1_usize.checked_shl(u32::from(k)));
+    let size = first.checked_sub(PACKET_LEAD).and_then(|k| 1_usize.checked_shl(u32::from(k)));
     let size = size.filter(|size| (MIN_PACKET..=MAX_PACKET).contains(size));
-    let mut packet = buffer(size.ok_or(Trouble::Nonsense)?);
+    let mut packet = buffer(size.ok_or(Why::Nonsense)?);
     answer.read_exact(&mut packet).map_err(|error| match error.kind() {
         // The answer's length was right: it holds half a packet.
-        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => Trouble::Nonsense,
-        _ => Trouble::of_reading(error),
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => Why::Nonsense,
+        _ => Why::of_reading(error),
     })?;
     Ok(Some(packet))
 }
@@ -37,7 +38,7 @@ pub(super) fn keys(answer: &[u8]) -> Option<Vec<(Address, Key)>> {
     let (records, []) = answer.as_chunks::<65>() else { return None };
     let key = |record: &[u8; 65]| {
         let half = |from: usize| std::array::from_fn(|at| record[from + at]);
-        (record[0] == RAW_KEY).then(|| (half(1), half(33)))
+        (record[0] == KEY_LEAD).then(|| (half(1), half(33)))
     };
     records.iter().map(key).collect()
 }

@@ -6,13 +6,13 @@
 
 mod answer;
 mod dial;
+mod error;
 mod patience;
 mod pay;
 mod post;
 mod race;
-mod reach;
+mod route;
 mod socks;
-mod trouble;
 mod url;
 
 use std::collections::BTreeMap;
@@ -30,17 +30,18 @@ use zeroize::Zeroize as _;
 
 use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
-    POST, PacketHash, RAW, RAW_BASE, REVEALED, Token, address_of,
+    POST, PacketHash, RAW, REVEALED, Token, address_of,
 };
+pub use super::names::NoAddress;
 use super::work::Price;
-use crate::failure::Failure;
-use crate::ui::speak::Voice;
-pub(crate) use patience::Patience;
+use crate::armor::marks::PACKET_LEAD;
+use error::pause;
+pub use error::{Error, TlsFault, Why};
+pub use patience::{Listener, Notice, Patience};
 use patience::{Outage, Trying, Waits};
-use reach::Connector;
-pub(crate) use reach::Reach;
-use trouble::{Trouble, pause};
-pub(crate) use url::{UNIX, Url, with_secret, without_secret};
+use route::Connector;
+pub use route::{Authorities, BadAuthorities, BadProxy, Proxy, Route};
+pub use url::{Url, with_secret, without_secret};
 
 /// Bytes of packets that are asked for at a time: enough that a stream's calls cost little, and a
 /// part of the 96 MiB that a command may take.
@@ -65,7 +66,7 @@ const AGENTS: usize = 4_096;
 
 /// A postbox, from the outside. Clones share their connections.
 #[derive(Clone)]
-pub(crate) struct Client {
+pub struct Client {
     inner: Arc<Inner>,
     trying: Trying,
 }
@@ -96,20 +97,20 @@ struct Inner {
 }
 
 /// What lay under one of the tokens.
-pub(crate) struct Found {
+pub struct Found {
     /// The token.
-    pub(crate) token: Token,
+    pub token: Token,
     /// The packet; whoever can name the token's address may have put it there.
-    pub(crate) packet: Vec<u8>,
+    pub packet: Vec<u8>,
     /// What a discard names it by.
-    pub(crate) hash: PacketHash,
+    pub hash: PacketHash,
 }
 
 impl Client {
     /// Calls nobody yet.
-    pub(crate) fn new(url: Url, reach: &Reach) -> Result<Self, Failure> {
-        let connector = Connector::new(&url, reach)?;
-        let shared = connector.agent()?;
+    pub fn new(url: Url, route: &Route) -> Result<Self, Error> {
+        let connector = Connector::new(&url, route)?;
+        let shared = connector.agent().map_err(|why| Error::new(url.host(), why))?;
         let (long, own, buffers) = Default::default();
         let inner = Inner {
             url,
@@ -126,53 +127,56 @@ impl Client {
             price: Mutex::default(),
             keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
         };
-        let trying = Trying { patience: Patience::Brief, voice: None };
+        let trying = Trying { patience: Patience::Brief, listener: None };
         Ok(Self { inner: Arc::new(inner), trying })
     }
 
-    /// The same postbox, called as long as `patience` says, and so said.
-    pub(crate) fn patient(&self, patience: Patience, voice: Voice) -> Self {
-        Self { inner: Arc::clone(&self.inner), trying: Trying { patience, voice: Some(voice) } }
-    }
-
-    /// The same, saying what takes long.
-    pub(crate) fn speaking(&self, voice: Voice) -> Self {
-        let trying = Trying { voice: Some(voice), ..self.trying };
+    /// The same postbox; `listener` hears what takes long.
+    #[must_use]
+    pub fn telling(&self, listener: Listener) -> Self {
+        let trying = Trying { listener: Some(listener), ..self.trying.clone() };
         Self { inner: Arc::clone(&self.inner), trying }
     }
 
-    /// The same, with another patience.
-    pub(crate) fn lasting(&self, patience: Patience) -> Self {
-        Self { inner: Arc::clone(&self.inner), trying: Trying { patience, ..self.trying } }
+    /// The same, with another patience; without one it is [`Patience::Brief`].
+    #[must_use]
+    pub fn lasting(&self, patience: Patience) -> Self {
+        let trying = Trying { patience, ..self.trying.clone() };
+        Self { inner: Arc::clone(&self.inner), trying }
     }
 
     /// The longest that one call waits, as far as is known by now.
-    pub(crate) fn longest_wait(&self) -> Duration {
+    pub fn longest_wait(&self) -> Duration {
         self.inner.waits.longest()
     }
 
+    /// The host of its postbox.
+    pub fn host(&self) -> &str {
+        self.inner.url.host()
+    }
+
     /// Whether each call names one address only, by a circuit of its own.
-    pub(crate) fn isolates(&self) -> bool {
+    pub fn isolates(&self) -> bool {
         self.inner.connector.isolates
     }
 
     /// Whether it answers, asked once, for what nobody has put there.
-    pub(crate) fn answers(&self) -> Result<(), Failure> {
+    pub fn answers(&self) -> Result<(), Error> {
         let mut token = [0; 32];
-        getrandom::fill(&mut token).map_err(|_| Failure::no_randomness())?;
+        getrandom::fill(&mut token).map_err(|_| self.error(Why::NoRandomness))?;
         let agent = self.agent(&address_of(&token))?;
         let path = format!("{COLLECT}?wait=0");
         let asked = self.once(&agent, &path, &token, Duration::ZERO);
         let told = asked.and_then(|answer| match answer.status().as_u16() {
             200 | 204 => Ok(()),
-            status => Err(Trouble::answered(status)),
+            status => Err(Why::answered(status)),
         });
-        told.map_err(|trouble| trouble.failure(self.inner.url.host()))
+        told.map_err(|why| self.error(why))
     }
 
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
     /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
-    pub(crate) fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Failure> {
+    pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
         let Some(first) = tokens.first() else { return Ok(Vec::new()) };
         let by_address: BTreeMap<Address, Token> =
             tokens.iter().map(|token| (address_of(token), *token)).collect();
@@ -184,7 +188,7 @@ impl Client {
         let read = |head: &Parts, answer: &mut BodyReader<'_>| match head.status.as_u16() {
             204 => Ok(Vec::new()),
             200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
-            status => Err(Trouble::answered(status)),
+            status => Err(Why::answered(status)),
         };
         let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new)?;
         if found.is_empty() {
@@ -198,10 +202,10 @@ impl Client {
         &self,
         by_address: &BTreeMap<Address, Token>,
         answer: &mut impl Read,
-    ) -> Result<Vec<Found>, Trouble> {
+    ) -> Result<Vec<Found>, Why> {
         let mut found = Vec::new();
         while let Some(packet) = answer::next_packet(answer, |size| self.buffer(size))? {
-            let token = *by_address.get(&front(&packet)).ok_or(Trouble::Nonsense)?;
+            let token = *by_address.get(&front(&packet)).ok_or(Why::Nonsense)?;
             let hash = Sha256::digest(&packet).into();
             found.push(Found { token, packet, hash });
         }
@@ -215,7 +219,7 @@ impl Client {
     }
 
     /// Takes the buffer of a packet back for a later one, and wipes the text in it.
-    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+    pub fn recycle(&self, mut buffer: Vec<u8>) {
         if buffer.len() != MAX_PACKET {
             return;
         }
@@ -227,13 +231,13 @@ impl Client {
     }
 
     /// Throws packets away, and publishes the keys of those that were there.
-    pub(crate) fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Failure> {
+    pub fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
         for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
             let agent = self.agent(&address)?;
             self.call(&agent, DISCARD, &some.concat(), |status, _| {
-                if status == 204 { Ok(()) } else { Err(Trouble::answered(status)) }
+                if status == 204 { Ok(()) } else { Err(Why::answered(status)) }
             })?;
             self.forget(&address);
         }
@@ -241,7 +245,7 @@ impl Client {
     }
 
     /// What has become of packets, as soon as none of them is held, or after `wait`.
-    pub(crate) fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<Fate>, Failure> {
+    pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<Fate>, Error> {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
         let wait = wait.min(self.longest_wait());
@@ -249,9 +253,9 @@ impl Client {
         let asked = Instant::now();
         let read = |status, answer: &[u8]| {
             if status != 200 || answer.len() != addresses.len() {
-                return Err(Trouble::answered(status));
+                return Err(Why::answered(status));
             }
-            answer::fates(answer).ok_or(Trouble::Nonsense)
+            answer::fates(answer).ok_or(Why::Nonsense)
         };
         let held = || vec![Fate::Held; addresses.len()];
         let fates = self.call_reading(
@@ -269,14 +273,14 @@ impl Client {
     }
 
     /// The published keys of packets, of those that were published.
-    pub(crate) fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Failure> {
+    pub fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
         let mut keys = Vec::new();
         for some in addresses.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let agent = self.agent(first)?;
             let call = |status, answer: &[u8]| match status {
-                200 => answer::keys(answer).ok_or(Trouble::Nonsense),
-                _ => Err(Trouble::answered(status)),
+                200 => answer::keys(answer).ok_or(Why::Nonsense),
+                _ => Err(Why::answered(status)),
             };
             keys.extend(self.call(&agent, REVEALED, &some.concat(), call)?);
         }
@@ -284,11 +288,11 @@ impl Client {
     }
 
     /// How many addresses one call may name.
-    pub(crate) fn at_once(&self) -> usize {
+    pub fn at_once(&self) -> usize {
         if self.isolates() { 1 } else { MAX_RECORDS }
     }
 
-    fn agent(&self, address: &Address) -> Result<Agent, Failure> {
+    fn agent(&self, address: &Address) -> Result<Agent, Error> {
         if !self.isolates() {
             return Ok(self.inner.shared.clone());
         }
@@ -299,21 +303,21 @@ impl Client {
         while own.len() >= AGENTS {
             own.pop_first();
         }
-        let agent = self.inner.connector.agent()?;
+        let agent = self.inner.connector.agent().map_err(|why| self.error(why))?;
         own.insert(*address, agent.clone());
         Ok(agent)
     }
 
-    fn agent_for_long(&self) -> Result<Agent, Failure> {
+    fn agent_for_long(&self) -> Result<Agent, Error> {
         if let Some(agent) = self.inner.long.get() {
             return Ok(agent.clone());
         }
-        let agent = self.inner.connector.agent_for_long()?;
+        let agent = self.inner.connector.agent_for_long().map_err(|why| self.error(why))?;
         Ok(self.inner.long.get_or_init(|| agent).clone())
     }
 
     /// No more is said about this address.
-    pub(crate) fn forget(&self, address: &Address) {
+    pub fn forget(&self, address: &Address) {
         self.inner.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
 
@@ -323,14 +327,14 @@ impl Client {
         agent: &Agent,
         path: &str,
         body: &[u8],
-        read: impl Fn(u16, &[u8]) -> Result<T, Trouble>,
-    ) -> Result<T, Failure> {
+        read: impl Fn(u16, &[u8]) -> Result<T, Why>,
+    ) -> Result<T, Error> {
         let read = |head: &Parts, answer: &mut BodyReader<'_>| {
             read(head.status.as_u16(), &small(answer)?).map(Some)
         };
         let done = self.call_reading(agent, path, body, Duration::ZERO, read, || None)?;
         // Nothing ends a wait that is none.
-        done.ok_or_else(|| Trouble::Slow.failure(self.inner.url.host()))
+        done.ok_or_else(|| self.error(Why::Slow))
     }
 
     /// Makes a call until `read` can make something of its answer, or there is no hope of that; or,
@@ -341,9 +345,9 @@ impl Client {
         path: &str,
         body: &[u8],
         wait: Duration,
-        read: impl Fn(&Parts, &mut BodyReader<'_>) -> Result<T, Trouble>,
+        read: impl Fn(&Parts, &mut BodyReader<'_>) -> Result<T, Why>,
         nothing: impl Fn() -> T,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, Error> {
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -351,41 +355,49 @@ impl Client {
             let done = self.once(agent, path, body, wait).and_then(|answer| {
                 let (head, mut body) = answer.into_parts();
                 let done = read(&head, &mut body.as_reader());
-                done.map_err(|trouble| trouble.or_after(retry_after(&head)))
+                done.map_err(|why| why.or_after(retry_after(&head)))
             });
-            let trouble = match done {
+            let why = match done {
                 Ok(read) => {
                     self.came_through();
                     return Ok(read);
                 }
-                Err(trouble) => trouble,
+                Err(why) => why,
             };
-            if self.inner.waits.was_cut(wait, began.elapsed(), &trouble) {
+            if self.inner.waits.was_cut(wait, began.elapsed(), &why) {
                 return Ok(nothing());
             }
-            if !self.tries_again((attempt, began), &trouble) {
-                return Err(trouble.failure(self.inner.url.host()));
+            if !self.tries_again((attempt, began), &why) {
+                return Err(self.error(why));
             }
-            thread::sleep(pause(attempt, &trouble)?);
+            thread::sleep(pause(attempt, &why).map_err(|why| self.error(why))?);
         }
     }
 
     fn came_through(&self) {
         let over = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).is_over();
-        if let (true, Some(voice)) = (over, self.trying.voice) {
-            voice.say(format_args!("the postbox {} is there again", self.inner.url.host()));
+        if over {
+            self.tell(Notice::Back(self.inner.url.host()));
         }
     }
 
-    fn tries_again(&self, tried: (u32, Instant), trouble: &Trouble) -> bool {
+    fn tries_again(&self, tried: (u32, Instant), why: &Why) -> bool {
         let tell = || {
-            if let Some(voice) = self.trying.voice {
-                let what = trouble.failure(self.inner.url.host()).what;
-                voice.say(format_args!("{what}; it is tried again and again"));
-            }
+            let error = Error::new(self.inner.url.host(), why.clone());
+            self.tell(Notice::Unreachable(&error));
         };
         let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        outage.goes_on(tried, trouble, self.trying.patience, tell)
+        outage.goes_on(tried, why, self.trying.patience, tell)
+    }
+
+    fn tell(&self, notice: Notice<'_>) {
+        if let Some(listener) = &self.trying.listener {
+            listener(notice);
+        }
+    }
+
+    fn error(&self, why: Why) -> Error {
+        Error::new(self.inner.url.host(), why)
     }
 
     /// The answer, its body still to be read.
@@ -395,7 +407,7 @@ impl Client {
         path: &str,
         body: &[u8],
         wait: Duration,
-    ) -> Result<Response<Body>, Trouble> {
+    ) -> Result<Response<Body>, Why> {
         let mut request = agent.post(self.inner.url.call(path)).content_type(RAW);
         // Nobody else's business, and of no other call.
         if let (POST, Some(shown)) = (path, self.inner.url.authorization()) {
@@ -403,16 +415,16 @@ impl Client {
         }
         let request =
             request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME)).build();
-        request.send(body).map_err(Trouble::of)
+        request.send(body).map_err(Why::of)
     }
 }
 
 /// A short answer's bytes.
-fn small(answer: &mut BodyReader<'_>) -> Result<Vec<u8>, Trouble> {
+fn small(answer: &mut BodyReader<'_>) -> Result<Vec<u8>, Why> {
     let mut bytes = Vec::new();
     let mut answer = answer.take(SMALL_ANSWER as u64 + 1);
-    answer.read_to_end(&mut bytes).map_err(Trouble::of_reading)?;
-    if bytes.len() > SMALL_ANSWER { Err(Trouble::Nonsense) } else { Ok(bytes) }
+    answer.read_to_end(&mut bytes).map_err(Why::of_reading)?;
+    if bytes.len() > SMALL_ANSWER { Err(Why::Nonsense) } else { Ok(bytes) }
 }
 
 /// Pauses for a postbox, or a proxy before it, that did not: it is asked again at once.
@@ -436,7 +448,7 @@ fn seconds(wait: Duration) -> u64 {
 /// The byte before a raw packet.
 fn lead(packet: &[u8]) -> u8 {
     // Below 21: the length is that of a packet.
-    RAW_BASE.saturating_add(u8::try_from(packet.len().trailing_zeros()).unwrap_or_default())
+    PACKET_LEAD.saturating_add(u8::try_from(packet.len().trailing_zeros()).unwrap_or_default())
 }
 
 /// The first 32 bytes: a packet's address, a record's token.
@@ -449,4 +461,4 @@ fn front(bytes: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(super) mod tests;

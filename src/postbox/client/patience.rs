@@ -1,11 +1,11 @@
 //! How long a call is made again while the postbox is away, what is said of that, and how long one
 //! call may wait for something to come.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::trouble::Trouble;
-use crate::ui::speak::Voice;
+use super::error::{Error, Why};
 
 /// The longest that one call waits: what stands between ends a silent call after a minute (nginx,
 /// and load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
@@ -19,7 +19,7 @@ pub(super) const ATTEMPTS: u32 = 5;
 
 /// How long to go on calling a postbox that cannot be reached.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// For some seconds, as everything that calls does at least.
     Brief,
     /// For so long from when it first could not be reached.
@@ -54,15 +54,15 @@ impl Outage {
     pub(super) fn goes_on(
         &mut self,
         (attempt, began): (u32, Instant),
-        trouble: &Trouble,
+        why: &Why,
         patience: Patience,
         tell: impl FnOnce(),
     ) -> bool {
         let since = *self.since.get_or_insert(began);
-        let brief = attempt < ATTEMPTS && trouble.may_pass();
-        let patient = trouble.may_end() && patience.lasts(since);
+        let brief = attempt < ATTEMPTS && why.may_pass();
+        let patient = why.may_end() && patience.lasts(since);
         // What passes in a moment is not worth a word.
-        if patient && !self.told && (attempt >= 3 || !trouble.may_pass()) {
+        if patient && !self.told && (attempt >= 3 || !why.may_pass()) {
             self.told = true;
             tell();
         }
@@ -76,12 +76,26 @@ impl Outage {
     }
 }
 
+/// What a person may want to know while a call lasts; the call goes on without an answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// The postbox cannot be reached, and is called again and again.
+    Unreachable(&'a Error),
+    /// The postbox at this host answers again.
+    Back(&'a str),
+    /// The postbox at this host asks for work first, which takes longer than a second.
+    Crowded(&'a str),
+}
+
+/// Hears such notices, from any thread.
+pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
+
 /// How a client tries.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Trying {
     pub(super) patience: Patience,
-    /// Who says so, where that is to be said.
-    pub(super) voice: Option<Voice>,
+    pub(super) listener: Option<Listener>,
 }
 
 /// The longest wait that came through so far, in seconds.
@@ -98,9 +112,9 @@ impl Waits {
 
     /// Whether a call that was to wait for `asked`, and failed after `spent`, was ended by somebody
     /// in between who lets none wait so long: then nothing came, and the next waits for half of it.
-    pub(super) fn was_cut(&self, asked: Duration, spent: Duration, trouble: &Trouble) -> bool {
+    pub(super) fn was_cut(&self, asked: Duration, spent: Duration, why: &Why) -> bool {
         let floor = Duration::from_secs(SHORTEST_WAIT);
-        if !trouble.ends_a_wait() || spent < AT_ONCE || asked <= floor {
+        if !why.ends_a_wait() || spent < AT_ONCE || asked <= floor {
             return false;
         }
         let half = (asked.as_secs() / 2).max(SHORTEST_WAIT);
@@ -116,7 +130,7 @@ mod tests {
     #[test]
     fn waits_grow_shorter_until_they_come_through_and_then_it_is_trouble() {
         let (waits, second) = (Waits::new(), Duration::from_secs(1));
-        let cut = Trouble::answered(504);
+        let cut = Why::answered(504);
         let mut asked = Vec::new();
         while waits.was_cut(waits.longest(), 2 * second, &cut) {
             asked.push(waits.longest().as_secs());
@@ -124,7 +138,7 @@ mod tests {
         assert_eq!(asked, [12, 6, 3, 1]);
         let waits = Waits::new();
         assert!(!waits.was_cut(25 * second, second / 2, &cut), "it was refused, not cut");
-        assert!(!waits.was_cut(25 * second, 9 * second, &Trouble::answered(500)));
+        assert!(!waits.was_cut(25 * second, 9 * second, &Why::answered(500)));
         assert_eq!(waits.longest(), 25 * second);
     }
 
@@ -132,7 +146,7 @@ mod tests {
     fn trouble_is_told_once_and_lasts_as_long_as_patience() {
         let mut outage = Outage::default();
         let (began, refused) =
-            (Instant::now(), Trouble::Connection(std::io::ErrorKind::ConnectionRefused));
+            (Instant::now(), Why::Connection(std::io::ErrorKind::ConnectionRefused));
         let mut told = 0;
         for attempt in 1..9 {
             assert!(outage.goes_on((attempt, began), &refused, Patience::Endless, || told += 1));
@@ -144,7 +158,7 @@ mod tests {
         assert!(outage.is_over() && !outage.is_over());
         // What will not change is not tried again.
         for status in [400, 404, 413, 500] {
-            let trouble = Trouble::answered(status);
+            let trouble = Why::answered(status);
             assert!(!outage.goes_on((1, began), &trouble, Patience::Endless, || told += 1));
         }
     }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use super::trouble::Trouble;
+use super::error::{Error, Why};
+use super::patience::Notice;
 use super::{Client, lead};
-use crate::failure::Failure;
-use crate::postbox::api::RAW_WORK;
+use crate::armor::marks::WORK_LEAD;
 use crate::postbox::work::{PARTS, PROOF, Price, Proof, Puzzle};
 
 /// Threads that work at most: a person waits, and one more core is worth little after these.
@@ -43,14 +43,9 @@ impl Client {
     /// The body of one packet with the work for it.
     pub(super) fn paid(&self, price: Price, packet: &[u8]) -> Vec<u8> {
         let puzzle = Puzzle::new(&price, &Sha256::digest(packet).into(), packet.len());
-        let proof = solve(&puzzle, || {
-            if let Some(voice) = self.trying.voice {
-                let host = self.inner.url.host();
-                voice.say(format_args!("the postbox {host} is crowded, and asks for work first"));
-            }
-        });
+        let proof = solve(&puzzle, || self.tell(Notice::Crowded(self.inner.url.host())));
         let mut body = Vec::with_capacity(PROOF + packet.len() + 2);
-        body.push(RAW_WORK);
+        body.push(WORK_LEAD);
         body.extend_from_slice(&proof);
         body.push(lead(packet));
         body.extend_from_slice(packet);
@@ -58,11 +53,11 @@ impl Client {
     }
 
     /// Whether to go on with a postbox that has asked for work so often for one packet.
-    pub(super) fn check_bargain(&self, asked_for: u32) -> Result<(), Failure> {
+    pub(super) fn check_bargain(&self, asked_for: u32) -> Result<(), Error> {
         if asked_for < BARGAINS {
             return Ok(());
         }
-        Err(Trouble::Full.failure(self.inner.url.host()))
+        Err(self.error(Why::Full))
     }
 }
 

@@ -7,13 +7,10 @@ use std::time::Duration;
 use ureq::http::response::Parts;
 use ureq::{Agent, BodyReader};
 
-use super::trouble::Trouble;
+use super::error::{Error, Why};
 use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, front, lead, small};
-use crate::failure::Failure;
 use crate::postbox::api::{self, MAX_PACKET, POST};
 use crate::postbox::work::{self, FULL_BITS, Price};
-use crate::ui::speak::Voice;
-use crate::ui::units;
 
 /// Seconds: what is kept for less is told.
 const SHORT_LIFE: u64 = 12 * 60 * 60;
@@ -32,7 +29,7 @@ enum Posted {
 
 impl Client {
     /// Posts packets, in order.
-    pub(crate) fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Failure> {
+    pub fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Error> {
         let refused = self.post_fitting(packets)?;
         match refused.first().and_then(|&at| packets.get(at)) {
             Some(packet) => Err(self.too_large(packet.as_ref().len())),
@@ -41,10 +38,7 @@ impl Client {
     }
 
     /// Posts packets, in order, but those that are refused for their size; which these are.
-    pub(crate) fn post_fitting<P: AsRef<[u8]>>(
-        &self,
-        packets: &[P],
-    ) -> Result<Vec<usize>, Failure> {
+    pub fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
         let (mut at, mut refused) = (0, Vec::new());
         let (mut asked, mut asked_for) = (None, 0);
         while let Some(first) = packets.get(at).map(AsRef::as_ref) {
@@ -92,9 +86,9 @@ impl Client {
     /// Posts a packet of a long message, which has a byte of room before it.
     ///
     /// # Errors
-    /// Among others 10, where the postbox is full, or asks for long work though the caller `may_wait`
+    /// Among others [`Why::Full`], also where the postbox asks for long work though the caller `may_wait`
     /// for room instead.
-    pub(crate) fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Failure> {
+    pub fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
         *room = lead(packet);
         let (address, bytes) = (front(packet), packet.len());
@@ -104,7 +98,7 @@ impl Client {
             let posted = match asked {
                 None => self.post_body(&agent, framed, 1)?,
                 Some(price) if may_wait && price.bits_for(bytes) > u32::from(FULL_BITS) => {
-                    return Err(Trouble::Full.failure(self.inner.url.host()));
+                    return Err(self.error(Why::Full));
                 }
                 Some(price) => {
                     let body = self.paid(price, &framed[1..]);
@@ -125,17 +119,12 @@ impl Client {
         }
     }
 
-    /// Says, once, where the postbox keeps what was posted much shorter than the day that is usual.
-    pub(crate) fn tell_keeps(&self, voice: Voice) {
+    /// The seconds for which the postbox keeps what was posted, once, where that is much shorter than
+    /// the day that is usual.
+    pub fn keeps_short(&self) -> Option<u64> {
         let (keeps, told) = &self.inner.keeps;
         let seconds = u64::from(keeps.load(Ordering::Relaxed));
-        if seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed) {
-            let (host, age) = (self.inner.url.host(), units::age(seconds));
-            let words = format_args!(
-                "the postbox {host} keeps this for {age} only; the other side has to collect it by then"
-            );
-            voice.say_number(words, "keeps", seconds);
-        }
+        (seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed)).then_some(seconds)
     }
 
     /// A packet of so many bytes was refused, alone.
@@ -144,8 +133,8 @@ impl Client {
     }
 
     /// What is said of a packet that is refused for its size.
-    pub(crate) fn too_large(&self, bytes: usize) -> Failure {
-        Trouble::TooLarge(bytes).failure(self.inner.url.host())
+    pub fn too_large(&self, bytes: usize) -> Error {
+        self.error(Why::TooLarge(bytes))
     }
 
     fn one_a_post(&self) -> bool {
@@ -154,12 +143,12 @@ impl Client {
 
     /// Bytes of the largest packet that may come through: less than the smallest that was refused,
     /// and no more than what the postbox says, if it was asked.
-    pub(crate) fn largest_known(&self) -> usize {
+    pub fn largest_known(&self) -> usize {
         self.inner.largest.load(Ordering::Relaxed)
     }
 
     /// The same; the postbox is asked for it, once.
-    pub(crate) fn largest_packet(&self) -> usize {
+    pub fn largest_packet(&self) -> usize {
         self.inner.asked.call_once(|| {
             if let Some(told) = self.limits() {
                 self.inner.largest.fetch_min(told, Ordering::Relaxed);
@@ -186,7 +175,7 @@ impl Client {
     }
 
     /// What was made of a body of so many packets.
-    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<Posted, Failure> {
+    fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<Posted, Error> {
         let read = |head: &Parts, answer: &mut BodyReader<'_>| {
             let price = head.headers.get(work::HEADER).and_then(|value| value.to_str().ok());
             let price = price.and_then(Price::of_header);
@@ -195,7 +184,7 @@ impl Client {
                 let told = small(answer)?;
                 let number =
                     str::from_utf8(&told).ok().and_then(|told| told.trim_end().parse().ok());
-                number.ok_or(Trouble::Nonsense)
+                number.ok_or(Why::Nonsense)
             };
             let keeps = head.headers.get(api::KEEPS).and_then(|value| value.to_str().ok());
             if let Some(seconds) = keeps.and_then(|text| text.parse().ok()) {
@@ -209,15 +198,15 @@ impl Client {
                 }
                 (402, Some(price)) => {
                     let stored = Some(stored()?).filter(|stored| *stored < count);
-                    Posted::Asked { stored: stored.ok_or(Trouble::Nonsense)?, price }
+                    Posted::Asked { stored: stored.ok_or(Why::Nonsense)?, price }
                 }
-                _ => return Err(Trouble::answered(status)),
+                _ => return Err(Why::answered(status)),
             };
             self.note_price(price);
             Ok(Some(posted))
         };
         let done = self.call_reading(agent, POST, body, Duration::ZERO, read, || None)?;
         // Nothing ends a wait that is none.
-        done.ok_or_else(|| Trouble::Slow.failure(self.inner.url.host()))
+        done.ok_or_else(|| self.error(Why::Slow))
     }
 }

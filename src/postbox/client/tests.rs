@@ -3,19 +3,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use clap::Parser;
-
 use super::*;
-use crate::failure::Code;
 
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    reach: Reach,
-}
-
-pub(crate) fn reach(options: &[&str]) -> Reach {
-    Options::parse_from([&["x"], options].concat()).reach
+/// By Tor, which listens at `proxy`.
+fn tor(proxy: &str) -> Route {
+    Route { tor: true, proxy: proxy.parse().ok(), ..Route::default() }
 }
 
 /// A server that gives these bytes as its nth answer, the last one for ever, and then closes.
@@ -32,7 +24,7 @@ fn server(answers: Vec<Vec<u8>>) -> (Client, Receiver<Vec<u8>>) {
             let _ = stream.write_all(&answers[nth.min(answers.len() - 1)]);
         }
     });
-    (Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap(), hears)
+    (Client::new(Url::parse(&url).unwrap(), &Route::default()).unwrap(), hears)
 }
 
 fn read_request(stream: &mut TcpStream) -> Vec<u8> {
@@ -59,8 +51,8 @@ fn packet(fill: u8) -> Vec<u8> {
     vec![fill; 4096]
 }
 
-fn code<T>(result: Result<T, Failure>) -> Code {
-    result.err().expect("it fails").code
+fn error<T>(result: Result<T, Error>) -> Error {
+    result.err().expect("it fails")
 }
 
 #[test]
@@ -111,8 +103,8 @@ fn what_no_postbox_answers_is_an_error_that_repeats_none_of_it() {
         ];
         for failure in failures {
             let failure = failure.unwrap_or_else(|| panic!("{shown:?} was taken"));
-            assert_eq!(failure.code, Code::Postbox, "{shown:?}: {}", failure.what);
-            assert!(!failure.what.contains("evil") && !failure.what.contains('\x1b'));
+            let what = failure.to_string();
+            assert!(!failure.is_full() && !what.contains("evil") && !what.contains('\x1b'));
         }
     }
 }
@@ -129,15 +121,15 @@ fn an_endless_answer_has_an_end() {
             while stream.write_all(&[0; 8192]).is_ok() {}
         }
     });
-    let client = Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap();
-    assert_eq!(code(client.collect(&[[0; 32]], Duration::ZERO)), Code::Postbox);
-    assert_eq!(code(client.revealed(&[[0; 32]])), Code::Postbox);
+    let client = Client::new(Url::parse(&url).unwrap(), &Route::default()).unwrap();
+    assert!(!error(client.collect(&[[0; 32]], Duration::ZERO)).is_full());
+    assert!(!error(client.revealed(&[[0; 32]])).is_full());
 }
 
 #[test]
 fn a_full_postbox_is_another_error() {
     let (client, _) = server(vec![http("507 Insufficient Storage", b"0\n")]);
-    assert_eq!(code(client.post(&[packet(0)])), Code::Full);
+    assert!(error(client.post(&[packet(0)])).is_full());
 }
 
 /// It was called full, which it is not: later it will be refused just the same.
@@ -145,9 +137,8 @@ fn a_full_postbox_is_another_error() {
 fn what_is_too_large_is_told_with_its_size() {
     let (client, hears) = server(vec![http("413 Payload Too Large", b"0\n")]);
     let failure = client.post(&[vec![0; 64 << 10]]).unwrap_err();
-    assert_eq!(failure.code, Code::Postbox);
-    assert!(failure.what.contains("64 KiB"), "{}", failure.what);
-    assert!(failure.hint.contains("client_max_body_size"), "{}", failure.hint);
+    assert!(matches!(failure.why(), Why::TooLarge(65_536)));
+    assert!(failure.to_string().contains("64 KiB"), "{failure}");
     assert_eq!(hears.try_iter().count(), 1, "it is not tried again");
 }
 
@@ -171,7 +162,7 @@ fn what_may_pass_is_tried_again() {
     assert_eq!(hears.try_iter().count(), 4);
     // But not for ever.
     let (client, hears) = server(vec![busy]);
-    assert_eq!(code(client.post(&[packet(3)])), Code::Postbox);
+    assert!(!error(client.post(&[packet(3)])).is_full());
     assert_eq!(hears.try_iter().count(), super::patience::ATTEMPTS as usize);
 }
 
@@ -180,11 +171,10 @@ fn nobody_there_is_told_after_a_few_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let client = Client::new(Url::parse(&url).unwrap(), &reach(&[])).unwrap();
+    let client = Client::new(Url::parse(&url).unwrap(), &Route::default()).unwrap();
     let began = Instant::now();
     let failure = client.post(&[packet(0)]).unwrap_err();
-    assert_eq!(failure.code, Code::Postbox);
-    assert!(failure.what.contains("refused"), "{}", failure.what);
+    assert!(failure.to_string().contains("refused"), "{failure}");
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 
@@ -255,11 +245,7 @@ fn socks(users: std::sync::mpsc::Sender<(Vec<u8>, Vec<u8>)>) -> String {
 fn through_tor_each_address_has_a_circuit_of_its_own() {
     let (tell, users) = channel();
     let proxy = socks(tell);
-    let client = Client::new(
-        Url::parse("http://postbox.onion").unwrap(),
-        &reach(&["--tor", "--proxy", &proxy]),
-    )
-    .unwrap();
+    let client = Client::new(Url::parse("http://postbox.onion").unwrap(), &tor(&proxy)).unwrap();
     // Two posts, one `gone` for the first; one collect and its discard.
     client.post(&[packet(1), packet(2)]).unwrap();
     client.gone(&[[1; 32]], Duration::ZERO).unwrap();
@@ -291,10 +277,9 @@ fn through_a_proxy_that_takes_no_name_nothing_is_sent() {
             tell.send((greeting, rest)).unwrap();
         });
         let url = Url::parse("http://postbox.onion").unwrap();
-        let client = Client::new(url, &reach(&["--tor", "--proxy", &proxy])).unwrap();
+        let client = Client::new(url, &tor(&proxy)).unwrap();
         let failure = client.post(&[packet(1)]).unwrap_err();
-        assert_eq!(failure.code, Code::Postbox);
-        assert!(failure.what.contains("takes no user name"), "{}", failure.what);
+        assert!(matches!(failure.why(), Why::NoIsolation), "{failure}");
         // A name is all that is offered: Tor would else take none where PreferSOCKSNoAuth is set.
         assert_eq!(told.recv().unwrap(), ([5, 1, 2], Vec::new()));
     }

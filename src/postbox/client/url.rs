@@ -7,17 +7,16 @@ use std::path::Path;
 use ureq::http::Uri;
 use zeroize::Zeroizing;
 
+use crate::postbox::api::UNIX;
 use crate::postbox::secret;
 
-/// What stands before the path of a Unix socket.
-pub(crate) const UNIX: &str = "unix:";
 /// Bytes of a URL, as in an invite.
 const URL_MAX: usize = 1024;
 /// Bytes of a Unix socket's path: one less than the system has room for.
 const SOCKET_MAX: usize = 107;
 
 /// A postbox's URL, taken apart.
-pub(crate) struct Url {
+pub struct Url {
     /// Without a slash at its end.
     base: String,
     /// Of a Unix socket, the whole address but for the path of the calls.
@@ -35,7 +34,7 @@ impl PartialEq for Url {
 }
 
 /// The same URL without its post secret: what may be shown.
-pub(crate) fn without_secret(text: &str) -> Cow<'_, str> {
+pub fn without_secret(text: &str) -> Cow<'_, str> {
     match take_apart(text) {
         Some((scheme, _, rest)) => format!("{scheme}{rest}").into(),
         None => text.into(),
@@ -43,7 +42,7 @@ pub(crate) fn without_secret(text: &str) -> Cow<'_, str> {
 }
 
 /// The same URL with this post secret in the place of its own; none where there is no place for it.
-pub(crate) fn with_secret(text: &str, secret: &str) -> Option<String> {
+pub fn with_secret(text: &str, secret: &str) -> Option<String> {
     let bare = without_secret(text);
     let (scheme, rest) = bare.split_once("://")?;
     Some(format!("{scheme}://:{secret}@{rest}"))
@@ -59,7 +58,7 @@ fn take_apart(text: &str) -> Option<(&str, &str, &str)> {
 
 impl Url {
     /// Reads a URL; why not, where it is none that can be called.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "a postbox's address is https://HOST, with a port or a path if need be, \
              or unix:/PATH";
         if let Some(path) = text.strip_prefix(UNIX) {
@@ -124,12 +123,12 @@ impl Url {
     }
 
     /// Whether it has one.
-    pub(crate) fn has_secret(&self) -> bool {
+    pub fn has_secret(&self) -> bool {
         self.authorization.is_some()
     }
 
     /// The host, for errors and questions.
-    pub(crate) fn host(&self) -> &str {
+    pub fn host(&self) -> &str {
         &self.host
     }
 

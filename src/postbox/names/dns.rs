@@ -4,6 +4,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use resolv_conf::{Config, ScopedIp};
@@ -14,7 +15,6 @@ use rsdns::records::data::{A, Aaaa, RData};
 use rsdns::records::{Class, RecordSet};
 
 use super::{LOOKUP_TIME, NoAddress};
-use crate::beside;
 
 const PATH: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
@@ -106,7 +106,8 @@ fn ask_beside<D: RData + 'static>(
 ) {
     let (name, config, answers) = (name.to_owned(), config.clone(), answers.clone());
     // Nobody may be waiting any more. Without a thread the other family has to do.
-    drop(beside::start(move || drop(answers.send(ask(&name, &config, until, address)))));
+    let work = move || drop(answers.send(ask(&name, &config, until, address)));
+    drop(Builder::new().spawn(work));
 }
 
 /// Asks each server in turn, and all of them again, until one says something.

@@ -18,7 +18,8 @@ const NAME_MAX: usize = 253;
 
 /// Why a name has no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoAddress {
+#[non_exhaustive]
+pub enum NoAddress {
     /// Everybody who was asked says so.
     Unknown,
     /// No name server has answered.
@@ -27,29 +28,13 @@ pub(crate) enum NoAddress {
     Onion,
 }
 
-impl NoAddress {
-    /// What happened.
-    pub(crate) fn what(self) -> &'static str {
-        match self {
+impl std::fmt::Display for NoAddress {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
             Self::Unknown => "no address is known for that name",
             Self::NoServer => "no name server answers",
             Self::Onion => "an .onion name has no address",
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn hint(self) -> &'static str {
-        match self {
-            Self::Unknown => "is the name right? it is looked for in /etc/hosts and by DNS",
-            Self::NoServer => "is the network up? the servers are those of /etc/resolv.conf",
-            Self::Onion => "use --tor",
-        }
-    }
-}
-
-impl std::fmt::Display for NoAddress {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(self.what())
+        })
     }
 }
 
@@ -57,7 +42,7 @@ impl std::error::Error for NoAddress {}
 
 /// The addresses of a host, in the order in which they are tried. An address is its own, and
 /// `localhost` this machine (RFC 6761): both without a look at any file.
-pub(crate) fn addresses(host: &str) -> Result<Vec<IpAddr>, NoAddress> {
+pub fn addresses(host: &str) -> Result<Vec<IpAddr>, NoAddress> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse() {
         return Ok(vec![address]);

@@ -4,7 +4,7 @@ use super::caller::Caller;
 use super::connection::{self, Side};
 use super::guests::Origin;
 use super::limits::{CONNECTION_COST, HANDSHAKE_TIME, TLS_CONNECTION_COST, UNSENT};
-use super::listen::{Door, Listener};
+use super::listen::Listener;
 use super::state::{Seat, Server};
 use super::tls::Tls;
 use socket2::SockRef;
@@ -32,28 +32,28 @@ enum Gate {
     Unix(UnixListener),
 }
 
-/// One door, open.
+/// Where callers come in, open.
 pub(crate) struct Entrance {
     gate: Gate,
     side: Side,
 }
 
 impl Entrance {
-    /// Hands a door to the runtime. The operator's side has no TLS, and needs none where it lies.
-    pub(crate) fn new(door: Door, tls: Option<Tls>) -> io::Result<Self> {
-        let gate = match door.listener {
+    /// Hands a listener to the runtime. The operator's side has no TLS, and needs none where it lies.
+    pub(crate) fn new(listener: Listener, side: Side, tls: Option<Tls>) -> io::Result<Self> {
+        let gate = match listener {
             Listener::Tcp(tcp) => {
                 tcp.set_nonblocking(true)?;
                 // Of its connections, too. Where there is no such option, the system's bound must do.
                 let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT);
-                Gate::Tcp(TcpListener::from_std(tcp)?, tls.filter(|_| door.side == Side::Public))
+                Gate::Tcp(TcpListener::from_std(tcp)?, tls.filter(|_| side == Side::Public))
             }
             Listener::Unix(unix) => {
                 unix.set_nonblocking(true)?;
                 Gate::Unix(UnixListener::from_std(unix)?)
             }
         };
-        Ok(Self { gate, side: door.side })
+        Ok(Self { gate, side })
     }
 
     /// Takes connections in until the server stops; ends when the last of them has ended.

@@ -2,10 +2,11 @@
 
 use super::alarm::Alarm;
 use super::caller::Caller;
+use super::form::{Form, record_of_line};
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
-use crate::postbox::api::{Form, MAX_RECORDS, record_of_line};
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
-use crate::postbox::store::unfinished::{Begun, GRACE, Unfinished};
+use crate::postbox::api::MAX_RECORDS;
+use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::storage::unfinished::{Begun, GRACE, Unfinished};
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use super::alarm::Alarm;
 use super::callers::{Callers, Guest, Here, Which};
 use super::limits::{HEAD_COST, answer_time};
 use super::outgoing::Piece;
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
 use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;

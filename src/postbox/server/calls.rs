@@ -4,17 +4,18 @@
 
 use super::body::{BadRecords, Piece, Records, Upload, linger, next_piece, records};
 use super::caller::Caller;
+use super::form::{Form, TEXT};
 use super::intake::{Intake, Unfit};
 use super::keys::Keys;
 use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Discard, Fate, Form, KEEPS, MAX_WAIT, TEXT, address_of};
-use crate::postbox::store::budget::{Budget, Full, Purpose};
-use crate::postbox::store::packet::{Packet, most_cost};
-use crate::postbox::store::unfinished::GRACE;
-use crate::postbox::store::watch::{self, Wanted};
+use crate::postbox::api::{Discard, Fate, KEEPS, MAX_WAIT, address_of};
+use crate::postbox::storage::budget::{Budget, Full, Purpose};
+use crate::postbox::storage::packet::{Packet, most_cost};
+use crate::postbox::storage::unfinished::GRACE;
+use crate::postbox::storage::watch::{self, Wanted};
 use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderValue};

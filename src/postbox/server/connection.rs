@@ -5,7 +5,7 @@ use super::http;
 use super::limits::{BUFFER, HEAD, HEAD_TIME, HEADERS};
 use super::pace::Paced;
 use super::state::Server;
-use crate::postbox::store::budget::Budget;
+use crate::postbox::storage::budget::Budget;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Which side of the postbox a connection came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     /// Everybody's.
     Public,
     /// The operator's.

@@ -3,9 +3,10 @@
 //! Nothing is kept of a proof or of who brought it: the salt of the hour makes it new, and that it is
 //! for exactly one packet makes it useless a second time.
 
-use crate::postbox::store::memory::Store;
-use crate::postbox::store::packet::Packet;
+use crate::postbox::storage::memory::Store;
+use crate::postbox::storage::packet::Packet;
 use crate::postbox::work::{Price, Proof, Puzzle, Salt};
+use crate::protocol::crypto::labels;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -101,7 +102,7 @@ impl Gate {
     }
 
     fn salt(&self, hour: u64) -> Salt {
-        let hash = Sha256::new_with_prefix(b"otr/1 work salt").chain_update(self.secret);
+        let hash = Sha256::new_with_prefix(labels::WORK_SALT).chain_update(self.secret);
         let hash = hash.chain_update(hour.to_be_bytes()).finalize();
         std::array::from_fn(|at| hash[at])
     }
@@ -135,8 +136,8 @@ fn parts(part: usize, whole: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postbox::store::budget::Budget;
-    use crate::postbox::store::packet::Filling;
+    use crate::postbox::storage::budget::Budget;
+    use crate::postbox::storage::packet::Filling;
     use crate::postbox::work::tests::solved;
 
     fn packet(fill: u8) -> Packet {

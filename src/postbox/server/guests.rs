@@ -5,7 +5,7 @@
 //! An address is known here while a connection from it is open, and no longer. A packet only knows
 //! its share, one of 255, so that which came together can't be told from it.
 
-use crate::postbox::store::budget::Budget;
+use crate::postbox::storage::budget::Budget;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -116,7 +116,7 @@ impl Drop for Guest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postbox::store::budget::{Charge, Purpose};
+    use crate::postbox::storage::budget::{Charge, Purpose};
 
     fn origin(address: &str) -> Option<Origin> {
         Origin::of(address.parse().unwrap())

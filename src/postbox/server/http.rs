@@ -4,12 +4,13 @@ use super::admin;
 use super::body::{Upload, linger};
 use super::caller::Caller;
 use super::calls::{self, Wishes};
+use super::form::Form;
 use super::page::{self, Look};
 use super::reply::{Answer, text};
 use super::state::Server;
-use crate::postbox::api::{COLLECT, DISCARD, Form, GONE, POST, REVEALED};
+use crate::postbox::api::{COLLECT, DISCARD, GONE, POST, REVEALED};
 use crate::postbox::secret;
-use crate::postbox::store::budget::Budget;
+use crate::postbox::storage::budget::Budget;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCEPT, ALLOW, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,

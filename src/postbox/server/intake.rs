@@ -3,19 +3,20 @@
 //! The bytes go straight into a packet's blocks: neither a line nor a packet is ever held twice,
 //! and what has come of a packet is charged to the memory cap before the rest has come.
 
-use crate::postbox::api::{
-    LINE_KEY, LINE_PACKET, LINE_REPLY, LINE_WORK, MAX_PACKET, MIN_PACKET, RAW_BASE, RAW_KEY,
-    RAW_WORK, record_of_line,
+use super::form::record_of_line;
+use crate::armor::marks::{
+    KEY_LEAD, KEY_LINE, PACKET_LEAD, PACKET_LINE, REPLY_LINE, WORK_LEAD, WORK_LINE,
 };
-use crate::postbox::store::budget::Budget;
-use crate::postbox::store::packet::{Filling, Overflow, Packet};
+use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
+use crate::postbox::storage::budget::Budget;
+use crate::postbox::storage::packet::{Filling, Overflow, Packet};
 use crate::postbox::work::{PROOF, Proof};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
 /// Length of a line's prefix, bytes; it is the same for all.
-const PREFIX: usize = LINE_PACKET.len();
+const PREFIX: usize = PACKET_LINE.len();
 /// Characters that are decoded at a time: a multiple of four, on the stack.
 const PIECE: usize = 4096;
 /// Characters of a proof's line, behind its prefix.
@@ -148,11 +149,11 @@ impl Intake {
 
     fn begin(&mut self, input: &mut &[u8]) -> Result<(), Unfit> {
         let first = front(input, 1)[0];
-        let size = first.checked_sub(RAW_BASE).and_then(|k| 1usize.checked_shl(u32::from(k)));
+        let size = first.checked_sub(PACKET_LEAD).and_then(|k| 1usize.checked_shl(u32::from(k)));
         match (first, size) {
             (b'\n' | b'\r', _) => {}
-            (RAW_KEY, _) => return Err(Unfit::PublishedKey),
-            (RAW_WORK, _) => self.stage = Stage::Proof([0; PROOF], 0),
+            (KEY_LEAD, _) => return Err(Unfit::PublishedKey),
+            (WORK_LEAD, _) => self.stage = Stage::Proof([0; PROOF], 0),
             (_, Some(size)) if (MIN_PACKET..=MAX_PACKET).contains(&size) => {
                 if size > self.max {
                     return Err(Unfit::TooLarge);
@@ -170,14 +171,14 @@ impl Intake {
     }
 
     fn begin_line(&mut self, prefix: &[u8]) -> Result<(), Unfit> {
-        if prefix == LINE_KEY.as_bytes() {
+        if prefix == KEY_LINE.as_bytes() {
             return Err(Unfit::PublishedKey);
         }
-        if prefix == LINE_WORK.as_bytes() {
+        if prefix == WORK_LINE.as_bytes() {
             self.stage = Stage::ProofLine([0; PROOF_LINE], 0);
             return Ok(());
         }
-        if prefix != LINE_PACKET.as_bytes() && prefix != LINE_REPLY.as_bytes() {
+        if prefix != PACKET_LINE.as_bytes() && prefix != REPLY_LINE.as_bytes() {
             return Err(Unfit::NotAPacket);
         }
         self.stage = Stage::Line(Filling::new(&self.budget, self.max), [0; 4], 0);
@@ -250,12 +251,12 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8]) -> Vec<u8> {
-        format!("{LINE_PACKET}{}", URL_SAFE_NO_PAD.encode(bytes)).into_bytes()
+        format!("{PACKET_LINE}{}", URL_SAFE_NO_PAD.encode(bytes)).into_bytes()
     }
 
     fn raw(bytes: &[u8]) -> Vec<u8> {
         let k = u8::try_from(bytes.len().ilog2()).unwrap();
-        [&[RAW_BASE + k], bytes].concat()
+        [&[PACKET_LEAD + k], bytes].concat()
     }
 
     fn take(body: &[u8], step: usize, max: usize) -> (Vec<Vec<u8>>, Option<Unfit>) {
@@ -287,7 +288,7 @@ mod tests {
         let packets = [vec![3; 4096], vec![0xFB; 8192], vec![5; 16384]];
         let newline = b"\n".to_vec();
         let mut reply = text(&packets[1]);
-        reply[..PREFIX].copy_from_slice(LINE_REPLY.as_bytes());
+        reply[..PREFIX].copy_from_slice(REPLY_LINE.as_bytes());
         let body = [
             raw(&packets[0]),
             raw(&packets[1]),
@@ -308,10 +309,10 @@ mod tests {
     #[test]
     fn a_proof_stands_before_its_packet() {
         let (budget, proof): (_, Proof) = (Budget::new(1 << 20), [0xC1; PROOF]);
-        let line = format!("{LINE_WORK}{}\r\n", URL_SAFE_NO_PAD.encode(proof)).into_bytes();
+        let line = format!("{WORK_LINE}{}\r\n", URL_SAFE_NO_PAD.encode(proof)).into_bytes();
         let good = raw(&[1; 4096]);
         let body =
-            [&[RAW_WORK], &proof[..], &good, &line, &text(&[2; 4096]), b"\n", &good].concat();
+            [&[WORK_LEAD], &proof[..], &good, &line, &text(&[2; 4096]), b"\n", &good].concat();
         for step in [1, 7, 10_000] {
             let mut intake = Intake::new(&budget, MAX_PACKET);
             let mut proofs = Vec::new();
@@ -322,7 +323,7 @@ mod tests {
             }
             assert_eq!(proofs, [Some(proof), Some(proof), None], "{step}");
         }
-        for junk in [&line[..100], &[&line[..177], b"A\n"].concat(), &[RAW_WORK], b"otr1w:\n"] {
+        for junk in [&line[..100], &[&line[..177], b"A\n"].concat(), &[WORK_LEAD], b"otr1w:\n"] {
             assert_eq!(take(junk, 1000, 8192), (Vec::new(), Some(Unfit::NotAPacket)), "{junk:?}");
         }
     }
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(after_good(b"otr1p:\n"), Some(Unfit::NotAPacket));
         assert_eq!(after_good(&text(&[1; 5000])), Some(Unfit::NotAPacket));
         assert_eq!(after_good(b"otr1k:AAAA"), Some(Unfit::PublishedKey));
-        assert_eq!(after_good(&[RAW_KEY]), Some(Unfit::PublishedKey));
+        assert_eq!(after_good(&[KEY_LEAD]), Some(Unfit::PublishedKey));
         assert_eq!(after_good(&raw(&[1; 16384])), Some(Unfit::TooLarge));
         assert_eq!(after_good(&text(&[1; 16384])), Some(Unfit::TooLarge));
         assert_eq!(take(&good, 1, 8192), (vec![vec![1; 4096]], None));
@@ -348,7 +349,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(body: Vec<u8>, step in 1usize..50) {
             take(&body, step, MAX_PACKET);
-            take(&[LINE_PACKET.as_bytes(), &body].concat(), step, MAX_PACKET);
+            take(&[PACKET_LINE.as_bytes(), &body].concat(), step, MAX_PACKET);
         }
     }
 }

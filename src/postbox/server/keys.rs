@@ -2,10 +2,11 @@
 //! reads nothing holds the addresses that he named, and no more windows than can wait for him.
 
 use super::body::Records;
+use super::form::{Form, write_key};
 use super::outgoing::Charged;
 use super::state::Server;
-use crate::postbox::api::{Address, Form, MAX_UNDER_ADDRESS, write_key};
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::api::{Address, MAX_UNDER_ADDRESS};
+use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
 use bytes::Bytes;
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How much of everything one caller may take, and for how long. The page and the documentation
 //! show these numbers.
 
-use crate::postbox::store::budget::SMALL;
+use crate::postbox::storage::budget::SMALL;
 use std::time::Duration;
 
 /// For the head of a request, and for the silence between two requests. Longer than clients keep

@@ -1,10 +1,7 @@
-//! Where the postbox listens: TCP, a Unix socket, or what systemd hands over.
+//! Where the postbox listens: TCP, or a Unix socket.
 
-use super::connection::Side;
-use crate::failure::{Code, Failure};
-use crate::postbox::client::UNIX;
+use crate::postbox::api::UNIX;
 use crate::postbox::names;
-use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +14,7 @@ use std::path::{Path, PathBuf};
 const BACKLOG: i32 = 4096;
 
 /// An open listener.
-pub(crate) enum Listener {
+pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// A Unix socket.
@@ -25,78 +22,37 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
+    /// Opens `ADDRESS:PORT` or `unix:PATH`.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] where the text is neither; or what the system says.
+    pub fn open(address: &str) -> io::Result<Self> {
+        match address.strip_prefix(UNIX) {
+            Some(path) => bind_unix(Path::new(path)).map(Self::Unix),
+            None => bind_tcp(address).map(Self::Tcp),
+        }
+    }
+
     /// Whether it is one, and not somebody's connection. Where the system can't tell, it is.
-    fn listens(&self) -> bool {
+    pub fn listens(&self) -> bool {
         match self {
             Self::Tcp(tcp) => socket_acceptconn(tcp),
             Self::Unix(unix) => socket_acceptconn(unix),
         }
         .unwrap_or(true)
     }
-}
-
-/// A listener, and which side of the postbox it leads to.
-pub(crate) struct Door {
-    /// Where callers come in.
-    pub(crate) listener: Listener,
-    /// To what.
-    pub(crate) side: Side,
-}
-
-impl Door {
-    /// Opens `ADDRESS:PORT` or `unix:PATH`.
-    pub(crate) fn open(address: &str, side: Side) -> Result<Self, Failure> {
-        let opened = match address.strip_prefix(UNIX) {
-            Some(path) => bind_unix(Path::new(path)).map(Listener::Unix),
-            None => bind_tcp(address).map(Listener::Tcp),
-        };
-        let listener = opened.map_err(|why| {
-            let wrong = why.kind() == io::ErrorKind::InvalidInput;
-            let hint = match side {
-                Side::Public => "give --listen another ADDRESS:PORT or unix:PATH",
-                Side::Admin => "give --admin another ADDRESS:PORT or unix:PATH",
-            };
-            let code = if wrong { Code::Usage } else { Code::Failed };
-            Failure::new(code, format!("can't listen on {address}: {why}"), hint)
-        })?;
-        Ok(Self { listener, side })
-    }
-
-    /// What systemd handed over (`LISTEN_FDS`): all of it leads to the public side.
-    pub(crate) fn inherited() -> Result<Vec<Self>, Failure> {
-        let mut handed = ListenFd::from_env();
-        (0..handed.len())
-            .map(|number| {
-                let listener = match handed.take_tcp_listener(number) {
-                    Ok(tcp) => tcp.map(Listener::Tcp),
-                    Err(_) => handed.take_unix_listener(number).ok().flatten().map(Listener::Unix),
-                };
-                let unfit = |what, hint| Failure::new(Code::Failed, what, hint);
-                let listener = listener.ok_or_else(|| {
-                    let what = "a socket that was handed over is neither TCP nor Unix";
-                    unfit(what, "use ListenStream= in the socket unit")
-                })?;
-                if !listener.listens() {
-                    let what =
-                        "a socket that was handed over is a connection: one process serves all";
-                    return Err(unfit(what, "use Accept=no in the socket unit"));
-                }
-                Ok(Self { listener, side: Side::Public })
-            })
-            .collect()
-    }
 
     /// The URL that leads here: with the real port, where the system chose one.
-    pub(crate) fn url(&self, tls: bool) -> String {
-        match &self.listener {
-            Listener::Tcp(tcp) => {
+    pub fn url(&self, tls: bool) -> String {
+        match self {
+            Self::Tcp(tcp) => {
                 let scheme = if tls { "https" } else { "http" };
                 tcp.local_addr().map_or_else(
                     |_| scheme.to_owned(),
                     |address: SocketAddr| format!("{scheme}://{address}"),
                 )
             }
-            Listener::Unix(unix) => {
+            Self::Unix(unix) => {
                 let path = unix.local_addr().ok();
                 let path: Option<PathBuf> =
                     path.and_then(|address| std::path::absolute(address.as_pathname()?).ok());

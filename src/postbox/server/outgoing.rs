@@ -1,9 +1,10 @@
 //! Packets on their way out: raw, many of their blocks at a time from where they lie, or as lines
 //! of text, encoded a window at a time.
 
-use crate::postbox::api::{Form, LINE_PACKET, RAW_BASE};
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
-use crate::postbox::store::packet::{BLOCK, Packet};
+use super::form::Form;
+use crate::armor::marks::{PACKET_LEAD, PACKET_LINE};
+use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::storage::packet::{BLOCK, Packet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Buf, Bytes};
@@ -43,7 +44,7 @@ impl Waiting {
 
     /// How long all of them are as lines.
     fn lines_size(&self) -> usize {
-        self.sizes().map(|size| LINE_PACKET.len() + (size * 4).div_ceil(3) + 1).sum()
+        self.sizes().map(|size| PACKET_LINE.len() + (size * 4).div_ceil(3) + 1).sum()
     }
 }
 
@@ -141,7 +142,7 @@ pub(crate) struct Lines {
 impl Lines {
     fn new(waiting: Waiting) -> Self {
         let behind = waiting.lines_size();
-        let window = Zeroizing::new(Vec::with_capacity(LINE_PACKET.len() + WINDOW / 3 * 4 + 1));
+        let window = Zeroizing::new(Vec::with_capacity(PACKET_LINE.len() + WINDOW / 3 * 4 + 1));
         let mut lines = Self { waiting, begun: None, window, at: 0, behind };
         lines.encode();
         lines
@@ -154,7 +155,7 @@ impl Lines {
             begun
         } else {
             let Some(packet) = self.waiting.packets.next() else { return };
-            self.window.extend_from_slice(LINE_PACKET.as_bytes());
+            self.window.extend_from_slice(PACKET_LINE.as_bytes());
             (packet, 0)
         };
         let end = (from + WINDOW).min(packet.len());
@@ -285,8 +286,8 @@ fn raw_prefix(length: usize) -> &'static [u8] {
     const ALL: [u8; 32] = {
         let mut all = [0; 32];
         let mut k = 0;
-        while k < 0xFF - RAW_BASE {
-            all[k as usize] = RAW_BASE + k;
+        while k < 0xFF - PACKET_LEAD {
+            all[k as usize] = PACKET_LEAD + k;
             k += 1;
         }
         all
@@ -300,7 +301,7 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
-    use crate::postbox::store::packet::Filling;
+    use crate::postbox::storage::packet::Filling;
 
     #[test]
     fn packets_go_out_as_they_came_in() {

@@ -2,7 +2,7 @@
 
 use super::caller::Caller;
 use super::limits::{BUFFER, SMALL_BUFFER, STALL_TIME};
-use crate::postbox::store::budget::{Budget, Charge, Purpose};
+use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;

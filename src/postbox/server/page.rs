@@ -1,10 +1,11 @@
 //! What `GET /` shows: to a browser a page, to curl a text, to a program JSON.
 
 use super::calls::busy;
+use super::form::TEXT;
 use super::reply::{Answer, Body, answer};
 use super::state::Server;
-use crate::postbox::api::{MAX_RECORDS, MAX_UNDER_ADDRESS, MAX_WAIT, TEXT};
-use crate::postbox::store::budget::Budget;
+use crate::postbox::api::{MAX_RECORDS, MAX_UNDER_ADDRESS, MAX_WAIT};
+use crate::postbox::storage::budget::Budget;
 use hyper::StatusCode;
 use hyper::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,

@@ -1,9 +1,9 @@
 //! Answers: their bodies, streamed, and the headers that all have.
 
+use super::form::TEXT;
 use super::keys::Keys;
 use super::outgoing::{Charged, Packets, Piece};
-use crate::postbox::api::TEXT;
-use crate::postbox::store::budget::{Budget, Charge, Full, Purpose};
+use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
 use bytes::{Buf, Bytes};
 use hyper::body::{Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};

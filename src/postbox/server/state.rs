@@ -5,9 +5,11 @@ use super::gate::Gate;
 use super::guests::{Guest, Guests, Origin};
 use super::limits::{self, CALL_COST};
 use super::waiting::Room;
-use crate::postbox::store::budget::{Budget, Charge, Purpose};
-use crate::postbox::store::memory::Store;
-use crate::postbox::store::unfinished::Unfinished;
+use crate::postbox::api::MAX_PACKET;
+use crate::postbox::storage::budget::{Budget, Charge, Purpose};
+use crate::postbox::storage::memory::Store;
+use crate::postbox::storage::unfinished::Unfinished;
+use crate::postbox::work::FULL_BITS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,17 +17,30 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 /// What the operator chose.
 #[derive(Clone, Copy)]
-pub(crate) struct Choices {
+pub struct Choices {
     /// How long packets live.
-    pub(crate) ttl: Duration,
+    pub ttl: Duration,
     /// The memory cap, bytes.
-    pub(crate) memory: usize,
+    pub memory: usize,
     /// The largest packet, bytes.
-    pub(crate) max_packet: usize,
+    pub max_packet: usize,
     /// The most zero bits that are asked of a post.
-    pub(crate) work: u8,
+    pub work: u8,
     /// SHA-256 of what a post has to show beside it, where not everybody may post.
-    pub(crate) post_secret: Option<[u8; 32]>,
+    pub post_secret: Option<[u8; 32]>,
+}
+
+impl Default for Choices {
+    /// A day, 256 MiB, the largest packets, work up to [`FULL_BITS`] where it is crowded, for everybody.
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_hours(24),
+            memory: 256 << 20,
+            max_packet: MAX_PACKET,
+            work: FULL_BITS,
+            post_secret: None,
+        }
+    }
 }
 
 /// So many connections from one place: nobody else goes for one more.

@@ -1,9 +1,10 @@
 //! TLS from two files. The process that serves can read no file, so what is in them is handed to it
 //! when it has changed.
 
-use crate::failure::{Code, Failure};
 use crate::postbox::pem::without_mark;
+use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_rustls::TlsAcceptor;
@@ -17,25 +18,78 @@ use zeroize::Zeroizing;
 const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
 
 /// Where the certificate chain and the private key lie, as PEM.
-#[derive(Clone)]
-pub(crate) struct Files {
-    pub(crate) certificate: PathBuf,
-    pub(crate) key: PathBuf,
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The certificate, and behind it those of its issuers.
+    pub certificate: PathBuf,
+    /// The private key of the first one.
+    pub key: PathBuf,
 }
 
 /// What is in them.
-pub(crate) struct Pems {
-    pub(crate) chain: Vec<u8>,
-    pub(crate) key: Zeroizing<Vec<u8>>,
+pub struct Pems {
+    /// The certificate chain, PEM.
+    pub chain: Vec<u8>,
+    /// The private key, PEM.
+    pub key: Zeroizing<Vec<u8>>,
 }
+
+/// Which file cannot be used, and why.
+#[derive(Debug)]
+pub struct TlsError {
+    /// Whether it is the key; else it is the certificate.
+    pub is_key: bool,
+    /// Its path.
+    pub path: PathBuf,
+    /// Why.
+    pub why: Unfit,
+}
+
+/// Why a file of a certificate or of a key cannot be used.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It is damaged.
+    Damaged,
+    /// It holds no certificate, or no private key, in PEM form.
+    Empty,
+    /// The key needs a passphrase.
+    Encrypted,
+    /// The key is not that of the first certificate.
+    Mismatch,
+    /// The certificate is damaged inside.
+    BadCertificate,
+    /// Keys of that kind cannot be used.
+    UnknownKey,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Unfit::Unreadable(error) => error.fmt(f),
+            Unfit::Damaged => f.write_str("it is damaged"),
+            Unfit::Empty if self.is_key => f.write_str("it holds no private key in PEM form"),
+            Unfit::Empty => f.write_str("it holds no certificate in PEM form"),
+            Unfit::Encrypted => f.write_str("it needs a passphrase"),
+            Unfit::Mismatch => f.write_str("it is not the key of that certificate"),
+            Unfit::BadCertificate => f.write_str("its certificate is damaged"),
+            Unfit::UnknownKey => f.write_str("a key of that kind can't be used"),
+        }
+    }
+}
+
+impl std::error::Error for TlsError {}
 
 /// The acceptor of today's certificate, for all who take connections in.
 #[derive(Clone)]
-pub(crate) struct Tls(Arc<RwLock<TlsAcceptor>>);
+pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
 impl Tls {
-    pub(crate) fn new(acceptor: TlsAcceptor) -> Self {
-        Self(Arc::new(RwLock::new(acceptor)))
+    /// Of what is in these files now.
+    pub fn new(files: &Files) -> Result<Self, TlsError> {
+        Ok(Self(Arc::new(RwLock::new(files.acceptor(&files.read()?)?))))
     }
 
     /// For the next connection.
@@ -43,26 +97,28 @@ impl Tls {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on this one; who is connected already has what he has.
-    pub(crate) fn renew(&self, acceptor: TlsAcceptor) {
+    /// From now on with what was read of `files` as `pems`; who is connected already stays so.
+    pub fn renew(&self, files: &Files, pems: &Pems) -> Result<(), TlsError> {
+        let acceptor = files.acceptor(pems)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        Ok(())
     }
 }
 
 impl Files {
     /// Reads both.
-    pub(crate) fn read(&self) -> Result<Pems, Failure> {
-        let read = |path: &Path, option, hint| {
-            fs::read(path).map_err(|error| unfit(option, path, &error.to_string(), hint))
+    pub fn read(&self) -> Result<Pems, TlsError> {
+        let read = |path: &Path, is_key| {
+            fs::read(path).map_err(|error| unfit(is_key, path, Unfit::Unreadable(error)))
         };
         Ok(Pems {
-            chain: read(&self.certificate, "--tls-cert", CHAIN)?,
-            key: Zeroizing::new(read(&self.key, "--tls-key", KEY)?),
+            chain: read(&self.certificate, false)?,
+            key: Zeroizing::new(read(&self.key, true)?),
         })
     }
 
     /// An acceptor for what is in them.
-    pub(crate) fn acceptor(&self, pems: &Pems) -> Result<TlsAcceptor, Failure> {
+    fn acceptor(&self, pems: &Pems) -> Result<TlsAcceptor, TlsError> {
         let chain = chain(&self.certificate, &pems.chain)?;
         let key = private_key(&self.key, &pems.key)?;
         acceptor(self, chain, key)
@@ -73,48 +129,43 @@ fn acceptor(
     files: &Files,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<TlsAcceptor, Failure> {
+) -> Result<TlsAcceptor, TlsError> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                let why = "it is not the key of that certificate";
-                unfit("--tls-key", &files.key, why, "the first certificate in the file is meant")
+                unfit(true, &files.key, Unfit::Mismatch)
             }
             rustls::Error::InvalidCertificate(_) => {
-                unfit("--tls-cert", &files.certificate, "its certificate is damaged", CHAIN)
+                unfit(false, &files.certificate, Unfit::BadCertificate)
             }
-            _ => unfit("--tls-key", &files.key, "a key of that kind can't be used", KEY),
+            _ => unfit(true, &files.key, Unfit::UnknownKey),
         })?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-const CHAIN: &str = "it takes the certificate, and behind it those of its issuers, in PEM form";
-const KEY: &str = "it takes a private key in PEM form, without a passphrase";
-
-fn chain(path: &Path, file: &[u8]) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let unfit = |why: &str| unfit("--tls-cert", path, why, CHAIN);
+fn chain(path: &Path, file: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(without_mark(file)).collect();
     match chain {
-        Ok(chain) if chain.is_empty() => Err(unfit("it holds no certificate in PEM form")),
+        Ok(chain) if chain.is_empty() => Err(unfit(false, path, Unfit::Empty)),
         Ok(chain) => Ok(chain),
-        Err(_) => Err(unfit("it is damaged")),
+        Err(_) => Err(unfit(false, path, Unfit::Damaged)),
     }
 }
 
-fn private_key(path: &Path, file: &[u8]) -> Result<PrivateKeyDer<'static>, Failure> {
-    let unfit = |why: &str, hint| unfit("--tls-key", path, why, hint);
-    PrivateKeyDer::from_pem_slice(without_mark(file)).map_err(|error| match error {
-        Error::NoItemsFound if file.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) => {
-            let hint = "openssl pkey -in FILE -out PLAIN makes one without";
-            unfit("it needs a passphrase", hint)
-        }
-        Error::NoItemsFound => unfit("it holds no private key in PEM form", KEY),
-        _ => unfit("it is damaged", KEY),
+fn private_key(path: &Path, file: &[u8]) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(without_mark(file)).map_err(|error| {
+        let is_encrypted = file.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED);
+        let why = match error {
+            Error::NoItemsFound if is_encrypted => Unfit::Encrypted,
+            Error::NoItemsFound => Unfit::Empty,
+            _ => Unfit::Damaged,
+        };
+        unfit(true, path, why)
     })
 }
 
-fn unfit(option: &str, path: &Path, why: &str, hint: &'static str) -> Failure {
-    Failure::new(Code::Usage, format!("{option} {}: {why}", path.display()), hint)
+fn unfit(is_key: bool, path: &Path, why: Unfit) -> TlsError {
+    TlsError { is_key, path: path.to_owned(), why }
 }

@@ -53,5 +53,13 @@ pub const EXPORT: &[u8] = b"otr/1 export";
 pub const STATE: &[u8] = b"otr/1 state";
 /// Hashes what distinguishes a session from any other; never leaves this machine.
 pub const IDENTITY: &[u8] = b"otr/1 identity";
+/// Hashes a postbox's salt into the seed of a puzzle (docs/postbox.md).
+pub const WORK: &[u8] = b"otr/1 work";
+/// Hashes a postbox's secret and the hour into such a salt; stays with the postbox.
+pub const WORK_SALT: &[u8] = b"otr/1 work salt";
+/// Hashes a post secret into what a private postbox keeps of it.
+pub const POST_SECRET: &[u8] = b"otr/1 post secret";
+/// Derives what is drawn in a simulated conversation, which is the same for the same seed.
+pub const SIMULATION: &[u8] = b"otr/1 simulate";
 /// Names a session's message in the name of an unfinished file; never leaves this machine.
 pub const MESSAGE: &[u8] = b"otr/1 message";

@@ -1,7 +1,6 @@
 //! How the two people made sure of each other, in words for a person and for programs.
 
 use otr::protocol::authentication::Authentication;
-use otr::protocol::session::Session;
 
 /// The stable names, as `--json` has them; empty where nobody has checked anything.
 pub(super) fn names(authentication: Authentication) -> Vec<&'static str> {
@@ -18,15 +17,6 @@ pub(super) fn phrase(names: &[&str]) -> String {
         return "not checked".to_owned();
     }
     format!("checked by {}", names.join(" and "))
-}
-
-/// What to say when the reply was accepted.
-pub(super) fn opened(session: &Session) -> &'static str {
-    if session.used_secret() {
-        "the session is open; the other side knows the secret"
-    } else {
-        "the session is open; nobody's identity was checked yet"
-    }
 }
 
 /// What to say, once, when text comes from who knows whom.

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use otr::protocol::packet::{K_MAX, size};
 use zeroize::Zeroizing;
 
-use crate::beside;
 use crate::failure::Failure;
+use crate::worker;
 
 /// How many blocks are read ahead: one being filled, one waiting.
 const AHEAD: usize = 1;
@@ -104,7 +104,7 @@ impl Blocks {
         let (to_us, blocks) = sync_channel(AHEAD);
         let stop = Stop(to_us.clone());
         let (buffers, from_us) = channel();
-        beside::start(move || {
+        worker::start(move || {
             let cutter = Cutter { input, layout, begun: None };
             read_all(cutter, &to_us, &from_us);
         })?;

@@ -9,8 +9,9 @@ use otr::protocol::packet::ADDRESS;
 use super::source::Source;
 use super::whom::connect;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Reach, Url};
+use crate::route::RouteArgs;
 use crate::ui::printable;
+use otr::postbox::client::Url;
 
 /// Bytes of packets that are kept to be tried with keys that come later.
 pub(crate) const KEPT_MAX: usize = 256 << 20;
@@ -73,12 +74,12 @@ pub(crate) fn open(path: &Path) -> Result<Input, Failure> {
 /// The keys that a postbox has for these addresses.
 pub(crate) fn published(
     url: &str,
-    reach: &Reach,
+    route: &RouteArgs,
     mut addresses: Vec<[u8; ADDRESS]>,
 ) -> Result<Vec<[u8; PUBLISHED_KEY]>, Failure> {
     let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-    reach.check(&parsed)?;
-    let Some(client) = connect(url, reach)? else { return Ok(Vec::new()) };
+    route.check(&parsed)?;
+    let Some(client) = connect(url, route)? else { return Ok(Vec::new()) };
     addresses.sort_unstable();
     addresses.dedup();
     let keys = client.revealed(&addresses)?.into_iter().map(|(of, key)| {

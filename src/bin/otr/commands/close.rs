@@ -12,7 +12,7 @@ use super::whom::connect;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::options::Form;
-use crate::postbox::client::Reach;
+use crate::route::RouteArgs;
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
 
@@ -42,7 +42,7 @@ pub(crate) struct Ways {
     stdout: bool,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     #[command(flatten)]
     form: Form,
@@ -86,7 +86,7 @@ fn hand_over(
     ways: &Ways,
     emitter: Result<Emitter, Failure>,
 ) -> Result<(), Failure> {
-    let client = if ways.stdout { None } else { connect(&last.postbox, &ways.reach).transpose() };
+    let client = if ways.stdout { None } else { connect(&last.postbox, &ways.route).transpose() };
     match client {
         // Nothing to say needs no stdout.
         None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
@@ -97,21 +97,22 @@ fn hand_over(
             Ok(())
         }
         Some(client) => {
-            let client = client.map_err(|failure| told_nobody(&failure))?.speaking(voice);
+            let client = client
+                .map_err(|failure| told_nobody(&failure))?
+                .telling(notices::of_postbox(voice));
             let posted = client.post(&last.packets);
             // Also where that failed: what was read shows itself as read, and not as lost.
             let discarded = client.discard(&last.spent);
-            posted.map_err(|failure| {
+            posted.map_err(|error| {
                 if last.waiting > 0 {
                     notices::tell(&Notice::Dropped(last.waiting));
                 }
-                told_nobody(&failure)
+                told_nobody(&error.into())
             })?;
-            discarded.map_err(|failure| Failure {
-                what: format!("wiped, but the last MAC keys are not published: {}", failure.what)
-                    .into(),
+            discarded.map_err(|error| Failure {
+                what: format!("wiped, but the last MAC keys are not published: {error}").into(),
                 hint: "".into(),
-                ..failure
+                ..error.into()
             })
         }
     }
@@ -130,7 +131,7 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
         let directory = Arc::new(directory);
         for name in directory.sessions()? {
             let store = Store::in_directory(Arc::clone(&directory), &name);
-            let mut files = Files::new(store, context.lock_wait, notices::tell);
+            let mut files = Files::new(store, context.lock_wait, notices::of_engine(context.voice));
             // Panic waits for nobody: what another process has in hand it may still write, so the
             // lock is asked for, but not for long.
             let result = block_on(conversation::end(&mut files, None, true));

@@ -15,11 +15,11 @@ use zeroize::Zeroizing;
 
 use super::source::is_by_hand;
 use crate::failure::{self, Failure};
-use crate::postbox::api::Discard;
-use crate::postbox::client::{Client, without_secret};
 use crate::randomness::System;
 use crate::ui::speak::warn;
 use crate::ui::{complete, stdio};
+use otr::postbox::api::Discard;
+use otr::postbox::client::{Client, without_secret};
 
 /// How many numbers of one length are tried before a longer one is.
 const TRIES: u32 = 5;

@@ -11,9 +11,9 @@ use otr::store::patient::Patient;
 use zeroize::Zeroizing;
 
 use crate::failure::{Code, Failure};
-use crate::postbox::secret;
 use crate::ui::printable;
 use crate::ui::prompt;
+use otr::postbox::secret;
 
 /// Bytes that are read at most: four times the longest text that is used, since normalising may
 /// shorten one; less than a file named by mistake has.

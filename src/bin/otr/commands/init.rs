@@ -18,14 +18,15 @@ use super::held::{self, create};
 use super::hidden;
 use super::secret::Secret;
 use super::whom::{connect, postbox_of_stage};
-use crate::beside;
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::postbox::client::{Reach, Url, with_secret};
 use crate::randomness::System;
+use crate::route::RouteArgs;
 use crate::ui::speak::warn;
-use crate::ui::{stdio, units};
+use crate::ui::{notices, stdio, units};
+use crate::worker;
+use otr::postbox::client::{Url, with_secret};
 
 /// `otr init`
 #[derive(clap::Args)]
@@ -68,7 +69,7 @@ pub(crate) struct Args {
     secret: Secret,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     /// Begin anew under a name that is in use: that session is wiped, and nobody is told
     #[arg(long, conflicts_with = "again")]
@@ -105,7 +106,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let invite = inviting.invite().to_vec();
     create(&mut files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     emitter.invite(&invite)?;
-    warn_of_silence(&args.reach, &postbox);
+    warn_of_silence(&args.route, &postbox);
     Ok(())
 }
 
@@ -114,21 +115,21 @@ const LOOK: Duration = Duration::from_secs(4);
 
 /// Warns where the postbox that the invite names does not answer. Whoever comes to it by Tor does not
 /// call it from here before.
-fn warn_of_silence(reach: &Reach, postbox: &str) {
+fn warn_of_silence(route: &RouteArgs, postbox: &str) {
     let Ok(url) = Url::parse(postbox) else { return };
-    if !reach.is_direct(&url) {
+    if !route.is_direct(&url) {
         return;
     }
-    let Ok(Some(client)) = connect(postbox, reach) else { return };
+    let Ok(Some(client)) = connect(postbox, route) else { return };
     let (tell, told) = channel();
     // Names, connections and answers have time limits of their own, which are longer.
-    if beside::start(move || drop(tell.send(client.answers()))).is_err() {
+    if worker::start(move || drop(tell.send(client.answers()))).is_err() {
         return;
     }
     let what = match told.recv_timeout(LOOK) {
         Ok(Ok(())) => return,
-        Ok(Err(failure)) => failure.what,
-        Err(_) => format!("the postbox {} did not answer in time", url.host()).into(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("the postbox {} did not answer in time", url.host()),
     };
     warn(format_args!("{what}; the invite is good, and serves once the postbox is there"));
 }
@@ -140,12 +141,12 @@ fn by_code(
     postbox: &str,
     files: &mut Files,
 ) -> Result<(), Failure> {
-    let Some(client) = connect(postbox, &args.reach)? else {
+    let Some(client) = connect(postbox, &args.route)? else {
         let hint = "name one with --postbox URL or OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
     let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
-    let (code, inviting) = code::place(&client.speaking(context.voice), make)?;
+    let (code, inviting) = code::place(&client.telling(notices::of_postbox(context.voice)), make)?;
     create(files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
@@ -184,7 +185,7 @@ fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<String, 
         let url = Url::parse(&text).map_err(|why| {
             Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
         })?;
-        args.reach.check(&url)?;
+        args.route.check(&url)?;
     }
     Ok(text)
 }

@@ -13,9 +13,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::process;
+use crate::worker;
 
 /// A signal waits no longer for the state than this.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);
@@ -40,7 +40,7 @@ impl Numbers {
             let mut signals = Signals::new(heard).map_err(|error| {
                 Failure::new(Code::Failed, format!("cannot watch for signals: {error}"), "")
             })?;
-            beside::start(move || {
+            worker::start(move || {
                 for signal in signals.forever() {
                     // Held until the signal has done its work: nothing is sealed in between.
                     let mut left = theirs.lock().unwrap_or_else(PoisonError::into_inner);

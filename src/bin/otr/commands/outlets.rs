@@ -5,7 +5,7 @@ use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::Packet;
 
 use super::emit::Emitter;
-use crate::postbox::client::Client;
+use otr::postbox::client::Client;
 
 /// One of the two.
 pub(super) enum Way<'a> {
@@ -51,28 +51,5 @@ impl Outlet for Way<'_> {
             Self::Print(_) => Cause::new(ErrorKind::Failed, "stdout takes packets of any size"),
             Self::Post(client) => Outlet::too_large(&**client, bytes),
         }
-    }
-}
-
-impl Outlet for Client {
-    fn kind(&self) -> OutletKind {
-        OutletKind::Postbox
-    }
-
-    fn largest(&self) -> usize {
-        self.largest_known()
-    }
-
-    /// Keys to be published leave with a discard, and none comes here.
-    async fn hand_out(
-        &mut self,
-        _: &[[u8; PUBLISHED_KEY]],
-        packets: &[Packet],
-    ) -> Result<Vec<usize>, Cause> {
-        Ok(self.post_fitting(packets)?)
-    }
-
-    fn too_large(&self, bytes: usize) -> Cause {
-        Self::too_large(self, bytes).into()
     }
 }

@@ -19,11 +19,12 @@ use super::whom::{connect, postbox_of};
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::postbox::api::Discard;
-use crate::postbox::client::{Client, Reach, Url, without_secret};
 use crate::randomness::System;
-use crate::ui::prompt;
+use crate::route::RouteArgs;
 use crate::ui::speak::{Voice, warn};
+use crate::ui::{notices, prompt};
+use otr::postbox::api::Discard;
+use otr::postbox::client::{Client, Url, without_secret};
 
 /// `otr respond`
 #[derive(clap::Args)]
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     secret: Secret,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     #[command(flatten)]
     form: Form,
@@ -151,7 +152,7 @@ fn consented(context: &Context, args: &Args, postbox: &str) -> Result<Option<Cli
     if args.stdout {
         return Ok(None);
     }
-    let Some(client) = connect(postbox, &args.reach)? else {
+    let Some(client) = connect(postbox, &args.route)? else {
         return match args.postbox {
             None => Ok(None),
             Some(_) => Err(Failure::new(
@@ -172,7 +173,7 @@ fn consented(context: &Context, args: &Args, postbox: &str) -> Result<Option<Cli
         None => asked(postbox)?,
     };
     if agreed {
-        return Ok(Some(client.speaking(context.voice)));
+        return Ok(Some(client.telling(notices::of_postbox(context.voice))));
     }
     let hint = "--stdout writes the reply, to be handed over in another way";
     Err(Failure::new(Code::Failed, "nobody was called", hint))
@@ -191,7 +192,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
     let postbox = postbox_of_code(args, spoken.postbox)?;
-    let Some(client) = connect(&postbox, &args.reach)? else {
+    let Some(client) = connect(&postbox, &args.route)? else {
         let hint = "name it with --postbox URL, OTR_POSTBOX, or behind an @ in the code";
         return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
     };
@@ -206,7 +207,8 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         ));
     }
     // The invite's own address may have the post secret.
-    let client = connect(&named, &args.reach)?.unwrap_or(client).speaking(context.voice);
+    let client =
+        connect(&named, &args.route)?.unwrap_or(client).telling(notices::of_postbox(context.voice));
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
     let reply = answer(args, &mut files, invite, Some(secret))?;
@@ -221,7 +223,7 @@ fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
     let records = held.session()?.collected();
     drop(held);
     if let Err(failure) = client.discard(&records) {
-        warn(format_args!("the answered invite still lies in the postbox: {}", failure.what));
+        warn(format_args!("the answered invite still lies in the postbox: {failure}"));
         return Ok(());
     }
     let mut held = held::take(files)?;
@@ -282,9 +284,9 @@ fn hand_over(
 }
 
 fn post(voice: Voice, reply: &[u8], client: &Client) -> Result<(), Failure> {
-    client.post(&[reply]).map_err(|failure| Failure {
+    client.post(&[reply]).map_err(|error| Failure {
         hint: "the session is there: post the reply with 'otr respond --again'".into(),
-        ..failure
+        ..error.into()
     })?;
     voice.guide("the reply is in the postbox; 'otr recv' waits for what the other side says");
     Ok(())

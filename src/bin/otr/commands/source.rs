@@ -12,12 +12,12 @@ use otr::store::patient::Patient;
 use rustix::fs::OFlags;
 use zeroize::Zeroize;
 
-use crate::beside;
 use crate::failure::{Code, Failure};
 use crate::ui::speak;
 use crate::ui::stdio;
 use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::typed::Typed;
+use crate::worker;
 
 /// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;
@@ -164,7 +164,7 @@ impl Source {
         {
             let (to_us, items) = sync_channel(AHEAD);
             let (buffers, from_us) = channel();
-            beside::start(move || read_all(input, *scanner, &to_us, &from_us))?;
+            worker::start(move || read_all(input, *scanner, &to_us, &from_us))?;
             self.reading = Reading::Beside { items, buffers };
         }
         Ok(())

@@ -15,7 +15,8 @@ use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::options::Form;
-use crate::postbox::client::Reach;
+use crate::route::RouteArgs;
+use crate::ui::notices;
 use crate::ui::printable::line;
 
 /// `otr verify`
@@ -34,7 +35,7 @@ pub(crate) struct Args {
     stdout: bool,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     #[command(flatten)]
     form: Form,
@@ -58,9 +59,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut files = context.open()?;
     let mut client = {
         let stage = held::take(&mut files)?.stage;
-        if args.stdout { None } else { whom::client(&stage, &args.reach)? }
+        if args.stdout { None } else { whom::client(&stage, &args.route)? }
     };
-    client = client.map(|client| client.speaking(context.voice));
+    client = client.map(|client| client.telling(notices::of_postbox(context.voice)));
     let way = &mut Way::of(client.as_mut(), &mut emitter);
     if block_on(conversation::prepare(&mut files, way))? {
         emitter.end();

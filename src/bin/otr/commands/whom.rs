@@ -4,11 +4,12 @@ use otr::protocol::handshake::invite::Invite;
 use otr::protocol::session::stored::Stage;
 
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Client, Reach, Url};
+use crate::route::RouteArgs;
+use otr::postbox::client::{Client, Url};
 
 /// The postbox of a session, if it has one.
-pub(super) fn client(stage: &Stage, reach: &Reach) -> Result<Option<Client>, Failure> {
-    connect(&postbox_of_stage(stage), reach)
+pub(super) fn client(stage: &Stage, route: &RouteArgs) -> Result<Option<Client>, Failure> {
+    connect(&postbox_of_stage(stage), route)
 }
 
 /// The URL of a session's postbox; empty = none.
@@ -25,7 +26,7 @@ pub(super) fn postbox_of(invite: &[u8]) -> String {
 }
 
 /// The postbox of that URL.
-pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failure> {
+pub(super) fn connect(url: &str, route: &RouteArgs) -> Result<Option<Client>, Failure> {
     if url.is_empty() {
         return Ok(None);
     }
@@ -33,5 +34,5 @@ pub(super) fn connect(url: &str, reach: &Reach) -> Result<Option<Client>, Failur
         let what = format!("the postbox of this session cannot be called: {why}");
         Failure::new(Code::Refused, what, "begin another session")
     })?;
-    Client::new(url, reach).map(Some)
+    route.client(url).map(Some)
 }

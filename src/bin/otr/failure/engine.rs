@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use otr::conversation::{Cause, Doing, Error, ErrorKind};
+use otr::postbox::client;
 use otr::protocol::handshake::invite::InviteError;
 use otr::protocol::handshake::{InvitingError, RespondError};
 use otr::protocol::ratchet::StepError;
@@ -39,7 +40,10 @@ impl From<Cause> for Failure {
             Ok(failure) => *failure,
             Err(error) => match error.downcast::<StoreError>() {
                 Ok(error) => Self::from(*error),
-                Err(error) => Self::new(Code::Failed, error.to_string(), ""),
+                Err(error) => match error.downcast::<client::Error>() {
+                    Ok(error) => Self::from(*error),
+                    Err(error) => Self::new(Code::Failed, error.to_string(), ""),
+                },
             },
         }
     }
@@ -129,6 +133,9 @@ fn hint(error: &Error) -> Cow<'static, str> {
         Error::NearlyOver => "'otr send' or 'otr close' tells the other side and wipes it",
         Error::QueueFull(..) => "this one was not taken: send it again when the others are out",
         Error::Changed => "what was written may come once more; look at it with 'otr status'",
+        Error::NotCollected => "it lies in the postbox still, and need not be sent again",
+        Error::Lost => "send it again",
+        Error::NotShownOpened => "ask the other side, in another way",
         Error::SomebodyBetween => ENDED,
         Error::WrongGuess { code: true } => {
             "the code is used up and the session has been ended; begin anew with another code"

@@ -4,6 +4,7 @@
 //! Rules of speech: no capital, no full stop, `what happened; what to do about it`, one line.
 //! Neither part ever holds a secret, a packet's bytes, a token or an address.
 
+mod client;
 mod engine;
 mod store;
 

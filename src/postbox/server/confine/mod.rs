@@ -13,14 +13,14 @@ mod walls;
 
 use std::fmt;
 
-pub(crate) use probe::Outside;
+pub use probe::Outside;
 
 /// Memory beside the cap that is locked with it: the program itself, and the heap's gaps.
 const BESIDE_THE_CAP: u64 = 64 << 20;
 
 /// What the kernel granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Granted {
+pub struct Granted {
     /// What Landlock refuses; empty where there is none.
     landlock: Vec<&'static str>,
     /// No system call to open a file, or to do anything but serve.
@@ -28,23 +28,28 @@ pub(crate) struct Granted {
     /// No capability, whoever started it.
     powerless: bool,
     /// Whether packets stay out of swap.
-    pub(crate) memory: Memory,
+    pub memory: Memory,
 }
 
 /// Whether the system may write our memory to a swap device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Memory {
+pub enum Memory {
     /// It may not.
     Locked,
-    /// It may: so much may be locked, and so much would have to be.
-    Above { limit: u64, needed: u64 },
+    /// It may: the limit, in bytes, is below what would have to be locked.
+    Above {
+        /// Bytes that may be locked.
+        limit: u64,
+        /// Bytes that would have to be.
+        needed: u64,
+    },
     /// It may, and why is not told.
     Refused,
 }
 
 impl Granted {
     /// Whether all walls stand. Locked memory is none of them.
-    pub(crate) fn whole(&self) -> bool {
+    pub fn whole(&self) -> bool {
         !self.landlock.is_empty() && self.seccomp && self.powerless
     }
 }
@@ -82,7 +87,7 @@ impl fmt::Display for Memory {
 /// Shuts the process in. There must be one thread: only that one, and those it starts, are inside.
 /// `cap` is how much memory is worth locking.
 #[cfg(target_os = "linux")]
-pub(crate) fn confine(cap: usize) -> Granted {
+pub fn confine(cap: usize) -> Granted {
     // In this order: each step needs what a later one takes away.
     Granted {
         memory: privileges::lock_memory(cap as u64 + BESIDE_THE_CAP),
@@ -94,14 +99,14 @@ pub(crate) fn confine(cap: usize) -> Granted {
 
 /// For a process that reads files, and nothing else: where the kernel has Landlock, it can write
 /// none, run none and connect nowhere.
-pub(crate) fn only_read() {
+pub fn only_read() {
     #[cfg(target_os = "linux")]
     walls::only_read();
 }
 
 /// Elsewhere there are no such walls.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn confine(_: usize) -> Granted {
+pub fn confine(_: usize) -> Granted {
     Granted { landlock: Vec::new(), seccomp: false, powerless: false, memory: Memory::Refused }
 }
 

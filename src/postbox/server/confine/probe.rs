@@ -3,9 +3,10 @@
 use rustix::process::{Pid, getppid, test_kill_process};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 
 /// What was opened before the walls, as a server's sockets are, to try with from inside.
-pub(crate) struct Outside {
+pub struct Outside {
     listener: TcpListener,
     /// Somebody who could be called.
     elsewhere: TcpListener,
@@ -15,7 +16,7 @@ pub(crate) struct Outside {
 
 impl Outside {
     /// Opens it.
-    pub(crate) fn prepare() -> io::Result<Self> {
+    pub fn prepare() -> io::Result<Self> {
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let elsewhere = open()?;
         elsewhere.set_nonblocking(true)?;
@@ -23,9 +24,9 @@ impl Outside {
         Ok(Self { listener: open()?, elsewhere, address, parent: getppid() })
     }
 
-    /// Tries each, and says what came of it. True if all was refused.
-    pub(crate) fn probe(&self, out: &mut impl Write) -> io::Result<bool> {
-        let target = std::env::temp_dir().join(format!("otr-postbox-{}", std::process::id()));
+    /// Tries each, files in `directory`, and says what came of it. True if all was refused.
+    pub fn probe(&self, directory: &Path, out: &mut impl Write) -> io::Result<bool> {
+        let target = directory.join(format!("otr-postbox-{}", std::process::id()));
         let tries: [(&str, io::Result<()>); 8] = [
             ("write a file", std::fs::write(&target, b"x")),
             ("read /etc/passwd", std::fs::read("/etc/passwd").map(drop)),

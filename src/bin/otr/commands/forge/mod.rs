@@ -16,7 +16,7 @@ use super::emit::Emitter;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::postbox::client::Reach;
+use crate::route::RouteArgs;
 use crate::ui::speak::warn;
 use recorded::{Packet, Recorded, no_key};
 
@@ -71,7 +71,7 @@ pub(crate) struct Args {
     first_turn: FirstTurn,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     #[command(flatten)]
     form: Form,
@@ -112,7 +112,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         recorded.read_keys(capture::open(path)?)?;
     }
     if let Some(url) = &args.postbox {
-        recorded.ask(url, &args.reach)?;
+        recorded.ask(url, &args.route)?;
     }
     let chosen = recorded.choose(args.packet.as_deref())?;
     let first_turn = match args.first_turn {

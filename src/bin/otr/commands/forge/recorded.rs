@@ -10,7 +10,7 @@ use otr::protocol::packet::ADDRESS;
 use super::turns::Turns;
 use crate::commands::capture::{Input, KEPT_MAX, address, published, too_much};
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Reach;
+use crate::route::RouteArgs;
 
 /// Hexadecimal digits from which on `--packet` is an address, as `inspect` shows it.
 const ADDRESS_DIGITS: usize = 8;
@@ -78,10 +78,10 @@ impl Recorded {
     }
 
     /// Asks the postbox for the keys that are not here.
-    pub(super) fn ask(&mut self, url: &str, reach: &Reach) -> Result<(), Failure> {
+    pub(super) fn ask(&mut self, url: &str, route: &RouteArgs) -> Result<(), Failure> {
         let addresses = self.packets.iter().map(|packet| address(&packet.bytes));
         let unknown = addresses.filter(|address| !self.keys.contains_key(address)).collect();
-        for key in published(url, reach, unknown)? {
+        for key in published(url, route, unknown)? {
             self.key(key);
         }
         Ok(())

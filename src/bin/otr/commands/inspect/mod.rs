@@ -17,7 +17,7 @@ use super::capture::{self, Input};
 use super::source::Source;
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Reach;
+use crate::route::RouteArgs;
 use crate::ui::{printable, stdio};
 use evidence::{Evidence, KeyName};
 use randomness::{Histogram, Measure};
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     postbox: Option<String>,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 }
 
 const HELP: &str = "\
@@ -123,7 +123,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         ));
     }
     if let (Some(url), Some(evidence)) = (&args.postbox, &mut inspection.evidence) {
-        let keys = capture::published(url, &args.reach, evidence.without_key())?;
+        let keys = capture::published(url, &args.route, evidence.without_key())?;
         for (number, key) in (1..).zip(keys) {
             evidence.key(KeyName::Postbox(number), key);
         }

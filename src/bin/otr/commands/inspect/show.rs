@@ -8,10 +8,10 @@ use otr::protocol::packet::size_class;
 use serde_json::{Value, json};
 
 use super::randomness::{Histogram, Measure};
-use crate::postbox::client::without_secret;
 use crate::ui::names;
 use crate::ui::printable::line;
 use crate::ui::units;
+use otr::postbox::client::without_secret;
 
 /// Bytes of an address that are shown: enough to tell two apart by eye.
 const SHOWN: usize = 4;

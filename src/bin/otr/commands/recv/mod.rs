@@ -6,9 +6,7 @@
 //! ```
 
 mod checks;
-mod collector;
 mod delivery;
-mod discarding;
 mod outcome;
 mod output;
 mod postbox;
@@ -25,9 +23,10 @@ use super::source::{Source, is_by_hand, widen_stdin};
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::{Client, Reach};
+use crate::route::RouteArgs;
 use crate::ui::units;
 use delivery::{Delivery, JSON_MAX};
+use otr::postbox::client::Client;
 use outcome::Outcome;
 pub(crate) use postbox::take_reply;
 
@@ -87,7 +86,7 @@ pub(crate) struct Args {
     count: Option<u64>,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     /// Expect packets up to so many numbers ahead
     #[arg(
@@ -138,7 +137,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             && let Some(held) = if_there(held::take(found))?
         {
             let known = held.into_snapshot();
-            let client = if args.stdin { None } else { whom::client(&known.stage, &args.reach)? };
+            let client = if args.stdin { None } else { whom::client(&known.stage, &args.route)? };
             match (client, files) {
                 (Some(client), Some(files)) => return postbox::run(context, args, files, &client),
                 (_, opened) => files = opened,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use otr::conversation::{Counts, Error, Rejected};
 use otr::protocol::session::Session;
 
-use crate::commands::authenticated;
 use crate::failure::{Code, Failure};
+use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
 
 /// How many different reasons for refusing are told apart before they are only counted.
@@ -90,7 +90,7 @@ impl Outcome {
             warn(format_args!("{} can no longer be accepted", packets(self.counts.lost)));
         }
         if let (Some(session), true, Way::Stdin) = (session, self.counts.replied, self.way) {
-            voice.say(authenticated::opened(session));
+            voice.say(notices::opened(session.used_secret()));
         }
         let missing = session.map(Session::missing).unwrap_or_default();
         if !missing.is_empty() && (self.counts.packets > 0 || self.counts.closed) {

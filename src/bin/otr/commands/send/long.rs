@@ -6,7 +6,7 @@
 use std::io::{self, Cursor, Read};
 use std::sync::atomic::AtomicBool;
 
-use otr::conversation::{Course, Error, Files, block_on};
+use otr::conversation::{Course, Error, Files, Framed, Poster, Window, block_on};
 use otr::protocol::packet::receipt::Receipt;
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
 use otr::protocol::session::{Part, Reservation};
@@ -16,15 +16,13 @@ use super::Sender;
 use crate::commands::blocks::{Block, Blocks, FRAMED, HeadBytes, Layout};
 use crate::commands::numbers::Numbers;
 use crate::commands::outlets::Way;
-use crate::commands::poster::{Poster, Sealed};
 use crate::commands::source;
-use crate::commands::window::Window;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Client;
 use crate::process;
 use crate::randomness::System;
 use crate::ui::progress::Progress;
 use crate::ui::speak;
+use otr::postbox::client::Client;
 
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.
@@ -143,16 +141,16 @@ impl Sender<'_> {
             let (packet, receipt) = sealed?;
             let (bytes, receipt) = (packet.len() - 1, self.args.confirm.then_some(receipt));
             match window.post(packet, receipt, &AtomicBool::new(false)) {
-                Err(failure) if client.largest_known() < bytes => {
+                Err(Error::Effect(cause)) if client.largest_known() < bytes => {
                     let largest = client.largest_packet();
                     if largest < size(K_MIN) {
-                        return Err(Error::NothingFits(failure.into()).into());
+                        return Err(Error::NothingFits(cause).into());
                     }
                     flow.largest = largest_class(largest);
                     flow.layout = flow.numbers.with(|numbers| Ok(layout(numbers, flow.largest)))?;
                 }
                 posted => {
-                    posted.map_err(|failure| cut_short(&failure))?;
+                    posted.map_err(|error| cut_short(&error.into()))?;
                     let mut address = [0; ADDRESS];
                     address.copy_from_slice(&packet[1..=ADDRESS]);
                     let rest = (!last).then(|| Zeroizing::new(text[length..].to_vec()));
@@ -177,7 +175,8 @@ impl Sender<'_> {
         let mut progress = Progress::new(self.context.voice, None);
         let (mut offset, mut last) =
             begun.as_ref().map_or((0, [0; ADDRESS]), |begun| (begun.offset, begun.last));
-        let poster = begun.map(|begun| Poster::start(begun.window, buffers.clone(), stop));
+        let poster =
+            begun.map(|begun| Poster::start(begun.window, buffers.clone(), move || stop.tell()));
         let poster = poster.transpose()?;
         loop {
             let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
@@ -196,7 +195,7 @@ impl Sender<'_> {
             if let Some(poster) = &poster {
                 last.copy_from_slice(&framed[1..=ADDRESS]);
                 let receipt = self.args.confirm.then_some(receipt);
-                if !poster.post(Sealed { framed: block.framed, length, receipt }) {
+                if !poster.post(Framed { framed: block.framed, length, receipt }) {
                     break;
                 }
             } else {
@@ -208,7 +207,8 @@ impl Sender<'_> {
                 break;
             }
         }
-        let window = poster.map(Poster::end).transpose().map_err(|failure| cut_short(&failure))?;
+        let window =
+            poster.map(Poster::end).transpose().map_err(|error| cut_short(&error.into()))?;
         Ok((window, last))
     }
 

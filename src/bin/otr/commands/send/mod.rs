@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
-use otr::conversation::{self, Files, K_SHORT, Sent, Short, Snapshot, block_on};
+use otr::conversation::{self, Files, K_SHORT, Sent, Short, Snapshot, Window, block_on};
 use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::session::Identity;
 use otr::protocol::session::stored::Stage;
@@ -23,14 +23,14 @@ use super::held;
 use super::outlets::Way;
 use super::recv::take_reply;
 use super::source;
-use super::window::Window;
 use crate::commands::blocks::HeadBytes;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::{Form, size_class};
-use crate::postbox::client::{Client, Patience, Reach};
-use crate::ui::{shell, units};
+use crate::route::RouteArgs;
+use crate::ui::{notices, shell, units};
+use otr::postbox::client::{Client, Patience};
 
 /// How long the reply to the invite is waited for, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ pub(crate) struct Args {
     retry: Duration,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 
     #[command(flatten)]
     form: Form,
@@ -173,8 +173,9 @@ impl Sender<'_> {
         }
         if self.client.is_none() {
             let patience = Patience::For(self.args.retry);
-            self.client = whom::client(stage, &self.args.reach)?
-                .map(|client| client.patient(patience, self.context.voice));
+            self.client = whom::client(stage, &self.args.route)?.map(|client| {
+                client.lasting(patience).telling(notices::of_postbox(self.context.voice))
+            });
         }
         match &self.client {
             None if self.args.confirm => Err(Failure::new(
@@ -198,19 +199,24 @@ impl Sender<'_> {
 
     /// Waits until what was posted is opened, where that was asked for. The session is free.
     fn confirm(&self, mut window: Window) -> Result<(), Failure> {
-        if let Some(client) = &self.client {
-            client.tell_keeps(self.context.voice);
+        if let Some(client) = &self.client
+            && let Some(seconds) = client.keeps_short()
+        {
+            notices::keeps_short(self.context.voice, client.host(), seconds);
         }
         if !self.args.confirm {
             return Ok(());
         }
-        window.confirm(self.args.wait).map_err(|failure| match failure.code {
-            Code::Postbox => {
-                let what = format!("the message is posted, not yet confirmed: {}", failure.what);
-                Failure { what: what.into(), taken: Some(true), ..failure }
+        window.confirm(self.args.wait).map_err(Failure::from).map_err(|failure| {
+            match failure.code {
+                Code::Postbox => {
+                    let what =
+                        format!("the message is posted, not yet confirmed: {}", failure.what);
+                    Failure { what: what.into(), taken: Some(true), ..failure }
+                }
+                Code::NothingYet => Failure { taken: Some(true), ..failure },
+                _ => failure,
             }
-            Code::NothingYet => Failure { taken: Some(true), ..failure },
-            _ => failure,
         })
     }
 

@@ -18,8 +18,8 @@ use super::tape::Tape;
 use crate::commands::capture::address;
 use crate::context::now;
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Url;
 use crate::ui::printable;
+use otr::postbox::client::Url;
 
 /// How many numbers a long message takes at a time, as `send` does.
 const BATCH: u32 = 256;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
-use crate::postbox::client::Reach;
 use crate::process;
+use crate::route::RouteArgs;
 use crate::ui::{printable, stdio};
 use report::Report;
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     ask: bool,
 
     #[command(flatten)]
-    reach: Reach,
+    route: RouteArgs,
 }
 
 /// The promise to programs; a new field is no break, a field that is gone or means something else
@@ -92,7 +92,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     if args.ask {
         for report in &mut reports {
-            if let Err(failure) = report.ask(&args.reach) {
+            if let Err(failure) = report.ask(&args.route) {
                 let name = report.name.as_deref().unwrap_or("--state-fd");
                 problem =
                     Some(Failure { what: format!("{name}: {}", failure.what).into(), ..failure });

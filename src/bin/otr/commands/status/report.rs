@@ -14,9 +14,10 @@ use zeroize::Zeroizing;
 use crate::commands::authenticated;
 use crate::commands::whom;
 use crate::failure::{Code, Failure};
-use crate::postbox::api::Fate;
-use crate::postbox::client::{Reach, without_secret};
+use crate::route::RouteArgs;
 use crate::ui::names;
+use otr::postbox::api::Fate;
+use otr::postbox::client::without_secret;
 
 /// One session.
 pub(super) struct Report {
@@ -119,10 +120,10 @@ impl Report {
     }
 
     /// Asks the session's postbox what became of our packets.
-    pub(super) fn ask(&mut self, reach: &Reach) -> Result<(), Failure> {
+    pub(super) fn ask(&mut self, route: &RouteArgs) -> Result<(), Failure> {
         let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
         let url = facts.postbox.as_deref().unwrap_or_default();
-        let Some(client) = whom::connect(url, reach)? else { return Ok(()) };
+        let Some(client) = whom::connect(url, route)? else { return Ok(()) };
         let mut fates = Fates::default();
         for posts in facts.posts.chunks(client.at_once()) {
             let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();

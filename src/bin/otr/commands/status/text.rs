@@ -7,10 +7,10 @@ use otr::protocol::handshake::INVITE_GRACE;
 
 use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
 use crate::commands::authenticated;
-use crate::postbox::client::without_secret;
 use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
+use otr::postbox::client::without_secret;
 
 /// One block a session, and then what the machine does to all of them.
 pub(super) fn page(reports: &[Report], lock_limit: Option<u64>) -> String {

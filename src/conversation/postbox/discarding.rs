@@ -3,15 +3,15 @@
 
 use std::thread::JoinHandle;
 
-use crate::beside;
-use crate::failure::{Code, Failure};
+use super::{ended, start};
+use crate::conversation::error::Error;
 use crate::postbox::api::Discard;
-use crate::postbox::client::Client;
+use crate::postbox::client::{self, Client};
 
 /// A discard on its way.
 pub(super) struct Discarding {
     spent: Vec<[u8; Discard::SIZE]>,
-    thread: JoinHandle<Result<(), Failure>>,
+    thread: JoinHandle<Result<(), client::Error>>,
 }
 
 impl Discarding {
@@ -20,18 +20,15 @@ impl Discarding {
         client: &Client,
         spent: Vec<[u8; Discard::SIZE]>,
         all: Vec<[u8; Discard::SIZE]>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Error> {
         let client = client.clone();
-        let thread = beside::start(move || client.discard(&all))?;
+        let thread = start(move || client.discard(&all))?;
         Ok(Self { spent, thread })
     }
 
     /// Waits for it; what the state may forget then.
-    pub(super) fn end(self) -> Result<Vec<[u8; Discard::SIZE]>, Failure> {
-        let done = self.thread.join().unwrap_or_else(|_| {
-            let what = "the thread that discards has ended";
-            Err(Failure::new(Code::Failed, what, "this is a fault of otr"))
-        });
-        done.map(|()| self.spent)
+    pub(super) fn end(self) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
+        self.thread.join().map_err(|_| ended())??;
+        Ok(self.spent)
     }
 }

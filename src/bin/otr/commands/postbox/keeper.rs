@@ -2,10 +2,9 @@
 //! talks to nobody else. It can do one thing: read two files, and hand over what is in them. So a
 //! renewed certificate is taken at SIGHUP by a postbox that can open no file.
 
-use super::confine;
-use super::tls::{Files, Pems, Tls};
 use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
+use otr::postbox::server::{Files, Pems, Tls, confine};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -56,8 +55,7 @@ impl Renewal {
         };
         self.line = Some(line);
         let pems = answer.map_err(|why| Failure::new(Code::Failed, why, ""))?;
-        self.tls.renew(self.files.acceptor(&pems)?);
-        Ok(())
+        Ok(self.tls.renew(&self.files, &pems)?)
     }
 }
 
@@ -143,7 +141,7 @@ fn answer(files: &Files) -> Zeroizing<Vec<u8>> {
             FILES
         }
         Err(why) => {
-            put(why.what.as_bytes());
+            put(Failure::from(why).what.as_bytes());
             REASON
         }
     };

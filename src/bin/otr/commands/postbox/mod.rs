@@ -1,15 +1,21 @@
 //! `otr postbox`: serves a blind postbox.
 
-use super::hidden;
-use crate::failure::{Code, Failure};
-use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
-use crate::postbox::server::{self, Choices, Files, Settings};
-use crate::postbox::{secret, work};
-use crate::ui::speak::Voice;
-use crate::ui::units;
-use clap::Args;
+mod keeper;
+mod serve;
+
 use std::path::PathBuf;
 use std::time::Duration;
+
+use clap::Args;
+use otr::postbox::api::{MAX_PACKET, MIN_PACKET};
+use otr::postbox::secret;
+use otr::postbox::server::{Choices, FULL_BITS, Files, MAX_BITS};
+
+use super::hidden;
+use crate::failure::{Code, Failure};
+use crate::ui::speak::Voice;
+use crate::ui::units;
+use serve::Settings;
 
 /// The least memory cap: room for a few of the largest packets and for connections to come in.
 const MIN_MEMORY: usize = 8 << 20;
@@ -36,8 +42,8 @@ pub(crate) struct Postbox {
     #[arg(
         long,
         value_name = "BITS",
-        default_value_t = work::FULL_BITS,
-        value_parser = clap::value_parser!(u8).range(..=i64::from(work::MAX_BITS))
+        default_value_t = FULL_BITS,
+        value_parser = clap::value_parser!(u8).range(..=i64::from(MAX_BITS))
     )]
     work: u8,
     /// Takes packets from those alone who have the secret in FILE, which 'otr init --post-secret'
@@ -65,7 +71,7 @@ impl Postbox {
     /// Serves until SIGTERM or SIGINT.
     pub(crate) fn run(self, voice: Voice) -> Result<(), Failure> {
         if self.show_confinement {
-            return server::show_confinement(voice, self.require_confinement, self.memory);
+            return serve::show_confinement(voice, self.require_confinement, self.memory);
         }
         check(self.ttl >= Duration::from_secs(1), "--ttl is at least 1s")?;
         check(self.memory >= MIN_MEMORY, "--memory is at least 8M")?;
@@ -75,7 +81,7 @@ impl Postbox {
         )?;
         let secret = self.post_secret.as_deref().map(hidden::post_secret).transpose()?;
         let post_secret = secret.map(|secret| secret::hash(&secret));
-        server::run(&Settings {
+        serve::run(&Settings {
             listen: self.listen,
             admin: self.admin,
             tls: (self.tls_cert.zip(self.tls_key))
@@ -103,7 +109,7 @@ pub(crate) struct KeepCertificate {
 impl KeepCertificate {
     /// Answers until the postbox ends.
     pub(crate) fn run(self) -> Result<(), Failure> {
-        server::keep(&Files { certificate: self.certificate, key: self.key })
+        keeper::keep(&Files { certificate: self.certificate, key: self.key })
     }
 }
 
@@ -121,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_default_that_help_names_is_the_one_that_is_used() {
-        use crate::postbox::server::DEFAULT_LISTEN;
+        use super::serve::DEFAULT_LISTEN;
         let command = Postbox::augment_args(clap::Command::new("postbox"));
         let help = { command }.render_long_help().to_string();
         assert!(help.contains(DEFAULT_LISTEN), "{help}");

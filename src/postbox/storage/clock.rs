@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn time_that_the_machine_slept_has_passed() {
         const INNER: &str = "OTR_TEST_SLEPT";
-        const TEST: &str = "postbox::store::clock::tests::time_that_the_machine_slept_has_passed";
+        const TEST: &str = "postbox::storage::clock::tests::time_that_the_machine_slept_has_passed";
         let up = || {
             let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
             uptime.split('.').next().unwrap().parse::<i64>().unwrap()

@@ -6,18 +6,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use otr::protocol::packet::receipt::Receipt;
-
-use crate::failure::{Code, Failure};
+use crate::conversation::error::Error;
 use crate::postbox::api::{Address, Fate, MAX_WAIT};
 use crate::postbox::client::{Client, Patience};
+use crate::protocol::packet::receipt::Receipt;
 
 /// Bytes of packets that wait to be collected at most: enough for a receiver far away to be kept
 /// busy, an eighth of what a postbox holds by default.
 const WINDOW: usize = 32 << 20;
 
 /// What was posted of a message and, as far as is known, not collected yet.
-pub(super) struct Window {
+pub struct Window {
     client: Client,
     /// In order.
     uncollected: VecDeque<Posted>,
@@ -32,30 +31,31 @@ struct Posted {
 }
 
 impl Window {
-    pub(super) fn new(client: Client) -> Self {
+    /// Nothing is there yet.
+    pub fn new(client: Client) -> Self {
         Self { client, uncollected: VecDeque::new(), bytes: 0 }
     }
 
     /// Posts a packet with a byte of room before it, as soon as the window has room for it; not where
     /// it is `abandoned` by then.
-    pub(super) fn post(
+    pub fn post(
         &mut self,
         framed: &mut [u8],
         receipt: Option<Receipt>,
         abandoned: &AtomicBool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Error> {
         let size = framed.len() - 1;
         while self.bytes + size > WINDOW {
             self.make_room()?;
         }
         loop {
             if abandoned.load(Ordering::Acquire) {
-                return Err(Failure::new(Code::Failed, "the message was given up", ""));
+                return Err(Error::Abandoned);
             }
             match self.client.post_framed(framed, !self.uncollected.is_empty()) {
                 // Smaller than the window, or others use it too: what we have there makes room, and
                 // sooner than long work would.
-                Err(failure) if failure.code == Code::Full && !self.uncollected.is_empty() => {
+                Err(error) if error.is_full() && !self.uncollected.is_empty() => {
                     self.make_room()?;
                 }
                 other => break other?,
@@ -66,7 +66,7 @@ impl Window {
     }
 
     /// This packet lies in the postbox from now on.
-    pub(super) fn posted(&mut self, packet: &[u8], receipt: Option<Receipt>) {
+    pub fn posted(&mut self, packet: &[u8], receipt: Option<Receipt>) {
         let address = std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default());
         self.bytes += packet.len();
         self.uncollected.push_back(Posted { address, size: packet.len(), receipt });
@@ -75,8 +75,8 @@ impl Window {
     /// Waits until all of it was collected, for `limit` at most.
     ///
     /// # Errors
-    /// 8 after that time, 6 where a packet is lost or nothing shows that it was opened.
-    pub(super) fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
+    /// [`Error::NotCollected`] after that time; [`Error::Lost`], or [`Error::NotShownOpened`].
+    pub fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Error> {
         let since = Instant::now();
         let patience = limit.map_or(Patience::Endless, |limit| Patience::Until(since + limit));
         self.client = self.client.lasting(patience);
@@ -85,29 +85,25 @@ impl Window {
             if !self.is_held(oldest.address, left)? {
                 self.take_out_collected()?;
             } else if limit.is_some_and(|limit| since.elapsed() >= limit) {
-                return Err(Failure::new(
-                    Code::NothingYet,
-                    "the other side has not collected the message in the time given",
-                    "it lies in the postbox still, and need not be sent again",
-                ));
+                return Err(Error::NotCollected);
             }
         }
         Ok(())
     }
 
     /// Waits until the oldest packet is collected.
-    fn make_room(&mut self) -> Result<(), Failure> {
+    fn make_room(&mut self) -> Result<(), Error> {
         let Some(oldest) = self.uncollected.front() else { return Ok(()) };
         while self.is_held(oldest.address, MAX_WAIT)? {}
         self.take_out_collected()
     }
 
-    fn is_held(&self, address: Address, wait: Duration) -> Result<bool, Failure> {
+    fn is_held(&self, address: Address, wait: Duration) -> Result<bool, Error> {
         Ok(self.client.gone(&[address], wait)?.first() == Some(&Fate::Held))
     }
 
     /// Forgets what was collected, from the oldest on.
-    fn take_out_collected(&mut self) -> Result<(), Failure> {
+    fn take_out_collected(&mut self) -> Result<(), Error> {
         // Whoever collects takes several: one call tells of all, where one may name several.
         let some = self.uncollected.iter().take(self.client.at_once());
         let asked: Vec<Address> = some.map(|posted| posted.address).collect();
@@ -119,18 +115,14 @@ impl Window {
             self.bytes -= posted.size;
         }
         if fates.get(collected) == Some(&Fate::Unknown) {
-            return Err(Failure::new(
-                Code::CutShort,
-                "the postbox has lost a part of the message, or nobody collected it in time",
-                "send it again",
-            ));
+            return Err(Error::Lost);
         }
         Ok(())
     }
 
     /// Whether the keys that were published for the oldest `count` packets are those that we
     /// sealed them with. Whoever runs the postbox can say "collected", but cannot make these up.
-    fn check_opened(&self, count: usize) -> Result<(), Failure> {
+    fn check_opened(&self, count: usize) -> Result<(), Error> {
         let waiting = self.uncollected.iter().take(count);
         let waiting: Vec<(&Address, &Receipt)> = waiting
             .filter_map(|posted| Some((&posted.address, posted.receipt.as_ref()?)))
@@ -143,11 +135,7 @@ impl Window {
         if waiting.iter().all(shown) {
             return Ok(());
         }
-        Err(Failure::new(
-            Code::CutShort,
-            "the message was taken out of the postbox, but nothing shows that it was opened",
-            "ask the other side, in another way",
-        ))
+        Err(Error::NotShownOpened)
     }
 }
 
@@ -157,15 +145,14 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::postbox::client::Url;
-    use crate::postbox::client::tests::reach;
+    use crate::postbox::client::{Route, Url};
 
     /// A session that failed checks have ended sends no text any more, also not what waited.
     #[test]
     fn what_is_abandoned_is_not_posted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let client = Client::new(url, &reach(&[])).unwrap();
+        let client = Client::new(url, &Route::default()).unwrap();
         let mut window = Window::new(client);
         let mut framed = vec![0; 1 + 4096];
         listener.set_nonblocking(true).unwrap();

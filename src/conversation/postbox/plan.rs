@@ -1,26 +1,16 @@
-//! Which tokens are asked for, and how: several in one call, or through Tor one a call, each by
-//! a circuit of its own, all at the same time.
+//! Which tokens are asked for in which round of a wait, and for how long. It computes, and calls nobody.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
-use otr::protocol::session::Session;
-
-use crate::beside;
-use crate::failure::Failure;
 use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
-use crate::postbox::client::{Client, Found, Patience};
+use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
+use crate::protocol::session::Session;
 
 /// Numbers asked for in one call: two answers full of the largest packets.
 const AHEAD: u32 = 16;
-/// The first wait; each next one in vain is twice as long, up to [`MAX_WAIT`].
+/// The first wait; each next one without an answer is twice as long, up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// So many bytes in one answer are a part of a long message, and what follows is asked for while
-/// they are opened.
-const LONG: usize = 1 << 20;
 /// Numbers of each chain that are asked for once after a wait in vain: a call of 32 KiB. As many as
 /// a weekend's messages, whose time is up.
 const BEYOND: u32 = 512;
@@ -59,7 +49,12 @@ pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: b
 
 /// Drops what is of the peer's next chain while anything that was posted before it is here: a chain is
 /// shown whole before the next, even where more of it lies there than was asked for.
-pub(super) fn one_chain(session: &Session, look_ahead: u32, found: &mut Vec<Found>) {
+pub(super) fn one_chain<F>(
+    session: &Session,
+    look_ahead: u32,
+    found: &mut Vec<F>,
+    token: impl Fn(&F) -> Token,
+) {
     if found.len() < 2 {
         return;
     }
@@ -67,8 +62,8 @@ pub(super) fn one_chain(session: &Session, look_ahead: u32, found: &mut Vec<Foun
     let ahead: Vec<u32> = (0..numbers.min(look_ahead)).collect();
     let tokens = session.awaited_tokens(&ahead);
     let next: BTreeSet<&Token> = tokens.iter().rev().take(ahead.len()).collect();
-    if found.iter().any(|one| !next.contains(&one.token)) {
-        found.retain(|one| !next.contains(&one.token));
+    if found.iter().any(|one| !next.contains(&token(one))) {
+        found.retain(|one| !next.contains(&token(one)));
     }
 }
 
@@ -102,10 +97,8 @@ fn numbers_beyond(round: u32, look_ahead: u32, isolates: bool) -> Vec<u32> {
 /// Through Tor, the tokens of a few numbers still farther, for who waits for nothing. Which is chance,
 /// near ones more often: so who asks again and again gets beyond a gap, and nothing has to be
 /// remembered for it.
-pub(super) fn by_chance(session: &Session, look_ahead: u32) -> Result<Vec<Token>, Failure> {
-    let mut chance = [0; 2];
-    getrandom::fill(&mut chance).map_err(|_| Failure::no_randomness())?;
-    Ok(session.awaited_tokens(&numbers_by_chance(chance, look_ahead)))
+pub(super) fn by_chance(session: &Session, look_ahead: u32, chance: [u8; 2]) -> Vec<Token> {
+    session.awaited_tokens(&numbers_by_chance(chance, look_ahead))
 }
 
 fn numbers_by_chance([octave, within]: [u8; 2], look_ahead: u32) -> Vec<u32> {
@@ -114,124 +107,23 @@ fn numbers_by_chance([octave, within]: [u8; 2], look_ahead: u32) -> Vec<u32> {
 }
 
 /// How long to wait in that round.
-pub(super) fn patience(round: u32) -> Duration {
+pub(super) fn wait(round: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << round.min(4)).min(MAX_WAIT)
 }
 
-/// The tokens of what may follow `found`.
-fn following(
+/// The tokens of what may follow the packets that were found under `here`.
+pub(super) fn following(
     session: &Session,
-    found: &[Found],
+    here: &BTreeSet<Token>,
     parked: &BTreeSet<Token>,
     look_ahead: u32,
 ) -> Vec<Token> {
-    let numbers = AHEAD.saturating_add(u32::try_from(found.len()).unwrap_or(AHEAD));
+    let numbers = AHEAD.saturating_add(u32::try_from(here.len()).unwrap_or(AHEAD));
     // As above.
     let numbers = numbers.min(look_ahead);
     let mut tokens = session.awaited_tokens(&(0..numbers).collect::<Vec<u32>>());
-    let here: BTreeSet<&Token> = found.iter().map(|one| &one.token).collect();
     tokens.retain(|token| !here.contains(token) && !parked.contains(token));
     tokens
-}
-
-type Answer = (Token, Result<Vec<Found>, Failure>);
-
-/// Asks the postbox.
-pub(super) struct Collector {
-    client: Client,
-    /// Through Tor: the calls that are still waiting. They outlast the question for which they
-    /// were made, since a second call for the same token would only tell the postbox more.
-    asked: BTreeSet<Token>,
-    tell: Sender<Answer>,
-    answers: Receiver<Answer>,
-    /// A call for what follows the last answer.
-    ahead: Option<JoinHandle<Result<Vec<Found>, Failure>>>,
-}
-
-impl Collector {
-    pub(super) fn new(client: Client) -> Self {
-        let (tell, answers) = channel();
-        Self { client, asked: BTreeSet::new(), tell, answers, ahead: None }
-    }
-
-    /// How long it goes on while the postbox cannot be reached.
-    pub(super) fn lasting(&mut self, patience: Patience) {
-        self.client = self.client.lasting(patience);
-    }
-
-    /// What lies under these tokens, as soon as there is something, or nothing after `wait`.
-    pub(super) fn collect(
-        &mut self,
-        tokens: &[Token],
-        wait: Duration,
-    ) -> Result<Vec<Found>, Failure> {
-        if let Some(ahead) = self.ahead.take()
-            // What went wrong with it goes wrong again below.
-            && let Ok(Ok(found)) = ahead.join()
-            && !found.is_empty()
-        {
-            return Ok(found);
-        }
-        if !self.client.isolates() {
-            return self.client.collect(tokens, wait);
-        }
-        let deadline = Instant::now() + wait;
-        let mut open: BTreeSet<Token> = tokens.iter().copied().collect();
-        for token in tokens {
-            self.ask(*token, wait)?;
-        }
-        while !open.is_empty() {
-            let Ok((token, answer)) = self.answers.recv() else { break };
-            self.asked.remove(&token);
-            let found = answer?;
-            if !found.is_empty() {
-                return Ok(found);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if open.contains(&token) && left >= Duration::from_secs(1) {
-                // An older call, which ended before this wait does.
-                self.ask(token, left)?;
-            } else {
-                open.remove(&token);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Asks for what is there beyond `found` already, if that is much; the next question gets it.
-    pub(super) fn ask_ahead(
-        &mut self,
-        session: &Session,
-        found: &[Found],
-        parked: &BTreeSet<Token>,
-        look_ahead: u32,
-    ) -> Result<(), Failure> {
-        let bytes: usize = found.iter().map(|one| one.packet.len()).sum();
-        if bytes < LONG || self.client.isolates() {
-            return Ok(());
-        }
-        let (client, tokens) = (self.client.clone(), following(session, found, parked, look_ahead));
-        let call = move || client.collect(&tokens, Duration::ZERO);
-        self.ahead = Some(beside::start(call)?);
-        Ok(())
-    }
-
-    /// Whether such a call is on its way.
-    pub(super) fn is_ahead(&self) -> bool {
-        self.ahead.is_some()
-    }
-
-    fn ask(&mut self, token: Token, wait: Duration) -> Result<(), Failure> {
-        if !self.asked.insert(token) {
-            return Ok(());
-        }
-        let (client, tell) = (self.client.clone(), self.tell.clone());
-        let call = move || {
-            // Nobody listens any more when the command is about to end.
-            drop(tell.send((token, client.collect(&[token], wait))));
-        };
-        beside::start(call).map(drop)
-    }
 }
 
 #[cfg(test)]

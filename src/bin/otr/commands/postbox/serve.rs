@@ -1,0 +1,234 @@
+//! Runs a postbox as a process of its own: opens what it needs, shuts itself in, serves until a signal.
+
+use std::io::{self, Write as _};
+
+use listenfd::ListenFd;
+use otr::postbox::server::{Choices, Files, Listener, Relay, Side, Tls, TlsError, Unfit, confine};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Mutex;
+
+use super::keeper::{self, Renewal};
+use crate::failure::{Code, Failure};
+use crate::process::not_ignored;
+use crate::ui::speak::{self, Voice, warn};
+use crate::ui::stdio;
+
+/// How a postbox is run.
+pub(super) struct Settings {
+    /// Public addresses; none: what systemd hands over, or else the default.
+    pub(super) listen: Vec<String>,
+    /// The operator's address.
+    pub(super) admin: Option<String>,
+    /// Certificate and key, PEM.
+    pub(super) tls: Option<Files>,
+    /// To fail where the kernel lacks Landlock or seccomp.
+    pub(super) require_confinement: bool,
+    /// How much to say.
+    pub(super) voice: Voice,
+    /// The rest.
+    pub(super) choices: Choices,
+}
+
+/// Where a postbox listens that was told nothing.
+pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:7363";
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
+    let descriptors = prepare_process()?;
+    let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
+    let listeners = listeners(settings)?;
+    let relay = Relay::new(settings.choices, descriptors)
+        .map_err(|why| failed("can't start a postbox", &why))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| failed("can't start", &why))?;
+    runtime.block_on(serve(settings, relay, listeners, tls))
+}
+
+/// Shuts this process in and shows that it is. Serves nothing.
+pub(super) fn show_confinement(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
+    let mut out_to = stdio::output()?;
+    prepare_process()?;
+    let outside = confine::Outside::prepare().map_err(|why| failed("can't try", &why))?;
+    let directory = std::env::temp_dir();
+    shut_in(voice, require, memory)?;
+    let mut out = Vec::new();
+    let refused = outside.probe(&directory, &mut out).map_err(|why| failed("can't try", &why))?;
+    out_to.write_all(&out).map_err(|why| Failure::output(&why))?;
+    if refused {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::Failed,
+        "this process is not shut in",
+        "use a Linux with Landlock (5.13) and seccomp",
+    ))
+}
+
+/// No core dump, no debugger, as many descriptors as may be had; says how many.
+fn prepare_process() -> Result<u64, Failure> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|why| failed("can't switch core dumps off", &why.into()))?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none)
+        .map_err(|why| failed("can't switch core dumps off", &why.into()))?;
+    let most = getrlimit(Resource::Nofile).maximum;
+    let raised = Rlimit { current: most, maximum: most };
+    // Where it can't be raised, what there is must do.
+    let _ = setrlimit(Resource::Nofile, raised);
+    Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
+}
+
+fn listeners(settings: &Settings) -> Result<Vec<(Listener, Side)>, Failure> {
+    let mut all = inherited()?;
+    for address in &settings.listen {
+        all.push(open(address, Side::Public)?);
+    }
+    if all.is_empty() {
+        all.push(open(DEFAULT_LISTEN, Side::Public)?);
+    }
+    if let Some(address) = &settings.admin {
+        all.push(open(address, Side::Admin)?);
+    }
+    Ok(all)
+}
+
+fn open(address: &str, side: Side) -> Result<(Listener, Side), Failure> {
+    let listener = Listener::open(address).map_err(|why| {
+        let wrong = why.kind() == io::ErrorKind::InvalidInput;
+        let hint = match side {
+            Side::Public => "give --listen another ADDRESS:PORT or unix:PATH",
+            Side::Admin => "give --admin another ADDRESS:PORT or unix:PATH",
+        };
+        let code = if wrong { Code::Usage } else { Code::Failed };
+        Failure::new(code, format!("can't listen on {address}: {why}"), hint)
+    })?;
+    Ok((listener, side))
+}
+
+/// What systemd handed over (`LISTEN_FDS`): all of it leads to the public side.
+fn inherited() -> Result<Vec<(Listener, Side)>, Failure> {
+    let mut handed = ListenFd::from_env();
+    (0..handed.len())
+        .map(|number| {
+            let listener = match handed.take_tcp_listener(number) {
+                Ok(tcp) => tcp.map(Listener::Tcp),
+                Err(_) => handed.take_unix_listener(number).ok().flatten().map(Listener::Unix),
+            };
+            let unfit = |what, hint| Failure::new(Code::Failed, what, hint);
+            let listener = listener.ok_or_else(|| {
+                let what = "a socket that was handed over is neither TCP nor Unix";
+                unfit(what, "use ListenStream= in the socket unit")
+            })?;
+            if !listener.listens() {
+                let what = "a socket that was handed over is a connection: one process serves all";
+                return Err(unfit(what, "use Accept=no in the socket unit"));
+            }
+            Ok((listener, Side::Public))
+        })
+        .collect()
+}
+
+/// Shuts this process in, and says how far.
+fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
+    let granted = confine::confine(memory);
+    if require && !granted.whole() {
+        return Err(Failure::new(
+            Code::Failed,
+            format!("this process can't be shut in: {granted}"),
+            "run it on a Linux with both, in no container that refuses them, or without --require-confinement",
+        ));
+    }
+    voice.say(format_args!("shut in: {granted}"));
+    voice.say(granted.memory);
+    Ok(())
+}
+
+async fn serve(
+    settings: &Settings,
+    mut relay: Relay,
+    listeners: Vec<(Listener, Side)>,
+    tls: Option<Tls>,
+) -> Result<(), Failure> {
+    let voice = settings.voice;
+    // All that asks the system for something new comes before the walls.
+    let mut urls = Vec::new();
+    for (listener, side) in listeners {
+        if side == Side::Public {
+            urls.push(listener.url(tls.is_some()));
+        }
+        relay.open(listener, side, tls.clone()).map_err(|why| failed("can't listen", &why))?;
+    }
+    let heard =
+        Mutex::new((Heard::new(SignalKind::terminate())?, Heard::new(SignalKind::interrupt())?));
+    // Also where it is ignored, as by nohup: it ends nothing.
+    let hang_up = signal(SignalKind::hangup()).map_err(|why| failed("can't hear signals", &why))?;
+    let renewal = tls.zip(settings.tls.clone()).map(|(tls, files)| Renewal::new(tls, files));
+    shut_in(voice, settings.require_confinement, settings.choices.memory)?;
+
+    let renewing = tokio::spawn(keeper::at_hang_up(hang_up, renewal, voice));
+    for url in urls {
+        speak::setting("OTR_POSTBOX", &url);
+    }
+    // The first ends it, a second one at once.
+    let signalled = || async {
+        let (terminate, interrupt) = &mut *heard.lock().await;
+        tokio::select! {
+            () = terminate.recv() => {}
+            () = interrupt.recv() => {}
+        }
+    };
+    let lost = relay.serve(signalled(), signalled()).await;
+    renewing.abort();
+    match lost {
+        0 => voice.say("the postbox ends; 0 packets are lost with it"),
+        1 => warn("the postbox ends; 1 packet is lost with it"),
+        lost => warn(format_args!("the postbox ends; {lost} packets are lost with it")),
+    }
+    Ok(())
+}
+
+/// A signal, or none that ever comes where whoever started us has it ignored.
+struct Heard(Option<Signal>);
+
+impl Heard {
+    fn new(kind: SignalKind) -> Result<Self, Failure> {
+        if not_ignored(&[kind.as_raw_value()]).is_empty() {
+            return Ok(Self(None));
+        }
+        let signal = signal(kind).map_err(|why| failed("can't hear signals", &why))?;
+        Ok(Self(Some(signal)))
+    }
+
+    async fn recv(&mut self) {
+        match &mut self.0 {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn failed(what: &str, why: &io::Error) -> Failure {
+    Failure::new(Code::Failed, format!("{what}: {why}"), "")
+}
+
+const CHAIN: &str = "it takes the certificate, and behind it those of its issuers, in PEM form";
+const KEY: &str = "it takes a private key in PEM form, without a passphrase";
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        let option = if error.is_key { "--tls-key" } else { "--tls-cert" };
+        let hint = match (&error.why, error.is_key) {
+            (Unfit::Encrypted, _) => "openssl pkey -in FILE -out PLAIN makes one without",
+            (Unfit::Mismatch, _) => "the first certificate in the file is meant",
+            (_, true) => KEY,
+            (_, false) => CHAIN,
+        };
+        Self::new(Code::Usage, format!("{option} {}: {error}", error.path.display()), hint)
+    }
+}

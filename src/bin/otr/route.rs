@@ -1,0 +1,69 @@
+//! How a command reaches its postbox, as it was typed: the options, and the client that they make.
+
+use std::path::{Path, PathBuf};
+
+use otr::postbox::client::{Authorities, BadAuthorities, Client, Proxy, Route, Url};
+
+use crate::failure::{Code, Failure};
+
+/// How to reach a postbox
+#[derive(Clone, clap::Args)]
+pub(crate) struct RouteArgs {
+    /// Call the postbox through Tor, for each packet by a circuit of its own
+    #[arg(long)]
+    tor: bool,
+
+    /// Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT;
+    /// with --tor, where Tor listens [default there: port 9050 of this machine]
+    #[arg(long, value_name = "URL", env = "OTR_PROXY", hide_env_values = true)]
+    proxy: Option<Proxy>,
+
+    /// Trust the certificates in FILE (PEM) instead of the usual authorities
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    ca_file: Option<PathBuf>,
+
+    /// Call a postbox on another machine by http://, where all on the way see what it sees
+    #[arg(long)]
+    plain_http: bool,
+}
+
+impl RouteArgs {
+    /// Whether that postbox is called straight from here, and so sees who calls.
+    pub(crate) fn is_direct(&self, url: &Url) -> bool {
+        self.route(None).is_direct(url)
+    }
+
+    /// Refuses a URL to which this route does not lead, or not without being read on the way.
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
+        Ok(self.route(None).check(url)?)
+    }
+
+    /// The postbox, by this route; nobody is called yet.
+    pub(crate) fn client(&self, url: Url) -> Result<Client, Failure> {
+        let authorities = self.ca_file.as_deref().map(authorities).transpose()?;
+        Ok(Client::new(url, &self.route(authorities))?)
+    }
+
+    fn route(&self, authorities: Option<Authorities>) -> Route {
+        let Self { tor, proxy, plain_http, .. } = self.clone();
+        Route { tor, proxy, authorities, plain_http }
+    }
+}
+
+/// The certificates of `--ca-file`.
+fn authorities(path: &Path) -> Result<Authorities, Failure> {
+    const TAKES: &str = "it takes one certificate or more, in PEM form";
+    let unfit = |why: &str, hint: &'static str| {
+        Failure::new(Code::Usage, format!("--ca-file {}: {why}", path.display()), hint).about(path)
+    };
+    let file = std::fs::read(path).map_err(|error| unfit(&error.to_string(), TAKES))?;
+    Authorities::from_pem(&file).map_err(|error| {
+        let hint = match error {
+            BadAuthorities::Der => {
+                "openssl x509 -inform der -in FILE -out FILE.pem makes PEM of it"
+            }
+            _ => TAKES,
+        };
+        unfit(&error.to_string(), hint)
+    })
+}

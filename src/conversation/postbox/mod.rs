@@ -1,0 +1,81 @@
+//! A postbox as the place where a conversation's packets go, and come from. What is asked, posted and
+//! thrown away is the same for all who use one: `plan` and `collector` ask, `receiving` is the order of
+//! effects, `window` and `poster` keep a long message from filling it.
+//!
+//! The client of a postbox blocks: these futures make their calls on the thread that polls them.
+
+mod collector;
+mod discarding;
+mod plan;
+mod poster;
+mod receiving;
+mod window;
+
+use std::thread::{Builder, JoinHandle};
+
+use super::cause::{Cause, ErrorKind};
+use super::driver::{Outlet, OutletKind};
+use super::error::Error as Stopped;
+use crate::postbox::client::{Client, Error, Why};
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::Packet;
+
+pub use poster::{Framed, Poster};
+pub use receiving::{Collecting, Until};
+pub use window::Window;
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        let kind = match error.why() {
+            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor => ErrorKind::Usage,
+            Why::NoRandomness => ErrorKind::Failed,
+            Why::Full => ErrorKind::Full,
+            _ => ErrorKind::Unreachable,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl Outlet for Client {
+    fn kind(&self) -> OutletKind {
+        OutletKind::Postbox
+    }
+
+    fn largest(&self) -> usize {
+        self.largest_known()
+    }
+
+    /// Keys to be published leave with a discard, and none comes here.
+    async fn hand_out(
+        &mut self,
+        _: &[[u8; PUBLISHED_KEY]],
+        packets: &[Packet],
+    ) -> Result<Vec<usize>, Cause> {
+        Ok(self.post_fitting(packets)?)
+    }
+
+    fn too_large(&self, bytes: usize) -> Cause {
+        Self::too_large(self, bytes).into()
+    }
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self::Effect(error.into())
+    }
+}
+
+/// A thread of its own for `work`.
+fn start<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Stopped> {
+    Builder::new().spawn(work).map_err(|error| {
+        let what = format!("cannot start a thread: {error}");
+        Stopped::Effect(Cause::new(ErrorKind::Failed, what))
+    })
+}
+
+/// What a thread that has panicked leaves behind.
+fn ended() -> Stopped {
+    Stopped::Effect(Cause::new(ErrorKind::Failed, "a thread has ended before its work was done"))
+}

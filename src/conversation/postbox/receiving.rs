@@ -1,0 +1,349 @@
+//! Receiving from a postbox: collect, open, deliver, store, discard, in this order, so that whatever
+//! ends it in between, the packet still lies there.
+
+use std::collections::BTreeSet;
+use std::mem;
+use std::time::{Duration, Instant};
+
+use super::collector::Collector;
+use super::discarding::Discarding;
+use super::plan;
+use crate::conversation::driver::{Host, Notice, Sink};
+use crate::conversation::error::Error;
+use crate::conversation::receive::{Counts, Receiver, Rejected};
+use crate::postbox::api::{Discard, Token, address_of};
+use crate::postbox::client::{Client, Found, Patience};
+use crate::protocol::handshake::reply::REPLY;
+use crate::protocol::session::stored::Stage;
+use crate::protocol::session::{SealError, Session};
+
+/// Packets that are opened before the state is stored: no more keys wait to be published at a
+/// time than the state has room for.
+const BATCH: usize = 256;
+/// For how many rounds, the last of ten seconds, a message is waited for while later ones are here.
+const PATIENT: u32 = 2;
+/// The same through Tor, where each round asks for few numbers.
+const PATIENT_BY_TOR: u32 = 6;
+
+/// When to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// This many messages came whole.
+    Messages(u64),
+    /// Nothing more is there.
+    Empty,
+    /// The other side closes.
+    Closed,
+}
+
+/// The receiving half of a session with a postbox. Its caller is the session's one receiver, as long as it
+/// lives.
+pub struct Collecting<H: Host> {
+    receiver: Receiver<H, Client>,
+    client: Client,
+    collector: Collector,
+    until: Until,
+    look_ahead: u32,
+    /// What has come so far, in numbers.
+    pub counts: Counts,
+    /// Packets that were put under our tokens by somebody else.
+    junk: Vec<[u8; Discard::SIZE]>,
+    /// Tokens of later parts that are held, and stay in the postbox until they are due.
+    parked: BTreeSet<Token>,
+    /// What the postbox throws away beside all this.
+    discarding: Option<Discarding>,
+}
+
+impl<H: Host> Collecting<H> {
+    /// Loads the session, whose postbox `client` calls. Packets are expected up to `look_ahead` numbers
+    /// ahead.
+    pub async fn open(
+        host: H,
+        client: Client,
+        look_ahead: u32,
+        until: Until,
+    ) -> Result<Self, Error> {
+        let receiver = Receiver::open(host, None, look_ahead, Some(client.clone())).await?;
+        Ok(Self {
+            receiver,
+            collector: Collector::new(client.clone()),
+            client,
+            until,
+            look_ahead,
+            counts: Counts::default(),
+            junk: Vec::new(),
+            parked: BTreeSet::new(),
+            discarding: None,
+        })
+    }
+
+    /// The session as it is by now, if the handshake is done.
+    pub fn session(&self) -> Option<&Session> {
+        self.receiver.session()
+    }
+
+    /// Ends the receiving.
+    pub fn into_host(self) -> H {
+        self.receiver.into_host()
+    }
+
+    /// Finishes what an earlier receiver could not.
+    pub async fn take_up(&mut self) -> Result<(), Error> {
+        self.receiver.end_if_over().await?;
+        if let Some(session) = self.receiver.session() {
+            self.counts.closed = session.peer_closed();
+            if self.counts.closed {
+                // Nothing new will come; what was on its way may still be there.
+                self.until = Until::Empty;
+            }
+            if let Err(error) = self.receiver.hand_out_waiting().await {
+                self.receiver.notice(Notice::StillWaits(&error));
+            }
+        }
+        self.discard().await
+    }
+
+    /// Receives until it is to stop, or nothing has come for `wait`.
+    pub async fn receive<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        wait: Option<Duration>,
+    ) -> Result<(), Error> {
+        let received = self.rounds(sink, wait).await;
+        received.and(self.discarded().await)
+    }
+
+    async fn rounds<S: Sink>(&mut self, sink: &mut S, wait: Option<Duration>) -> Result<(), Error> {
+        let (mut round, mut since) = (0, Instant::now());
+        while !self.is_done(sink) {
+            self.receiver.refresh().await?;
+            self.receiver.end_if_over().await?;
+            let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
+            let longest = plan::wait(round).min(self.client.longest_wait());
+            let patience = match self.until {
+                Until::Empty => Duration::ZERO,
+                _ => left.map_or(longest, |left| left.min(longest)),
+            };
+            if let (Some(left), false) = (left, self.until == Until::Empty) {
+                self.collector.lasting(Patience::Until(Instant::now() + left));
+            }
+            if !self.collector.is_ahead() {
+                // Not for as long as nothing comes.
+                self.discarded().await?;
+            }
+            let asked = Instant::now();
+            let mut found = self.collector.collect(&self.tokens(round), patience)?;
+            let waited = found.is_empty() && asked.elapsed() >= patience / 2;
+            if waited {
+                found = self.collector.collect(&self.beyond(round), Duration::ZERO)?;
+                if found.is_empty() && self.until == Until::Empty {
+                    found = self.collector.collect(&self.by_chance()?, Duration::ZERO)?;
+                }
+            }
+            if !found.is_empty() {
+                self.take(sink, found, waited).await?;
+                (round, since) = (0, Instant::now());
+            } else if self.until == Until::Empty || wait.is_some_and(|wait| since.elapsed() >= wait)
+            {
+                return self.end(sink).await;
+            } else if waited {
+                round += 1;
+                self.give_up_waiting(sink, round).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the reply to the invite until `deadline`; whether it is there.
+    pub async fn reply(&mut self, deadline: Instant) -> Result<bool, Error> {
+        self.client = self.client.lasting(Patience::Until(deadline));
+        loop {
+            let token = match self.receiver.stage() {
+                Stage::Inviting(inviting) => *inviting.reply_token(),
+                Stage::Session(_) => return Ok(true),
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let found = self.client.collect(&[token], left)?;
+            if found.is_empty() && Instant::now() >= deadline {
+                return Ok(false);
+            }
+            self.take_replies(&found).await?;
+        }
+    }
+
+    /// Whether to go on waiting for the rest of a message, after rounds in which nothing came, while parts
+    /// of later ones are here: a message goes out after the other, so its sender has ended before its end.
+    async fn give_up_waiting<S: Sink>(&mut self, sink: &mut S, round: u32) -> Result<(), Error> {
+        let patient = if self.client.isolates() { PATIENT_BY_TOR } else { PATIENT };
+        if round >= patient {
+            self.receiver.give_up_waiting(sink, &mut self.counts).await?;
+            self.store(sink).await?;
+        }
+        Ok(())
+    }
+
+    /// The wait has ended: what is unfinished now stays so.
+    async fn end<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        self.receiver.finish(sink, &mut self.counts).await?;
+        self.store(sink).await
+    }
+
+    /// Whether what was asked for has come.
+    pub fn is_done(&self, sink: &impl Sink) -> bool {
+        let enough = match self.until {
+            Until::Messages(count) => {
+                self.counts.whole >= count || !self.counts.cut.is_empty() || self.counts.closed
+            }
+            Until::Empty => false,
+            Until::Closed => self.counts.closed,
+        };
+        sink.is_done() || (enough && sink.writing().is_none())
+    }
+
+    fn tokens(&self, round: u32) -> Vec<Token> {
+        let mut tokens = match self.receiver.stage() {
+            Stage::Inviting(inviting) => vec![*inviting.reply_token()],
+            Stage::Session(session) => {
+                plan::tokens(session, round, self.look_ahead, self.client.isolates())
+            }
+        };
+        tokens.retain(|token| !self.parked.contains(token));
+        tokens
+    }
+
+    /// As [`Self::tokens`], beyond a gap.
+    fn beyond(&self, round: u32) -> Vec<Token> {
+        let Some(session) = self.receiver.session() else { return Vec::new() };
+        let mut tokens = plan::beyond(session, round, self.look_ahead, self.client.isolates());
+        tokens.retain(|token| !self.parked.contains(token));
+        tokens
+    }
+
+    /// As [`Self::beyond`], still farther, where that is chance.
+    fn by_chance(&self) -> Result<Vec<Token>, Error> {
+        let Some(session) = self.receiver.session().filter(|_| self.client.isolates()) else {
+            return Ok(Vec::new());
+        };
+        let mut chance = [0; 2];
+        getrandom::fill(&mut chance).map_err(|_| SealError::NoRandomness)?;
+        Ok(plan::by_chance(session, self.look_ahead, chance))
+    }
+
+    /// Takes what was found, maybe `beyond` a gap.
+    async fn take<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        mut found: Vec<Found>,
+        beyond: bool,
+    ) -> Result<(), Error> {
+        if matches!(self.receiver.stage(), Stage::Inviting(_)) {
+            return self.take_replies(&found).await;
+        }
+        // A sender beside this may have made possible what came.
+        self.receiver.refresh().await?;
+        if let Some(session) = self.receiver.session() {
+            plan::one_chain(session, self.look_ahead, &mut found, |one| one.token);
+            self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
+        }
+        for (nth, one) in found.into_iter().enumerate() {
+            if self.is_done(sink) {
+                break;
+            }
+            if nth % BATCH == BATCH - 1 {
+                self.store(sink).await?;
+            }
+            self.packet(sink, one, beyond).await?;
+        }
+        self.receiver.settle(sink, &mut self.counts).await?;
+        self.store(sink).await
+    }
+
+    async fn packet<S: Sink>(
+        &mut self,
+        sink: &mut S,
+        found: Found,
+        beyond: bool,
+    ) -> Result<(), Error> {
+        let (refused, unexpected) = (self.counts.rejected(), self.counts.unexpected());
+        let address = address_of(&found.token);
+        let record = Discard::without_key(&found.token, &found.hash);
+        self.receiver.packet(found.packet, Some(found.hash), sink, &mut self.counts).await?;
+        let unexpected = self.counts.unexpected() > unexpected;
+        if self.receiver.holds(&address)
+            || (unexpected && (beyond || self.is_awaited(&found.token)))
+        {
+            self.parked.insert(found.token);
+        } else if self.counts.rejected() > refused {
+            self.junk.push(record);
+        }
+        Ok(())
+    }
+
+    /// Whether a packet that is not expected lies where one will be: it is not ours to throw away.
+    fn is_awaited(&self, token: &Token) -> bool {
+        let session = self.receiver.session();
+        session
+            .is_some_and(|session| plan::tokens(session, 0, self.look_ahead, false).contains(token))
+    }
+
+    /// Looks for the reply in what lay under its token. The other side is answered at once.
+    async fn take_replies(&mut self, found: &[Found]) -> Result<(), Error> {
+        for one in found {
+            if one.packet.len() == REPLY {
+                self.receiver.reply(&one.packet, &mut self.counts).await?;
+            } else {
+                self.counts.reject(Rejected::NoReply);
+            }
+        }
+        let records: Vec<_> =
+            found.iter().map(|one| Discard::without_key(&one.token, &one.hash)).collect();
+        let Some(session) = self.receiver.session() else {
+            return Ok(self.client.discard(&records)?);
+        };
+        let secret = session.used_secret();
+        if let Err(error) = self.receiver.hand_out_waiting().await {
+            self.receiver.notice(Notice::NotTold(&error));
+        }
+        if let Err(error) = self.client.discard(&records) {
+            self.receiver.notice(Notice::ReplyStays(&error.into()));
+        }
+        self.receiver.notice(Notice::Opened { secret });
+        Ok(())
+    }
+
+    async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        self.receiver.store(sink).await?;
+        for mut buffer in self.receiver.take_buffers() {
+            self.client.recycle(mem::take(&mut buffer));
+        }
+        self.discard().await
+    }
+
+    /// Throws away what was opened and stored, and what will never open. The keys stay in the
+    /// state until the postbox has them.
+    async fn discard(&mut self) -> Result<(), Error> {
+        self.discarded().await?;
+        if self.receiver.is_ahead() {
+            return Ok(());
+        }
+        let spent = self.receiver.session().map(Session::collected).unwrap_or_default();
+        let all = [&spent[..], &self.junk[..]].concat();
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.junk.clear();
+        if self.collector.is_ahead() {
+            // In the middle of a long message: the next packets are opened meanwhile.
+            self.discarding = Some(Discarding::start(&self.client, spent, all)?);
+            return Ok(());
+        }
+        self.client.discard(&all)?;
+        self.receiver.forget_collected(&spent).await
+    }
+
+    /// Waits until the postbox has thrown away what it was told to.
+    async fn discarded(&mut self) -> Result<(), Error> {
+        let Some(discarding) = self.discarding.take() else { return Ok(()) };
+        self.receiver.forget_collected(&discarding.end()?).await
+    }
+}

@@ -1,0 +1,317 @@
+//! How a postbox is reached: the proxy or Tor in front of it, whose certificates count.
+//!
+//! Nothing of it comes from the environment: `HTTP_PROXY` and the like are passed over, so that no
+//! call leaves by a route that nobody chose.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::RootCertStore;
+use ureq::config::AutoHeaderValue;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
+use ureq::{Agent, ProxyProtocol};
+
+use super::dial::{CONNECT_TIME, Dial, Names};
+use super::error::{Error, Why};
+use super::url::Url;
+use crate::postbox::pem;
+
+/// For a body, in either direction: 8 MiB at 28 KB a second.
+const BODY_TIME: Duration = Duration::from_mins(5);
+
+/// Where Tor takes connections unless `--proxy` says otherwise.
+const TOR: &str = "socks5h://127.0.0.1:9050";
+/// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
+/// does not begin on one that is about to end.
+const IDLE_TIME: Duration = Duration::from_secs(12);
+/// Bytes that are read at a time; more made no long message faster.
+const INPUT: usize = 32 << 10;
+/// Bytes that are written at a time.
+const OUTPUT: usize = 32 << 10;
+/// The same of a long message, which took a twentieth less with it than with a quarter of it.
+const LONG_OUTPUT: usize = 512 << 10;
+/// Bytes of an answer's head: the postbox sends some 200.
+const HEAD: usize = 16 << 10;
+/// The first byte of a certificate in DER form; PEM begins with a hyphen or a remark.
+const DER: u8 = 0x30;
+
+/// How a postbox is reached; by default straight from here, and by `https://` but on this machine.
+#[derive(Clone, Default)]
+pub struct Route {
+    /// Through Tor, each packet by a circuit of its own; by `proxy` where that is where Tor listens.
+    pub tor: bool,
+    /// Through this proxy.
+    pub proxy: Option<Proxy>,
+    /// Whose certificates count, instead of the usual authorities'.
+    pub authorities: Option<Authorities>,
+    /// Also by `http://` to another machine, where all on the way see what the postbox sees.
+    pub plain_http: bool,
+}
+
+impl Route {
+    /// Whether that postbox is called straight from here, and so sees who calls.
+    pub fn is_direct(&self, url: &Url) -> bool {
+        !self.tor && self.proxy.is_none() && !url.is_onion()
+    }
+
+    /// Refuses a URL whose calls could be read on the way, unless that was asked for, and one to which
+    /// no proxy leads where one was given.
+    pub fn check(&self, url: &Url) -> Result<(), Error> {
+        if url.is_open() && !self.plain_http {
+            return Err(Error::new(url.host(), Why::InTheClear));
+        }
+        if url.socket().is_some() && (self.tor || self.proxy.is_some()) {
+            return Err(Error::new(url.host(), Why::SocketThroughProxy));
+        }
+        Ok(())
+    }
+}
+
+/// A SOCKS 5 proxy that resolves names itself: `socks5h://HOST:PORT`.
+#[derive(Clone)]
+pub struct Proxy(ureq::Proxy);
+
+/// The text names no such proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadProxy;
+
+impl fmt::Display for BadProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("use socks5h://HOST:PORT, a proxy that resolves names itself")
+    }
+}
+
+impl std::error::Error for BadProxy {}
+
+impl FromStr for Proxy {
+    type Err = BadProxy;
+
+    fn from_str(text: &str) -> Result<Self, BadProxy> {
+        let read = ureq::Proxy::new(text).map_err(|_| BadProxy)?;
+        let takes = read.protocol() == ProxyProtocol::Socks5h && text.starts_with("socks5h://");
+        if takes { Ok(Self(read)) } else { Err(BadProxy) }
+    }
+}
+
+/// The certificates of authorities that are trusted.
+#[derive(Clone)]
+pub struct Authorities(RootCerts);
+
+/// Why a file holds no certificates that could be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadAuthorities {
+    /// It is in DER form.
+    Der,
+    /// It is damaged.
+    Damaged,
+    /// It holds a key and no certificate.
+    Key,
+    /// It holds no certificate in PEM form.
+    Empty,
+    /// The certificate of this number in it, from 1, is damaged.
+    DamagedCertificate(usize),
+}
+
+impl fmt::Display for BadAuthorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Der => f.write_str("it is in DER form"),
+            Self::Damaged => f.write_str("it is damaged"),
+            Self::Key => f.write_str("it holds a key and no certificate"),
+            Self::Empty => f.write_str("it holds no certificate in PEM form"),
+            Self::DamagedCertificate(number) => write!(f, "certificate {number} in it is damaged"),
+        }
+    }
+}
+
+impl std::error::Error for BadAuthorities {}
+
+impl Authorities {
+    /// Those in a PEM file, each of which has to be one.
+    pub fn from_pem(file: &[u8]) -> Result<Self, BadAuthorities> {
+        if file.first() == Some(&DER) {
+            return Err(BadAuthorities::Der);
+        }
+        let (mut found, mut others) = (Vec::<Certificate<'static>>::new(), false);
+        for item in parse_pem(pem::without_mark(file)) {
+            match item {
+                Ok(PemItem::Certificate(certificate)) => found.push(certificate),
+                Ok(_) => others = true,
+                Err(_) => return Err(BadAuthorities::Damaged),
+            }
+        }
+        if found.is_empty() {
+            return Err(if others { BadAuthorities::Key } else { BadAuthorities::Empty });
+        }
+        for (number, certificate) in (1..).zip(&found) {
+            // One that is damaged would be passed over, and the reason be seen nowhere.
+            if RootCertStore::empty().add(certificate.der().into()).is_err() {
+                return Err(BadAuthorities::DamagedCertificate(number));
+            }
+        }
+        Ok(Self(RootCerts::new_with_certs(&found)))
+    }
+}
+
+/// Connections to one postbox are made with this.
+pub(super) struct Connector {
+    proxy: Option<ureq::Proxy>,
+    socket: Option<PathBuf>,
+    /// Whether each address travels by a circuit of its own.
+    pub(super) isolates: bool,
+    roots: RootCerts,
+}
+
+impl Connector {
+    pub(super) fn new(url: &Url, route: &Route) -> Result<Self, Error> {
+        route.check(url)?;
+        let proxy = match (&route.proxy, route.tor) {
+            (Some(proxy), _) => Some(proxy.0.clone()),
+            (None, true) => Proxy::from_str(TOR).ok().map(|proxy| proxy.0),
+            (None, false) => None,
+        };
+        if url.is_onion() && proxy.is_none() {
+            return Err(Error::new(url.host(), Why::OnionWithoutTor));
+        }
+        let roots = match &route.authorities {
+            Some(authorities) => authorities.0.clone(),
+            None => RootCerts::WebPki,
+        };
+        let socket = url.socket().map(Path::to_owned);
+        // What takes a call to an onion is Tor, also where it was only called a proxy.
+        Ok(Self { proxy, socket, isolates: route.tor || url.is_onion(), roots })
+    }
+
+    /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
+    /// no other agent shares, since Tor gives each SOCKS user its own.
+    pub(super) fn agent(&self) -> Result<Agent, Why> {
+        self.agent_writing(OUTPUT)
+    }
+
+    /// The same for a long message.
+    pub(super) fn agent_for_long(&self) -> Result<Agent, Why> {
+        self.agent_writing(LONG_OUTPUT)
+    }
+
+    fn agent_writing(&self, output: usize) -> Result<Agent, Why> {
+        let proxy = match &self.proxy {
+            Some(proxy) if self.isolates => Some(isolated(proxy)?),
+            other => other.clone(),
+        };
+        let tls = TlsConfig::builder().root_certs(self.roots.clone()).build();
+        let config = Agent::config_builder()
+            .proxy(proxy)
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            // What names a program tells it from others.
+            .user_agent(AutoHeaderValue::None)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .max_response_header_size(HEAD)
+            .input_buffer_size(INPUT)
+            .output_buffer_size(output)
+            .max_idle_age(IDLE_TIME)
+            .timeout_connect(Some(CONNECT_TIME))
+            .timeout_send_body(Some(BODY_TIME))
+            .timeout_recv_body(Some(BODY_TIME));
+        let dial =
+            Dial { socket: self.socket.clone(), isolates: self.isolates && self.proxy.is_some() };
+        let connector = dial.chain(RustlsConnector::default());
+        Ok(Agent::with_parts(config.build(), connector, Names))
+    }
+}
+
+/// The same proxy for a user that nobody else is.
+fn isolated(proxy: &ureq::Proxy) -> Result<ureq::Proxy, Why> {
+    let mut random = [0; 32];
+    getrandom::fill(&mut random).map_err(|_| Why::NoRandomness)?;
+    let name = |half: &[u8]| URL_SAFE_NO_PAD.encode(half);
+    ureq::Proxy::builder(ProxyProtocol::Socks5h)
+        .host(proxy.host())
+        .port(proxy.port())
+        .username(&name(&random[..16]))
+        .password(&name(&random[16..]))
+        .resolve_target(false)
+        .build()
+        .map_err(|_| Why::Nonsense)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(tor: bool, plain_http: bool) -> Route {
+        Route { tor, plain_http, ..Route::default() }
+    }
+
+    fn connector(url: &str, route: &Route) -> Result<Connector, Error> {
+        Connector::new(&Url::parse(url).unwrap(), route)
+    }
+
+    #[test]
+    fn nothing_goes_in_the_clear_unless_asked_for() {
+        for close in ["http://127.0.0.1:7363", "http://localhost", "http://[::1]:1", "https://box"]
+        {
+            assert!(connector(close, &route(false, false)).is_ok(), "{close}");
+        }
+        for open in ["http://box.example", "http://10.0.0.1", "http://localhost.example"] {
+            assert!(connector(open, &route(false, false)).is_err(), "{open}");
+            assert!(connector(open, &route(false, true)).is_ok(), "{open}");
+            // Tor's exit is on the way, too.
+            assert!(connector(open, &route(true, false)).is_err(), "{open}");
+        }
+    }
+
+    #[test]
+    fn an_onion_is_never_asked_of_the_name_server() {
+        for onion in ["http://abc.onion", "https://ABC.ONION:1", "http://abc.onion."] {
+            assert!(connector(onion, &route(false, true)).is_err(), "{onion}");
+            assert!(connector(onion, &route(true, false)).is_ok(), "{onion}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_takes_calls_to_an_onion_is_tor() {
+        let route = Route { proxy: "socks5h://127.0.0.1:1".parse().ok(), ..route(false, false) };
+        assert!(connector("http://abc.onion", &route).unwrap().isolates);
+        assert!(!connector("https://box.example", &route).unwrap().isolates);
+    }
+
+    #[test]
+    fn to_a_unix_socket_leads_no_proxy() {
+        let socket = "unix:/run/box";
+        assert!(connector(socket, &route(false, false)).is_ok());
+        assert!(connector(socket, &route(true, false)).is_err());
+        let route = Route { proxy: "socks5h://127.0.0.1:1".parse().ok(), ..route(false, false) };
+        assert!(connector(socket, &route).is_err());
+    }
+
+    #[test]
+    fn a_proxy_resolves_names_itself() {
+        assert!(!Proxy::from_str("socks5h://127.0.0.1:9050").unwrap().0.resolve_target());
+        for wrong in ["socks5://h:1", "socks4://h:1", "socks4a://h:1", "http://h:1", "h:1", ""] {
+            assert!(Proxy::from_str(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_agent_of_tor_is_another_user() {
+        let connector = connector("http://abc.onion", &route(true, false)).unwrap();
+        let user = || {
+            let agent = connector.agent().unwrap();
+            let proxy = agent.config().proxy().unwrap();
+            (proxy.username().unwrap().to_owned(), proxy.password().unwrap().to_owned())
+        };
+        let ((a, b), (c, d)) = (user(), user());
+        assert!(a != c && b != d);
+        assert!(!connector.agent().unwrap().config().proxy().unwrap().resolve_target());
+    }
+}

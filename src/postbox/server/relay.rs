@@ -1,0 +1,87 @@
+//! A postbox that is served by the caller's runtime, until the caller stops it.
+
+use super::accept::Entrance;
+use super::connection::Side;
+use super::limits::{self, GRACE_TIME, SPARE_DESCRIPTORS};
+use super::listen::Listener;
+use super::state::{Choices, Server};
+use super::tls::Tls;
+use crate::postbox::storage::blocks;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Time between two sweeps of what has expired: its memory is overwritten that much later at
+/// most. (It is not given out for a moment longer than its time.)
+const SWEEP_TIME: Duration = Duration::from_secs(10);
+
+/// A postbox, in a tokio runtime of one thread.
+pub struct Relay {
+    server: Arc<Server>,
+    entrances: Vec<Entrance>,
+}
+
+impl Relay {
+    /// An empty one, which may use so many descriptors. What it holds is freed in pages that are
+    /// overwritten; what its libraries free is not, unless the program's allocator does it.
+    ///
+    /// # Errors
+    /// The system gave no randomness.
+    pub fn new(choices: Choices, descriptors: u64) -> io::Result<Self> {
+        let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
+            .unwrap_or(usize::MAX)
+            .clamp(1, limits::connections_of(choices.memory));
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        blocks::prepare(choices.memory);
+        let server = Server::new(choices, connections, secret);
+        Ok(Self { server, entrances: Vec::new() })
+    }
+
+    /// Opens it to those who call there; the operator's side never speaks TLS. Within the runtime.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(&mut self, listener: Listener, side: Side, tls: Option<Tls>) -> io::Result<()> {
+        self.entrances.push(Entrance::new(listener, side, tls)?);
+        Ok(())
+    }
+
+    /// Serves until `stop`, and those who are being served then for up to half a minute more, or until
+    /// `at_once`. Says how many packets are lost with it. Asks the system for nothing but memory.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()>,
+        at_once: impl Future<Output = ()>,
+    ) -> u64 {
+        let Self { server, entrances } = self;
+        let mut serving: JoinSet<()> =
+            entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&server))).collect();
+        let sweeping = tokio::spawn(sweep(Arc::clone(&server)));
+        stop.await;
+        server.begin_to_stop();
+        let ended = async { while serving.join_next().await.is_some() {} };
+        tokio::select! {
+            _ = timeout(GRACE_TIME, ended) => {}
+            () = at_once => {}
+        }
+        sweeping.abort();
+        server.store.totals().held
+    }
+}
+
+/// Frees what has expired, a little at a time, for ever.
+async fn sweep(server: Arc<Server>) {
+    let pause = SWEEP_TIME.min(server.choices.ttl);
+    loop {
+        let begin = Instant::now();
+        let mut from = Some([0; 32]);
+        while let Some(next) = from {
+            from = server.store.sweep(next);
+            tokio::task::yield_now().await;
+        }
+        sleep(pause.max(begin.elapsed())).await;
+    }
+}
