@@ -1,5 +1,5 @@
-//! A program with storage of its own: here, a cell in its memory. A database would do as well, as long as it
-//! overwrites what it replaces and never goes back to an older state.
+//! A program with its own storage: here, a cell in memory. A database works as well, provided that
+//! it overwrites what it replaces and never goes back to an older state.
 //!
 //!     cargo run --example own_storage
 
@@ -16,7 +16,8 @@ use otr::conversation::{
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
 
-/// The state, if there is one; and how often one was stored, which tells which it is, and never goes back.
+/// The state, if there is one, and its version: how many states were stored so far, which only
+/// grows.
 #[derive(Default)]
 struct Memory {
     state: Option<Zeroizing<Vec<u8>>>,
@@ -46,7 +47,7 @@ fn none() -> Cause {
     Cause::new(ErrorKind::NoSession, "there is no session")
 }
 
-/// One thread has it, so that no lock is needed: its proofs are empty.
+/// Only one thread has it, so it needs no locks: the proofs are empty.
 impl Host for InMemory {
     type Lock = ();
     type Role = ();
@@ -89,7 +90,7 @@ impl Host for InMemory {
         *version += 1;
         let mut memory = self.memory.borrow_mut();
         memory.version = *version;
-        // What was there is wiped when it is dropped.
+        // The old state is wiped when it is dropped.
         memory.state = Some(Zeroizing::new(bytes.to_vec()));
         Ok(())
     }
@@ -111,11 +112,11 @@ impl Host for InMemory {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("{} bytes came through", talk()?);
+    println!("{} bytes arrived", talk()?);
     Ok(())
 }
 
-/// How many bytes came through.
+/// How many bytes arrived.
 pub(crate) fn talk() -> Result<usize, Box<dyn Error>> {
     let (mut alice, invite) =
         block_on(Conversation::invite(InMemory::new(), Invitation::default()))?;
@@ -124,7 +125,7 @@ pub(crate) fn talk() -> Result<usize, Box<dyn Error>> {
     block_on(receiving.packet(reply))?;
     block_on(receiving.store())?;
     drop(receiving);
-    // Longer than one packet holds: it flows.
+    // Longer than one packet holds, so it goes out in several.
     let text = vec![b'x'; 3 << 20];
     let mut out = Packets::default();
     block_on(bob.send(&mut out, &text))?;

@@ -1,4 +1,5 @@
-//! Two ends over a socket, each in a thread of its own: what goes over it are the bytes of `otr send --raw`.
+//! Two ends over a socket, each in its own thread. The socket carries the bytes of `otr send
+//! --raw`.
 //!
 //!     cargo run --example socket
 
@@ -22,7 +23,7 @@ use otr::store::{Options, Store};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Packets leave by the socket.
+/// Packets leave through the socket.
 struct Socket<'a>(&'a TcpStream);
 
 impl Outlet for Socket<'_> {
@@ -48,7 +49,7 @@ impl Outlet for Socket<'_> {
     }
 }
 
-/// Takes all that comes until the other side has said all; the text of it.
+/// Receives until the other side has nothing more to say; returns the text.
 fn listen(conversation: &mut Conversation<Files>, mut socket: &TcpStream) -> Result<Vec<u8>> {
     let mut heard = Vec::new();
     let mut receiving = block_on(conversation.receive(None::<Packets>, |event| {
@@ -115,7 +116,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What the two heard.
+/// What the two ends heard.
 pub(crate) fn talk() -> Result<[String; 2]> {
     let ours_alone = Permissions::from_mode(0o700);
     let place = tempfile::Builder::new().permissions(ours_alone).tempdir_in("/dev/shm")?;

@@ -1,4 +1,4 @@
-//! Two ends in one process, whose states sleep in a directory in memory.
+//! Two ends in one process, whose states are stored in a directory in memory.
 //!
 //!     cargo run --example two_ends
 
@@ -37,11 +37,11 @@ pub(crate) fn talk() -> Result<String, Box<dyn Error>> {
     block_on(receiving.store())?;
     drop(receiving);
 
-    // When `send` returns, the keys of these packets are no longer in Alice's state.
+    // When `send` returns, the keys of these packets are gone from Alice's state.
     let mut out = Packets::default();
     block_on(alice.send(&mut out, b"I never said that"))?;
 
-    // Bob's state forgets the keys when his closure has the text.
+    // Bob's state forgets the keys once his closure has the text.
     let mut heard = Vec::new();
     let mut receiving = block_on(bob.receive(None::<Packets>, |event| {
         if let Event::Part { text, .. } = event {
@@ -54,7 +54,7 @@ pub(crate) fn talk() -> Result<String, Box<dyn Error>> {
     }
     block_on(receiving.store())?;
     drop(receiving);
-    // The same four words on both ends, unless somebody sits in between: compare them by voice.
+    // Both ends have the same four words, unless somebody sits in between: compare them by voice.
     assert_eq!(block_on(alice.words())?, block_on(bob.words())?);
 
     // Bob's state is wiped, and then Alice is told.

@@ -1,20 +1,21 @@
 //! Off-the-record conversations between two people: forward secrecy for every packet, deniability,
-//! no long-term key.
+//! and no long-term keys.
 //!
-//! [`conversation`] is the front door: an invite, an answer, messages, words to compare, an end; and the
-//! order in which all of it is stored, handed out and delivered. It does no I/O: the program lends it a
-//! [`Host`](conversation::Host) where the session sleeps, an [`Outlet`](conversation::Outlet) where
-//! packets go, and a closure that hears what comes. `store` is the host that most programs want: a
-//! directory in memory, with its locks. Below stand [`protocol`], which computes, and [`armor`], its lines
-//! of text. All but `store` build for WebAssembly (`--no-default-features`).
+//! [`conversation`] is the front door: an invite, an answer, messages, words to compare, an end;
+//! and the order in which everything is stored, handed out and delivered. It does no I/O itself:
+//! the program provides a [`Host`](conversation::Host), which stores the session, an
+//! [`Outlet`](conversation::Outlet), which carries packets, and a closure that receives events.
+//! Most programs want the host in `store`: a directory in memory, with locks. Below are
+//! [`protocol`], which computes, and [`armor`], which turns bytes into lines of text and back.
+//! Everything except `store` builds for WebAssembly (`--no-default-features`).
 //!
-//! `docs/protocol.md` tells what is computed, complete enough for a second implementation, and
-//! `docs/architecture.md` where what stands.
+//! `docs/protocol.md` specifies the protocol, in enough detail for a second implementation, and
+//! `docs/architecture.md` shows where everything is.
 //!
 //! # A conversation
 //!
-//! Alice invites, Bob answers, and says something. What carries the bytes between them is the program's
-//! own; `examples/` has a socket, and storage of one's own.
+//! Alice invites Bob; Bob answers and says something. The program carries the bytes between them in
+//! its own way; `examples/` has one with a socket, and one with its own storage.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,11 +36,11 @@
 //!     block_on(Conversation::invite(sleeps("alice")?, Invitation::default()))?;
 //! let (mut bob, reply) = block_on(Conversation::respond(sleeps("bob")?, &invite, None))?;
 //!
-//! // When `send` returns, the key of this packet is no longer in Bob's state.
+//! // When `send` returns, the key of this packet is gone from Bob's state.
 //! let mut out = Packets::default();
 //! block_on(bob.send(&mut out, b"I never said that"))?;
 //!
-//! // Alice's state forgets the key when her closure has the text.
+//! // Alice's state forgets the key once her closure has the text.
 //! let mut heard = Vec::new();
 //! let mut receiving = block_on(alice.receive(None::<Packets>, |event| {
 //!     if let Event::Part { text, .. } = event {
@@ -56,11 +57,11 @@
 //! assert_eq!(heard, b"I never said that");
 //!
 //! // Both see the same four words unless somebody sits in between: compare them by voice. Bob
-//! // knows his with the first packet of Alice.
+//! // learns his from Alice's first packet.
 //! assert!(block_on(alice.words())?.is_some() && block_on(bob.words())?.is_none());
 //!
-//! // The state is wiped first; what tells the other side, and publishes the keys of what Alice has read,
-//! // so that from now on anybody can rewrite it, comes after.
+//! // The state is wiped first. Afterwards come the packet that tells the other side, and the
+//! // published keys of what Alice has read, with which anyone can rewrite it from now on.
 //! let last = block_on(alice.close())?;
 //! assert_eq!((last.packets.len(), last.keys.len()), (1, 1));
 //! # Ok(())
@@ -69,16 +70,19 @@
 //!
 //! # What not to do with it
 //!
-//! - Keep a copy of a state, or go back to one. Two copies that send make packets of which one is
-//!   refused; two that receive may accept what anybody made with a published key.
-//! - With [`protocol`] alone: let a packet out before the state is stored that spent its number, or store
-//!   the state that forgets a key before the text is out. [`conversation`] sees to that.
-//! - Store a state on a disk, which keeps what was overwritten. It holds every secret of the session.
-//! - Take it for audited. Nobody outside the project has looked at it yet.
+//! - Do not keep a copy of a state, or go back to one. If two copies send, one of their packets is
+//!   refused; if two copies receive, they may accept a forgery that anyone made with a published
+//!   key.
+//! - If you use [`protocol`] alone, do not send a packet before storing the state that spent its
+//!   number, and do not store the state that forgets a key before the text is delivered.
+//!   [`conversation`] takes care of both.
+//! - Do not store a state on a disk, which keeps what was overwritten. A state holds every secret
+//!   of the session.
+//! - Do not assume that it has been audited. Nobody outside the project has examined it yet.
 //!
 //! # Features
 //!
-//! - `cli` (default): the command and its postbox; a program of your own does without
+//! - `cli` (default): the command and its postbox; your own program does not need it
 //!   (`default-features = false, features = ["store"]`).
 //! - `store` (with `cli`): `store`, and [`conversation`]'s host of it, on Unix.
 //! - `fast-aead`: ChaCha20-Poly1305 by ring, faster on processors without AVX-512.

@@ -301,13 +301,17 @@ fn an_invite_of_the_future_or_of_nobody() {
     refused(&|bytes| bytes[0] = 0, 4, "version 0");
     refused(&|bytes| bytes[1] = 2, 4, "does not know");
     refused(&|bytes| bytes[1] = 1, 4, "otr: ");
-    refused(&|bytes| bytes.push(0), 4, "no good invite");
+    refused(&|bytes| bytes.push(0), 4, "not a valid invite");
     refused(&|bytes| bytes.truncate(bytes.len() - 1), 4, "wrong length");
-    refused(&|bytes| bytes[2..34].fill(0), 4, "no good invite");
-    refused(&|bytes| bytes[34..1218].fill(0xFF), 4, "no good invite");
+    refused(&|bytes| bytes[2..34].fill(0), 4, "not a valid invite");
+    refused(&|bytes| bytes[34..1218].fill(0xFF), 4, "not a valid invite");
     // version, flags, keys, commitment and reply address, then the time
     let time = 2 + 32 + 1184 + 32 + 32;
-    refused(&|bytes| bytes[time..time + 8].copy_from_slice(&1_u64.to_be_bytes()), 12, "too old");
+    refused(
+        &|bytes| bytes[time..time + 8].copy_from_slice(&1_u64.to_be_bytes()),
+        12,
+        "has expired",
+    );
     let unchanged = changed(&invite, |_| {});
     assert_eq!(unchanged, invite);
     pair.bob("respond", &invite).ok();

@@ -1,51 +1,51 @@
-//! Why an effect failed, and what kinds of failure there are.
+//! Why an effect failed, and the kinds of failure.
 
 use std::fmt;
 
-/// What a caller can act on.
+/// The kinds of failure that a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no such session, or another one stands under its name by now.
+    /// There is no such session, or another one has taken its name.
     NoSession,
-    /// A session is there already.
+    /// A session exists already.
     Exists,
     /// Another process holds the session.
     Busy,
-    /// The state is damaged, or lies where it must not.
+    /// The state is damaged, or is kept in an unsafe place.
     Unsafe,
-    /// A limit is reached; nothing was changed.
+    /// A limit is reached; nothing has changed.
     Full,
-    /// Nothing was accepted, nothing has changed.
+    /// Nothing was accepted, and nothing has changed.
     Refused,
     /// The other side is not who it should be; the session has been ended.
     NotAuthentic,
-    /// A message ended before its end.
+    /// A message was truncated.
     CutShort,
     /// The other side has closed.
     Closed,
-    /// Nothing came.
+    /// Nothing has arrived.
     NothingYet,
-    /// What carries packets could not be reached, or answered what it should not.
+    /// The carrier of packets could not be reached, or gave a wrong answer.
     Unreachable,
-    /// The invite is too old.
+    /// The invite has expired.
     Expired,
-    /// A step that must come first has not come yet.
+    /// A step that must come first has not happened yet.
     NotReady,
-    /// The call was a wrong one.
+    /// The caller made a mistake.
     Usage,
     /// Anything else.
     Failed,
 }
 
-/// Why an effect failed: the caller's own error, and what the engine has to know of it.
+/// Why an effect failed: the caller's own error, and what the engine must know about it.
 pub struct Cause {
     kind: ErrorKind,
     error: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Cause {
-    /// `error`, which is of that kind.
+    /// Wraps `error` as a failure of this kind.
     pub fn new(
         kind: ErrorKind,
         error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -53,12 +53,12 @@ impl Cause {
         Self { kind, error: error.into() }
     }
 
-    /// What the engine knows of it.
+    /// What the engine knows about the failure.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The caller's error again.
+    /// Returns the caller's error.
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {
         self.error
     }

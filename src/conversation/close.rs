@@ -1,4 +1,5 @@
-//! The end: the state that holds the keys is gone before the packet that uses them is out.
+//! Ends a conversation: the state that holds the keys is gone before the packet that uses them is
+//! handed out.
 
 use super::driver::{Host, Notice};
 use super::error::{Doing, Error};
@@ -9,28 +10,28 @@ use crate::protocol::randomness::Randomness;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{Identity, Session, close_frames};
 
-/// What goes out at the end, and where.
+/// What to hand out at the end, and where.
 #[derive(Default)]
 pub struct Last {
     /// MAC keys to be published.
     pub keys: Vec<[u8; PUBLISHED_KEY]>,
     /// Packets, the oldest first.
     pub packets: Vec<Packet>,
-    /// How many of these had been taken earlier.
+    /// How many of them were waiting from earlier.
     pub waiting: usize,
     /// The URL of the session's postbox; empty = none.
     pub postbox: String,
-    /// What is discarded there: token, packet hash and key, 96 bytes each.
+    /// What to discard there: token, packet hash and key, 96 bytes each.
     pub spent: Vec<[u8; 96]>,
-    /// Why it is not all that it should be.
+    /// Why something is missing from all this, if so.
     pub fault: Option<Error>,
 }
 
-/// Wipes the session, whatever is in the way; gives what tells the other side, unless it is to be
-/// `silent`. With `of`, that session alone.
+/// Wipes the session, whatever happens; returns what tells the other side, unless `silent`. With
+/// `of`, it ends only the session of this identity.
 ///
 /// # Errors
-/// It is not wiped.
+/// The session is not wiped.
 pub async fn end<H: Host>(host: &mut H, of: Option<Identity>, silent: bool) -> Result<Last, Error> {
     let lock = host.lock().await?;
     let loaded = host.load(&lock).await.map_err(Error::from);
@@ -69,13 +70,13 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
     let owed = session.seal_pending(randomness).map_err(Error::from);
     match owed.and_then(|owed| Ok((owed, farewell(&mut session, randomness)?))) {
         Ok((owed, farewell)) => last.packets.extend(owed.into_iter().chain(farewell)),
-        // Half of it says nothing.
+        // Half of them would be of no use.
         Err(error) => return Last { fault: Some(error), ..Last::default() },
     }
     last
 }
 
-/// The packet that tells the other side, unless that one has closed.
+/// The packet that tells the other side, unless the other side has closed.
 pub fn farewell(
     session: &mut Session,
     randomness: &mut dyn Randomness,

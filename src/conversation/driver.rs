@@ -1,4 +1,4 @@
-//! What the engine asks of its caller: one effect a method.
+//! What the engine asks of its caller: one method for each effect.
 
 use zeroize::Zeroizing;
 
@@ -12,88 +12,86 @@ use crate::protocol::session::{Accepted, Identity, Session};
 use super::cause::{Cause, ErrorKind};
 use super::error::Error;
 
-/// What the caller may want to tell a person, without which everything goes on.
+/// What the caller may want to tell a person; everything also works without it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice<'a> {
-    /// Packets that were taken earlier are refused for their size, and stay: how many, and the bytes of
-    /// the largest.
+    /// Packets that wait from earlier are refused for their size, and stay.
     TooLarge {
         /// How many.
         count: usize,
         /// Bytes of the largest.
         largest: usize,
     },
-    /// What is owed to the other side could not be handed out, and waits.
+    /// A pending step could not be handed out to the other side, and waits.
     Waits(&'a Error),
     /// Packets that waited to be handed out are dropped with the session.
     Dropped(usize),
-    /// A message is given up: later ones came, and its rest did not.
+    /// A message is given up: later messages have arrived, but its rest has not.
     GivenUp(u64),
-    /// Packets wait still, since they could not be handed out now.
+    /// Packets still wait, because they could not be handed out now.
     StillWaits(&'a Error),
-    /// The reply has come, and the session is open; whether the other side has shown that it knows the
-    /// secret.
+    /// The reply has arrived, and the session is open.
     Opened {
-        /// Whether there is one.
+        /// Whether the handshake used a secret, which the other side has shown that it knows.
         secret: bool,
     },
-    /// The other side was not told yet that the session is open.
+    /// The other side has not been told yet that the session is open.
     NotTold(&'a Error),
-    /// The reply was taken, and stays in the postbox until its time is up.
+    /// The reply was accepted, but stays in the postbox until it expires.
     ReplyStays(&'a Error),
-    /// A message goes on whose beginning an earlier process has delivered.
+    /// A message continues whose beginning an earlier process has delivered.
     GoesOn(u64),
 }
 
-/// Where a session lives: its storage, its clock, its randomness.
+/// What a session needs from its surroundings: storage, a clock, randomness.
 ///
-/// Where the engine is dropped while one of these is awaited, the lock is released; so a `replace`, `create`
-/// or `wipe` that is given up must not take effect later, when somebody else has the lock. A version is
-/// never used again, not even after a wipe.
+/// If the engine is dropped while it awaits one of these methods, the lock is released; so an
+/// abandoned `replace`, `create` or `wipe` must not take effect later, when somebody else may have
+/// the lock. A version is never used again, not even after a wipe.
 ///
-/// Locks are released when they are dropped. The state's lock is held from loading to storing, and
-/// never while anything is handed out or delivered; the sender's and the receiver's are taken before
-/// it.
+/// Dropping a lock releases it. The engine holds the state's lock from loading to storing, and
+/// never while it hands out or delivers anything; it takes the sender's and the receiver's locks
+/// before the state's.
 #[expect(async_fn_in_trait, reason = "the engine awaits on its caller's thread")]
 pub trait Host {
     /// Proof that nobody else reads or replaces the state.
     type Lock;
     /// Proof of being the session's one sender, or its one receiver.
     type Role;
-    /// Which stored state something is.
+    /// Identifies a stored state.
     type Version;
 
     /// Unix seconds.
     fn now(&self) -> u64;
 
-    /// Where every random byte is drawn from.
+    /// The source of every random byte.
     fn randomness(&mut self) -> &mut dyn Randomness;
 
     /// Locks the state.
     async fn lock(&mut self) -> Result<Self::Lock, Cause>;
 
-    /// Becomes the one sender; `at_once`, or not at all ([`ErrorKind::Busy`]).
+    /// Becomes the one sender. If `at_once`, it does not wait, but fails with [`ErrorKind::Busy`].
     async fn become_sender(&mut self, at_once: bool) -> Result<Self::Role, Cause>;
 
-    /// Becomes the one receiver; as [`become_sender`](Self::become_sender).
+    /// Becomes the one receiver; otherwise like [`become_sender`](Self::become_sender).
     async fn become_receiver(&mut self, at_once: bool) -> Result<Self::Role, Cause>;
 
-    /// The stored state, and which one it is.
+    /// The stored state and its version.
     async fn load(
         &mut self,
         lock: &Self::Lock,
     ) -> Result<(Zeroizing<Vec<u8>>, Self::Version), Cause>;
 
-    /// Whether that one is still the stored state.
+    /// Whether `version` is still the stored state.
     async fn is_current(
         &mut self,
         lock: &Self::Lock,
         version: &Self::Version,
     ) -> Result<bool, Cause>;
 
-    /// Stores what follows `version`, overwrites that one, and says in its place which the new one is.
-    /// Fails, and changes nothing, where that one is no longer the stored one.
+    /// Stores the state that follows `version`, overwrites the old one, and updates `version` to
+    /// the new one. Fails and changes nothing if `version` is no longer the stored state.
     async fn replace(
         &mut self,
         lock: &Self::Lock,
@@ -107,57 +105,57 @@ pub trait Host {
     /// Overwrites and removes the state; no error if there is none.
     async fn wipe(&mut self, lock: &Self::Lock) -> Result<(), Cause>;
 
-    /// The session that was created at that time (Unix seconds) gave no guess at the secret away: the
-    /// other side has it.
+    /// The session created at `created` (Unix seconds) has given away no guess at the secret: the
+    /// other side knows it.
     fn was_no_guess(&mut self, created: u64) {
         let _ = created;
     }
 
-    /// Hears what may be told.
+    /// Receives a notice.
     fn notice(&mut self, notice: Notice<'_>) {
         let _ = notice;
     }
 }
 
-/// What becomes of packets that were handed out.
+/// What happens to packets that were handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutletKind {
-    /// They may be lost on their way, and are kept to be sent again.
+    /// They may get lost on their way, so they are kept to be sent again.
     Stream,
-    /// They lie where the other side collects them.
+    /// They lie in a place from which the other side collects them.
     Postbox,
 }
 
 /// Where packets go.
 #[expect(async_fn_in_trait, reason = "the engine awaits on its caller's thread")]
 pub trait Outlet {
-    /// What becomes of packets there.
+    /// What happens to packets there.
     fn kind(&self) -> OutletKind;
 
-    /// Bytes of the largest packet that is known to come through.
+    /// Bytes of the largest packet that is known to get through.
     fn largest(&self) -> usize {
         usize::MAX
     }
 
-    /// Hands out published keys and packets, in order; which packets were refused for their size, by
-    /// their place in `packets`.
+    /// Hands out published keys and packets, in order; returns the indices of the packets that were
+    /// refused for their size.
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
         packets: &[Packet],
     ) -> Result<Vec<usize>, Cause>;
 
-    /// Why a packet of so many bytes does not come through.
+    /// The error that a packet of `bytes` bytes does not get through.
     fn too_large(&self, bytes: usize) -> Cause {
         let what = format!("a packet of {bytes} bytes is refused for its size");
         Cause::new(ErrorKind::Failed, what)
     }
 }
 
-/// An outlet that gathers what goes out, to be carried by whatever the program has.
+/// An outlet that gathers what goes out, for the program to carry in its own way.
 #[derive(Debug, Default)]
 pub struct Packets {
-    /// MAC keys to be published, `address ‖ key`; they are for the public.
+    /// MAC keys to be published, `address ‖ key`: anyone may have them.
     pub keys: Vec<[u8; PUBLISHED_KEY]>,
     /// Packets for the other side, in order.
     pub packets: Vec<Packet>,
@@ -179,7 +177,7 @@ impl Outlet for Packets {
     }
 }
 
-/// A host that is lent for one call.
+/// A host that is borrowed for one call.
 impl<H: Host> Host for &mut H {
     type Lock = H::Lock;
     type Role = H::Role;
@@ -239,81 +237,85 @@ impl<H: Host> Host for &mut H {
     }
 }
 
-/// A part of a message, in one of the packets that were opened.
+/// A part of a message, in one of the opened packets.
 pub struct Piece {
-    /// The packet, by its place among those that are delivered together.
+    /// The index of the packet among those that are delivered together.
     pub packet: usize,
-    /// Which part of which message, and where in the packet its text is.
+    /// Which part of which message it is, and where its text is in the packet.
     pub data: Data,
 }
 
 /// Where text goes.
 ///
-/// Parts come in their order, one message after the other. They are put in line when their packet has
-/// opened, and delivered before the state is stored that forgets its key.
+/// Parts come in order, one message after another. The engine queues a part when its packet has
+/// opened, and delivers it before storing the state that forgets the packet's key.
 #[expect(async_fn_in_trait, reason = "the engine awaits on its caller's thread")]
 pub trait Sink {
-    /// The message that must be finished before a part of another can go out.
+    /// The message that must be finished before a part of another can be delivered.
     fn writing(&self) -> Option<u64>;
 
-    /// Whether text was taken and is delivered nowhere yet, so that its keys must not be forgotten.
+    /// Whether the sink has taken text that is not delivered yet, so that its keys must not be
+    /// forgotten.
     fn keeps_back(&self) -> bool {
         false
     }
 
-    /// Whether with this packet a message begins of which text will be kept back.
+    /// Whether this packet begins a message whose text will be kept back.
     fn will_keep_back(&self, accepted: &Accepted) -> bool {
         let _ = accepted;
         false
     }
 
-    /// Whether this is the rest of a message whose beginning an earlier process has delivered.
+    /// Whether this continues a message whose beginning an earlier process has delivered.
     fn is_rest(&self, data: &Data) -> bool {
         data.offset > 0 && self.writing() != Some(data.message)
     }
 
-    /// Whether nothing more is taken: what follows keeps its keys for another process.
+    /// Whether the sink takes nothing more: packets that follow keep their keys for another
+    /// process.
     fn is_done(&self) -> bool {
         false
     }
 
-    /// Refuses what could not be delivered, before its key is spent; of the session, so many changes
-    /// wait to be stored.
+    /// Refuses a packet whose text could not be delivered, before its key is spent; `waiting`
+    /// changes of the session are not stored yet.
     fn check(&self, accepted: &Accepted, identity: &Identity, waiting: usize) -> Result<(), Cause> {
         let _ = (accepted, identity, waiting);
         Ok(())
     }
 
-    /// Puts a part in line.
+    /// Queues a part.
     fn add(&mut self, piece: Piece);
 
-    /// A message was given up: nothing of it follows.
+    /// A message was given up: no more of it follows.
     fn cut(&mut self, message: u64);
 
-    /// Nobody has checked yet who the other side is. Whether the person was told, who is told once.
+    /// Nobody has checked yet who the other side is. Returns whether the person was told, which
+    /// happens once.
     fn tell_unchecked(&mut self) -> bool {
         false
     }
 
-    /// Delivers the parts in line, whose text is in these packets, for good.
+    /// Delivers the queued parts for good; their text is in these packets.
     async fn deliver(
         &mut self,
         packets: &[Zeroizing<Vec<u8>>],
         session: Option<&Session>,
     ) -> Result<(), Cause>;
 
-    /// The state has noted what was delivered.
+    /// The stored state now covers what was delivered.
     fn stored(&mut self) {}
 
-    /// What a check of a secret has come to.
+    /// The result of a step in a check of a secret.
     async fn checked(&mut self, event: &Event, session: Option<&Session>) -> Result<(), Cause>;
 
-    /// Whether keys to be published go to [`publish`](Self::publish) instead of the next packet.
+    /// Whether keys to be published go to [`publish`](Self::publish) instead of out with the next
+    /// packet.
     fn publishes(&self) -> bool {
         false
     }
 
-    /// Publishes keys; they are out of the state.
+    /// Publishes keys, which are no longer in the state.
     async fn publish(&mut self, keys: &[[u8; PUBLISHED_KEY]]) -> Result<(), Cause> {
         let _ = keys;
         Ok(())

@@ -10,7 +10,7 @@ use crate::protocol::ratchet::StepError;
 use crate::protocol::session::SealError;
 use crate::protocol::session::verify::VerifyError;
 
-/// In the middle of what another session took the place of this one.
+/// During which operation another session took the place of this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     /// Handing out what waited.
@@ -33,55 +33,59 @@ pub enum Error {
     StateVersion(u8),
     /// The session was exported and is frozen here.
     Frozen,
-    /// The session was not exported, or is thawed.
+    /// The session was not exported, or is in use again.
     NotFrozen,
-    /// Nobody answered the invite before its end; it was wiped.
+    /// Nobody answered the invite before it expired; it was wiped.
     NobodyAnswered,
-    /// The invite was not answered yet.
+    /// Nobody has answered the invite yet.
     NoReply,
-    /// Another invite or session took the place of the one in which this began.
+    /// Another invite or session took the place of the one with which this operation began.
     Another(Doing),
     /// The other side has closed.
     PeerClosed,
-    /// With a secret: the other side has not shown yet that it knows it.
+    /// The session uses a secret, and the other side has not yet shown that it knows it.
     Unconfirmed,
     /// Failed checks of a secret have ended the session, and it was wiped.
     Over,
-    /// The same, and the other side has still to be told.
+    /// Failed checks have ended the session, but the other side must still be told.
     NearlyOver,
-    /// The same, wiped, and the other side could not be told, for that reason. Whether that it was
-    /// wiped is what matters (`true`), or why it could not be told.
+    /// Failed checks have ended the session, and it was wiped, but the other side could not be
+    /// told, for this reason. The kind says what matters to the caller: that it was wiped, or why
+    /// it could not be told.
     Untold(String, ErrorKind),
-    /// So many packets wait already, which is the most; and, where it was tried to hand these out, why
+    /// This many packets wait already, which is the limit; and, if handing them out was tried, why
     /// that failed.
     QueueFull(usize, Option<Box<Error>>),
-    /// So many packets wait, and could not be handed out.
+    /// This many packets wait, and could not be handed out.
     Waiting(usize, Cause),
-    /// What was sealed is stored and goes out later; why it could not now.
+    /// The sealed packet is stored and goes out later, because it could not go out now for this
+    /// reason.
     Taken(Box<Error>),
-    /// Nothing of the message was taken: what stood before it could not be handed out.
+    /// The message was not taken, because earlier packets could not be handed out.
     NotBegun(Box<Error>),
-    /// Not even the smallest packet comes through; nothing of the message was sent.
+    /// Not even the smallest packet gets through; no part of the message was sent.
     NothingFits(Cause),
-    /// A delivery was not finished: nothing of it is stored, and it comes again to whoever receives anew.
+    /// A delivery was not finished: none of it is stored, and the next receiver gets it again.
     Undelivered,
-    /// A long message ended before its end; why.
-    Cut(Box<Error>),
+    /// A long message was truncated, for this reason.
+    Truncated(Box<Error>),
     /// A long message was given up while its packets went to a postbox.
     Abandoned,
-    /// What was posted lies in the postbox still, at the end of the time for which that was waited for.
+    /// The posted packets were not collected within the time for which the caller waited.
     NotCollected,
-    /// The postbox does not know of a packet that was posted: it lost it, or its time is up.
+    /// The postbox does not have a packet that was posted: it has lost the packet, or the packet
+    /// has expired.
     Lost,
-    /// The postbox says that a packet was collected, and nothing shows that it was opened.
+    /// The postbox says that a packet was collected, but nothing shows that it was opened.
     NotShownOpened,
-    /// The session was changed by something that does not know its order, such as a restored backup.
+    /// Something that ignores the order of changes has changed the session, such as a restored
+    /// backup.
     Changed,
-    /// OPENING does not fit the commitment: somebody is in between. The session was wiped.
+    /// OPENING does not match the commitment: somebody is in between. The session was wiped.
     SomebodyBetween,
-    /// The one guess at the secret was wrong, of a code or another secret; the session was wiped.
+    /// The one guess at the code or secret was wrong; the session was wiped.
     WrongGuess {
-        /// Whether the invite was by a code.
+        /// Whether it was a code.
         code: bool,
     },
     /// No invite could be made.
@@ -97,7 +101,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What kind of trouble it is.
+    /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Effect(cause) | Self::Waiting(_, cause) => cause.kind(),
@@ -119,7 +123,7 @@ impl Error {
                 ErrorKind::Full => ErrorKind::Unreachable,
                 kind => kind,
             },
-            Self::Cut(error) => match error.kind() {
+            Self::Truncated(error) => match error.kind() {
                 kind @ (ErrorKind::NotAuthentic | ErrorKind::Closed | ErrorKind::NoSession) => kind,
                 _ => ErrorKind::CutShort,
             },
@@ -198,17 +202,17 @@ impl fmt::Display for Error {
             }
             Self::Damaged => f.write_str("the state is damaged"),
             Self::StateVersion(version) => {
-                write!(f, "the state is of version {version}, which this otr does not know")
+                write!(f, "the state has version {version}, which this otr does not know")
             }
             Self::Frozen => f.write_str("the session was exported and is frozen here"),
-            Self::NotFrozen => f.write_str("the session was not exported, or is thawed"),
-            Self::NobodyAnswered => {
-                f.write_str("nobody answered the invite before its end; its keys are wiped")
-            }
+            Self::NotFrozen => f.write_str("the session was not exported, or is in use again"),
+            Self::NobodyAnswered => f.write_str(
+                "nobody answered the invite before it expired; its keys have been wiped",
+            ),
             Self::NoReply => f.write_str("no reply to the invite yet"),
-            Self::Another(_) => {
-                f.write_str("the session was ended meanwhile, and another one begun under its name")
-            }
+            Self::Another(_) => f.write_str(
+                "the session was ended meanwhile, and another one has begun under its name",
+            ),
             Self::PeerClosed => f.write_str("the other side has closed the session"),
             Self::Unconfirmed | Self::Seal(SealError::Unconfirmed) => {
                 f.write_str("the other side has not shown yet that it knows the secret")
@@ -221,7 +225,7 @@ impl fmt::Display for Error {
                 write!(f, "{}, but the other side was not told: {why}", Self::Over)
             }
             Self::QueueFull(count, None) => {
-                write!(f, "{count} packets wait already, which is the most")
+                write!(f, "{count} packets are waiting already, which is the limit")
             }
             Self::QueueFull(count, Some(error)) => {
                 write!(f, "{}, and {error}", Self::QueueFull(*count, None))
@@ -229,12 +233,12 @@ impl fmt::Display for Error {
             Self::Taken(error) => error.fmt(f),
             Self::NotBegun(error) => match error.kind() {
                 ErrorKind::Full | ErrorKind::Unreachable => {
-                    write!(f, "earlier packets wait to be posted: {error}")
+                    write!(f, "earlier packets are waiting to be posted: {error}")
                 }
                 _ => error.fmt(f),
             },
-            Self::Undelivered => f.write_str("what came before could not be delivered"),
-            Self::Cut(error) => write!(f, "the message is cut: {error}"),
+            Self::Undelivered => f.write_str("earlier text could not be delivered"),
+            Self::Truncated(error) => write!(f, "the message is truncated: {error}"),
             Self::Abandoned => f.write_str("the message was given up"),
             Self::NotCollected => {
                 f.write_str("the other side has not collected the message in the time given")
@@ -270,7 +274,7 @@ impl fmt::Display for Error {
                 f.write_str("the system gave no randomness")
             }
             Self::Step(StepError::Exhausted | StepError::BadPublicKey) => {
-                f.write_str("this session has come to its end")
+                f.write_str("this session has used its last number")
             }
             Self::Seal(SealError::UsedUp | SealError::Size) => {
                 f.write_str("the packet could not be sealed")
@@ -282,18 +286,18 @@ impl fmt::Display for Error {
 fn respond(error: RespondError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str(match error {
         RespondError::Invite(InviteError::Version(version)) => {
-            return write!(f, "the invite is of version {version}, which this otr does not know");
+            return write!(f, "the invite has version {version}, which this otr does not know");
         }
         RespondError::Invite(InviteError::Flags) => {
             "the invite asks for something that this otr does not know"
         }
         RespondError::Invite(InviteError::Malformed) | RespondError::BadPublicKey => {
-            "this is no good invite"
+            "this is not a valid invite"
         }
-        RespondError::Expired => "the invite is too old",
-        RespondError::SecretAsked => "the invite asks for a secret, and none was given",
+        RespondError::Expired => "the invite has expired",
+        RespondError::SecretAsked => "the invite asks for a secret, but none was given",
         RespondError::SecretTakenOff => {
-            "the invite does not ask for the secret: somebody took that off on its way"
+            "the invite does not ask for the secret: somebody removed that on the way"
         }
         RespondError::OutOfMemory => verify(VerifyError::OutOfMemory),
         RespondError::NoRandomness => "the system gave no randomness",
@@ -304,11 +308,11 @@ fn verify(error: VerifyError) -> &'static str {
     match error {
         VerifyError::QuestionTooLong => "the question is longer than 1,024 bytes",
         VerifyError::PeerAsked => "the other side has asked already",
-        VerifyError::Waiting => "the other side's last step has not come yet",
-        VerifyError::NothingAsked => "the other side has taken its question back",
+        VerifyError::Waiting => "the other side's last step has not arrived yet",
+        VerifyError::NothingAsked => "the other side has withdrawn its question",
         VerifyError::AskedAnew => "the other side's question has changed meanwhile",
         VerifyError::Ended => "the session has been ended",
-        VerifyError::Step(_) => "this session has come to its end",
+        VerifyError::Step(_) => "this session has used its last number",
         VerifyError::Seal(_) => "the packet could not be sealed",
         VerifyError::NoRandomness => "the system gave no randomness",
         VerifyError::OutOfMemory => "not enough memory: a secret or a passphrase takes 64 MiB",
@@ -321,7 +325,7 @@ impl std::error::Error for Error {
             Self::Effect(cause) | Self::Waiting(_, cause) | Self::NothingFits(cause) => Some(cause),
             Self::QueueFull(_, Some(error))
             | Self::Taken(error)
-            | Self::Cut(error)
+            | Self::Truncated(error)
             | Self::NotBegun(error) => Some(error),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! One end of a conversation, for programs: what can be done with it, each in its order of effects.
+//! One end of a conversation, for programs: every operation, with its effects in the right order.
 
 use std::collections::VecDeque;
 
@@ -27,79 +27,80 @@ use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::VerifyError;
 use crate::protocol::session::{Identity, Part, Reservation, Session, body};
 
-/// Numbers that a long message takes at a time.
+/// How many numbers a long message reserves at a time.
 const BATCH: u32 = 32;
 
-/// What an invite is made with; the default names no postbox, has no end and asks for no secret.
+/// The options of an invite. By default it names no postbox, never expires and asks for no secret.
 #[derive(Clone, Copy, Default)]
 pub struct Invitation<'a> {
     /// The URL of the postbox in which both ends leave their packets.
     pub postbox: Option<&'a str>,
-    /// Unix seconds after which the invite serves no more.
+    /// Unix seconds after which nobody answers the invite.
     pub expires: Option<u64>,
-    /// A secret that both sides know.
+    /// A secret that both people know.
     pub secret: Option<&'a Password>,
 }
 
-/// What happens while packets are taken.
+/// What happens while packets are received.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The reply to the invite has come: the session is open.
     Opened,
-    /// A part of a message. Parts of one message come in their order, with no other's in between.
+    /// A part of a message. The parts of one message come in order, with no other message's in
+    /// between.
     Part {
         /// The message's number, from 0.
         message: u64,
-        /// Where in the message it begins, in bytes.
+        /// Where in the message the part begins, in bytes.
         offset: u64,
-        /// Whether the message ends with it.
+        /// Whether the message ends with this part.
         end: bool,
         /// Its text.
         text: &'a [u8],
     },
-    /// Nothing more of this message will come.
-    Cut(u64),
-    /// What a check of a secret has come to.
+    /// No more of this message will come.
+    Truncated(u64),
+    /// The result of a step in a check of a secret.
     Check(&'a Check),
     /// The other side has closed the conversation.
     Closed,
 }
 
-/// How far a conversation is.
+/// How far a conversation has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Whether the handshake is done.
     pub is_open: bool,
     /// Whether the other side has closed.
     pub is_closed: bool,
-    /// How the other side was authenticated so far.
+    /// How the other side has been authenticated so far.
     pub authentication: Authentication,
-    /// Messages that went out.
+    /// How many messages were sent.
     pub sent: u64,
-    /// Messages that came whole.
+    /// How many messages arrived complete.
     pub received: u64,
-    /// Runs of numbers, first and last, of messages that should be here and are not.
+    /// Ranges of numbers, first and last, of messages that should have arrived and have not.
     pub missing: Vec<(u64, u64)>,
 }
 
-/// One end of a conversation, which sleeps at its host between any two calls.
+/// One end of a conversation. Between two calls its state is stored at its host.
 ///
-/// Every call may run while other processes use the same session. Where another one takes its name
-/// meanwhile, calls end with [`Error::Another`], and nothing meant for one person goes to another. A call
-/// that is dropped before it has returned has lost nothing and used no key twice; what it did may be done:
-/// a message may be in line ([`flush`](Self::flush) hands it out), and text that was delivered and not stored
-/// is delivered again.
+/// Every call may run while other processes use the same session. If another session takes its name
+/// meanwhile, calls fail with [`Error::Another`], and nothing meant for one person goes to another.
+/// Dropping a call before it has returned loses nothing and uses no key twice, but the call may
+/// have taken effect: a message may be queued ([`flush`](Self::flush) hands it out), and text that
+/// was delivered but not stored is delivered again.
 pub struct Conversation<H: Host> {
     host: H,
     of: Option<Identity>,
 }
 
 impl<H: Host> Conversation<H> {
-    /// Begins a conversation: stores it, and gives the invite for the other side.
+    /// Begins a conversation: stores it and returns the invite for the other side.
     ///
     /// # Errors
-    /// [`Error::Inviting`]; an effect's, such as that a session is there already.
+    /// [`Error::Inviting`]; an effect's error, for example because a session exists already.
     pub async fn invite(mut host: H, with: Invitation<'_>) -> Result<(Self, Vec<u8>), Error> {
         let (postbox, expires) = (with.postbox.unwrap_or_default(), with.expires.unwrap_or(0));
         let now = host.now();
@@ -109,11 +110,11 @@ impl<H: Host> Conversation<H> {
         Ok((Self::open(host), invite))
     }
 
-    /// Answers an invite: stores the session, and gives the reply, of [`REPLY`](crate::protocol::handshake::reply::REPLY)
-    /// bytes.
+    /// Answers an invite: stores the session and returns the reply, of
+    /// [`REPLY`](crate::protocol::handshake::reply::REPLY) bytes.
     ///
     /// # Errors
-    /// [`Error::Respond`]; an effect's.
+    /// [`Error::Respond`]; an effect's error.
     pub async fn respond(
         mut host: H,
         invite: &[u8],
@@ -126,23 +127,23 @@ impl<H: Host> Conversation<H> {
         Ok((Self { host, of }, reply))
     }
 
-    /// Goes on with the conversation that sleeps there.
+    /// Opens the conversation that is stored at this host.
     pub fn open(host: H) -> Self {
         Self { host, of: None }
     }
 
-    /// The host again.
+    /// Returns the host.
     pub fn into_host(self) -> H {
         self.host
     }
 
-    /// Sends one message, of any length; its packets are sealed under keys that are out of the stored
-    /// state by then.
+    /// Sends one message, of any length. The keys of its packets are gone from the stored state
+    /// before the packets are handed out.
     ///
     /// # Errors
-    /// With [`Error::Taken`] it is stored and goes out with the next message, or [`flush`](Self::flush);
-    /// with [`Error::Cut`] the other side has a part of it. A short one whose stream has failed is handed
-    /// out once more by [`resend`](Self::resend).
+    /// With [`Error::Taken`] the message is stored and goes out with the next one, or with
+    /// [`flush`](Self::flush); with [`Error::Truncated`] the other side has a part of it. If a stream
+    /// failed under a short message, [`resend`](Self::resend) hands it out once more.
     pub async fn send<O: Outlet>(&mut self, outlet: &mut O, text: &[u8]) -> Result<(), Error> {
         let mut number = None;
         if text.len() < size(K_SHORT) {
@@ -163,26 +164,27 @@ impl<H: Host> Conversation<H> {
                 course.end(&mut self.host, || Some(reservation), posted).await
             }
             Err(error) => {
-                // Why it ended is told; a state that cannot be written has its own reasons.
+                // The caller learns why the message ended; a failure to give the numbers back adds
+                // nothing.
                 drop(give_back(&mut self.host, of, reservation).await);
-                Err(if flow.offset > 0 { Error::Cut(error.into()) } else { error })
+                Err(if flow.offset > 0 { Error::Truncated(error.into()) } else { error })
             }
         }
     }
 
-    /// Hands out what waits.
+    /// Hands out packets that are waiting.
     pub async fn flush<O: Outlet>(&mut self, outlet: &mut O) -> Result<(), Error> {
         flush(&mut self.host, outlet, self.of).await
     }
 
-    /// Hands the last short message out once more, the same bytes; whether there is one.
+    /// Hands out the last short message once more, the same bytes; returns whether there is one.
     pub async fn resend<O: Outlet>(&mut self, outlet: &mut O) -> Result<bool, Error> {
         resend(&mut self.host, outlet, self.of).await
     }
 
-    /// Becomes the session's one receiver. `deliver` is told what comes; when it returns `Ok`, the text
-    /// is where it should be for good, and its keys may be forgotten. What is owed to the other side goes
-    /// to `outlet`, if there is one, else out with the next message.
+    /// Becomes the session's one receiver. `deliver` gets every event; when it returns `Ok`, the
+    /// text is in its final place, and its keys may be forgotten. A pending step for the other side
+    /// goes to `outlet`, if there is one, and otherwise out with the next message.
     pub async fn receive<D, O>(
         &mut self,
         outlet: Option<O>,
@@ -205,7 +207,7 @@ impl<H: Host> Conversation<H> {
         Ok(Receiving { receiver, sink, counts, told, role })
     }
 
-    /// The stored session, if it is this one.
+    /// The stored session, if it is this conversation's.
     async fn session(&mut self) -> Result<Transaction<'_, H>, Error> {
         let mut transaction = Transaction::begin(&mut self.host).await?;
         let identity = transaction.session()?.identity();
@@ -215,25 +217,27 @@ impl<H: Host> Conversation<H> {
         Ok(transaction)
     }
 
-    /// The four words that two people compare by voice; `None` on the answering side until the first
-    /// packet has come.
+    /// The four words that two people compare by voice; `None` on the answering side until the
+    /// first packet has arrived.
     pub async fn words(&mut self) -> Result<Option<[&'static str; WORDS]>, Error> {
         Ok(self.session().await?.session()?.words().ok())
     }
 
-    /// Records that the other person has the same words; whether it could: these are the words.
+    /// Records that the other person has the words `same`; returns whether these are this session's
+    /// words.
     pub async fn confirm_words(&mut self, same: &[&str; WORDS]) -> Result<bool, Error> {
         let mut transaction = self.session().await?;
         let session = transaction.session()?;
         if !session.words().is_ok_and(|words| words == *same) {
             return Ok(false);
         }
-        // They are there.
+        // The words exist, so this cannot fail.
         let _ = session.record_same_words();
         transaction.commit().await.map(|_| true)
     }
 
-    /// Asks whether the other side knows a secret; `question` is shown to it, and may be empty.
+    /// Asks whether the other side knows a secret. The other side sees `question`, which may be
+    /// empty.
     pub async fn ask<O: Outlet>(
         &mut self,
         outlet: &mut O,
@@ -246,14 +250,14 @@ impl<H: Host> Conversation<H> {
         verify::step(&mut self.host, outlet, Compared::Question(secret, question)).await
     }
 
-    /// What the other side asks, if it does.
+    /// The other side's question, if it has asked one.
     pub async fn question(&mut self) -> Result<Option<Question>, Error> {
         drop(self.session().await?);
         verify::question(&mut self.host).await
     }
 
-    /// Answers that question. Its packets tell the other side whether the two secrets are equal; this
-    /// side learns it with the next packet.
+    /// Answers the question `asked`. This tells the other side whether the two secrets are equal;
+    /// this side learns it with the next packet.
     pub async fn answer<O: Outlet>(
         &mut self,
         outlet: &mut O,
@@ -265,7 +269,7 @@ impl<H: Host> Conversation<H> {
         verify::step(&mut self.host, outlet, Compared::Answer(prs)).await
     }
 
-    /// How far the conversation is.
+    /// How far the conversation has come.
     pub async fn status(&mut self) -> Result<Status, Error> {
         let stage = Transaction::begin(&mut self.host).await?.into_snapshot().stage;
         if let (Some(of), Stage::Session(session)) = (self.of, &stage)
@@ -293,27 +297,28 @@ impl<H: Host> Conversation<H> {
         })
     }
 
-    /// Ends the conversation: its state is wiped first, whatever is in the way, and then the other side
-    /// is told by what this gives.
+    /// Ends the conversation: wipes its state first, whatever happens, and returns what tells the
+    /// other side.
     ///
     /// # Errors
-    /// It is not wiped.
+    /// The state is not wiped.
     pub async fn close(mut self) -> Result<Last, Error> {
         close::end(&mut self.host, self.of, false).await
     }
 }
 
-/// A long message that flows.
+/// A long message while it is being sent.
 struct Flow<'t> {
     message: u64,
     text: &'t [u8],
-    /// How much of it is out.
+    /// How much of it has been handed out.
     offset: usize,
     keys: Vec<[u8; PUBLISHED_KEY]>,
 }
 
 impl Flow<'_> {
-    /// Seals and hands out packet after packet, each as large as comes through; the last one's address.
+    /// Seals and hands out packet after packet, each as large as gets through; returns the address
+    /// of the last one.
     async fn run<H: Host, O: Outlet>(
         &mut self,
         host: &mut H,
@@ -332,7 +337,7 @@ impl Flow<'_> {
             let length = left.len().min(numbers.room(largest));
             let end = length == left.len();
             let part = Part { message: self.message, offset: self.offset as u64, end, length };
-            // It fits: the room is that of this class.
+            // It fits, because `length` is at most the room of this class.
             let k = numbers.fit(length, K_MIN).unwrap_or(largest);
             let (packet, _) = numbers.seal_text(k, &left[..length], part, host.randomness())?;
             let refused = outlet.hand_out(&self.keys, std::slice::from_ref(&packet)).await?;
@@ -345,21 +350,21 @@ impl Flow<'_> {
             } else if packet.len() == size(K_MIN) {
                 return Err(Error::NothingFits(outlet.too_large(packet.len())));
             } else {
-                // The same text goes in smaller ones, under other numbers.
+                // The same text goes out in smaller packets, under other numbers.
                 largest = largest_class(packet.len() - 1);
             }
         }
     }
 }
 
-/// What was told once.
+/// What the caller has been told.
 #[derive(Default)]
 struct Told {
     opened: bool,
     closed: bool,
 }
 
-/// The receiving half, while packets come.
+/// The receiving half of a conversation, while packets arrive.
 pub struct Receiving<'a, H: Host, O: Outlet, D> {
     receiver: Receiver<&'a mut H, O>,
     sink: Deliver<D>,
@@ -370,41 +375,43 @@ pub struct Receiving<'a, H: Host, O: Outlet, D> {
 }
 
 impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_, H, O, D> {
-    /// Takes a packet, or the reply to the invite. One that is not accepted changes nothing, and is
-    /// counted. A packet can be thrown away only when [`store`](Self::store) has returned `Ok` since, and
-    /// [`holds`](Self::holds) is false for its address: until then it would be lost with this process.
+    /// Takes a packet, or the reply to the invite. A packet that is not accepted changes nothing,
+    /// and is counted. Keep every packet until [`store`](Self::store) has returned `Ok` since, and
+    /// [`holds`](Self::holds) is false for its address: until then it would be lost with this
+    /// process.
     pub async fn packet(&mut self, packet: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.receiver.packet(packet.into(), None, &mut self.sink, &mut self.counts).await
     }
 
-    /// Whether a packet with this address, its first 32 bytes, waits for one before it. It is in memory alone.
+    /// Whether a packet with this address, its first 32 bytes, waits for an earlier one. It is only
+    /// in memory.
     pub fn holds(&self, address: &[u8; ADDRESS]) -> bool {
         self.receiver.holds(address)
     }
 
-    /// Delivers what was opened, and stores the state that forgets its keys. To be called whenever
-    /// nothing more is there for the moment.
+    /// Delivers the text of opened packets, and stores the state that forgets their keys. Call this
+    /// whenever no more packets are available for the moment.
     ///
     /// # Errors
-    /// Where `deliver` has failed, nothing more can be received by this; what was not stored comes again to
-    /// whoever receives anew.
+    /// If `deliver` has failed, this receiver can receive nothing more; the next receiver gets
+    /// everything that was not stored again.
     pub async fn store(&mut self) -> Result<(), Error> {
         self.receiver.settle(&mut self.sink, &mut self.counts).await?;
         let stored = self.receiver.store(&mut self.sink).await;
-        // Their text is where it should be.
+        // Their text has been delivered.
         drop(self.receiver.take_buffers());
         stored?;
         self.tell().await
     }
 
-    /// Nothing more will come: gives up messages that are not whole.
+    /// Says that nothing more will come: gives up messages that are not complete.
     pub async fn finish(&mut self) -> Result<(), Error> {
         self.receiver.finish(&mut self.sink, &mut self.counts).await?;
         self.store().await
     }
 
-    /// The tokens, 32 bytes each and secret, under which the next packets lie in a postbox: `count` of
-    /// the other side's chain, and of its next one.
+    /// The tokens, 32 secret bytes each, of the next packets in a postbox: `count` of the other
+    /// side's chain, and as many of its next chain.
     pub fn expected(&self, count: u32) -> Vec<[u8; 32]> {
         match self.receiver.stage() {
             Stage::Inviting(inviting) => vec![*inviting.reply_token()],
@@ -412,17 +419,17 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
         }
     }
 
-    /// What a postbox may throw away by now: token, packet hash and MAC key, 96 bytes each.
+    /// What a postbox may discard by now: token, packet hash and MAC key, 96 bytes each.
     pub fn spent(&self) -> Vec<[u8; 96]> {
         self.receiver.session().map(Session::collected).unwrap_or_default()
     }
 
-    /// The postbox has thrown these away.
+    /// Records that the postbox has discarded these.
     pub async fn discarded(&mut self, records: &[[u8; 96]]) -> Result<(), Error> {
         self.receiver.forget_collected(records).await
     }
 
-    /// What has come so far, in numbers.
+    /// What has arrived so far, in numbers.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -430,7 +437,7 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
     async fn tell(&mut self) -> Result<(), Error> {
         self.sink.tell_all(&[])?;
         if self.counts.replied && !self.told.opened {
-            // The other side learns that its reply has come.
+            // The other side learns that its reply has arrived.
             self.receiver.hand_out_waiting().await?;
             (self.sink.tell)(Event::Opened)?;
             self.told.opened = true;
@@ -443,13 +450,13 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
     }
 }
 
-/// What is to be told next.
+/// What to tell the caller next.
 enum Next {
     Piece(Piece),
-    Cut(u64),
+    Truncated(u64),
 }
 
-/// Text on its way to the caller's closure.
+/// Events on their way to the caller's closure.
 struct Deliver<D> {
     tell: D,
     line: VecDeque<Next>,
@@ -460,7 +467,7 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Deliver<D> {
     fn tell_all(&mut self, packets: &[Zeroizing<Vec<u8>>]) -> Result<(), Cause> {
         while let Some(next) = self.line.front() {
             match next {
-                Next::Cut(message) => (self.tell)(Event::Cut(*message))?,
+                Next::Truncated(message) => (self.tell)(Event::Truncated(*message))?,
                 Next::Piece(Piece { packet, data }) => {
                     let packet = packets.get(*packet).map(|packet| body(packet));
                     let text = packet.and_then(|body| body.get(data.text.clone()));
@@ -489,7 +496,7 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
         if self.writing == Some(message) {
             self.writing = None;
         }
-        self.line.push_back(Next::Cut(message));
+        self.line.push_back(Next::Truncated(message));
     }
 
     async fn deliver(

@@ -1,4 +1,4 @@
-//! The host of sessions that sleep in files or descriptors ([`crate::store`]).
+//! The host of sessions that are stored in files or behind descriptors ([`crate::store`]).
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,9 +12,9 @@ use crate::store::{self, Loaded, RoleLock, StateLock, Store, StoreError, Version
 
 /// A store, the system's clock and the system's randomness.
 pub struct Files {
-    /// Where the session sleeps.
+    /// Where the session is stored.
     pub store: Store,
-    /// How long another process may hold a lock.
+    /// How long to wait while another process holds a lock.
     pub wait: Duration,
     randomness: System,
     notices: Notices,
@@ -24,15 +24,15 @@ pub struct Files {
 type Notices = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
 
 impl Files {
-    /// Another host of the same session, for a thread of its own, with a limit of its own; none of
+    /// Another host of the same session, for another thread and with its own time limit; `None` for
     /// descriptors.
     pub fn beside(&self, wait: Duration) -> Option<Self> {
         let notices = Arc::clone(&self.notices);
         self.store.beside().map(|store| Self { store, wait, randomness: System, notices })
     }
 
-    /// The host of the session in `store`, which waits for locks for so long at most, and hands on what
-    /// may be told.
+    /// The host of the session in `store`, which waits at most `wait` for locks and passes notices
+    /// to `notices`.
     pub fn new(
         store: Store,
         wait: Duration,
@@ -42,7 +42,7 @@ impl Files {
     }
 }
 
-/// getrandom(2), or what the system has in its place.
+/// The system's randomness: getrandom(2), or its equivalent.
 pub struct System;
 
 impl Randomness for System {

@@ -1,5 +1,5 @@
-//! A session begins: the first state is stored before the invite or the reply is out, and a guess at a
-//! secret is counted before it is tried.
+//! How a session begins: the first state is stored before the invite or the reply is handed out,
+//! and a guess at a secret is counted before it is tried.
 
 use super::driver::{Host, Notice};
 use super::error::{Doing, Error};
@@ -8,8 +8,8 @@ use crate::protocol::handshake::ReplyError;
 use crate::protocol::session::Session;
 use crate::protocol::session::stored::{Stage, Stored};
 
-/// Stores a new session; where `anew`, in place of the one that is there, which is wiped. Nobody who
-/// looks meanwhile finds none.
+/// Stores a new session. If `anew`, it replaces an existing one, which is wiped; at no time is
+/// there no session.
 pub async fn create<H: Host>(host: &mut H, stage: &Stage, anew: bool) -> Result<(), Error> {
     let lock = host.lock().await?;
     let bytes = stage.to_bytes(false);
@@ -17,11 +17,11 @@ pub async fn create<H: Host>(host: &mut H, stage: &Stage, anew: bool) -> Result<
         return Ok(host.create(&lock, &bytes).await?);
     }
     let Ok((before, mut version)) = host.load(&lock).await else {
-        // There is none, or none that can be read.
+        // There is no session, or none that can be read.
         host.wipe(&lock).await?;
         return Ok(host.create(&lock, &bytes).await?);
     };
-    // One that is frozen here has gone elsewhere with what waited.
+    // A session that is frozen here has moved elsewhere, together with its waiting packets.
     if let Ok(Stored { stage: Stage::Session(session), frozen: false }) = read_even_frozen(&before)
         && !session.waiting().is_empty()
     {
@@ -30,7 +30,8 @@ pub async fn create<H: Host>(host: &mut H, stage: &Stage, anew: bool) -> Result<
     Ok(host.replace(&lock, &mut version, &bytes).await?)
 }
 
-/// Tries a reply on the stored state. Where it spends a guess, that is stored before it is tried.
+/// Tries a reply on the stored state. If that spends a guess, the state is stored before the reply
+/// is tried.
 pub(super) async fn accept<H: Host>(
     transaction: &mut Transaction<'_, H>,
     invite: &[u8],

@@ -1,6 +1,7 @@
-//! A long message: it takes numbers out of the state in batches, which is stored before any of them
-//! seals, and flows through. Those that it has not used are given back at its end: the other side would
-//! have to look for what follows beyond them. A process that is stopped in the middle leaves a few.
+//! A long message: it reserves numbers in batches, and stores the state before sealing anything
+//! with them. At its end it gives the unused numbers back, since otherwise the other side would
+//! have to search beyond them for what follows. A process that is stopped in the middle leaves a
+//! few unused.
 
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::Error;
@@ -13,33 +14,36 @@ use crate::protocol::packet::ADDRESS;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{Identity, Reservation};
 
-/// A batch of numbers to seal with, and what belongs to the message that they were first taken for.
+/// A batch of numbers to seal with, and facts about the message for which they were reserved.
 pub struct Numbers {
     /// The message's number.
     pub message: u64,
-    /// The session's identity, by which [`give_back`] finds it again.
+    /// The session's identity, which [`give_back`] needs.
     pub of: Identity,
-    /// The MAC keys that leave with it.
+    /// The MAC keys that are published with it.
     pub keys: Vec<[u8; PUBLISHED_KEY]>,
-    /// The numbers; the state without them is stored.
+    /// The numbers. The stored state no longer has them.
     pub reservation: Reservation,
 }
 
-/// A long message on its way. Its caller is the session's one sender until [`end`](Self::end).
+/// A long message while it is being sent. Its caller is the session's one sender until
+/// [`end`](Self::end).
 pub struct Course<H: Host> {
     begun: Identity,
-    /// Numbers to take at a time.
+    /// How many numbers to reserve at a time.
     batch: u32,
-    /// The stored state that this has looked at last.
+    /// The version of the stored state that this last examined.
     seen: H::Version,
     sender: H::Role,
 }
 
 impl<H: Host> Course<H> {
-    /// Hands out what stood before it, takes numbers, and stores that, as `message` or a new one.
+    /// Hands out earlier packets, then reserves numbers for `message` or a new one, and stores
+    /// that.
     ///
     /// # Errors
-    /// [`Error::NotBegun`] where what stood before could not go out. Nothing was taken in any case.
+    /// [`Error::NotBegun`] if earlier packets could not be handed out. With any error, no number
+    /// was reserved.
     pub async fn begin<O: Outlet>(
         host: &mut H,
         outlet: &mut O,
@@ -82,8 +86,8 @@ impl<H: Host> Course<H> {
         Ok(reservation)
     }
 
-    /// Looks whether the session has ended since this message began, if anything was stored beside it.
-    /// What is owed to the other side then goes out, and no text any more: `abandon` is called first.
+    /// Checks whether the session has ended since this message began, if another process has stored
+    /// anything. If so, it first calls `abandon`; then the pending step goes out, but no more text.
     pub async fn goes_on<O: Outlet>(
         &mut self,
         host: &mut H,
@@ -111,8 +115,8 @@ impl<H: Host> Course<H> {
         Err(error)
     }
 
-    /// The message has come to its end: what is `left` of its numbers, which is asked for when the state
-    /// is in hand, goes back, and what was `posted` last is remembered.
+    /// Ends the message: gives back the numbers that are `left`, a closure that is called once the
+    /// state is loaded, and remembers what was `posted` last.
     pub async fn end(
         self,
         host: &mut H,
@@ -132,7 +136,7 @@ impl<H: Host> Course<H> {
     }
 }
 
-/// Gives back numbers of the session `of` that a message has taken and not used.
+/// Gives back numbers that a message of the session `of` reserved and did not use.
 pub async fn give_back<H: Host>(
     host: &mut H,
     of: Identity,

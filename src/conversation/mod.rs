@@ -1,19 +1,19 @@
-//! The order of effects, once: what is stored, handed out, written and thrown away in which order, so
-//! that whatever ends a process in between, no message is lost and no key serves twice.
+//! The order of effects, in one place: when to store, hand out, deliver and discard, so that no
+//! message is lost and no key is used twice, whatever ends a process in between.
 //!
 //! ```text
 //! send      lock · load · seal · STORE · unlock │ HAND OUT │ lock · load · forget · STORE · unlock
 //! receive   load · open on a copy │ DELIVER │ lock · load what came since · STORE · unlock │ DISCARD
-//! verify    as send; what is owed stays stored until it was handed out
+//! verify    like send; a pending step stays stored until it has been handed out
 //! close     lock · load · seal · WIPE · unlock │ HAND OUT │ DISCARD
 //! ```
 //!
-//! Nothing here does I/O. Each effect is one `await` of a method of the caller's [`Host`] (where the
-//! session sleeps, its clock, its randomness), [`Outlet`] (where packets go) or [`Sink`] (where text
-//! goes). The next effect is asked for only when the last one is reported done, and a caller has no way
-//! to change their order. With methods that never wait, [`block_on`] drives all of it on the caller's
-//! thread; an executor or a browser awaits it; a test stops it at any step, or lets another process
-//! take a step in between ([`Transaction`] tells what happens then).
+//! Nothing here does I/O. Each effect is one `await` of a method of the caller's [`Host`] (storage,
+//! clock, randomness), [`Outlet`] (where packets go) or [`Sink`] (where text goes). The engine asks
+//! for the next effect only when the last one is done, and a caller cannot change the order. If the
+//! methods never wait, [`block_on`] drives everything on the caller's thread; an executor or a
+//! browser awaits it; a test stops it at any step, or lets another process take a step in between
+//! ([`Transaction`] says what happens then).
 
 mod cause;
 mod close;

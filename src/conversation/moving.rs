@@ -1,13 +1,13 @@
-//! A session moves to another place: it is stored as frozen before anybody sees its bytes, so that it
-//! is in use in one place only.
+//! Moves a session to another machine: it is stored as frozen before anyone sees its bytes, so that
+//! it is in use in only one place.
 
 use super::driver::Host;
 use super::error::Error;
 use super::transaction::read_even_frozen;
 use crate::protocol::session::stored::{Expired, Stage, Stored};
 
-/// Stores the session as frozen, unless it is already, and gives it. A sender or a receiver at work ends
-/// first: what it has begun is still to be stored.
+/// Stores the session as frozen, unless it is frozen already, and returns it. This waits for a
+/// running sender or receiver to end, because it still has to store what it has begun.
 pub async fn freeze<H: Host>(host: &mut H) -> Result<Stage, Error> {
     let _sender = host.become_sender(false).await?;
     let _receiver = host.become_receiver(false).await?;
@@ -27,7 +27,7 @@ pub async fn freeze<H: Host>(host: &mut H) -> Result<Stage, Error> {
     Ok(stored.stage)
 }
 
-/// Wipes the frozen session, which goes on elsewhere.
+/// Wipes the frozen session, which continues elsewhere.
 pub async fn forget<H: Host>(host: &mut H) -> Result<(), Error> {
     let lock = host.lock().await?;
     let (bytes, _) = host.load(&lock).await?;
@@ -35,7 +35,7 @@ pub async fn forget<H: Host>(host: &mut H) -> Result<(), Error> {
     Ok(host.wipe(&lock).await?)
 }
 
-/// Takes the frozen session into use here again.
+/// Puts the frozen session back into use here.
 pub async fn thaw<H: Host>(host: &mut H) -> Result<(), Error> {
     let lock = host.lock().await?;
     let (bytes, mut version) = host.load(&lock).await?;

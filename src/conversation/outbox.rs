@@ -1,5 +1,5 @@
-//! What waits to be handed out: stored before that, and forgotten when it is out, so that whatever
-//! ends a process in between, the next one hands it out.
+//! Packets that wait to be handed out. They are stored before that, and forgotten afterwards, so
+//! that the next process hands them out, whatever ends this one in between.
 
 use super::cause::ErrorKind;
 use super::driver::{Host, Notice, Outlet, OutletKind};
@@ -12,11 +12,12 @@ use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::Ending;
 use crate::protocol::session::{Identity, OutboxKind, QueueFull, Session, nothing_frames};
 
-/// Hands out what waits for it in the session `of`; whether anything did. The caller is the session's
-/// one sender. A session that failed checks have ended is wiped where that fails, which is not tried
-/// twice.
+/// Hands out the packets that wait in the session `of`; returns whether there were any. The caller
+/// is the session's one sender. If failed checks have ended the session and handing out fails, the
+/// session is wiped without another attempt.
 ///
-/// What a postbox refuses for its size stays, is told, and is in nobody's way.
+/// Packets that a postbox refuses for their size stay and are reported, but do not block later
+/// ones.
 pub async fn hand_out_waiting<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -24,14 +25,15 @@ pub async fn hand_out_waiting<H: Host, O: Outlet>(
 ) -> Result<bool, Error> {
     let (any, refused) = hand_out_fitting(host, outlet, &[], of).await?;
     if refused.iter().any(|packet| packet.len() == size(K_MIN)) {
-        // No packet at all comes through.
+        // Not even the smallest packet gets through.
         return Err(outlet.too_large(size(K_MIN)).into());
     }
     tell_refused(host, &refused);
     Ok(any)
 }
 
-/// As [`hand_out_waiting`], behind these keys; gives the packets that are refused for their size, too.
+/// Like [`hand_out_waiting`], after these keys; also returns the packets that were refused for
+/// their size.
 pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -39,7 +41,7 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     of: Option<Identity>,
 ) -> Result<(bool, Vec<Packet>), Error> {
     let packets = match Transaction::begin(host).await?.stage {
-        // The outlet is that of the session in which the caller began.
+        // The outlet belongs to the session with which the caller began.
         Stage::Session(session) if of.is_some_and(|of| !of.is(&session.identity())) => {
             return Err(Error::Another(Doing::Posting));
         }
@@ -63,7 +65,7 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     }
 }
 
-/// They stay as the last packets, to be sent again.
+/// Keeps the packets as the last ones, to be sent again.
 async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Packet>) -> Result<(), Error> {
     let mut transaction = Transaction::begin(host).await?;
     if let Stage::Session(session) = &mut transaction.stage
@@ -75,7 +77,7 @@ async fn kept_to_resend<H: Host>(host: &mut H, packets: Vec<Packet>) -> Result<(
     Ok(())
 }
 
-/// They are forgotten, but those that were `refused`, which this gives.
+/// Forgets the packets, except those that were `refused`, which it returns.
 async fn posted<H: Host>(
     host: &mut H,
     packets: Vec<Packet>,
@@ -86,7 +88,7 @@ async fn posted<H: Host>(
         if refused.contains(&at) { stay.push(packet) } else { posted.push(packet) }
     }
     let mut transaction = match Transaction::begin(host).await {
-        // The session was ended while they went out.
+        // The session was ended while they were handed out.
         Err(error) if error.kind() == ErrorKind::NoSession => return Ok(Vec::new()),
         other => other?,
     };
@@ -99,15 +101,15 @@ async fn posted<H: Host>(
     Ok(stay)
 }
 
-/// Tells of packets that were taken earlier, and that are refused for their size.
+/// Reports packets that wait from earlier and that are refused for their size.
 pub(super) fn tell_refused<H: Host>(host: &mut H, packets: &[Packet]) {
     if let Some(largest) = packets.iter().map(|packet| packet.len()).max() {
         host.notice(Notice::TooLarge { count: packets.len(), largest });
     }
 }
 
-/// Hands the packets of the last short message, or the reply, out once more; whether there are any.
-/// What waits for the first time goes by [`hand_out_waiting`], for which the caller is the one sender.
+/// Hands out the packets of the last short message once more; returns whether there are any.
+/// Packets that have never been handed out go through [`flush`].
 pub async fn resend<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -136,7 +138,7 @@ pub async fn resend<H: Host, O: Outlet>(
     flush(host, outlet, of).await.map(|()| true)
 }
 
-/// Hands out what was taken to be handed out later. Becomes the session's one sender for it.
+/// Hands out packets that were queued for later. Becomes the session's one sender for it.
 pub async fn flush<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -146,19 +148,20 @@ pub async fn flush<H: Host, O: Outlet>(
     hand_out_waiting(host, outlet, of).await.map(drop).map_err(taken)
 }
 
-/// What was put in line could not be handed out: it still is there, unless the session is not.
+/// The error when a queued packet could not be handed out: it is still queued, unless the session
+/// is gone.
 pub(super) fn taken(error: Error) -> Error {
     let is_gone = matches!(error.kind(), ErrorKind::NoSession | ErrorKind::NotAuthentic)
         || matches!(error, Error::Untold(..));
     if is_gone { error } else { Error::Taken(error.into()) }
 }
 
-/// Puts a packet in line; the state is still to be stored.
+/// Queues a packet; the caller must still store the state.
 pub(super) fn queue(session: &mut Session, packet: Packet) -> Result<(), Error> {
     session.queue(packet).map_err(|QueueFull| Error::QueueFull(session.waiting().len(), None))
 }
 
-/// Puts a packet that says nothing in line, so that the answering side learns that its reply came, and
+/// Queues a packet that says nothing, so that the answering side learns that its reply arrived, and
 /// gets the words to compare, without anybody having to write first.
 pub(super) fn greet(session: &mut Session, randomness: &mut dyn Randomness) -> Result<(), Error> {
     let mut reservation = session.reserve(1, randomness)?;
@@ -166,9 +169,9 @@ pub(super) fn greet(session: &mut Session, randomness: &mut dyn Randomness) -> R
     queue(session, sealed)
 }
 
-/// Wipes the session `of` if failed checks have ended it, with what it owes the other side still in
-/// it, since that could not be handed out: [`Error::Untold`]. Whether whoever is there learns of the
-/// end is not worth the keys.
+/// Wipes the session `of` if failed checks have ended it, although its pending step could not be
+/// handed out: [`Error::Untold`]. Telling the other side about the end is not worth keeping the
+/// keys.
 pub(super) async fn wipe_untold<H: Host>(
     host: &mut H,
     of: Option<Identity>,
@@ -177,7 +180,7 @@ pub(super) async fn wipe_untold<H: Host>(
     let transaction = match Transaction::begin(host).await {
         Ok(transaction) => transaction,
         Err(error) if error.kind() == ErrorKind::NotAuthentic => return Err(error),
-        // What the caller has to say is more.
+        // The caller's own error says more.
         Err(_) => return Ok(()),
     };
     match &transaction.stage {

@@ -1,4 +1,4 @@
-//! What a check of a secret owes the other side, and how it is handed over: before anything else goes.
+//! The pending step of a check of a secret, which is handed out before anything else.
 
 use super::cause::ErrorKind;
 use super::driver::{Host, Outlet};
@@ -8,7 +8,7 @@ use super::transaction::Transaction;
 use crate::protocol::packet::Packet;
 use crate::protocol::session::verify::Ending;
 
-/// Hands out what is owed; stored first. Where failed checks end the session, it is wiped then
+/// Stores and hands out the pending step. If failed checks end the session, it is wiped afterwards
 /// ([`Error::Over`]). The caller is the session's one sender.
 pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<(), Error> {
     let mut transaction = Transaction::begin(host).await?;
@@ -26,7 +26,7 @@ pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<
         Ok(()) => hand_out_waiting(host, outlet, Some(of)).await.map(drop),
         Err(error) => Err(error),
     };
-    // Wipes it where that was its last packet, even if it could not be given out.
+    // Wipes the session if that was its last packet, even if the packet could not be handed out.
     let on = match &given {
         Err(error) if over => wipe_untold(host, Some(of), &error.to_string()).await,
         _ => Transaction::begin(host).await.map(drop),
@@ -43,7 +43,7 @@ pub async fn settle<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<
     }
 }
 
-/// Stores the session with a packet that it has sealed, which waits to be handed out from now on.
+/// Stores the session with a sealed packet, which waits to be handed out from now on.
 pub(super) async fn store_in_line<H: Host>(
     mut transaction: Transaction<'_, H>,
     packet: Packet,

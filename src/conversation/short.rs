@@ -1,4 +1,5 @@
-//! A short message: one packet, stored with the state that spent its key, and only then handed out.
+//! A short message: one packet, which is stored with the state that spent its key, and only then
+//! handed out.
 
 use std::ops::RangeInclusive;
 use std::slice;
@@ -19,17 +20,18 @@ use crate::protocol::session::{Identity, Part, Session};
 /// The largest size class of a short message, whose packet is kept in the state.
 pub const K_SHORT: u8 = 16;
 
-/// A short message that is sealed.
+/// A sealed short message.
 pub struct Sealed {
     /// Its one packet.
     pub packet: Packet,
-    /// With which its sender knows that it was opened.
+    /// Shows the sender that the packet was opened.
     pub receipt: Receipt,
     /// Its number.
     pub message: u64,
 }
 
-/// `text` as the one packet of a new message, of one of these size classes; none where it takes more.
+/// Seals `text` as the one packet of a new message, of one of these size classes; `None` if it does
+/// not fit.
 pub fn seal_short(
     session: &mut Session,
     text: &[u8],
@@ -48,37 +50,37 @@ pub fn seal_short(
     Ok(Some(Sealed { packet, receipt, message }))
 }
 
-/// How a short message is sent.
+/// How to send a short message.
 pub struct Short<'a> {
-    /// All of it.
+    /// The whole text.
     pub text: &'a [u8],
     /// The smallest size class that its packet may have.
     pub least: u8,
     /// Whether MAC keys are published with it.
     pub publish: bool,
-    /// Whether it only waits in line: the postbox was away just now.
+    /// Whether only to queue it, because the postbox could not be reached a moment ago.
     pub later: bool,
 }
 
-/// A packet that lies in the postbox now.
+/// A packet that now lies in the postbox.
 pub struct Posted {
     /// The packet.
     pub packet: Packet,
-    /// With which its sender knows that it was opened.
+    /// Shows the sender that the packet was opened.
     pub receipt: Receipt,
 }
 
-/// What came of a short message.
+/// What happened to a short message.
 pub enum Sent {
-    /// It is out, or waits in line.
+    /// It was handed out, or is queued.
     Out(Option<Posted>),
-    /// It takes more than one packet that comes through: it goes as a long one, under the number that
-    /// it may have already.
+    /// It does not fit into one packet that gets through: it must go as a long one, under the
+    /// number that it may already have.
     Long(Option<u64>),
 }
 
-/// The session, if it may send, and if it is the one in which the caller began: what was meant for one
-/// person never goes to another.
+/// The session, if it may send and if it is the one with which the caller began: text for one
+/// person must never go to another.
 pub(super) fn may_send<'s>(
     session: &'s mut Session,
     begun: &mut Option<Identity>,
@@ -93,7 +95,7 @@ pub(super) fn may_send<'s>(
     Ok(session)
 }
 
-/// The session, if it is the one in which the caller began.
+/// The session, if it is the one with which the caller began.
 pub(super) fn same<'s>(
     session: &'s mut Session,
     begun: &mut Option<Identity>,
@@ -104,17 +106,18 @@ pub(super) fn same<'s>(
     Ok(session)
 }
 
-/// The MAC keys that leave with packets that are sealed now.
+/// The MAC keys to publish with packets that are sealed now.
 pub(super) fn published(session: &mut Session, publish: bool) -> Vec<[u8; PUBLISHED_KEY]> {
     if publish { session.take_published() } else { Vec::new() }
 }
 
-/// Sends a short message in the session `begun`, or in the one that is there, which is remembered. With
-/// `known`, what was loaded before, if nobody has stored since.
+/// Sends a short message in the session `begun`; if that is `None`, in the stored session, which it
+/// notes there. `known` is an earlier snapshot, used if nobody has stored since.
 ///
 /// # Errors
-/// With [`Error::Taken`] the packet waits in the state and goes out later. With every other one it does not;
-/// where a stream has failed under it, [`resend`](super::resend) hands the same bytes out once more.
+/// With [`Error::Taken`] the packet waits in the state and goes out later; with any other error it
+/// does not. If a stream failed under it, [`resend`](super::resend) hands out the same bytes once
+/// more.
 pub async fn short<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -124,7 +127,7 @@ pub async fn short<H: Host, O: Outlet>(
 ) -> Result<Sent, Error> {
     let mut known = known;
     let by_postbox = outlet.kind() == OutletKind::Postbox;
-    // A full line is emptied once.
+    // A full queue is emptied once.
     loop {
         let _sender = host.become_sender(false).await?;
         let transaction = match known.take() {
@@ -147,21 +150,21 @@ pub async fn short<H: Host, O: Outlet>(
         }
         if let Err(full) = queue(session, sealed.packet.clone()) {
             let waiting = session.waiting().len();
-            // Nothing is stored yet. Where the others can go out, there is room.
+            // Nothing is stored yet. If the other packets can be handed out, there will be room.
             drop(transaction);
             if let Err(error) = hand_out_waiting(host, outlet, *begun).await {
                 debug_assert!(matches!(full, Error::QueueFull(..)), "{full}");
                 return Err(Error::QueueFull(waiting, Some(error.into())));
             }
             if by_postbox {
-                // What stays is too large to be posted: this one does not wait behind it.
+                // What stays is too large to be posted, so this message does not wait for it.
                 return Ok(Sent::Long(None));
             }
             continue;
         }
         let host = transaction.commit_for_host().await?;
         if !by_postbox {
-            // What was promised before stays so until it is out.
+            // What was promised earlier stays promised until it is handed out.
             hand_out_fitting(host, outlet, &keys, *begun).await.map_err(taken)?;
             return Ok(Sent::Out(None));
         }
@@ -172,8 +175,8 @@ pub async fn short<H: Host, O: Outlet>(
     }
 }
 
-/// Finds what is in the way of a message before a person has typed it. A session that failed checks have
-/// ended tells the other side so, and is wiped.
+/// Finds out what would prevent a message before a person has typed it. If failed checks have ended
+/// the session, tells the other side, and wipes it.
 pub async fn look_first<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -193,8 +196,8 @@ pub async fn look_first<H: Host, O: Outlet>(
     ready
 }
 
-/// Posts what is in line. Where this packet is refused for its size, it leaves the line: its text goes in
-/// smaller ones.
+/// Posts the queue. If this packet is refused for its size, it leaves the queue, and its text goes
+/// out in smaller ones.
 async fn post<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
@@ -218,8 +221,8 @@ async fn post<H: Host, O: Outlet>(
     Ok(Sent::Long(Some(sealed.message)))
 }
 
-/// The session, with what a check of a secret owes the other side in line, before any text. Where it goes
-/// by a stream, that is done here.
+/// The session, with the pending step of a check queued before any text. For a stream, the step is
+/// handed out here.
 async fn with_owed<'a, H: Host, O: Outlet>(
     mut transaction: Transaction<'a, H>,
     outlet: &mut O,

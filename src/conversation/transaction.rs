@@ -1,7 +1,8 @@
-//! A transaction on the stored state: locked, loaded, changed, stored, and only then unlocked.
+//! A transaction on the stored state: lock, load, change, store, and only then unlock.
 //!
-//! What was loaded carries the version it came from, and is stored only where that one still is: what
-//! another process has stored since is never lost to an older copy.
+//! A loaded state carries the version that it came from, and its successor is stored only if that
+//! version is still the stored one: an older copy never replaces what another process has stored
+//! since.
 
 use zeroize::Zeroizing;
 
@@ -12,27 +13,28 @@ use crate::protocol::session::Session;
 use crate::protocol::session::stored::{Expired, Stage, Stored, StoredError};
 use crate::protocol::session::verify::Ending;
 
-/// What was loaded, and which stored state that was.
+/// A loaded state and its version.
 pub struct Snapshot<H: Host> {
-    /// How far the conversation was.
+    /// How far the conversation had come.
     pub stage: Stage,
-    /// Which stored state that is.
+    /// The version of the stored state.
     pub version: H::Version,
 }
 
 impl<H: Host> Snapshot<H> {
-    /// Loads what is stored.
+    /// Loads the stored state.
     pub async fn load(host: &mut H, lock: &H::Lock) -> Result<Self, Error> {
         let (bytes, version) = host.load(lock).await?;
         Ok(Self { stage: read(&bytes)?, version })
     }
 }
 
-/// The stored state while nobody else can read or replace it. Dropped, it lets go and stores nothing.
+/// The stored state while nobody else can read or replace it. Dropping it releases the lock and
+/// stores nothing.
 pub struct Transaction<'a, H: Host> {
     host: &'a mut H,
     lock: H::Lock,
-    /// How far the conversation is.
+    /// How far the conversation has come.
     pub stage: Stage,
     version: H::Version,
 }
@@ -40,13 +42,13 @@ pub struct Transaction<'a, H: Host> {
 /// Reads a state's bytes.
 ///
 /// # Errors
-/// [`Error::Damaged`], [`Error::StateVersion`]; [`Error::Frozen`] where the session was exported.
+/// [`Error::Damaged`], [`Error::StateVersion`]; [`Error::Frozen`] if the session was exported.
 fn read(bytes: &Zeroizing<Vec<u8>>) -> Result<Stage, Error> {
     let stored = read_even_frozen(bytes)?;
     if stored.frozen { Err(Error::Frozen) } else { Ok(stored.stage) }
 }
 
-/// As [`read`], for moving sessions.
+/// Like [`read`], for moving sessions.
 pub(super) fn read_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Error> {
     Stored::from_bytes(bytes).map_err(|error| match error {
         StoredError::Damaged => Error::Damaged,
@@ -54,22 +56,22 @@ pub(super) fn read_even_frozen(bytes: &Zeroizing<Vec<u8>>) -> Result<Stored, Err
     })
 }
 
-/// Whether failed checks have ended the session, and nothing of it is still to be handed out.
+/// Whether failed checks have ended the session, and no packet of it still waits to be handed out.
 pub(super) fn is_over(session: &Session) -> bool {
     session.ending() == Ending::Now && session.waiting().is_empty()
 }
 
 impl<'a, H: Host> Transaction<'a, H> {
-    /// Locks and loads. A session that failed checks of a secret have ended is wiped
-    /// ([`Error::Over`]). Keys whose time is up go, and that is stored; an invite whose time is up is
-    /// wiped ([`Error::NobodyAnswered`]).
+    /// Locks and loads. Wipes a session that failed checks of a secret have ended
+    /// ([`Error::Over`]), and an invite that has expired ([`Error::NobodyAnswered`]). Drops expired
+    /// keys and stores that.
     pub async fn begin(host: &'a mut H) -> Result<Self, Error> {
         let lock = host.lock().await?;
         let snapshot = Snapshot::load(host, &lock).await?;
         Self::checked(host, lock, snapshot).await
     }
 
-    /// As [`begin`](Self::begin), with what was loaded before, if nobody has stored since.
+    /// Like [`begin`](Self::begin), but starts from `snapshot` if nobody has stored since.
     pub async fn resume(host: &'a mut H, snapshot: Snapshot<H>) -> Result<Self, Error> {
         let lock = host.lock().await?;
         let is_current = host.is_current(&lock, &snapshot.version).await?;
@@ -97,7 +99,7 @@ impl<'a, H: Host> Transaction<'a, H> {
         }
     }
 
-    /// The session, whose handshake must be done, and which failed checks have not ended.
+    /// The session; an error if the handshake is not done or failed checks have ended the session.
     pub fn session(&mut self) -> Result<&mut Session, Error> {
         match &mut self.stage {
             Stage::Session(session) if session.ending() != Ending::GoesOn => Err(Error::NearlyOver),
@@ -106,7 +108,7 @@ impl<'a, H: Host> Transaction<'a, H> {
         }
     }
 
-    /// As [`session`](Self::session), with the randomness that it needs.
+    /// Like [`session`](Self::session), together with the randomness that it needs.
     pub fn session_and_randomness(&mut self) -> Result<(&mut Session, &mut dyn Randomness), Error> {
         match &mut self.stage {
             Stage::Session(session) if session.ending() != Ending::GoesOn => Err(Error::NearlyOver),
@@ -115,8 +117,8 @@ impl<'a, H: Host> Transaction<'a, H> {
         }
     }
 
-    /// As [`session_and_randomness`](Self::session_and_randomness), also where failed checks have ended
-    /// it; none before the handshake is done.
+    /// Like [`session_and_randomness`](Self::session_and_randomness), even if failed checks have
+    /// ended the session; `None` before the handshake is done.
     pub(super) fn any_session(&mut self) -> Option<(&mut Session, &mut dyn Randomness)> {
         match &mut self.stage {
             Stage::Session(session) => Some((session, self.host.randomness())),
@@ -129,41 +131,41 @@ impl<'a, H: Host> Transaction<'a, H> {
         self.host.now()
     }
 
-    /// Stores what was changed; the lock stays.
+    /// Stores the changes; keeps the lock.
     pub async fn store(&mut self) -> Result<(), Error> {
         let bytes = self.stage.to_bytes(false);
         Ok(self.host.replace(&self.lock, &mut self.version, &bytes).await?)
     }
 
-    /// Stores what was changed, and lets the lock go; which stored state that is now.
+    /// Stores the changes and releases the lock; returns the new version.
     pub async fn commit(mut self) -> Result<H::Version, Error> {
         self.store().await?;
         Ok(self.version)
     }
 
-    /// As [`commit`](Self::commit); the host that it was begun on.
+    /// Like [`commit`](Self::commit), but returns the host.
     pub(super) async fn commit_for_host(mut self) -> Result<&'a mut H, Error> {
         self.store().await?;
         Ok(self.host)
     }
 
-    /// Lets the lock go, and stores nothing; the host that it was begun on.
+    /// Releases the lock without storing anything; returns the host.
     pub(super) fn into_host(self) -> &'a mut H {
         self.host
     }
 
-    /// Lets the lock go, and stores nothing.
+    /// Releases the lock without storing anything.
     pub fn into_snapshot(self) -> Snapshot<H> {
         Snapshot { stage: self.stage, version: self.version }
     }
 
-    /// Ends the session: its state is overwritten and removed.
+    /// Ends the session: overwrites and removes its state.
     pub async fn wipe(self) -> Result<(), Error> {
         Ok(self.host.wipe(&self.lock).await?)
     }
 }
 
-/// What is stored, also where it is frozen, to be looked at.
+/// The stored state, even if it is frozen, for inspection.
 pub async fn look<H: Host>(host: &mut H) -> Result<Stored, Error> {
     let lock = host.lock().await?;
     let (bytes, _) = host.load(&lock).await?;

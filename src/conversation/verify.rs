@@ -1,5 +1,5 @@
-//! A check of a secret, from this end: what an earlier step left goes out first, then the next step is
-//! sealed, stored and handed out.
+//! A check of a secret, from this end: packets that an earlier step left go out first, then the
+//! next step is sealed, stored and handed out.
 
 use zeroize::Zeroizing;
 
@@ -15,8 +15,8 @@ use crate::protocol::randomness::Randomness;
 use crate::protocol::session::Session;
 use crate::protocol::session::verify::{Ending, VerifyError};
 
-/// Hands out what an earlier process has left; a session that failed checks have ended is ended here.
-/// Whether that was a step of a check which now waits for the other side.
+/// Hands out what an earlier process has left, and ends a session that failed checks have ended.
+/// Returns whether that was a step of a check which now waits for the other side.
 pub async fn prepare<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result<bool, Error> {
     let _sender = host.become_sender(false).await?;
     let mut transaction = Transaction::begin(host).await?;
@@ -25,18 +25,18 @@ pub async fn prepare<H: Host, O: Outlet>(host: &mut H, outlet: &mut O) -> Result
     let waits = session.awaits_answer() || session.awaits_last_step();
     drop(transaction);
     let out = hand_out_waiting(host, outlet, Some(of)).await?;
-    // Otherwise it goes with the next step, in one packet.
+    // Otherwise it goes out with the next step, in one packet.
     if ending != Ending::GoesOn {
         settle(host, outlet).await?;
     }
     Ok(out && waits && outlet.kind() == OutletKind::Stream)
 }
 
-/// What the other side has asked.
+/// The other side's question.
 pub struct Question {
     /// Its text; empty = none.
     pub text: Zeroizing<String>,
-    /// The run that the answer belongs to, by which the secret is stretched.
+    /// The run that the answer belongs to; the secret is stretched with it.
     pub run: [u8; 32],
 }
 
@@ -54,17 +54,17 @@ pub async fn question<H: Host>(host: &mut H) -> Result<Option<Question>, Error> 
     Ok(asked.map(|(text, run)| Question { text: Zeroizing::new(text.to_owned()), run: *run }))
 }
 
-/// What goes into the next step.
+/// The input to the next step.
 pub enum Compared<'a> {
     /// The answer to a question: the secret, stretched for that run.
     Answer(Prs),
-    /// A question. The secret is stretched under the lock: the run is named by the chain that carries
-    /// it, which may begin with this very packet.
+    /// A question. The secret is stretched under the lock, because the name of the run depends on
+    /// the chain that carries it, which may begin with this very packet.
     Question(Password, &'a str),
 }
 
 impl Compared<'_> {
-    /// The packet; what was compared is wiped before anybody is called.
+    /// Seals the packet; the secret is wiped before any effect.
     fn seal(
         self,
         session: &mut Session,
@@ -77,7 +77,7 @@ impl Compared<'_> {
     }
 }
 
-/// Takes the next step.
+/// Takes the next step of the check.
 ///
 /// # Errors
 /// With [`Error::Taken`] the step is stored and goes out later.

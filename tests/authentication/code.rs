@@ -197,7 +197,7 @@ fn an_invite_under_a_number_cannot_send_the_reply_elsewhere() {
     assert_eq!(postbox.call("/v1/post", Form::Raw, &plain).status, 201);
     let code = format!("418-guitar-vanish@{}", postbox.url);
     let refused = world.otr("bob", &format!("respond --code {code}"), b"").fails(5);
-    assert!(refused.contains("somebody took that off"), "{refused}");
+    assert!(refused.contains("somebody removed that"), "{refused}");
 }
 
 #[test]

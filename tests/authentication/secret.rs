@@ -138,7 +138,7 @@ fn a_secret_taken_off_the_invite_is_noticed_and_one_that_is_asked_for_must_be_gi
     let without = world.invite("alice", None);
     let with = world.invite("carol", Some("apple"));
     let refused = world.otr("bob", &format!("respond --secret-file {secret}"), &without).fails(5);
-    assert!(refused.contains("somebody took that off"), "{refused}");
+    assert!(refused.contains("somebody removed that"), "{refused}");
     let refused = world.otr("bob", "respond", &with).fails(4);
     assert!(refused.contains("asks for a secret"), "{refused}");
     assert!(world.is_wiped("bob"));

@@ -260,7 +260,7 @@ fn of_two_that_cross_the_inviting_sides_question_goes_on() {
     let answer = world.otr("bob", &format!("verify --secret-file {file}"), b"").ok();
     // He has answered, and waits.
     let waits = world.otr("bob", &format!("verify --secret-file {file}"), b"").fails(14);
-    assert!(waits.contains("last step has not come"), "{waits}");
+    assert!(waits.contains("last step has not arrived"), "{waits}");
     assert!(world.otr("alice", "recv", &answer).err.contains("are equal"));
 }
 

@@ -1,5 +1,5 @@
-//! The face, given up at each of its steps: what was sent comes or is known not to, and what comes is
-//! delivered.
+//! The public face, dropped at each of its steps: a sent message arrives or its sender knows that
+//! it does not, and what arrives is delivered.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ fn conversation(world: &Rc<World>, end: usize) -> Conversation<SimHost> {
     Conversation::open(SimHost::new(world, end))
 }
 
-/// Bob takes what is there, given up after so many steps; whether it came to its end.
+/// Bob receives what is there, dropped after `steps` steps; returns whether it finished.
 fn receives(world: &Rc<World>, steps: usize) -> bool {
     let (ours, outlet) = (Rc::clone(world), wire(world, 1));
     let mut process: Process = Box::pin(async move {
@@ -36,19 +36,19 @@ fn receives(world: &Rc<World>, steps: usize) -> bool {
     (0..steps).any(|_| poll(&mut process))
 }
 
-/// All that came, in the order of parts.
+/// The length of everything that arrived.
 fn length(world: &World) -> usize {
     world.ledger.borrow().came.keys().map(Vec::len).sum()
 }
 
-/// What came of a message whose sending and receiving were given up.
+/// What happened to a message whose sending and receiving were dropped.
 struct Stopped {
     was_sent: bool,
     was_received: bool,
     faults: Vec<String>,
 }
 
-/// A message of that length, its sending and its receiving given up after so many steps each.
+/// Sends a message of this length; sending and receiving are dropped after this many steps each.
 fn stopped(
     flaw: Flaw,
     kind: OutletKind,
@@ -59,13 +59,13 @@ fn stopped(
     world.calm.set(true);
     meet(&world, 7);
     to_end(super::processes::receive(Rc::clone(&world), 0, false));
-    // Without a chain that goes on, a step of the ratchet would hide a key that serves twice.
+    // Without a chain that continues, a ratchet step would hide a key that is used twice.
     let ours = Rc::clone(&world);
     to_end(async move {
         conversation(&ours, 0).send(&mut wire(&ours, 0), b"before").await.unwrap();
     });
     world.flaw.set(flaw);
-    // No two parts of it are equal.
+    // No two parts of the text are equal.
     let text: Vec<u8> =
         (0..bytes / 4).flat_map(|at| u32::try_from(at).unwrap().to_be_bytes()).collect();
     let (ours, sent) = (Rc::clone(&world), text.clone());
@@ -79,13 +79,13 @@ fn stopped(
     let ours = Rc::clone(&world);
     to_end(async move { conversation(&ours, 0).flush(&mut wire(&ours, 0)).await.unwrap() });
     let was_received = receives(&world, receiving);
-    assert!(receives(&world, usize::MAX), "a receiver that was given up is in nobody's way");
+    assert!(receives(&world, usize::MAX), "a receiver that was dropped does not block others");
     let mut faults = Vec::new();
     let came = length(&world) - b"before".len();
     if was_sent && came != text.len() {
         faults.push(format!("{came} bytes of {} came", text.len()));
     }
-    // What comes next is not hindered by what was given up.
+    // A call that was dropped does not hinder the next one.
     let ours = Rc::clone(&world);
     to_end(async move {
         conversation(&ours, 0).send(&mut wire(&ours, 0), b"and then").await.unwrap();
@@ -100,7 +100,7 @@ fn stopped(
     Stopped { was_sent, was_received, faults }
 }
 
-/// Gives up at each step, as long as there is one; how many there are, and what was wrong.
+/// Drops the calls at each of their steps; returns how many steps there are, and what was wrong.
 fn at_each_step(flaw: Flaw, kind: OutletKind, bytes: usize, sends: bool) -> (usize, Vec<String>) {
     let mut faults = Vec::new();
     for steps in 0.. {
@@ -115,11 +115,11 @@ fn at_each_step(flaw: Flaw, kind: OutletKind, bytes: usize, sends: bool) -> (usi
 }
 
 #[test]
-fn given_up_at_any_step_nothing_is_lost_and_no_key_serves_twice() {
+fn dropped_at_any_step_nothing_is_lost_and_no_key_serves_twice() {
     for kind in [OutletKind::Postbox, OutletKind::Stream] {
         for (bytes, sends) in [(8, true), (8, false), (80 << 10, true), (80 << 10, false)] {
             let (steps, faults) = at_each_step(Flaw::None, kind, bytes, sends);
-            assert!(steps > 5, "it has steps to be given up at: {steps}");
+            assert!(steps > 5, "it has steps at which to drop it: {steps}");
             assert_eq!(faults, [""; 0], "{kind:?}, {bytes} bytes, {sends}");
         }
     }
@@ -127,7 +127,7 @@ fn given_up_at_any_step_nothing_is_lost_and_no_key_serves_twice() {
     assert!(faults.iter().any(|fault| fault.contains("served twice")), "{faults:?}");
 }
 
-/// A closure that fails: nothing is stored, and the text comes again.
+/// If the closure fails, nothing is stored, and the text comes again.
 #[test]
 fn what_could_not_be_delivered_comes_again() {
     let world = Rc::new(World::new(3, OutletKind::Stream, Flaw::None));
@@ -148,7 +148,7 @@ fn what_could_not_be_delivered_comes_again() {
             receiving.packet(packet).await.unwrap();
         }
         assert!(matches!(receiving.store().await, Err(Error::Effect(_))));
-        // Called again, it does not store what was delivered nowhere.
+        // Called again, it does not store what was never delivered.
         assert!(matches!(receiving.store().await, Err(Error::Undelivered)));
     });
     assert!(receives(&world, usize::MAX));

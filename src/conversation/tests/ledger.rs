@@ -1,15 +1,15 @@
-//! What was promised, what came, and the judgement.
+//! What was promised, what arrived, and the verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a sender was told of a text.
+/// What a sender was told about a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Promise {
-    /// It is taken: it must come.
+    /// It was taken: it must arrive.
     Taken,
-    /// The process was stopped, or could not know: it may come.
+    /// The process was stopped, or could not know: it may arrive.
     Open,
-    /// It is not taken: it must not come.
+    /// It was not taken: it must not arrive.
     Refused,
 }
 
@@ -17,18 +17,18 @@ pub(super) enum Promise {
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub(super) promise: Promise,
-    /// The packet that carried it, if it is known.
+    /// The address of the packet that carried it, if known.
     pub(super) address: Option<[u8; 32]>,
 }
 
-/// All that was seen.
+/// Everything that was observed.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// By the text, which is of no other part.
+    /// By the text, which is unique to each part.
     pub(super) sent: BTreeMap<Vec<u8>, Sent>,
     /// How often each text was delivered.
     pub(super) came: BTreeMap<Vec<u8>, u32>,
-    /// Texts that were delivered by a process which was stopped before it had stored that.
+    /// Texts delivered by a process that was stopped before it had stored that.
     pub(super) may_repeat: BTreeSet<Vec<u8>>,
     /// Every packet that was handed out, by its address.
     packets: BTreeMap<[u8; 32], Vec<u8>>,
@@ -36,11 +36,11 @@ pub(super) struct Ledger {
     lost: BTreeSet<[u8; 32]>,
     /// By end: addresses whose MAC key it has published.
     pub(super) published: [BTreeSet<[u8; 32]>; 2],
-    /// By end: whether its session was ended, for good.
+    /// By end: whether its session has ended for good.
     pub(super) ended: [bool; 2],
-    /// Checks of a secret that came to their end.
+    /// How many checks of a secret were completed.
     pub(super) equal: u64,
-    /// What should never be.
+    /// Violations.
     pub(super) faults: Vec<String>,
 }
 
@@ -49,7 +49,8 @@ fn address(packet: &[u8]) -> [u8; 32] {
 }
 
 impl Ledger {
-    /// A packet leaves: no two different ones ever have one address, which is of one key.
+    /// A packet leaves. No two different packets may ever have the same address, which belongs to
+    /// one key.
     pub(super) fn handed_out(&mut self, packet: &[u8]) {
         let before = self.packets.entry(address(packet)).or_insert_with(|| packet.to_vec());
         if before != packet {
@@ -65,7 +66,7 @@ impl Ledger {
         self.lost.insert(address(packet));
     }
 
-    /// A text is delivered at an end, out of this packet.
+    /// An end delivers a text from this packet.
     pub(super) fn delivered(&mut self, end: usize, packet: &[u8], text: &[u8]) {
         *self.came.entry(text.to_vec()).or_default() += 1;
         if self.published[end].contains(&address(packet)) {
@@ -73,7 +74,8 @@ impl Ledger {
         }
     }
 
-    /// An end has wiped its session: what waited there is dropped, and what is on its way there never comes.
+    /// An end has wiped its session: packets that waited there are dropped, and those on their way
+    /// to it never arrive.
     pub(super) fn ends(&mut self, end: usize) {
         self.ended[end] = true;
         for sent in self.sent.values_mut().filter(|sent| sent.promise == Promise::Taken) {
@@ -81,14 +83,14 @@ impl Ledger {
         }
     }
 
-    /// What is known of a text now; once a session is ended, nothing has to come.
+    /// Notes what is now known about a text; once a session has ended, nothing has to arrive.
     pub(super) fn promise(&mut self, text: &[u8], promise: Promise, address: Option<[u8; 32]>) {
         let is_over = self.ended != [false; 2] && promise == Promise::Taken;
         let promise = if is_over { Promise::Open } else { promise };
         self.sent.insert(text.to_vec(), Sent { promise, address });
     }
 
-    /// All is over: was every promise kept?
+    /// At the end: was every promise kept?
     pub(super) fn judge(&mut self) -> Vec<String> {
         let mut faults = std::mem::take(&mut self.faults);
         for (text, sent) in &self.sent {

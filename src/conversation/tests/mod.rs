@@ -1,6 +1,7 @@
-//! The engine under random schedules: processes of two ends that are stopped at any step, beside others
-//! of the same session, over a network that loses, delays and repeats. No thread and no clock: a seed
-//! decides all of it, so a schedule that fails comes out the same again.
+//! The engine under random schedules: the processes of two ends are stopped at any step, run
+//! concurrently with others of the same session, and use a network that loses, delays and repeats
+//! packets. There are no threads and no clock: a seed decides everything, so a failing schedule can
+//! be repeated.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 

@@ -1,4 +1,4 @@
-//! What the processes of an end do: each a future that can be dropped at any step.
+//! The processes of an end: each is a future that can be dropped at any step.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ pub(super) fn wire(world: &Rc<World>, from: usize) -> Wire {
     Wire { world: Rc::clone(world), from, most: usize::MAX }
 }
 
-/// Notes what becomes of a text; `Open` until more is known.
+/// Notes what happens to a text; `Open` until more is known.
 fn promise(world: &World, text: &[u8], promise: Promise, packet: Option<&[u8]>) {
     let address = packet.map(|packet| *packet.first_chunk().unwrap());
     world.ledger.borrow_mut().promise(text, promise, address);
@@ -40,7 +40,7 @@ pub(super) async fn send(world: Rc<World>, end: usize, text: Vec<u8>) {
             world.ledger.borrow_mut().promise(&text, Promise::Taken, host.own);
         }
         Ok(Sent::Long(_)) => unreachable!("it fits"),
-        // Whoever ended the session between storing and handing out may have handed it out.
+        // A process that ended the session between storing and handing out may have handed it out.
         Err(error) if error.kind() == ErrorKind::NoSession => {}
         // Written in part, perhaps.
         Err(Error::Effect(_)) if world.kind == OutletKind::Stream => {}
@@ -83,7 +83,7 @@ pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>)
         packets.push(packet);
     }
     if course.end(&mut host, || Some(left), packets.last().map(Packet::address)).await.is_ok() {
-        // A part that is lost takes those behind it along.
+        // If a part is lost, so are the parts after it.
         let lost = packets.iter().any(|packet| world.ledger.borrow().is_lost(packet));
         for (text, packet) in parts.iter().zip(&packets) {
             let promised = if lost { Promise::Open } else { Promise::Taken };
@@ -92,7 +92,7 @@ pub(super) async fn send_long(world: Rc<World>, end: usize, parts: Vec<Vec<u8>>)
     }
 }
 
-/// `otr verify`: answers where the other side has asked, else asks; both have the same secret.
+/// `otr verify`: answers if the other side has asked, otherwise asks; both have the same secret.
 pub(super) async fn check(world: Rc<World>, end: usize) {
     let mut host = SimHost::new(&world, end);
     let mut out = wire(&world, end);
@@ -117,13 +117,13 @@ pub(super) async fn close(world: Rc<World>, end: usize, silent: bool) {
     }
 }
 
-/// Hands out what waits.
+/// Hands out waiting packets.
 pub(super) async fn hand_out(world: Rc<World>, end: usize) {
     let mut host = SimHost::new(&world, end);
     drop(flush(&mut host, &mut wire(&world, end), None).await);
 }
 
-/// Text on its way out: noted at once, and noted again when its keys are forgotten.
+/// Text on its way out: noted at once, and again when its keys are forgotten.
 struct Page {
     world: Rc<World>,
     end: usize,
@@ -136,7 +136,7 @@ struct Page {
 }
 
 impl Drop for Page {
-    /// A process that is stopped here delivers once more.
+    /// The next process delivers text again if this one is stopped here.
     fn drop(&mut self) {
         self.world.ledger.borrow_mut().may_repeat.extend(self.fresh.drain(..));
     }
@@ -180,7 +180,7 @@ impl Sink for Page {
 
     fn stored(&mut self) {
         self.fresh.clear();
-        // Stopped before this, they are gone.
+        // If the process is stopped before this, they are gone.
         for (packet, text) in self.late.drain(..) {
             self.world.ledger.borrow_mut().delivered(self.end, &packet, &text);
         }
@@ -197,14 +197,14 @@ impl Sink for Page {
     }
 }
 
-/// `otr recv`: takes some of what is there, in any order, and throws away what it has stored. `to_end`
-/// takes all of it, and gives up what is unfinished.
+/// `otr recv`: takes some of what is there, in any order, and discards what it has stored. With
+/// `to_end` it takes everything, and gives up unfinished messages.
 pub(super) async fn receive(world: Rc<World>, end: usize, to_end: bool) {
     let received = receive_some(&world, end, to_end).await;
     if let Err(error) = received
         && error.kind() != ErrorKind::Busy
         && !(error.kind() == ErrorKind::NoSession && world.ledger.borrow().ended[end])
-        // A state that another one was stored over tells of it.
+        // This reports a state that was overwritten.
         && world.flaw.get() == Flaw::None
     {
         world.ledger.borrow_mut().faults.push(format!("receiving ended: {error}"));
@@ -251,7 +251,7 @@ async fn receive_some(world: &Rc<World>, end: usize, to_end: bool) -> Result<(),
     Ok(())
 }
 
-/// What is held stays until it is due; of the rest, some is shown once more.
+/// Held packets stay until they are due; some of the others are delivered once more.
 async fn throw_away(
     world: &World,
     end: usize,

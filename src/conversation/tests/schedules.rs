@@ -1,4 +1,4 @@
-//! Thousands of schedules, and the flaws that the judges must find.
+//! Thousands of schedules, and flaws that the ledger must find.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::protocol::tests::support::Counted;
 
 pub(super) type Process = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Both ends with a session, which the inviting end's process may still have to open.
+/// Gives both ends a session; a process of the inviting end may still have to accept the reply.
 pub(super) fn meet(world: &World, seed: u64) {
     let postbox = if world.kind == OutletKind::Postbox { "http://postbox" } else { "" };
     let mut random = Counted::new(seed ^ 0xA5A5);
@@ -47,7 +47,7 @@ fn start(world: &Rc<World>, number: usize) -> Process {
     }
 }
 
-/// Lets one of them take a step; whether it has ended.
+/// Lets a process take a step; returns whether it has ended.
 pub(super) fn poll(process: &mut Process) -> bool {
     matches!(process.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()))
 }
@@ -61,11 +61,11 @@ pub(super) fn to_end(process: impl Future<Output = ()> + 'static) {
     }
 }
 
-/// What one schedule has shown.
+/// The result of one schedule.
 #[derive(PartialEq, Eq, Debug)]
 struct Shown {
     faults: Vec<String>,
-    /// Texts that came, and checks of a secret that came to their end.
+    /// How many texts arrived, and how many checks of a secret were completed.
     came: usize,
     equal: u64,
 }
@@ -82,7 +82,7 @@ fn run(seed: u64, kind: OutletKind, flaw: Flaw) -> Shown {
             begun += 1;
         }
         let at = world.dice.roll(processes.len());
-        // Stopped, at any step: its locks are released, and what it had in mind is gone.
+        // The process is stopped at some step: its locks are released, and its memory is gone.
         if world.dice.happens(1, 120) || poll(&mut processes[at]) {
             drop(processes.swap_remove(at));
         }
@@ -117,7 +117,7 @@ fn all(kind: OutletKind, schedules: u64) {
         assert!(shown.faults.is_empty(), "{kind:?}, seed {seed}: {:#?}", shown.faults);
         (came, equal) = (came + shown.came as u64, equal + shown.equal);
     }
-    // It is no judgement on nothing.
+    // Make sure that the schedules did something.
     assert!(came > 5 * schedules && equal > schedules / 20, "{came} texts, {equal} checks");
 }
 
@@ -131,13 +131,13 @@ fn by_a_stream_nothing_is_lost_and_no_key_serves_twice() {
     all(OutletKind::Stream, 1_500);
 }
 
-/// Whether a fault of this kind is found, for this flaw, in some hundred schedules.
+/// Whether some hundred schedules find a fault of this kind for this flaw.
 fn finds(flaw: Flaw, kind: OutletKind, fault: &str) -> bool {
     (0..600).any(|seed| run(seed, kind, flaw).faults.iter().any(|found| found.contains(fault)))
 }
 
 #[test]
-fn the_judges_find_each_flaw() {
+fn the_ledger_finds_each_flaw() {
     for kind in [OutletKind::Postbox, OutletKind::Stream] {
         for (flaw, fault) in [
             (Flaw::StoresLate, "served twice"),
@@ -148,13 +148,13 @@ fn the_judges_find_each_flaw() {
         ] {
             assert!(finds(flaw, kind, fault), "{flaw:?}, {kind:?}: {fault}");
         }
-        // With the lock, nothing is ever stored over: that one alone is harmless.
+        // With the lock nothing is ever overwritten, so this flaw alone is harmless.
         assert!(!finds(Flaw::StoresOver, kind, ""), "{kind:?}");
     }
 }
 
 #[test]
-fn a_seed_decides_all_of_it() {
+fn a_seed_decides_everything() {
     for seed in 0..20 {
         let [one, other] = [0, 1].map(|_| run(seed, OutletKind::Postbox, Flaw::NoLock));
         assert_eq!(one, other);

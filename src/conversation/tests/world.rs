@@ -1,4 +1,5 @@
-//! The machines of two ends and what lies between them: memory that a stopped process leaves behind.
+//! The machines of the two ends and the network between them: everything that outlives a stopped
+//! process.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -18,17 +19,17 @@ use crate::protocol::session::OutboxKind;
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::tests::support::Counted;
 
-/// What is broken on purpose, so that the judges can be seen to find it.
+/// What is broken on purpose, to show that the ledger finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flaw {
     None,
-    /// A state is stored over whatever is there.
+    /// A state overwrites whatever is stored.
     StoresOver,
-    /// What is said to be stored is there only when the process locks the next time.
+    /// A state that was reported stored is there only when the process next locks.
     StoresLate,
-    /// Text is where it should be only when the state has forgotten its key.
+    /// Text is delivered only after the state has forgotten its key.
     DeliversLate,
-    /// The lock of the state keeps nobody out, and the version is not looked at.
+    /// The state's lock excludes nobody, and the version is not checked.
     NoLock,
 }
 
@@ -54,20 +55,20 @@ impl Dice {
     }
 }
 
-/// What one end's machine remembers.
+/// What one end's machine has stored.
 #[derive(Default)]
 pub(super) struct Disk {
     pub(super) state: Option<(u64, Vec<u8>)>,
-    /// Said to be stored and not there yet ([`Flaw::StoresLate`]).
+    /// Reported stored, but not there yet ([`Flaw::StoresLate`]).
     late: Option<(u64, Vec<u8>)>,
     versions: u64,
 }
 
-/// One end: its disk, its locks, and what has come for it.
+/// One end: its disk, its locks, and what has arrived for it.
 pub(super) struct Machine {
     pub(super) disk: RefCell<Disk>,
     pub(super) locks: [Rc<Cell<bool>>; 3],
-    /// What lies there for it, in the order in which it came.
+    /// What lies there for it, in order of arrival.
     pub(super) inbox: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -81,7 +82,7 @@ impl Machine {
     }
 }
 
-/// All that a schedule runs in.
+/// The surroundings of a schedule.
 pub(super) struct World {
     pub(super) machines: [Machine; 2],
     pub(super) dice: Dice,
@@ -89,7 +90,7 @@ pub(super) struct World {
     pub(super) flaw: Cell<Flaw>,
     pub(super) kind: OutletKind,
     pub(super) time: Cell<u64>,
-    /// The network no longer loses or refuses, and what is waited for comes.
+    /// Whether the network has stopped losing and refusing packets.
     pub(super) calm: Cell<bool>,
     seed: u64,
     processes: Cell<u64>,
@@ -111,7 +112,7 @@ impl World {
     }
 }
 
-/// Another process may take steps now, or this one is stopped for good.
+/// Here another process may take steps, or this one is stopped for good.
 pub(super) async fn step() {
     let mut stepped = false;
     poll_fn(
@@ -122,7 +123,7 @@ pub(super) async fn step() {
     .await;
 }
 
-/// A lock that is released when it is dropped.
+/// A lock, released when dropped.
 pub(super) struct Held(Option<Rc<Cell<bool>>>);
 
 impl Drop for Held {
@@ -138,9 +139,9 @@ pub(super) struct SimHost {
     pub(super) world: Rc<World>,
     pub(super) end: usize,
     randomness: Counted,
-    /// Packets that waited in the state that this process has seen last.
+    /// Packets that waited in the state that this process last saw.
     waiting: usize,
-    /// The address of the packet that it has put in line, or kept to be sent again.
+    /// The address of the packet that it has queued, or kept to be sent again.
     pub(super) own: Option<[u8; 32]>,
 }
 
@@ -148,7 +149,7 @@ impl SimHost {
     pub(super) fn new(world: &Rc<World>, end: usize) -> Self {
         let process = world.processes.get() + 1;
         world.processes.set(process);
-        // No two processes draw the same.
+        // No two processes draw the same bytes.
         let randomness = Counted::new(world.seed.wrapping_mul(1 << 20).wrapping_add(process));
         Self { world: Rc::clone(world), end, randomness, waiting: 0, own: None }
     }
@@ -194,7 +195,7 @@ impl SimHost {
 }
 
 impl Drop for SimHost {
-    /// What was late never comes.
+    /// A late state is never stored.
     fn drop(&mut self) {
         self.disk().late = None;
     }
@@ -254,7 +255,7 @@ impl Host for SimHost {
             let stored = Some((*version, bytes.to_vec()));
             if flaw == Flaw::StoresLate { disk.late = stored } else { disk.state = stored }
         }
-        // Stopped behind it, too.
+        // The process may also be stopped after this.
         step().await;
         Ok(())
     }
@@ -280,7 +281,7 @@ impl Host for SimHost {
 pub(super) struct Wire {
     pub(super) world: Rc<World>,
     pub(super) from: usize,
-    /// Bytes of the largest packet that comes through.
+    /// Bytes of the largest packet that gets through.
     pub(super) most: usize,
 }
 
@@ -295,7 +296,7 @@ impl Wire {
         }
         drop(ledger);
         let mut inbox = self.world.machines[1 - self.from].inbox.borrow_mut();
-        // A postbox keeps the same packet once.
+        // A postbox keeps a packet only once.
         if self.world.kind == OutletKind::Stream || !inbox.iter().any(|one| one == packet) {
             inbox.push(packet.to_vec());
         }
