@@ -126,7 +126,7 @@ impl Gauge {
 
     fn enter<'a>(&'a self, guest: Option<Guest<'a>>, charge: Charge) -> Option<Seat<'a>> {
         let below = |now| (now < self.max).then_some(now + 1);
-        self.now.try_update(Relaxed, Relaxed, below).ok()?;
+        self.now.fetch_update(Relaxed, Relaxed, below).ok()?;
         let budget = Arc::clone(charge.budget());
         Some(Seat { gauge: self, budget, _guest: guest, _charge: charge })
     }
