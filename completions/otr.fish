@@ -25,13 +25,13 @@ function __fish_otr_using_subcommand
 end
 
 complete -c otr -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_needs_command" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_needs_command" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_needs_command" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_needs_command" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_needs_command" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_needs_command" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_needs_command" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_needs_command" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_needs_command" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_needs_command" -s V -l version -d 'Print version'
 complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: write an invite'
@@ -44,14 +44,14 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "verify" -d 'Compare a secre
 complete -c otr -n "__fish_otr_needs_command" -f -a "postbox" -d 'Serve a blind postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the tokens under which the next packets can be collected from a postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "export" -d 'Move a session away: write it as one line, and freeze it here'
-complete -c otr -n "__fish_otr_needs_command" -f -a "import" -d 'Take a session that was exported elsewhere from stdin'
+complete -c otr -n "__fish_otr_needs_command" -f -a "import" -d 'Take an exported session from stdin'
 complete -c otr -n "__fish_otr_needs_command" -f -a "inspect" -d 'Show what a stranger sees of packets: size, address, randomness'
 complete -c otr -n "__fish_otr_needs_command" -f -a "forge" -d 'Make a recorded packet say something else, with its published MAC key'
-complete -c otr -n "__fish_otr_needs_command" -f -a "simulate" -d 'Make up a whole conversation alone, of the same kind as a real one'
-complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessions: how far they are, what is missing, what endangers them'
+complete -c otr -n "__fish_otr_needs_command" -f -a "simulate" -d 'Make up a whole conversation, alone, that looks like a real one'
+complete -c otr -n "__fish_otr_needs_command" -f -a "status" -d 'Show the sessions: how far they have come, what is missing, what endangers them'
 complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the completions for a shell'
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
-complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'The whole tour: both ends as processes on this machine, each step shown'
+complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'Take the whole tour: both ends run on this machine, and every step is shown'
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
@@ -62,8 +62,8 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the post
 complete -c otr -n "__fish_otr_using_subcommand init" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l code -d 'Put the invite into the postbox, and write a short code for it, which works once'
 complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more; until it is answered'
@@ -71,10 +71,10 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l ask-secret -d 'Ask on t
 complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
-complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names' -r -f
 complete -c otr -n "__fish_otr_using_subcommand respond" -l code -d 'Fetch the invite by its code, and post the reply there; without CODE ask for it, with \'-\' read it from stdin' -r
@@ -82,10 +82,10 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-file -d 'Secr
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
@@ -95,20 +95,20 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask o
 complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand respond" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand respond" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand respond" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand respond" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l retry -d 'With a postbox: how long to go on trying while it cannot be reached; 0s: some seconds' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand send" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
 complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last packets once more, the same bytes: of a short message, or of \'verify\''
@@ -118,10 +118,10 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a post
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand send" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand send" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand send" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand send" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand send" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand send" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the message into FILE, which appears only when the message is complete' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
@@ -131,8 +131,8 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the post
 complete -c otr -n "__fish_otr_using_subcommand recv" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to so many numbers ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand recv" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand recv" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand recv" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l force -d 'Let --output replace a file that is there'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l null -d 'Write a NUL byte after each message'
@@ -142,17 +142,17 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l all -d 'With a postbox:
 complete -c otr -n "__fish_otr_using_subcommand recv" -l follow -d 'With a postbox: take message after message, until the other side closes'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
-complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Tell nobody and publish nothing: only wipe'
 complete -c otr -n "__fish_otr_using_subcommand close" -l all -d 'Wipe every session at once, telling nobody'
@@ -160,17 +160,17 @@ complete -c otr -n "__fish_otr_using_subcommand close" -l stdout -d 'Write the l
 complete -c otr -n "__fish_otr_using_subcommand close" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand close" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand words" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand words" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand words" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l same -d 'Record that the other person has the same words'
 complete -c otr -n "__fish_otr_using_subcommand words" -l differ -d 'The other person has other words: end the session, tell the other side, wipe everything'
@@ -178,29 +178,29 @@ complete -c otr -n "__fish_otr_using_subcommand words" -l stdout -d 'Write the l
 complete -c otr -n "__fish_otr_using_subcommand words" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand words" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand words" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand words" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand words" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand words" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand words" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand words" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand words" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand words" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is no secret' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l stdout -d 'Write the packet to stdout even if the session has a postbox; nobody is called'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand verify" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand verify" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand verify" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or what systemd hands over]' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
@@ -212,68 +212,68 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certifi
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l require-confinement -d 'Fails where the kernel has no Landlock or no seccomp'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l show-confinement -d 'Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Tokens for so many packets ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand expect" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand expect" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -l spent -d 'Write what may be discarded by now, with the MAC keys to be published: token, packet hash and key, 96 bytes each'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l raw -d 'Write bytes instead of lines of base64url'
-complete -c otr -n "__fish_otr_using_subcommand expect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand expect" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand expect" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand expect" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand expect" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand expect" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand expect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand export" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand export" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand export" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand export" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand export" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand export" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand export" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand export" -l forget -d 'Wipe the session here, after the import was seen to work'
 complete -c otr -n "__fish_otr_using_subcommand export" -l undo -d 'Use the session here again; the exported copy must never be used then'
 complete -c otr -n "__fish_otr_using_subcommand export" -l ask-passphrase -d 'Ask for the passphrase on the terminal'
-complete -c otr -n "__fish_otr_using_subcommand export" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand export" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand export" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand export" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand export" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand export" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand export" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand export" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-file -d 'Passphrase in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand import" -l passphrase-fd -d 'Passphrase on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand import" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand import" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand import" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand import" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand import" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand import" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand import" -l ask-passphrase -d 'Ask for the passphrase on the terminal'
-complete -c otr -n "__fish_otr_using_subcommand import" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand import" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Tell which packets the published MAC keys verify, those of the capture or also of KEYS' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l postbox -d 'As --keys, with the keys that the postbox at this address has for these packets, too' -r -f
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was -d 'What the packet said: all of its text, or the beginning' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was-file -d 'The same, from a file' -r -F
@@ -288,81 +288,81 @@ yes\t''
 no\t''"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand forge" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand forge" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand forge" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l raw -d 'Write packets as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows or guesses TEXT can see it' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l raw -d 'Write reply, packets and keys as bytes instead of lines of text'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Ask the postbox of each session, too, whether the other side still collects: what becomes of the packets that were posted last'
 complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
-complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand status" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand status" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand status" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand completions" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand completions" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand completions" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand completions" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand completions" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand completions" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand completions" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand completions" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand man" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand man" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand man" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand man" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand man" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand man" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand man" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand man" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand man" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand man" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand demo" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand demo" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand demo" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand demo" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand demo" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand demo" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand help" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand help" -l dir -d 'Directory of the sessions, used or refused; without it the first fit place in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand help" -l state-fd -d 'Keep no file: read the state from descriptor IN, write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand help" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand help" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand help" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand help" -l allow-disk -d 'Let sessions lie on a disk, where wiping does not wipe; warned of each time'
-complete -c otr -n "__fish_otr_using_subcommand help" -s q -l quiet -d 'Say only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Say more of what is done, never a secret'
-complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where there is something to tell, and all of stderr'
+complete -c otr -n "__fish_otr_using_subcommand help" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand help" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
 complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo"

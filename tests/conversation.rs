@@ -45,7 +45,7 @@ fn the_handshake_is_one_pipeline() {
         let script = format!("alice init | bob respond {form} | alice recv");
         let run = pair.sh(&script);
         assert_eq!((run.code, run.out), (0, Vec::new()), "{}", run.err);
-        assert!(run.err.contains("nobody's identity was checked yet"), "{}", run.err);
+        assert!(run.err.contains("nobody's identity has been checked yet"), "{}", run.err);
         pair.talk();
     }
 }

@@ -65,7 +65,7 @@ fn send_says_where_what_is_posted_does_not_lie_there_for_long() {
             match told {
                 None => assert_eq!(said, ""),
                 Some(_) => assert!(
-                    said.contains(" keeps this for 10m only; ") && said.lines().count() == 1,
+                    said.contains(" keeps this for only 10m; ") && said.lines().count() == 1,
                     "{said}"
                 ),
             }
@@ -104,7 +104,7 @@ fn long_work_is_said_and_ends_with_a_signal() {
     let mut said = String::new();
     let mut stderr = std::io::BufReader::new(alice.stderr.take().unwrap());
     std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
-    assert!(said.contains("is crowded, and asks for work first"), "{said}");
+    assert!(said.contains("is crowded and asks for work first"), "{said}");
     let id = alice.id().to_string();
     assert!(
         std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success()

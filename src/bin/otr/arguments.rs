@@ -1,7 +1,7 @@
-//! From the words of the command line, and the environment, to what is to be done.
+//! Turns the command line and the environment into what to do.
 //!
-//! An option wins over its variable, wherever on the line it stands; a variable that is empty counts
-//! as unset, and one that an option overrides is not looked at.
+//! An option takes precedence over its variable, wherever on the line it stands. An empty variable
+//! counts as unset, and a variable that an option overrides is not read.
 
 use std::ffi::OsString;
 use std::mem::ManuallyDrop;
@@ -15,13 +15,13 @@ use crate::options::Common;
 use crate::origins::Origins;
 use crate::usage;
 
-/// What was typed.
+/// What the user typed.
 pub(crate) struct Given {
     pub(crate) cli: Cli,
     pub(crate) origins: Origins,
 }
 
-/// Parses the command line. Ends the process where it is wrong.
+/// Parses the command line. Ends the process if it is wrong.
 pub(crate) fn parse() -> Given {
     if let Some(quick) = quickly() {
         return quick;
@@ -32,9 +32,9 @@ pub(crate) fn parse() -> Given {
     Given { cli, origins }
 }
 
-/// The two commands that run once a packet, `otr [OPTIONS] send …` and `recv`, parsed without
-/// building all the others: a third of their start-up. Whatever is not plainly right is left to
-/// [`all_matches`], which says why.
+/// Parses the two commands that run once per packet, `otr [OPTIONS] send …` and `recv`, without
+/// building all the others, which would take a third of their start-up. Anything that is not
+/// obviously right is left to [`all_matches`], which says what is wrong.
 fn quickly() -> Option<Given> {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let verb = arguments.remove(verb_at(&arguments)?);
@@ -57,7 +57,7 @@ fn given(matches: &ArgMatches, command: cli::Command) -> Option<Given> {
     Some(Given { cli: Cli { common, command }, origins: Origins::of(matches) })
 }
 
-/// Where the command stands, behind options of [`Common`].
+/// The position of the command, after options of [`Common`].
 fn verb_at(arguments: &[OsString]) -> Option<usize> {
     let mut at = 1;
     loop {
@@ -71,23 +71,23 @@ fn verb_at(arguments: &[OsString]) -> Option<usize> {
 
 fn matches_quickly(command: Command, arguments: &[OsString]) -> Option<ArgMatches> {
     let command = command.args_override_self(true).mut_args(|arg| listening(arg, is_set));
-    // Never dropped: the process is over before its memory could be of use.
+    // Leaked: the process ends before anyone could use the memory.
     let mut command = ManuallyDrop::new(command);
     command.try_get_matches_from_mut(arguments).ok()
 }
 
-/// Parses with all that there is; ends the process where it is wrong.
+/// Parses with all commands; ends the process if the command line is wrong.
 fn all_matches() -> ArgMatches {
     let with_environment = match matches(is_set) {
         Ok(matches) => return matches,
         Err(error) => error,
     };
     if !with_environment.use_stderr() {
-        // The help shows all variables, also those that are not set.
+        // The help shows all variables, including those that are not set.
         usage::end(&matches(|_| true).err().unwrap_or(with_environment));
     }
-    // What was typed comes first; then only the variables count that it leaves room for, since a
-    // variable is read at `otr` even where its option stands behind the command.
+    // First parses only what was typed; then only variables count that do not compete with it,
+    // because clap reads a variable at `otr` even if its option follows the command.
     let typed = match matches(|_| false) {
         Ok(matches) => Origins::of(&matches),
         Err(error) => usage::end(&error),
@@ -96,7 +96,7 @@ fn all_matches() -> ArgMatches {
     matches(needed).unwrap_or_else(|error| usage::end_by_environment(&error, &Cli::command()))
 }
 
-/// Parses; of the options that variables may give, those that `listens` picks.
+/// Parses; only the options that `listens` selects may come from variables.
 fn matches(listens: impl Fn(&Arg) -> bool + Copy) -> error::Result<ArgMatches> {
     let choose = |command: Command| command.mut_args(|arg| listening(arg, listens));
     let command = choose(Cli::command()).args_override_self(true).mut_subcommands(choose);

@@ -1,5 +1,4 @@
-//! The command line: one definition, from which parsing, `--help`, man pages and completions all
-//! come.
+//! The command line: the one definition behind parsing, `--help`, man pages and completions.
 
 use clap::{Parser, Subcommand};
 
@@ -63,23 +62,23 @@ pub(crate) enum Command {
     Expect(expect::Args),
     /// Move a session away: write it as one line, and freeze it here
     Export(export::Args),
-    /// Take a session that was exported elsewhere from stdin
+    /// Take an exported session from stdin
     Import(import::Args),
     /// Show what a stranger sees of packets: size, address, randomness
     Inspect(inspect::Args),
     /// Make a recorded packet say something else, with its published MAC key
     Forge(forge::Args),
-    /// Make up a whole conversation alone, of the same kind as a real one
+    /// Make up a whole conversation, alone, that looks like a real one
     Simulate(simulate::Args),
-    /// Show the sessions: how far they are, what is missing, what endangers them
+    /// Show the sessions: how far they have come, what is missing, what endangers them
     Status(status::Args),
     /// Write the completions for a shell
     Completions(completions::Args),
     /// Write the man pages
     Man(man::Args),
-    /// The whole tour: both ends as processes on this machine, each step shown
+    /// Take the whole tour: both ends run on this machine, and every step is shown
     Demo,
-    /// Read a certificate for the postbox that started this
+    /// Read a certificate for the postbox that started this process
     #[command(hide = true)]
     KeepCertificate(postbox::KeepCertificate),
     /// Write the names of the sessions, for the completions

@@ -1,10 +1,10 @@
-//! Which of stdin and stdout the program was started without (`otr recv >&-`).
+//! Whether the program was started without stdin or stdout (`otr recv >&-`).
 //!
-//! Rust's runtime puts /dev/null in the place of a closed one before `main`, and nothing that can
-//! be seen later tells that from a /dev/null that was meant: Python's `DEVNULL` and others open it
-//! for both directions, too. A text that is written there is lost, and its key with it. So the look
-//! is taken before the runtime's: by a constructor, of which `ctor` makes what would be `unsafe`
-//! here. Nothing of the standard library is used in it but an atomic.
+//! Before `main`, Rust's runtime replaces a closed descriptor with /dev/null, and later nothing
+//! distinguishes that from an intended /dev/null: Python's `DEVNULL` and others also open it for
+//! both directions. Text that is written there is lost, together with its key. So a constructor
+//! looks before the runtime does; the `ctor` crate contains the `unsafe` code for it. The
+//! constructor uses nothing from the standard library except an atomic.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

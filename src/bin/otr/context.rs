@@ -1,4 +1,4 @@
-//! What all commands know, and how they come to the session's store.
+//! What all commands know, and how they open the session's store.
 
 use std::env;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::origins::Origins;
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn_of_file};
 
-/// What all commands know: which session, where it lies, how to speak.
+/// What all commands know: which session, where it is stored, how to talk to the user.
 pub(crate) struct Context {
     pub(crate) name: Name,
-    /// Whether options were typed, or come from the environment.
+    /// Whether options were typed or come from the environment.
     pub(crate) origins: Origins,
     pub(crate) options: Options,
     pub(crate) state_fd: Option<Numbers>,
@@ -39,12 +39,12 @@ impl Context {
         }
     }
 
-    /// Where the session sleeps, which must exist.
+    /// Opens the session, which must exist.
     pub(crate) fn open(&self) -> Result<Files, Failure> {
         self.files(Store::open)
     }
 
-    /// Where a session is to be made.
+    /// Prepares the place for a new session.
     pub(crate) fn prepare(&self) -> Result<Files, Failure> {
         self.files(Store::prepare)
     }
@@ -62,7 +62,7 @@ impl Context {
         Ok(Files::new(store, self.lock_wait, notices::of_engine(self.voice)))
     }
 
-    /// As [`Self::prepare`]; where `anew`, a session that is there will do.
+    /// Like [`Self::prepare`]; if `anew`, an existing session is acceptable.
     pub(crate) fn prepare_anew(&self, anew: bool) -> Result<Files, Failure> {
         match self.prepare() {
             Err(failure) if anew && failure.code == Code::Exists => self.open(),
@@ -70,7 +70,7 @@ impl Context {
         }
     }
 
-    /// Names the variable that the trouble comes from, where it was not typed.
+    /// Names the variable that caused the error, if the option was not typed.
     pub(crate) fn by_variable(&self, failure: Failure) -> Failure {
         let (option, variable) = match failure.code {
             Code::UnsafeState => ("dir", "OTR_DIR"),
@@ -97,7 +97,7 @@ impl Context {
     }
 }
 
-/// Where sessions may lie: in this directory, or in the places that the environment names.
+/// Where sessions may be stored: in this directory, or in those that the environment names.
 pub(crate) fn places(named: Option<PathBuf>, allow_disk: bool) -> Options {
     let usual = match named {
         Some(_) => Vec::new(),

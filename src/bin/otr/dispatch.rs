@@ -1,4 +1,4 @@
-//! From what was typed to the command that does it.
+//! From the parsed command to its code.
 
 use clap::CommandFactory as _;
 
@@ -10,7 +10,7 @@ use crate::commands::{
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Runs one command; its exit code where that is not an error.
+/// Runs one command; returns its exit code if there is no error.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Init(args) => init::run(context, &args).map(|()| 0),

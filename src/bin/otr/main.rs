@@ -1,4 +1,5 @@
-//! The `otr` command: parses arguments, runs one command, turns its error into an exit code.
+//! The `otr` command: parses the arguments, runs one command, and turns its error into an exit
+//! code.
 
 #[forbid(unsafe_code)]
 mod arguments;
@@ -38,8 +39,8 @@ use arguments::Given;
 use context::Context;
 use ui::speak::{self, Voice};
 
-/// Overwrites what it frees: the buffers of the libraries, too, through which plaintext, keys and
-/// packets pass on their way.
+/// Overwrites all freed memory, including the buffers of libraries through which plaintext, keys
+/// and packets pass.
 #[global_allocator]
 static HEAP: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
     zeroizing_alloc::ZeroAlloc(std::alloc::System);

@@ -1,4 +1,4 @@
-//! Options that many commands take, and how their values are read.
+//! Options that many commands share, and how their values are read.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use otr::store::{Name, Numbers};
 
 use crate::ui::units;
 
-/// What every command takes.
+/// The options that every command takes.
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Common {
@@ -24,18 +24,18 @@ pub(crate) struct Common {
     )]
     pub(crate) session: Name,
 
-    /// Directory of the sessions, used or refused; without it the first fit place in memory
+    /// Directory of the sessions; by default the first safe one in memory
     #[arg(long, global = true, value_name = "DIR", env = "OTR_DIR", value_hint = clap::ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
 
-    /// Keep no file: read the state from descriptor IN, write each new one to OUT
+    /// Keep no file: read the state from descriptor IN, and write each new one to OUT
     ///
-    /// The state is a line `otr1s:…`; the last whole line written to OUT counts. It holds every
-    /// secret of the session. No directory is looked at.
+    /// The state is a line `otr1s:…`; the last complete line written to OUT counts. It holds every
+    /// secret of the session. No directory is searched.
     #[arg(long, global = true, value_name = "IN,OUT")]
     pub(crate) state_fd: Option<Numbers>,
 
-    /// Let sessions lie on a disk, where wiping does not wipe; warned of each time
+    /// Allow sessions on a disk, where wiping does not work; warns each time
     #[arg(long, global = true)]
     pub(crate) allow_disk: bool,
 
@@ -43,27 +43,27 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
     pub(crate) lock_wait: Duration,
 
-    /// Say only what went wrong
+    /// Report only what went wrong
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
-    /// Say more of what is done, never a secret
+    /// Report more details, but never a secret
     #[arg(short, long, global = true, action = ArgAction::SetTrue, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// Write for programs: JSON on stdout where there is something to tell, and all of stderr
+    /// Write for programs: JSON on stdout where a command reports something, and on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
 
-/// How packets are written.
+/// The form in which packets are written.
 #[derive(Args)]
 pub(crate) struct Form {
     /// Write packets as bytes instead of lines of text
     #[arg(long)]
     pub(crate) raw: bool,
 
-    /// Break lines after so many columns, at least 32 (for mail: 72)
+    /// Break lines after this many columns, at least 32 (for mail: 72)
     #[arg(long, value_name = "COLUMNS", conflicts_with = "raw", value_parser = wrap)]
     pub(crate) wrap: Option<otr::armor::Wrap>,
 }
@@ -73,7 +73,7 @@ pub(crate) fn wrap(text: &str) -> Result<otr::armor::Wrap, &'static str> {
     columns.ok_or("use a number of columns from 32 on")
 }
 
-/// The smallest size class that holds so many bytes.
+/// The smallest size class that holds this many bytes.
 pub(crate) fn size_class(text: &str) -> Result<u8, String> {
     let bytes = units::size(text)?;
     (K_MIN..=K_MAX)

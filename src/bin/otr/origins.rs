@@ -1,19 +1,19 @@
-//! Where the values of options come from.
+//! The origins of option values.
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-/// Where the values of options come from: what was typed counts more than what is set for all, and an
-/// error names the one or the other. Options go by the names of their fields.
+/// The origins of option values: what was typed takes precedence over what the environment sets,
+/// and an error names the right one. Options are identified by the names of their fields.
 pub(crate) struct Origins(Vec<(String, ValueSource)>);
 
 impl Origins {
-    /// Whether it stands on the command line.
+    /// Whether the option is on the command line.
     pub(crate) fn was_typed(&self, option: &str) -> bool {
         self.is_from(ValueSource::CommandLine, option)
     }
 
-    /// Whether a variable of the environment gave it.
+    /// Whether an environment variable supplied it.
     pub(crate) fn is_from_environment(&self, option: &str) -> bool {
         self.is_from(ValueSource::EnvVariable, option)
     }
@@ -22,7 +22,7 @@ impl Origins {
         self.0.iter().any(|(id, from)| id == option && *from == source)
     }
 
-    /// Of each option that has a value, of `otr` and of its command.
+    /// The origin of each option that has a value, of `otr` and of its command.
     pub(crate) fn of(matches: &ArgMatches) -> Self {
         let of_command = matches.subcommand().map(|(_, matches)| matches);
         let mut sources = Vec::new();

@@ -1,14 +1,14 @@
-//! What the process does for its secrets: no core dump, no `ptrace`, no key on a swap device.
+//! How the process protects its secrets: no core dump, no `ptrace`, no key on a swap device.
 //!
-//! Locking pages is a step of its own, for the commands that wait: it costs about 0.1 ms, which is
-//! nothing before a wait and much for a command that is over in two, and pages in use are not
-//! swapped out in that time. Why it is not simply `mlockall`: with `MCL_FUTURE` every later
-//! mapping counts against `RLIMIT_MEMLOCK`, and one that does not fit fails, which ends the
-//! process; with `MCL_CURRENT` all that is mapped counts, libraries included, which may be more
-//! than the usual limit of 8 MiB, and a stack that then grows beyond it is killed. So it is used
-//! only where there is no limit. Where there is one, the pages are locked that hold keys: the heap
-//! and the used part of the stack. `mlock` takes a pointer; `region` wraps it safely. Hibernation
-//! writes locked pages too.
+//! Locking pages is a separate step, for commands that wait: it costs about 0.1 ms, which is
+//! nothing before a wait but a lot for a command that ends after 2 ms, and pages in use are not
+//! swapped out in so short a time. Why not simply `mlockall`? With `MCL_FUTURE` every later mapping
+//! counts against `RLIMIT_MEMLOCK`, and one that exceeds it fails, which ends the process. With
+//! `MCL_CURRENT` all mappings count, including libraries, which may exceed the usual limit of 8
+//! MiB, and the system kills a process whose stack then grows beyond it. So `mlockall` is used only
+//! without a limit. With a limit, only the pages that hold keys are locked: the heap and the used
+//! part of the stack. `mlock` takes a pointer; `region` wraps it safely. Hibernation writes even
+//! locked pages.
 
 use std::hint::black_box;
 use std::mem::ManuallyDrop;
@@ -18,41 +18,41 @@ use std::ptr;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 
-/// How much of the stack below the present frame is locked, in bytes. The deepest use is a KEM
-/// step in an optimised build, which stays below it.
+/// How many bytes of the stack below the current frame to lock. The deepest use is a KEM step,
+/// which in an optimised build needs less.
 const STACK: usize = 64 << 10;
 
-/// The least `RLIMIT_MEMLOCK`, in bytes, with which the keys of a usual session stay locked:
-/// glibc's first heap of 132 KiB, the stack, and room for as much again.
+/// The smallest `RLIMIT_MEMLOCK`, in bytes, that keeps the keys of a usual session locked: glibc's
+/// first heap of 132 KiB, the stack, and as much again.
 pub(crate) const LOCK_NEEDED: u64 = 512 << 10;
 
-/// Shuts the process in, and keeps what its umask would take from the owner: a directory, lock or
-/// socket made with 0277 could not be used by whoever made it. Called first in `main`; nothing in it is ever an error, for a command
-/// must also work where the system refuses.
+/// Isolates the process, and restores the owner's permissions in its umask: with 0277 a process
+/// could not use a directory, lock or socket that it has made itself. `main` calls this first.
+/// Nothing in it is an error, because a command must also work if the system refuses.
 pub(crate) fn harden() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let _ = setrlimit(Resource::Core, none);
     let mask = umask(Mode::RWXG | Mode::RWXO);
     umask(mask - Mode::RWXU);
-    // Also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
+    // This also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// The present `RLIMIT_MEMLOCK` in bytes if it is smaller than [`LOCK_NEEDED`].
+/// The current `RLIMIT_MEMLOCK` in bytes, if it is smaller than [`LOCK_NEEDED`].
 pub(crate) fn lock_limit_too_small() -> Option<u64> {
     getrlimit(Resource::Memlock).current.filter(|&limit| limit < LOCK_NEEDED)
 }
 
 /// Keeps the pages that hold keys out of swap until the process ends: what this thread's heap and
-/// stack have in use now, and where there is no lock limit, all that comes. Called by a command
-/// before it waits, with the session loaded. Returns whether it worked; that it did not is no
-/// error, and `status` names a limit that is too small.
+/// stack use now and, if there is no lock limit, all future pages. A command calls this before it
+/// waits, after loading the session. Returns whether it worked; failure is not an error, and
+/// `status` reports a limit that is too small.
 pub(crate) fn lock_pages() -> bool {
     #[cfg(target_os = "linux")]
     if getrlimit(Resource::Memlock).current.is_none() {
         use rustix::mm::{MlockAllFlags, mlockall};
-        // ONFAULT: nothing is read in for it, pages are locked as they are used.
+        // ONFAULT: pages are locked when they are used, and none is read in for locking.
         let how = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
         if mlockall(how).is_ok() {
             return true;
@@ -64,13 +64,13 @@ pub(crate) fn lock_pages() -> bool {
     heap && mapping(&on_stack).map(|all| upper_stack(&all, &on_stack)).is_some_and(lock)
 }
 
-/// The mapping that this byte lies in.
+/// The mapping that contains this byte.
 fn mapping(byte: &u8) -> Option<Range<*const u8>> {
     region::query(ptr::from_ref(byte)).ok().map(|region| region.as_ptr_range())
 }
 
-/// The part of the stack that is in use or soon will be. Never the lowest page: a stack whose
-/// lowest mapping is locked counts its growth against the limit, and is killed beyond it.
+/// The part of the stack that is in use or soon will be. It never includes the lowest page: if that
+/// is locked, the stack's growth counts against the limit, and the process is killed beyond it.
 fn upper_stack(all: &Range<*const u8>, here: &u8) -> Range<*const u8> {
     let lowest = all.start.wrapping_add(rustix::param::page_size());
     ptr::from_ref(here).wrapping_sub(STACK).max(lowest)..all.end
@@ -82,7 +82,7 @@ fn lock(range: Range<*const u8>) -> bool {
     region::lock(range.start, length).map(ManuallyDrop::new).is_ok()
 }
 
-/// Whether this signal is ignored, as by `nohup`: then it is not to be listened for.
+/// Whether this signal is ignored, as by `nohup`: then the program must not listen for it.
 pub(crate) fn ignores(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -91,30 +91,30 @@ pub(crate) fn ignores(signal: i32) -> bool {
 }
 
 /// Ends the process as SIGPIPE would have ended it, for a command whose output was closed. Rust
-/// starts with SIGPIPE ignored, and so it stays: `close` has to wipe even when nobody reads what
-/// it says. So a closed pipe is an ordinary error, and this is what `main` does with it last.
-/// Returns only if the system does not let it.
+/// ignores SIGPIPE from the start, and it stays ignored, because `close` must wipe even if nobody
+/// reads its output. So a closed pipe is an ordinary error, and `main` finally calls this for it.
+/// Returns only if the system does not allow it.
 pub(crate) fn end_by_broken_pipe() {
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
 }
 
-/// Ends the process as Ctrl-C does, where an editor has taken that for a key. Returns only if the
-/// system does not let it.
+/// Ends the process as Ctrl-C does, when a line editor has read that as a key. Returns only if the
+/// system does not allow it.
 pub(crate) fn end_by_interrupt() {
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
 }
 
-/// Of these signals those that are not ignored from the beginning. Whoever starts us tells us so
-/// which ones to live through, `nohup` and a shell with its background jobs: a handler would be
-/// deaf to that. SIGPIPE is none to ask about, since Rust ignores it before `main`.
+/// Those of these signals that were not ignored from the start. A parent process ignores the
+/// signals that we should survive, as `nohup` does, and a shell for its background jobs; a handler
+/// would override that. Do not ask about SIGPIPE, which Rust ignores before `main`.
 pub(crate) fn not_ignored(signals: &[i32]) -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
     signals.iter().copied().filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
 }
 
-/// The set of ignored signals: a bit each, the first for signal 1. Empty where the system does not
-/// tell.
+/// The set of ignored signals: one bit each, the lowest for signal 1. Empty if the system does not
+/// say.
 fn ignored(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
@@ -131,7 +131,7 @@ mod tests {
         let status = "Name:\totr\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001003\n";
         assert_eq!(ignored(status), 0b1_0000_0000_0011);
         assert_eq!(ignored("Name:\totr\n"), 0);
-        // By Rust before `main`; and what nobody can ignore.
+        // Rust ignores SIGPIPE before `main`; nobody can ignore SIGKILL.
         assert_eq!(not_ignored(&[13, 9]), [9]);
     }
 
@@ -142,7 +142,8 @@ mod tests {
         assert_eq!(lock(keys.as_ptr_range()), limit.is_none_or(|limit| limit >= 1 << 20));
     }
 
-    /// In a process of its own: it holds for a whole process and cannot be taken back.
+    /// Runs in a separate process, because hardening applies to a whole process and cannot be
+    /// undone.
     #[test]
     fn a_hardened_process_dumps_no_core_and_cannot_be_traced() {
         const INNER: &str = "OTR_TEST_HARDENED";
@@ -161,7 +162,7 @@ mod tests {
             rustix::process::dumpable_behavior().unwrap(),
             rustix::process::DumpableBehavior::NotDumpable
         );
-        // The shell's descriptors can still be taken, and pages locked.
+        // The shell's descriptors can still be duplicated, and pages locked.
         let (reader, _writer) = std::io::pipe().unwrap();
         let number = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&reader)).unwrap();
         otr::store::inherited::duplicate(number, otr::store::inherited::Use::Read).unwrap();

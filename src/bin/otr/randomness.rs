@@ -1,5 +1,4 @@
-//! Where the randomness comes from that is handed to the protocol, which draws from nothing else:
-//! the system's, and for what is made up and shall come out the same again, a seed's.
+//! Reproducible randomness, from a seed, for conversations that are made up.
 
 pub(crate) use otr::conversation::System;
 use otr::protocol::crypto::labels;
@@ -7,14 +6,15 @@ use otr::protocol::crypto::primitives::{expand, sha256};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use zeroize::Zeroizing;
 
-/// The same bytes for the same seed, which look random to everybody else. For `simulate` alone.
+/// The same bytes for the same seed, which look random to everyone else. Only `simulate` uses this.
 pub(crate) struct Seeded {
     key: Zeroizing<[u8; 32]>,
     draws: u64,
 }
 
 impl Seeded {
-    /// Of `what` is made up, too: two of them from one seed have nothing in common.
+    /// The bytes also depend on `what` is made up: two conversations from the same seed have
+    /// nothing in common.
     pub(crate) fn new(seed: &str, what: &str) -> Self {
         let key = sha256(&[labels::SIMULATION, &sha256(&[seed.as_bytes()]), what.as_bytes()]);
         Self { key: Zeroizing::new(key), draws: 0 }
@@ -24,7 +24,7 @@ impl Seeded {
 impl Randomness for Seeded {
     fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         self.draws += 1;
-        // Far below the 8,160 bytes that one expansion gives.
+        // Far below the 8,160 bytes that one expansion can produce.
         expand(&self.key, &[&self.draws.to_be_bytes()], out);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The shortest story of a conversation, for `--help` and the manual.
+//! A conversation in six lines, for `--help` and the manual.
 
 macro_rules! first_steps {
     () => {
@@ -13,6 +13,6 @@ Both ends on one machine: -s alice, -s bob. The whole tour: otr demo"
     };
 }
 
-/// The shortest story, for `--help` and the manual.
+/// A conversation in six lines, for `--help` and the manual.
 pub(crate) const FIRST_STEPS: &str = first_steps!();
 pub(crate) use first_steps;

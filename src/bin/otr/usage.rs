@@ -1,5 +1,5 @@
-//! Wrong arguments, told as every other failure: one line, or an object with `--json`. Help and
-//! versions that were asked for.
+//! Wrong arguments, reported like every other failure: one line, or an object with `--json`. Also
+//! the help and version texts.
 
 use std::error::Error as _;
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use crate::process;
 use crate::ui::shell::{from_file, quoted};
 use crate::ui::{printable, speak};
 
-/// Ends the process with what clap says: help and versions on stdout, what is wrong on stderr.
+/// Ends the process with clap's output: help and version on stdout, errors on stderr.
 pub(crate) fn end(error: &clap::Error) -> ! {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => show(error),
@@ -27,8 +27,8 @@ pub(crate) fn end(error: &clap::Error) -> ! {
     }
 }
 
-/// Ends the process over a variable whose value cannot be used. The value itself is not shown: a
-/// proxy's may hold a password.
+/// Ends the process because of a variable with an unusable value. It does not show the value: a
+/// proxy's may contain a password.
 pub(crate) fn end_by_environment(error: &clap::Error, command: &Command) -> ! {
     let option = context(error, ContextKind::InvalidArg).unwrap_or_default();
     let long = option.split(' ').next().unwrap_or_default().trim_start_matches('-');
@@ -38,7 +38,7 @@ pub(crate) fn end_by_environment(error: &clap::Error, command: &Command) -> ! {
     let (Some(variable), reason) = (variable, reason(error)) else {
         fail(&wrong(error, command_typed().as_deref()))
     };
-    // A reason may have its own advice behind it.
+    // A reason may be followed by its own hint.
     let (why, hint) = match reason.split_once("; ") {
         Some((why, hint)) => (why, hint.to_owned()),
         None => (reason.as_str(), format!("correct it, unset it, or give --{long}")),
@@ -61,12 +61,12 @@ fn fail(failure: &Failure) -> ! {
     std::process::exit(i32::from(failure.code as u8))
 }
 
-/// Parsing has failed, so that nobody has read this option yet.
+/// Parsing has failed, so nobody has read this option yet.
 fn json_was_typed() -> bool {
     std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
-/// Writes what was asked for: 1 where that fails, as with any other output.
+/// Writes the requested text; exits with 1 if that fails, as for any other output.
 fn show(error: &clap::Error) -> ! {
     let Err(failed) = error.print().and_then(|()| io::stdout().flush()) else {
         std::process::exit(0)
@@ -77,7 +77,7 @@ fn show(error: &clap::Error) -> ! {
     fail(&Failure::output(&failed))
 }
 
-/// What there is to choose from, for a person who typed nothing, or only options.
+/// The list of commands, for a person who typed none.
 fn no_command() -> ! {
     if json_was_typed() {
         fail(&Failure::new(Code::Usage, "no command was given", "see 'otr --help'"));
@@ -100,8 +100,8 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// Of clap's paragraphs (what is wrong, tips, usage, where to look) the first, and what helps
-/// most: what the person may have meant, clap's tip, or the command's own help.
+/// The first of clap's paragraphs (what is wrong, tips, usage, where to look), and the most helpful
+/// hint: what the person may have meant, clap's tip, or the command's own help.
 fn wrong(error: &clap::Error, command: Option<&str>) -> Failure {
     let told = error.render().to_string();
     let mut lines = told.lines();
@@ -109,7 +109,7 @@ fn wrong(error: &clap::Error, command: Option<&str>) -> Failure {
     let what = first.map(str::trim).collect::<Vec<_>>().join(" ");
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let tips = lines.filter_map(|line| line.trim().strip_prefix("tip: "));
-    // Nobody who mistyped an option means it as a value.
+    // A person who mistyped an option does not mean it as a value.
     let tip = tips.map(str::to_owned).find(|tip| !tip.starts_with("to pass"));
     let word = context(error, ContextKind::InvalidArg).filter(|word| !word.starts_with('-'));
     if let (ErrorKind::UnknownArgument, Some(command), Some(word)) = (error.kind(), command, word)
@@ -124,11 +124,11 @@ fn wrong(error: &clap::Error, command: Option<&str>) -> Failure {
     Failure::new(Code::Usage, what, tip.unwrap_or_else(see))
 }
 
-/// A word behind a command that takes none: what was meant by it.
+/// A word after a command that takes none: what the person may have meant.
 fn stray(command: &str, word: &str) -> Option<Failure> {
     let what = format!("{command} takes no '{}'", printable::line(word));
     let hint = match command {
-        // It may be the secret: not to be shown once more.
+        // The word may be the secret, so do not show it again.
         "verify" => {
             let what = "verify takes no secret as an argument, where others can read it";
             let hint = "it is asked for, or comes by --secret-file or --secret-fd";

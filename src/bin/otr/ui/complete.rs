@@ -1,4 +1,4 @@
-//! A line that a person edits at the terminal, with completion on TAB.
+//! Reads a line that a person edits at the terminal, with completion on TAB.
 
 use std::fs::File;
 
@@ -15,10 +15,10 @@ use crate::failure::{Code, Failure};
 use crate::process;
 use crate::ui::terminal::Quiet;
 
-/// What can stand from a byte of the line on, up to the cursor: that byte, and the candidates.
+/// Completions for the text up to the cursor: the byte at which they begin, and the candidates.
 pub(crate) type Candidates = fn(&str) -> (usize, Vec<String>);
 
-/// Asks for a line. `otherwise` tells what to do where there is no terminal.
+/// Asks for a line. `otherwise` says what to do if there is no terminal.
 pub(crate) fn line(
     question: &str,
     otherwise: &'static str,

@@ -1,5 +1,5 @@
-//! Everything that is said to a person or asked of one: on stderr and the terminal, never on
-//! stdout, which carries data only (and text for a person's eyes through [`printable`]).
+//! Everything that the program says to a person or asks a person: on stderr and the terminal, never
+//! on stdout, which carries only data (and, through [`printable`], text for a person to read).
 
 pub(crate) mod complete;
 pub(crate) mod logout;

@@ -1,5 +1,4 @@
-//! The names of files for programs: in JSON exactly as the system has them, never in the form that
-//! is safe to show.
+//! File names for programs: in JSON they are exact, not in the form that is safe to show.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -8,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// Puts a file's name into an object: under `key` where it is UTF-8, else under `key_base64`, as
-/// `recv --json` has texts.
+/// Puts a file's name into an object: under `key` if it is UTF-8, otherwise under `key_base64`, as
+/// `recv --json` does with texts.
 pub(crate) fn put(object: &mut Value, key: &str, path: &Path) {
     if let Some(text) = path.to_str() {
         object[key] = text.into();

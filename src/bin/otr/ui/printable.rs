@@ -1,8 +1,8 @@
-//! Somebody else's text on our terminal: whatever could move the cursor, change a colour, retitle
-//! the window, type into the shell or turn the reading order around is made visible instead.
+//! Somebody else's text on our terminal: everything that could move the cursor, change a colour,
+//! retitle the window, type into the shell or reverse the reading order is made visible instead.
 //!
-//! `^[` for ESC and the other control characters below U+0020, `<U+202E>` for those that Unicode
-//! added, `<9B>` for a byte that is not UTF-8. Newlines and tabs stay.
+//! `^[` stands for ESC (and so on for the other control characters below U+0020), `<U+202E>` for
+//! those that Unicode added, `<9B>` for a byte that is not UTF-8. Newlines and tabs stay.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,20 +10,20 @@ use std::io::{self, Write};
 /// Writes text to a terminal, in pieces of any size.
 pub(crate) struct Printable<W: Write> {
     out: W,
-    /// The beginning of a character whose rest has not come: at most three bytes.
+    /// The beginning of a character whose rest has not arrived: at most three bytes.
     begun: Vec<u8>,
     shown: String,
-    /// Whether the last thing written was no newline.
+    /// Whether the last character written was not a newline.
     open_line: bool,
 }
 
 impl<W: Write> Printable<W> {
-    /// Shows on `out` what is written to it.
+    /// Shows on `out` everything that is written to this.
     pub(crate) fn new(out: W) -> Self {
         Self { out, begun: Vec::new(), shown: String::new(), open_line: false }
     }
 
-    /// The text is over: a newline after it, unless it ended with one or was empty. Another one may
+    /// Ends the text: adds a newline, unless the text ended with one or was empty. Another text may
     /// follow.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         for byte in std::mem::take(&mut self.begun) {
@@ -80,18 +80,19 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// One line of ours that may have somebody else's words in it (a file name, a question).
+/// One line of ours that may contain somebody else's words (a file name, a question).
 pub(crate) fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     push_text(&mut shown, text);
     shown.replace('\n', "^J").replace('\t', "^I")
 }
 
-/// JSON whose strings hold somebody else's words: the same JSON, what a terminal would obey escaped.
+/// JSON whose strings hold somebody else's words: the same JSON, with everything escaped that a
+/// terminal would obey.
 pub(crate) fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        // Outside of strings there is none of these but the newline at the end.
+        // Outside of strings, only the newline at the end is one of these characters.
         if is_dangerous(character) {
             write_code(&mut shown, format_args!("\\u{:04x}", u32::from(character)));
         } else {
@@ -119,27 +120,27 @@ fn push_character(shown: &mut String, character: char) {
     match u8::try_from(character) {
         Ok(byte) if byte.is_ascii() => {
             shown.push('^');
-            // As the key that makes it is written: 0x1B is ^[, 0x7F is ^?.
+            // Written like the key that produces it: 0x1B is ^[, 0x7F is ^?.
             shown.push((byte ^ 0x40).into());
         }
         _ => write_code(shown, format_args!("<U+{:04X}>", u32::from(character))),
     }
 }
 
-/// A byte that is no character, made visible.
+/// Makes visible a byte that is not a character.
 pub(super) fn push_byte(shown: &mut String, byte: u8) {
     write_code(shown, format_args!("<{byte:02X}>"));
 }
 
 fn write_code(shown: &mut String, code: fmt::Arguments<'_>) {
-    // A String takes whatever there is memory for.
+    // Writing to a String cannot fail.
     let _ = fmt::Write::write_fmt(shown, code);
 }
 
 fn is_dangerous(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
-        // Marks, embeddings, overrides and isolates of the reading order; the other line ends.
+        // Marks, embeddings, overrides and isolates of the reading order; other line ends.
         '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
             true
         }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stays_as_it_is_and_ends_with_one_newline() {
+    fn text_stays_unchanged_and_ends_with_one_newline() {
         assert_eq!(shown(&[b"hello"]), "hello\n");
         assert_eq!(shown(&[b"hello\n"]), "hello\n");
         assert_eq!(shown(&["grüße\t👩‍👩‍👧 שלום\n".as_bytes()]), "grüße\t👩‍👩‍👧 שלום\n");

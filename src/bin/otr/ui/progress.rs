@@ -1,6 +1,7 @@
-//! How far a long transfer is: one line on stderr that is rewritten, and gone at the end.
+//! The progress of a long transfer: one line on stderr that is rewritten, and disappears at the
+//! end.
 //!
-//! Only on a terminal that can do it, only once a second has passed, and without colours.
+//! It appears only on a capable terminal, only after a second, and without colours.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -11,12 +12,12 @@ use super::screen::{ERASE, ON_SCREEN, take_line_away};
 use super::speak::{self, Voice};
 use super::stdio;
 
-/// A transfer that is over by then needs no progress.
+/// A transfer that takes less needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two drawings: often enough to look alive.
+/// The pause between two drawings: often enough to look alive.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The progress of one transfer. Dropping it takes the line away.
+/// The progress of one transfer. Dropping it removes the line.
 pub(crate) struct Progress {
     total: Option<u64>,
     begun: Instant,
@@ -25,7 +26,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// A transfer that begins now, of `total` bytes where that is known.
+    /// A transfer that begins now, of `total` bytes if that is known.
     pub(crate) fn new(voice: Voice, total: Option<u64>) -> Self {
         let begun = Instant::now();
         let shown =
@@ -33,7 +34,7 @@ impl Progress {
         Self { total, begun, due: shown.then(|| begun + PATIENCE) }
     }
 
-    /// So many bytes are done by now, all in all.
+    /// Reports that `done` bytes in all are done.
     pub(crate) fn at(&mut self, done: u64) {
         let Some(due) = self.due else { return };
         let now = Instant::now();
@@ -53,7 +54,7 @@ impl Drop for Progress {
     }
 }
 
-/// Whether the terminal knows how to erase a line.
+/// Whether the terminal can erase a line.
 fn can_rewrite() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
@@ -72,7 +73,7 @@ fn describe(done: u64, total: Option<u64>, spent: Duration) -> String {
     words
 }
 
-/// Bytes as people read them: `999 B`, `1.5 MiB`.
+/// Formats bytes for people: `999 B`, `1.5 MiB`.
 fn human(bytes: u64) -> String {
     let mut scale = 1;
     for unit in ["B", "KiB", "MiB", "GiB"] {

@@ -1,7 +1,7 @@
-//! Questions to the person at the terminal, whatever stdin and stdout are connected to.
+//! Asks questions of the person at the terminal, whatever stdin and stdout are connected to.
 //!
-//! Our own few lines rather than a crate: those leave the terminal without echo when Ctrl-C ends
-//! the question; [`Typed`] does not, and the answer lies in memory that is wiped.
+//! These are a few lines of our own, because crates leave the terminal without echo when Ctrl-C
+//! ends the question; [`Typed`] does not, and it keeps the answer in memory that is wiped.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,11 +12,12 @@ use super::printable;
 use super::typed::Typed;
 use crate::failure::{Code, Failure};
 
-/// Bytes of an answer: more than any secret has, and what is longer is told, not cut.
+/// The most bytes of an answer: more than any secret has. A longer answer is reported, not
+/// truncated.
 const MAX_ANSWER: usize = 4096;
 
-/// Asks for a secret; nothing of it is seen. `otherwise` tells what to do where there is no
-/// terminal, for instance which option takes the secret from a file.
+/// Asks for a secret, without echo. `otherwise` says what to do if there is no terminal, for
+/// instance which option takes the secret from a file.
 pub(crate) fn secret(
     question: &str,
     otherwise: &'static str,
@@ -26,12 +27,12 @@ pub(crate) fn secret(
     say(&mut &terminal, &format!("{question}: "))?;
     let answer = answer(&mut typed).map_err(|error| unusable(&error));
     drop(typed);
-    // Nor is Enter seen by itself.
+    // Without echo, Enter does not show either.
     let _ = terminal.write_all(b"\n");
     answer?.ok_or_else(no_answer)
 }
 
-/// Asks a question that is answered with yes or no; anything but `y` and `yes` is no.
+/// Asks a yes-or-no question; any answer except `y` and `yes` means no.
 pub(crate) fn yes(question: &str, otherwise: &'static str) -> Result<bool, Failure> {
     let answer = ask(&mut open(otherwise)?, &format!("{question} [y/N] "))?;
     Ok(is_yes(&answer))
@@ -57,7 +58,7 @@ fn say(terminal: &mut impl Write, question: &str) -> Result<(), Failure> {
 fn ask(terminal: &mut (impl Read + Write), question: &str) -> Result<Zeroizing<String>, Failure> {
     say(terminal, question)?;
     let Some(answer) = answer(terminal).map_err(|error| unusable(&error))? else {
-        // Ctrl-D leaves the cursor behind the question.
+        // Ctrl-D leaves the cursor after the question.
         let _ = terminal.write_all(b"\n");
         return Err(no_answer());
     };
@@ -72,9 +73,9 @@ fn unusable(error: &io::Error) -> Failure {
     Failure::new(Code::Failed, format!("the terminal cannot be used ({error})"), "")
 }
 
-/// One line without its newline; `None` at the end of the input.
+/// Reads one line without its newline; `None` at the end of the input.
 fn answer(terminal: &mut impl Read) -> io::Result<Option<Zeroizing<String>>> {
-    // Room for all of it at once, so that no copy is left where it grew from.
+    // Full capacity from the start, so that the buffer never grows and leaves a copy behind.
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER));
     let mut byte = Zeroizing::new([0]);
     loop {

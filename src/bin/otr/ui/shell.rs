@@ -1,16 +1,16 @@
-//! What to type instead: words as a shell takes them, for hints.
+//! Suggestions of what to type, for hints: words in a shell's syntax.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::printable;
 
-/// What to type so that a command reads this file.
+/// The command line with which a command reads this file.
 pub(crate) fn from_file(command: &str, file: &OsStr) -> String {
     format!("otr {command} < {}", quoted(file))
 }
 
-/// What to type so that `send` sends these words, or the file that they name.
+/// The command line with which `send` sends these words, or the file that they name.
 pub(crate) fn instead_of_words(words: &[OsString]) -> String {
     match words {
         [file] if Path::new(file).exists() => from_file("send", file),
@@ -21,7 +21,7 @@ pub(crate) fn instead_of_words(words: &[OsString]) -> String {
     }
 }
 
-/// A word as a shell takes it, and a terminal shows it.
+/// A word, quoted for a shell and safe for a terminal.
 pub(crate) fn quoted(word: &OsStr) -> String {
     let text = printable::line(&word.to_string_lossy());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./,:=@%+".contains(&byte);

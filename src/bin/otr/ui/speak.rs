@@ -1,10 +1,12 @@
-//! Lines on stderr: `otr: what happened; what to do about it`, or with `--json` an object each.
+//! Lines on stderr: `otr: what happened; what to do about it`, or with `--json` one object each.
 //!
-//! No capital, no full stop, one line each, written with one call so that two processes do not
-//! mix theirs. A stderr that is closed or full changes nothing: the exit code says it too.
+//! Each is one line, without a capital and a full stop, written with one call so that the lines of
+//! two processes do not mix. A closed or full stderr changes nothing, because the exit code says
+//! the same.
 //!
-//! The objects are a promise: `level` (error, warning, notice, detail) and `message`; an error has
-//! `error`, `code` and `hint` too, and what is about a file has `file` or `file_base64`.
+//! The objects are a promise: every one has `level` (error, warning, notice, detail) and `message`;
+//! an error also has `error`, `code` and `hint`, and an object about a file has `file` or
+//! `file_base64`.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
@@ -16,20 +18,20 @@ use serde_json::{Value, json};
 use super::{names, printable, screen, stdio};
 use crate::failure::Failure;
 
-/// Whether stderr is for a program: of the whole process, since a warning may come from anywhere.
+/// Whether stderr is for a program. This is global, because a warning may come from anywhere.
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// From now on each line on stderr is a JSON object, if `json` is set.
+/// If `json` is set, each line on stderr is a JSON object from now on.
 pub(crate) fn in_json(json: bool) {
     JSON.store(json, Ordering::Relaxed);
 }
 
-/// Whether each line on stderr has to be a JSON object.
+/// Whether each line on stderr must be a JSON object.
 pub(super) fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
-/// How much is said.
+/// How much the program says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Voice {
     quiet: bool,
@@ -42,28 +44,28 @@ impl Voice {
         Self { quiet, verbose }
     }
 
-    /// Something worth knowing; not with `-q`.
+    /// Says something worth knowing; not with `-q`.
     pub(crate) fn say(self, words: impl Display) {
         if !self.quiet {
             speak("notice", &words);
         }
     }
 
-    /// As [`Self::say`], of a number that is a field of its own in JSON.
+    /// Like [`Self::say`], about a number that is a separate field in JSON.
     pub(crate) fn say_number(self, words: impl Display, name: &str, number: u64) {
         if !self.quiet {
             tell("notice", &words, |object| object[name] = number.into());
         }
     }
 
-    /// What to do with what stands on stdout: to a person alone, who sees both.
+    /// Says what to do with the output on stdout; only to a person, who sees both.
     pub(crate) fn guide(self, words: impl Display) {
         if !is_json() && io::stdout().is_terminal() && io::stderr().is_terminal() {
             self.say(words);
         }
     }
 
-    /// How it is done; with `-v` only, and never a secret even then.
+    /// Says a detail; only with `-v`, and never a secret.
     pub(crate) fn detail(self, words: impl Display) {
         if self.verbose {
             speak("detail", &words);
@@ -76,7 +78,7 @@ impl Voice {
     }
 }
 
-/// Why the command stops.
+/// Says why the command stops.
 pub(crate) fn fail(failure: &Failure) {
     if is_json() {
         write(&object(failure).to_string());
@@ -85,17 +87,17 @@ pub(crate) fn fail(failure: &Failure) {
     }
 }
 
-/// Something that a person has to know, whatever `-q` says.
+/// Says something that a person must know, even with `-q`.
 pub(crate) fn warn(words: impl Display) {
     speak("warning", &words);
 }
 
-/// As [`warn`], about a file that `words` names.
+/// Like [`warn`], about a file that `words` names.
 pub(crate) fn warn_of_file(path: &Path, words: impl Display) {
     tell("warning", &words, |object| names::put(object, "file", path));
 }
 
-/// What a shell can take over as it stands, `NAME=VALUE`; in JSON a field of the notice.
+/// Writes a setting that a shell can evaluate, `NAME=VALUE`; in JSON, a field of the notice.
 pub(crate) fn setting(name: &str, value: &str) {
     let line = format!("{name}={value}");
     if is_json() {

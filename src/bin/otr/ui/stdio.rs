@@ -1,8 +1,9 @@
 //! stdin and stdout as plain descriptors: no second buffer between a packet and its pipe.
 //!
-//! One that was closed when the program began is an error, before anything is spent
-//! ([`crate::closed`]). One that another program has switched to non-blocking (it shares the
-//! setting with us: `ssh` and Node.js leave pipes and terminals so) is waited for.
+//! A descriptor that was closed when the program started is an error, before any key is spent
+//! ([`crate::closed`]). For one that another program has switched to non-blocking mode, this module
+//! waits: programs share that setting, and `ssh` and Node.js leave pipes and terminals
+//! non-blocking.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -13,8 +14,8 @@ use otr::store::patient::Patient;
 use crate::closed;
 use crate::failure::{Code, Failure};
 
-/// The most that an unprivileged process may ask for (`/proc/sys/fs/pipe-max-size`): a whole large
-/// packet, so that both ends of a pipe work at the same time.
+/// The most that an unprivileged process may ask for (`/proc/sys/fs/pipe-max-size`): enough for a
+/// whole large packet, so that both ends of a pipe can work at the same time.
 const PIPE: usize = 1 << 20;
 
 /// A descriptor of stdin.
@@ -39,13 +40,13 @@ fn missing(which: &str, hint: &'static str) -> Failure {
     Failure::new(Code::Failed, format!("{which} is closed"), hint)
 }
 
-/// One whole text to stderr, in one call where there is room for it. That it cannot be said is no
-/// error: nobody is left to tell that nobody listens.
+/// Writes a whole text to stderr, in one call if there is room. Failure is not an error, because
+/// there is nobody left to report it to.
 pub(crate) fn say(text: &[u8]) {
     let _ = Patient::new(io::stderr().lock()).write_all(text);
 }
 
-/// Makes the pipe larger, if it is one and the system lets us.
+/// Enlarges the pipe, if it is a pipe and the system allows it.
 pub(crate) fn widen(pipe: impl AsFd) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE);

@@ -1,9 +1,8 @@
-//! The terminal in front of us: a change of its mode that is always taken back, and input that
-//! a person pastes.
+//! The terminal: changes of its mode, which are always undone, and input that a person pastes.
 //!
-//! A terminal's line is 4,096 characters at most as long as the kernel edits it (canonical mode);
-//! a packet's is 5,468. So a paste is read with that off. Whatever ends or stops the process
-//! meanwhile, the terminal first gets back what it had.
+//! A line on a terminal has at most 4,096 characters as long as the kernel edits it (canonical
+//! mode), but a packet's line has 5,468. So this module reads a paste with canonical mode off.
+//! Whatever ends or stops the process meanwhile, the terminal first gets its old mode back.
 
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,14 +20,14 @@ use signal_hook::low_level::emulate_default_handler;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 
-/// Bytes of a paste that are held until its end: more than anybody has in a clipboard. What is
-/// beyond is handed on as it comes.
+/// The most bytes of a paste to hold until its end: more than anybody has in a clipboard. Anything
+/// beyond that is passed on as it comes.
 const PASTE: usize = 16 << 20;
 
-/// How much is read at once: all that a terminal holds.
+/// How much to read at a time: all that a terminal holds.
 const PIECE: usize = 4096;
 
-/// What to say before a paste, since nothing of it will be seen.
+/// What to say before a paste, which will not be shown.
 pub(crate) const PASTE_HINT: &str =
     "paste what you received (it is not shown), then press Enter and Ctrl-D";
 
@@ -44,11 +43,11 @@ pub(crate) fn refuse_binary() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A terminal's change of mode, in the order in which they were made.
+/// A change of a terminal's mode.
 struct Change {
     terminal: OwnedFd,
     before: Termios,
-    /// Ours, to be set again after a stop; a line editor sets its own.
+    /// Our mode, to be set again after a stop; a line editor sets its own.
     during: Option<Termios>,
 }
 
@@ -58,16 +57,17 @@ fn changes() -> MutexGuard<'static, Vec<Change>> {
     CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A terminal in another mode until this is dropped. If several are alive, drop the last first.
+/// A terminal in another mode until this is dropped. If several exist, drop the newest first.
 pub(crate) struct Quiet(());
 
 impl Quiet {
-    /// Switches echo and the editing of lines off: bytes of any number arrive as they come.
+    /// Switches off echo and line editing, so that any number of bytes arrives unchanged.
     pub(crate) fn enter(terminal: impl AsFd) -> io::Result<Self> {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = tcgetattr(&terminal)?;
         let mut during = before.clone();
-        // ISIG stays: Ctrl-C and Ctrl-Z work as ever. Without IEXTEN no Ctrl-V is the kernel's.
+        // ISIG stays on, so Ctrl-C and Ctrl-Z work as usual. Without IEXTEN the kernel does not
+        // handle Ctrl-V.
         let off = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::IEXTEN;
         during.local_modes.remove(off);
         during.special_codes[SpecialCodeIndex::VMIN] = 1;
@@ -80,8 +80,8 @@ impl Quiet {
         Ok(Self(()))
     }
 
-    /// For a line editor that changes the mode by itself, and knows how to stop and go on: what
-    /// ends the process gives the terminal back.
+    /// For a line editor that changes the mode itself, and handles stopping and continuing:
+    /// restores the terminal when something ends the process.
     pub(crate) fn guard(terminal: impl AsFd) -> io::Result<Self> {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = tcgetattr(&terminal)?;
@@ -94,22 +94,22 @@ impl Quiet {
 impl Drop for Quiet {
     fn drop(&mut self) {
         if let Some(change) = changes().pop() {
-            // A terminal that is gone has no mode.
+            // A terminal that has disappeared has no mode.
             let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
         }
     }
 }
 
-/// Starts, once, the thread that gives the terminal back before a signal does its work.
+/// Starts, once, the thread that restores the terminal before a signal takes effect.
 ///
-/// It stays: a handler that was taken away again would leave Ctrl-C without effect. Outside of a
-/// change it does what the system would have done.
+/// The thread stays, because removing the handler would leave Ctrl-C without effect. While no mode
+/// is changed, it does what the system would have done.
 fn give_back_at_the_end() -> io::Result<()> {
     static WATCHED: OnceLock<()> = OnceLock::new();
     watch(&WATCHED, &[SIGHUP, SIGINT, SIGQUIT, SIGTERM])
 }
 
-/// The same for Ctrl-Z, and what follows it.
+/// The same for Ctrl-Z, and for continuing afterwards.
 fn go_on_after_a_stop() -> io::Result<()> {
     static WATCHED: OnceLock<()> = OnceLock::new();
     watch(&WATCHED, &[SIGTSTP, SIGCONT])
@@ -119,14 +119,15 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
     if watched.get().is_some() {
         return Ok(());
     }
-    // What the parent has switched off (`nohup`) stays off.
+    // A signal that the parent has switched off (`nohup`) stays off.
     let mut signals = Signals::new(not_ignored(signals))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {
                 resume();
             } else {
-                // Held until the signal has done its work: a change made in between would stay.
+                // Held until the signal has taken effect: a change made in between would not be
+                // undone.
                 let changes = changes();
                 for change in changes.iter().rev() {
                     let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
@@ -139,8 +140,8 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Back in the foreground after Ctrl-Z: the mode that was asked for. In the background the
-/// terminal belongs to somebody else, and the kernel stops us at the next read anyway.
+/// Sets the mode again, back in the foreground after Ctrl-Z. In the background the terminal belongs
+/// to another process, and the kernel stops us at the next read anyway.
 fn resume() {
     for change in changes().iter() {
         if let Some(during) = &change.during
@@ -151,21 +152,21 @@ fn resume() {
     }
 }
 
-/// What a person pastes into a terminal, up to Ctrl-D, which alone ends it: nothing of it is handed
-/// on before, lest a command that has seen enough ends, and the Ctrl-D that was asked for closes the
-/// shell behind it.
+/// What a person pastes into a terminal, up to Ctrl-D, which alone ends it. Nothing is passed on
+/// before that: otherwise a command that has seen enough would end, and the Ctrl-D would close the
+/// shell.
 pub(crate) struct Pasted<T: AsFd> {
     terminal: T,
     end: u8,
     ended: bool,
     held: Vec<u8>,
-    /// How many bytes of those were handed on.
+    /// How many of those bytes were passed on.
     taken: usize,
     _quiet: Quiet,
 }
 
 impl<T: AsFd> Pasted<T> {
-    /// Takes the terminal over; say [`PASTE_HINT`] then.
+    /// Takes over the terminal; say [`PASTE_HINT`] afterwards.
     pub(crate) fn new(terminal: T) -> io::Result<Self> {
         let end = tcgetattr(&terminal)?.special_codes[SpecialCodeIndex::VEOF];
         let quiet = Quiet::enter(&terminal)?;
@@ -183,10 +184,10 @@ impl<T: AsFd + Read> Pasted<T> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            // Without canonical mode Ctrl-D is a character like others, and ending is up to us.
-            // 0 stands for a key that is turned off.
+            // Without canonical mode Ctrl-D is an ordinary character, and we must end the input
+            // ourselves. 0 stands for a disabled key.
             let end = memchr::memchr(self.end, &piece[..count]).filter(|_| self.end != 0);
-            // The terminal may be gone.
+            // The terminal may have disappeared.
             self.ended = end.is_some() || count == 0;
             self.held.extend_from_slice(&piece[..end.unwrap_or(count)]);
         }
@@ -216,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// The two ends of a terminal; tests change modes one after the other.
+    /// The two ends of a terminal; the lock makes tests change modes one after another.
     fn terminal() -> (MutexGuard<'static, ()>, File, File) {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mode_is_changed_and_taken_back() {
+    fn the_mode_is_changed_and_restored() {
         let (_turn, _keyboard, us) = terminal();
         let modes = || tcgetattr(&us).unwrap().local_modes;
         let before = modes();
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_terminal_is_left_alone() {
+    fn what_is_not_a_terminal_is_left_alone() {
         let (one, _other) = std::io::pipe().unwrap();
         assert!(Pasted::new(one).is_err());
     }

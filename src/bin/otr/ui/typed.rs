@@ -1,9 +1,9 @@
 //! What a person types at a terminal, in lines of any length.
 //!
-//! The kernel's own editing of a line (canonical mode) cuts it at 4,095 bytes without a word. So it is
-//! done here, with the same keys, as `stty -a` shows them: erase, word erase, kill, reprint, literal
-//! next, and the end of the input. Why no editor's crate: to those the bytes of what is pasted (tabs,
-//! escapes, what is not UTF-8) are keys, and here they are the message.
+//! The kernel's own line editing (canonical mode) silently truncates a line at 4,095 bytes. So this
+//! module edits lines itself, with the same keys, as `stty -a` shows them: erase, word erase, kill,
+//! reprint, literal next, and end of input. A line editor crate would not do, because it takes
+//! pasted bytes (tabs, escapes, invalid UTF-8) for keys, and here they are the message.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -15,17 +15,17 @@ use zeroize::{Zeroize, Zeroizing};
 use super::printable;
 use super::terminal::Quiet;
 
-/// A line longer than this is handed on in pieces, of which only the last can be edited: far more
-/// than anybody types, and a bound for what pours in.
+/// A line longer than this is passed on in pieces, of which only the last can be edited: far more
+/// than anybody types, and a bound on memory.
 const LINE: usize = 1 << 16;
 
-/// How much is read at once: all that a terminal holds.
+/// How much to read at a time: all that a terminal holds.
 const PIECE: usize = 4096;
 
-/// From tab to tab.
+/// The distance between tab stops.
 const TAB: usize = 8;
 
-/// The keys that edit.
+/// The editing keys.
 struct Keys {
     erase: u8,
     word: u8,
@@ -49,22 +49,22 @@ impl Keys {
     }
 }
 
-/// What came of a key.
+/// The effect of a key.
 #[derive(Debug, PartialEq, Eq)]
 enum Came {
-    /// The line goes on.
+    /// The line continues.
     Nothing,
-    /// It is complete, or handed on as it is.
+    /// The line is complete, or passed on unfinished.
     Line,
-    /// The input's end, at the beginning of a line.
+    /// The end of the input, at the beginning of a line.
     End,
 }
 
-/// The line that is being typed.
+/// The line that the person is typing.
 struct Editor {
     keys: Keys,
     line: Zeroizing<Vec<u8>>,
-    /// How many bytes at its end are a character that is not whole.
+    /// How many bytes at its end are an incomplete character.
     begun: usize,
     is_literal: bool,
 }
@@ -75,9 +75,9 @@ impl Editor {
         Self { keys, line, begun: 0, is_literal: false }
     }
 
-    /// Takes a key; what is to be seen of it goes into `echo`.
+    /// Handles a key; what to show for it goes into `echo`.
     fn key(&mut self, byte: u8, echo: &mut Vec<u8>) -> Came {
-        // 0 stands for a key that is turned off.
+        // 0 stands for a disabled key.
         let is = |key: u8| byte == key && key != 0;
         if std::mem::take(&mut self.is_literal) {
             return self.push(byte, echo);
@@ -132,11 +132,11 @@ impl Editor {
         Came::Line
     }
 
-    /// Takes the last character back, from the screen as well.
+    /// Removes the last character, from the screen as well.
     fn erase(&mut self, echo: &mut Vec<u8>) {
         let length = self.line.len();
         if self.begun > 0 {
-            // Nothing of it is on the screen.
+            // None of it is on the screen.
             self.line.truncate(length - self.begun);
             self.begun = 0;
             return;
@@ -156,7 +156,7 @@ impl Editor {
     }
 }
 
-/// The last character, or the last byte where that is none.
+/// The last character, or the last byte if that is not part of one.
 fn last_character(line: &[u8]) -> &[u8] {
     let ends = (1..=line.len().min(4)).map(|count| &line[line.len() - count..]);
     ends.into_iter()
@@ -164,7 +164,7 @@ fn last_character(line: &[u8]) -> &[u8] {
         .unwrap_or(&line[line.len().saturating_sub(1)..])
 }
 
-/// As it is seen: what a terminal would obey is made visible, but for tabs.
+/// The text as shown: everything that a terminal would obey is made visible, except tabs.
 fn seen(bytes: &[u8]) -> Zeroizing<String> {
     let mut shown = Zeroizing::new(String::with_capacity(bytes.len() + 8));
     for (index, words) in bytes.split(|&byte| byte == b'\t').enumerate() {
@@ -181,13 +181,13 @@ fn seen(bytes: &[u8]) -> Zeroizing<String> {
     shown
 }
 
-/// What is typed at a terminal, up to Ctrl-D on a line of its own.
+/// What a person types at a terminal, up to Ctrl-D on a separate line.
 pub(crate) struct Typed<T: AsFd + Read> {
     terminal: T,
     editor: Editor,
-    /// Where one sees what one types.
+    /// Where the person sees the typed text.
     screen: Option<Box<dyn Write + Send>>,
-    /// Whole lines that were not taken yet; how many bytes of them were.
+    /// Complete lines that were not all read yet, and how many of their bytes were.
     ready: Zeroizing<Vec<u8>>,
     taken: usize,
     ended: bool,
@@ -196,13 +196,13 @@ pub(crate) struct Typed<T: AsFd + Read> {
 }
 
 impl<T: AsFd + Read> Typed<T> {
-    /// Takes the terminal over; say what to do then. What is typed is seen on `screen`.
+    /// Takes over the terminal; afterwards say what to do. `screen` shows the typed text.
     pub(crate) fn seen(terminal: T, screen: impl Write + Send + 'static) -> io::Result<Self> {
         Self::new(terminal, Some(Box::new(screen)), PIECE)
     }
 
-    /// Takes the terminal over; nothing of what is typed is seen. No byte behind the line that is
-    /// asked for is read.
+    /// Takes over the terminal, without showing the typed text. Reads no byte beyond the requested
+    /// line.
     pub(crate) fn unseen(terminal: T) -> io::Result<Self> {
         Self::new(terminal, None, 1)
     }
@@ -222,7 +222,7 @@ impl<T: AsFd + Read> Typed<T> {
         })
     }
 
-    /// Reads what was typed; at least one line, or the end.
+    /// Reads typed text: at least one line, or the end.
     fn fill(&mut self) -> io::Result<()> {
         self.ready.zeroize();
         self.taken = 0;
@@ -231,7 +231,7 @@ impl<T: AsFd + Read> Typed<T> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
             };
-            // The terminal is gone.
+            // The terminal has disappeared.
             self.ended = count == 0;
             let mut echo = Zeroizing::new(Vec::new());
             for at in 0..count {
@@ -245,7 +245,7 @@ impl<T: AsFd + Read> Typed<T> {
                 }
             }
             if let Some(screen) = &mut self.screen {
-                // Who sees nothing of it can still type.
+                // A person who cannot see the text can still type.
                 let _ = screen.write_all(&echo);
             }
         }
@@ -270,7 +270,7 @@ impl<T: AsFd + Read> Read for Typed<T> {
 mod tests {
     use super::*;
 
-    /// What is handed on after these keys, a line each; and what is on the screen.
+    /// The lines that these keys produce, and what is on the screen.
     fn typed(keys: &[u8]) -> (Vec<Vec<u8>>, String) {
         let (erase, word, kill, reprint, literal, end) = (0x7f, 0x17, 0x15, 0x12, 0x16, 4);
         let mut editor = Editor::new(Keys { erase, word, kill, reprint, literal, end });
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_ctrl_d_on_a_line_of_its_own() {
+    fn the_end_is_ctrl_d_on_a_separate_line() {
         assert_eq!(typed(b"a\n\x04").0, [b"a\n".to_vec(), b"END".to_vec()]);
         assert_eq!(typed(b"a\x04\x04").0, [b"a".to_vec(), b"END".to_vec()]);
     }

@@ -1,4 +1,4 @@
-//! Durations and sizes as people type them: value parsers for clap.
+//! Durations and sizes that people type: value parsers for clap.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     scaled(text, &units).ok_or_else(|| "use 512, 64K, 1M or 2G".into())
 }
 
-/// As [`size`], of what lies in memory here.
+/// Like [`size`], for sizes in this machine's memory.
 pub(crate) fn length(text: &str) -> Result<usize, String> {
     usize::try_from(size(text)?).map_err(|_| "that is more than this machine can hold".into())
 }
 
-/// How long ago, or how long yet, in one unit: `45s`, `3m`, `5h`, `12d`.
+/// A time span in a single unit: `45s`, `3m`, `5h`, `12d`.
 pub(crate) fn age(seconds: u64) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -32,7 +32,7 @@ pub(crate) fn age(seconds: u64) -> String {
     }
 }
 
-/// Digits and one of the units, in either case; nothing else, and nothing that overflows.
+/// Parses digits and one of the units, in either case; nothing else, and nothing that overflows.
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
