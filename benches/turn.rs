@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::time::Instant;
 
-use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
@@ -31,7 +31,7 @@ struct End {
 }
 
 fn pair() -> Option<[End; 2]> {
-    let mut inviting = Inviting::new("", 0, None, NOW, &mut System).ok()?;
+    let mut inviting = Inviting::new(Invitation::default(), NOW, &mut System).ok()?;
     let (responder, reply) = respond(inviting.invite(), None, NOW, &mut System).ok()?;
     let opened = inviting.open(&reply).ok()?;
     let inviter = inviting.accept(opened, NOW).ok()?;

@@ -9,7 +9,7 @@
 use std::sync::{LazyLock, Mutex};
 
 use otr::protocol::handshake::invite::Invite;
-use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::Lookahead;
 use otr::protocol::session::stored::{Stage, Stored};
@@ -37,7 +37,7 @@ static ENDS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
 });
 
 fn handshake() -> (Inviting, Session, Vec<u8>) {
-    let inviting = Inviting::new("", 0, None, 0, &mut Counting(1)).unwrap();
+    let inviting = Inviting::new(Invitation::default(), 0, &mut Counting(1)).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(2)).unwrap();
     (inviting, responder, reply)
 }

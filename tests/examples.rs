@@ -4,6 +4,8 @@
 
 #[path = "../examples/own_storage.rs"]
 mod own_storage;
+#[path = "../examples/relay.rs"]
+mod relay;
 #[path = "../examples/socket.rs"]
 mod socket;
 #[path = "../examples/two_ends.rs"]
@@ -17,6 +19,14 @@ fn two_ends_in_one_process() {
 #[test]
 fn two_ends_over_a_socket() {
     assert_eq!(socket::talk().unwrap(), ["who is there?", "nobody"]);
+}
+
+#[test]
+fn two_ends_over_an_embedded_postbox() {
+    let place = tempfile::tempdir_in("/dev/shm").unwrap();
+    let named = Some(place.path().join("sessions"));
+    let options = otr::store::Options { named, ..Default::default() };
+    assert_eq!(relay::talk(&options).unwrap(), "I never said that");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Seeded, short_sighted};
-use otr::protocol::handshake::{INVITE_GRACE, Inviting, respond};
+use otr::protocol::handshake::{INVITE_GRACE, Invitation, Inviting, respond};
 use otr::protocol::ratchet::skipped::SKIPPED_SECONDS;
 use otr::protocol::session::stored::{Expired, Stage, Stored};
 use otr::protocol::session::{Outcome, Session, nothing_frames};
@@ -48,7 +48,7 @@ fn skipped(place: &Place, ago: u64) {
 /// A session in which three numbers were skipped at this time.
 fn session_with_skipped(at: u64) -> Session {
     let mut random = Seeded::new(b"expiry");
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (mut responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     let mut inviter = inviting.accept(opened, 0).unwrap();
@@ -102,7 +102,12 @@ fn keys_go_from_a_frozen_state_too() {
 }
 
 fn invite(place: &Place, expires: u64) {
-    let inviting = Inviting::new("", expires, None, 0, &mut Seeded::new(b"invite")).unwrap();
+    let inviting = Inviting::new(
+        Invitation { expires: Some(expires), ..Invitation::default() },
+        0,
+        &mut Seeded::new(b"invite"),
+    )
+    .unwrap();
     put(place, &Stage::Inviting(Box::new(inviting)));
 }
 
@@ -166,7 +171,12 @@ fn a_recv_that_waits_wipes_an_invite_whose_time_is_up() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     let mut random = Seeded::new(b"invite");
     let expires = now() - INVITE_GRACE + 3;
-    let inviting = Inviting::new(&postbox.url, expires, None, 0, &mut random).unwrap();
+    let inviting = Inviting::new(
+        Invitation { postbox: Some(&postbox.url), expires: Some(expires), ..Invitation::default() },
+        0,
+        &mut random,
+    )
+    .unwrap();
     put(&place, &Stage::Inviting(Box::new(inviting)));
     let output = place.otr(&[&ALICE[..], &["recv", "--wait", "2m"]].concat()).output().unwrap();
     assert_eq!(code(&output), 12, "{}", text(&output.stderr));

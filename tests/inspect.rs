@@ -161,7 +161,7 @@ fn bytes_that_are_not_random_are_told() {
 #[test]
 fn what_an_invite_says_cannot_reach_the_terminal() {
     use otr::armor::encode;
-    use otr::protocol::handshake::Inviting;
+    use otr::protocol::handshake::{Invitation, Inviting};
     use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 
     struct Ones;
@@ -173,7 +173,12 @@ fn what_an_invite_says_cannot_reach_the_terminal() {
     }
     let place = Place::new();
     let url = "https://x/\u{1b}[2J\n\u{202e}";
-    let inviting = Inviting::new(url, 1, None, 0, &mut Ones).unwrap();
+    let inviting = Inviting::new(
+        Invitation { postbox: Some(url), expires: Some(1), ..Invitation::default() },
+        0,
+        &mut Ones,
+    )
+    .unwrap();
     let mut line = Vec::new();
     encode::invite(&mut line, inviting.invite(), None);
     let told = text(&place.run(&["inspect"], &line));

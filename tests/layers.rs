@@ -189,6 +189,46 @@ fn the_judge_finds_a_circle_and_an_arrow_upward() {
     assert_eq!(upward(&planted), ["ui -> commands/send"]);
 }
 
+/// What is the command's alone: it speaks, ends, and looks at what it was called with.
+const OF_THE_COMMAND: [&str; 12] = [
+    "println!",
+    "print!",
+    "eprintln!",
+    "eprint!",
+    "stdin()",
+    "stdout()",
+    "stderr()",
+    "process::exit",
+    "env::var",
+    "env::args",
+    "temp_dir",
+    "clap",
+];
+
+/// The words of these that stand in the code of a file.
+fn of_the_command(source: &str) -> Vec<&'static str> {
+    let code = code(source);
+    OF_THE_COMMAND.into_iter().filter(|word| code.contains(word)).collect()
+}
+
+#[test]
+fn the_library_prints_nothing_and_reads_no_environment() {
+    let planted =
+        "fn f() { std::env::var(\"A\"); } // clap\n#[cfg(test)]\nmod tests { println!() }";
+    assert_eq!(of_the_command(planted), ["env::var"]);
+    let mut found = BTreeMap::new();
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &[], &mut found);
+    let library = LAYERS.iter().take_while(|names| !names.contains(&"failure")).copied().flatten();
+    let library: BTreeSet<&str> = library.copied().collect();
+    let (mut seen, mut faults) = (0, Vec::new());
+    for (module, source) in found.iter().filter(|(module, _)| library.contains(&*module[0])) {
+        seen += 1;
+        faults.extend(of_the_command(source).iter().map(|word| format!("{module:?}: {word}")));
+    }
+    assert!(seen > 80, "{seen} files");
+    assert_eq!(faults, [""; 0]);
+}
+
 #[test]
 fn no_circle_and_no_arrow_upward() {
     let mut found = BTreeMap::new();

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use common::{Awake, Seeded, handshake, short_sighted};
 use otr::protocol::handshake::invite::Invite;
-use otr::protocol::handshake::{Inviting, ReplyError, respond};
+use otr::protocol::handshake::{Invitation, Inviting, ReplyError, respond};
 use otr::protocol::packet::frame::{self, QUESTION_MAX, Step};
 use otr::protocol::packet::{K_MAX, K_MIN, Packet, size};
 use otr::protocol::session::stored::{Stage, Stored};
@@ -89,7 +89,12 @@ fn a_packet_cut_at_any_byte_or_padded_is_refused() {
 #[test]
 fn every_byte_of_a_reply_counts() {
     let mut random = Seeded::new(b"replies");
-    let mut inviting = Inviting::new("https://postbox.example", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(
+        Invitation { postbox: Some("https://postbox.example"), ..Invitation::default() },
+        0,
+        &mut random,
+    )
+    .unwrap();
     let (_, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     for length in 0..reply.len() {
         assert_eq!(inviting.open(&reply[..length]).err(), Some(ReplyError::Junk));
@@ -112,7 +117,16 @@ fn with_check(fields: &[u8]) -> Vec<u8> {
 /// States to start from: an invite, a fresh session, one with skipped numbers and an outbox.
 fn states() -> Vec<Vec<u8>> {
     let mut random = Seeded::new(b"states");
-    let inviting = Inviting::new("https://postbox.example", 7, None, 0, &mut random).unwrap();
+    let inviting = Inviting::new(
+        Invitation {
+            postbox: Some("https://postbox.example"),
+            expires: Some(7),
+            ..Invitation::default()
+        },
+        0,
+        &mut random,
+    )
+    .unwrap();
     let (responder, _) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let mut with_packets = waiting().0;
     with_packets.keep([1, 2].map(|byte| Packet::new(vec![byte; size(K_MIN)]).unwrap()).to_vec());
@@ -246,7 +260,7 @@ proptest! {
     fn an_invite_that_is_read_is_written_the_same(
         edits in edits(), cut in any::<Index>(), secret: bool, url in "[a-z:/.é]{0,40}",
     ) {
-        let mut invite = Inviting::new(&url, 9, None, 0, &mut Seeded::new(b"invite")).unwrap()
+        let mut invite = Inviting::new(Invitation { postbox: Some(&url), expires: Some(9), ..Invitation::default() }, 0, &mut Seeded::new(b"invite")).unwrap()
             .invite().to_vec();
         if secret {
             invite[1] = 1;

@@ -19,8 +19,8 @@ pub struct Last {
     pub packets: Vec<Packet>,
     /// How many of them were waiting from earlier.
     pub waiting: usize,
-    /// The URL of the session's postbox; empty = none.
-    pub postbox: String,
+    /// The URL of the session's postbox.
+    pub postbox: Option<String>,
     /// What to discard there: token, packet hash and key, 96 bytes each.
     pub spent: Vec<[u8; 96]>,
     /// Why something is missing from all this, if so.
@@ -65,7 +65,7 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
     let keys = session.take_published();
     let packets = session.waiting().to_vec();
     let waiting = packets.len();
-    let (postbox, spent) = (session.postbox().to_owned(), session.collected());
+    let (postbox, spent) = (session.postbox().map(str::to_owned), session.collected());
     let mut last = Last { keys, packets, waiting, postbox, spent, fault: None };
     let owed = session.seal_pending(randomness).map_err(Error::from);
     match owed.and_then(|owed| Ok((owed, farewell(&mut session, randomness)?))) {

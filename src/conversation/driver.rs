@@ -40,6 +40,9 @@ pub enum Notice<'a> {
     NotTold(&'a Error),
     /// The reply was accepted, but stays in the postbox until it expires.
     ReplyStays(&'a Error),
+    /// How many invites were answered with a secret within a day, none of whose authors has shown yet
+    /// that they know it; or why they cannot be counted.
+    Guesses(Result<usize, &'a std::io::Error>),
     /// A message continues whose beginning an earlier process has delivered.
     GoesOn(u64),
 }
@@ -104,6 +107,12 @@ pub trait Host {
 
     /// Overwrites and removes the state; no error if there is none.
     async fn wipe(&mut self, lock: &Self::Lock) -> Result<(), Cause>;
+
+    /// The invite answered at `at` (Unix seconds) asked for a secret: its author has one guess at it,
+    /// unless they turn out to know it.
+    fn gave_guess(&mut self, at: u64) {
+        let _ = at;
+    }
 
     /// The session created at `created` (Unix seconds) has given away no guess at the secret: the
     /// other side knows it.
@@ -226,6 +235,10 @@ impl<H: Host> Host for &mut H {
 
     async fn wipe(&mut self, lock: &H::Lock) -> Result<(), Cause> {
         (**self).wipe(lock).await
+    }
+
+    fn gave_guess(&mut self, at: u64) {
+        (**self).gave_guess(at);
     }
 
     fn was_no_guess(&mut self, created: u64) {

@@ -20,7 +20,7 @@ use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event as Check;
 use crate::protocol::authentication::words::WORDS;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
 use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
 use crate::protocol::session::stored::Stage;
@@ -29,17 +29,6 @@ use crate::protocol::session::{Identity, Part, Reservation, Session, body};
 
 /// How many numbers a long message reserves at a time.
 const BATCH: u32 = 32;
-
-/// The options of an invite. By default it names no postbox, never expires and asks for no secret.
-#[derive(Clone, Copy, Default)]
-pub struct Invitation<'a> {
-    /// The URL of the postbox in which both ends leave their packets.
-    pub postbox: Option<&'a str>,
-    /// Unix seconds after which nobody answers the invite.
-    pub expires: Option<u64>,
-    /// A secret that both people know.
-    pub secret: Option<&'a Password>,
-}
 
 /// What happens while packets are received.
 #[derive(Debug)]
@@ -82,6 +71,8 @@ pub struct Status {
     pub received: u64,
     /// Ranges of numbers, first and last, of messages that should have arrived and have not.
     pub missing: Vec<(u64, u64)>,
+    /// The URL of the postbox in which both ends leave their packets, from the invite.
+    pub postbox: Option<String>,
 }
 
 /// One end of a conversation. Between two calls its state is stored at its host.
@@ -92,8 +83,9 @@ pub struct Status {
 /// have taken effect: a message may be queued ([`flush`](Self::flush) hands it out), and text that
 /// was delivered but not stored is delivered again.
 pub struct Conversation<H: Host> {
-    host: H,
-    of: Option<Identity>,
+    pub(super) host: H,
+    /// Which session it is, as soon as that is known.
+    pub(super) of: Option<Identity>,
 }
 
 impl<H: Host> Conversation<H> {
@@ -102,9 +94,8 @@ impl<H: Host> Conversation<H> {
     /// # Errors
     /// [`Error::Inviting`]; an effect's error, for example because a session exists already.
     pub async fn invite(mut host: H, with: Invitation<'_>) -> Result<(Self, Vec<u8>), Error> {
-        let (postbox, expires) = (with.postbox.unwrap_or_default(), with.expires.unwrap_or(0));
         let now = host.now();
-        let inviting = Inviting::new(postbox, expires, with.secret, now, host.randomness())?;
+        let inviting = Inviting::new(with, now, host.randomness())?;
         let invite = inviting.invite().to_vec();
         create(&mut host, &Stage::Inviting(Box::new(inviting)), false).await?;
         Ok((Self::open(host), invite))
@@ -122,6 +113,10 @@ impl<H: Host> Conversation<H> {
     ) -> Result<(Self, Vec<u8>), Error> {
         let now = host.now();
         let (session, reply) = respond(invite, secret, now, host.randomness())?;
+        if secret.is_some() {
+            // Before anything is out: who made the invite may drop the answer, and make another.
+            host.gave_guess(now);
+        }
         let of = Some(session.identity());
         create(&mut host, &Stage::Session(Box::new(session)), false).await?;
         Ok((Self { host, of }, reply))
@@ -202,7 +197,7 @@ impl<H: Host> Conversation<H> {
             return Err(Error::Another(Doing::Receiving));
         }
         receiver.end_if_over().await?;
-        let sink = Deliver { tell: deliver, line: VecDeque::new(), writing: None };
+        let sink = Deliver::new(deliver);
         let (counts, told) = (Counts::default(), Told::default());
         Ok(Receiving { receiver, sink, counts, told, role })
     }
@@ -285,14 +280,16 @@ impl<H: Host> Conversation<H> {
                 sent: session.sent(),
                 received: session.received(),
                 missing: session.missing(),
+                postbox: session.postbox().map(str::to_owned),
             },
-            Stage::Inviting(_) => Status {
+            Stage::Inviting(inviting) => Status {
                 is_open: false,
                 is_closed: false,
                 authentication: Authentication::default(),
                 sent: 0,
                 received: 0,
                 missing: Vec::new(),
+                postbox: inviting.postbox(),
             },
         })
     }
@@ -457,14 +454,19 @@ enum Next {
 }
 
 /// Events on their way to the caller's closure.
-struct Deliver<D> {
-    tell: D,
+pub(super) struct Deliver<D> {
+    pub(super) tell: D,
     line: VecDeque<Next>,
     writing: Option<u64>,
 }
 
 impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Deliver<D> {
-    fn tell_all(&mut self, packets: &[Zeroizing<Vec<u8>>]) -> Result<(), Cause> {
+    pub(super) fn new(tell: D) -> Self {
+        Self { tell, line: VecDeque::new(), writing: None }
+    }
+
+    /// Tells what waits, whose text is in these packets.
+    pub(super) fn tell_all(&mut self, packets: &[Zeroizing<Vec<u8>>]) -> Result<(), Cause> {
         while let Some(next) = self.line.front() {
             match next {
                 Next::Truncated(message) => (self.tell)(Event::Truncated(*message))?,

@@ -125,6 +125,13 @@ impl Host for Files {
         Ok(self.store.wipe(lock)?)
     }
 
+    fn gave_guess(&mut self, at: u64) {
+        if let Some(directory) = self.store.directory() {
+            let counted = directory.count_guess(at);
+            (self.notices)(&Notice::Guesses(counted.as_ref().copied()));
+        }
+    }
+
     fn was_no_guess(&mut self, created: u64) {
         if let Some(directory) = self.store.directory() {
             directory.was_no_guess(created);

@@ -37,11 +37,12 @@ mod tests;
 mod transaction;
 mod verify;
 
+pub use crate::protocol::handshake::Invitation;
 pub use cause::{Cause, ErrorKind};
 pub use close::{Last, end, farewell};
 pub use driver::{Host, Notice, Outlet, OutletKind, Packets, Piece, Sink};
 pub use error::{Doing, Error};
-pub use face::{Conversation, Event, Invitation, Receiving, Status};
+pub use face::{Conversation, Event, Receiving, Status};
 #[cfg(feature = "store")]
 pub use files::{Files, System, now};
 pub use handshake::create;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::encode;
 use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::Inviting;
+use otr::protocol::handshake::{Invitation, Inviting};
 use otr::protocol::packet::K_MIN;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::nothing_frames;
@@ -135,7 +135,7 @@ fn a_commitment_that_is_opened_with_another_nonce_ends_the_session() {
     let world = World::of_pipes();
     for (shown, code) in [([7; 32], 0), ([8; 32], 5)] {
         let random = &mut Chosen { nonce: [7; 32] };
-        let mut his = Inviting::new("", 0, None, 0, random).unwrap();
+        let mut his = Inviting::new(Invitation::default(), 0, random).unwrap();
         let mut invite = Vec::new();
         encode::invite(&mut invite, his.invite(), None);
         let line = world.otr("bob", "respond", &invite).ok();
@@ -239,9 +239,11 @@ fn crafted_replies_are_refused_and_with_a_secret_they_are_the_one_guess() {
         let secret = secret.map(|text| Password::from_text(text).unwrap());
         let mut random = Named(&handshake["randomness"]["I"]);
         let inviting = Inviting::new(
-            handshake["postbox"].as_str().unwrap(),
-            handshake["expires"].as_u64().unwrap(),
-            secret.as_ref(),
+            Invitation {
+                postbox: Some(handshake["postbox"].as_str().unwrap()),
+                expires: Some(handshake["expires"].as_u64().unwrap()),
+                secret: secret.as_ref(),
+            },
             0,
             &mut random,
         );

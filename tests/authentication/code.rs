@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use otr::protocol::authentication::nameplate::Nameplate;
-use otr::protocol::handshake::Inviting;
+use otr::protocol::handshake::{Invitation, Inviting};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use serde_json::json;
 
@@ -49,7 +49,9 @@ fn lies(postbox: &Postbox, number: u32) -> Vec<u8> {
 
 /// Another invite, sealed for this number.
 fn another(number: u32, url: &str) -> Vec<u8> {
-    let inviting = Inviting::new(url, 0, None, 0, &mut System).unwrap();
+    let inviting =
+        Inviting::new(Invitation { postbox: Some(url), ..Invitation::default() }, 0, &mut System)
+            .unwrap();
     raw(&Nameplate::of(number).seal(inviting.invite(), &mut System).unwrap())
 }
 
@@ -147,12 +149,14 @@ fn an_invite_put_in_place_of_another_gives_one_guess_as_well() {
     let postbox = world.postbox.as_ref().unwrap();
     let code = code(&world);
     let guessed = Inviting::new(
-        &postbox.url,
-        0,
-        Some(
-            &otr::protocol::authentication::password::Password::from_text("417-guitar-vanish")
-                .unwrap(),
-        ),
+        Invitation {
+            postbox: Some(&postbox.url),
+            secret: Some(
+                &otr::protocol::authentication::password::Password::from_text("417-guitar-vanish")
+                    .unwrap(),
+            ),
+            ..Invitation::default()
+        },
         0,
         &mut System,
     );

@@ -4,7 +4,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::Lookahead;
 use otr::protocol::session::Session;
@@ -47,7 +47,7 @@ impl Randomness for Seeded {
 
 /// Both ends after a handshake without a secret: inviter, responder.
 pub(crate) fn handshake(random: &mut Seeded) -> [Awake; 2] {
-    let mut inviting = Inviting::new("", 0, None, 0, random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, random).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     [inviting.accept(opened, 0).unwrap(), responder].map(Awake::new)

@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::crypto::primitives::argon2id;
 use otr::protocol::handshake::invite::Invite;
-use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::Lookahead;
@@ -128,7 +128,7 @@ impl End {
 }
 
 fn pair(random: &mut Traceless) -> [End; 2] {
-    let mut inviting = Inviting::new("", 0, None, 0, random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, random).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     [inviting.accept(opened, 0).unwrap(), responder].map(End::new)
@@ -263,7 +263,7 @@ fn keys_of_a_skipped_number_are_there_until_it_comes_or_expires() {
 fn private_keys_are_gone_once_their_step_is_done() {
     let _alone = alone();
     let mut random = Traceless::new(5);
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let mut of_invite = random.last(Draw::X25519);
     of_invite.extend(random.last(Draw::KemSeed));
     assert_all_there(&of_invite);
@@ -351,7 +351,12 @@ fn nothing_of_a_secret_is_left() {
     let _alone = alone();
     let mut random = Traceless::new(7);
     let (secret, password) = typed();
-    let mut inviting = Inviting::new("", 0, Some(&secret), 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(
+        Invitation { secret: Some(&secret), ..Invitation::default() },
+        0,
+        &mut random,
+    )
+    .unwrap();
     let scalar = random.last(Draw::CpaceScalar);
     let commitment = Invite::parse(inviting.invite()).unwrap().commitment;
     let mut wanted = vec![stretched(&secret, &commitment)];

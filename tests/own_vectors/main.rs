@@ -20,7 +20,7 @@ mod common;
 mod reference;
 
 use common::{Awake, Seeded, short_sighted};
-use otr::protocol::handshake::{Inviting, respond};
+use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::session::{Outcome, Part, body};
@@ -73,7 +73,7 @@ struct Made {
 
 fn make() -> Made {
     let mut random = Noted { source: Seeded::new(b"own vectors"), given: Map::new() };
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let of_inviter = random.taken();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let of_responder = random.taken();

@@ -6,6 +6,7 @@
 
 mod collector;
 mod discarding;
+mod face;
 mod plan;
 mod poster;
 mod receiving;

@@ -11,7 +11,7 @@ use super::plan;
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
 use crate::conversation::receive::{Counts, Receiver, Rejected};
-use crate::postbox::api::{Discard, Token, address_of};
+use crate::postbox::api::{Discard, MAX_WAIT, Token, address_of};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::session::stored::Stage;
@@ -154,17 +154,20 @@ impl<H: Host> Collecting<H> {
         Ok(())
     }
 
-    /// Waits for the reply to the invite until `deadline`; whether it is there.
-    pub async fn reply(&mut self, deadline: Instant) -> Result<bool, Error> {
-        self.client = self.client.lasting(Patience::Until(deadline));
+    /// Waits for the reply to the invite, until `deadline` if there is one; whether it is there.
+    pub async fn reply(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
+        let client = match deadline {
+            Some(deadline) => self.client.lasting(Patience::Until(deadline)),
+            None => self.client.clone(),
+        };
         loop {
             let token = match self.receiver.stage() {
                 Stage::Inviting(inviting) => *inviting.reply_token(),
                 Stage::Session(_) => return Ok(true),
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            let found = self.client.collect(&[token], left)?;
-            if found.is_empty() && Instant::now() >= deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
+            if found.is_empty() && left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
             }
             self.take_replies(&found).await?;

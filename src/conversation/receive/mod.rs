@@ -236,7 +236,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             Ok(session) => {
                 transaction.stage = Stage::Session(Box::new(session));
                 if let Some((session, randomness)) = transaction.any_session()
-                    && !session.postbox().is_empty()
+                    && session.postbox().is_some()
                 {
                     // In the same step: it is posted even if this process ends here.
                     greet(session, randomness)?;

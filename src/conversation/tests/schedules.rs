@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use super::processes::{check, close, hand_out, receive, send, send_long};
 use super::world::{Flaw, World};
 use crate::conversation::OutletKind;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::tests::support::Counted;
 
@@ -18,7 +18,12 @@ pub(super) fn meet(world: &World, seed: u64) {
     let postbox = if world.kind == OutletKind::Postbox { "http://postbox" } else { "" };
     let mut random = Counted::new(seed ^ 0xA5A5);
     let now = world.time.get();
-    let inviting = Inviting::new(postbox, 0, None, now, &mut random).unwrap();
+    let inviting = Inviting::new(
+        Invitation { postbox: Some(postbox), ..Invitation::default() },
+        now,
+        &mut random,
+    )
+    .unwrap();
     let (responder, reply) = respond(inviting.invite(), None, now, &mut random).unwrap();
     let stages = [Stage::Inviting(Box::new(inviting)), Stage::Session(Box::new(responder))];
     for (machine, stage) in world.machines.iter().zip(stages) {

@@ -47,12 +47,12 @@ pub struct Invite {
     pub commitment: [u8; 32],
     /// Where the reply goes; the inviter collects it with the token whose hash this is.
     pub reply_address: [u8; 32],
-    /// Unix seconds after which the answering side refuses it; 0 = never.
-    pub expires: u64,
+    /// Unix seconds after which the answering side refuses it, never 0; `None`: it has no end.
+    pub expires: Option<u64>,
     /// The CPace share, if the invite asks for a secret.
     pub cpace_share: Option<[u8; 32]>,
-    /// The postbox's URL; empty = none.
-    pub postbox: String,
+    /// The postbox's URL, never empty, of at most [`POSTBOX_MAX`] bytes.
+    pub postbox: Option<String>,
 }
 
 impl Invite {
@@ -73,15 +73,15 @@ impl Invite {
         let key = RatchetPublic::read(&mut reader)?;
         let commitment = *reader.array()?;
         let reply_address = *reader.array()?;
-        let expires = reader.u64()?;
+        let expires = Some(reader.u64()?).filter(|&time| time != 0);
         let cpace_share = if flags & FLAG_SECRET == 0 { None } else { Some(*reader.array()?) };
         let length = usize::from(reader.u16()?);
         if length > POSTBOX_MAX {
             return Err(InviteError::Malformed);
         }
-        let postbox = core::str::from_utf8(reader.take(length)?)
-            .map_err(|_| InviteError::Malformed)?
-            .to_owned();
+        let postbox =
+            core::str::from_utf8(reader.take(length)?).map_err(|_| InviteError::Malformed)?;
+        let postbox = Some(postbox).filter(|url| !url.is_empty()).map(str::to_owned);
         reader.end()?;
         Ok(Self { key, commitment, reply_address, expires, cpace_share, postbox })
     }
@@ -105,13 +105,14 @@ impl Invite {
         bytes.put(self.key.bytes());
         bytes.put(&self.commitment);
         bytes.put(&self.reply_address);
-        bytes.u64(self.expires);
+        bytes.u64(self.expires.unwrap_or_default());
         if let Some(share) = share {
             bytes.put(share);
         }
-        let length = u16::try_from(self.postbox.len()).unwrap_or(u16::MAX);
+        let postbox = self.postbox.as_deref().unwrap_or_default();
+        let length = u16::try_from(postbox.len()).unwrap_or(u16::MAX);
         bytes.put(&length.to_be_bytes());
-        bytes.put(self.postbox.as_bytes());
+        bytes.put(postbox.as_bytes());
         bytes
     }
 }

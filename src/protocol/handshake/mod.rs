@@ -186,6 +186,17 @@ fn psk(
     Some(pake::session_key(&invite.commitment, &shared, &a, &b))
 }
 
+/// The options of an invite. By default it names no postbox, never expires and asks for no secret.
+#[derive(Clone, Copy, Default)]
+pub struct Invitation<'a> {
+    /// The URL of the postbox in which both ends leave their packets; at most [`POSTBOX_MAX`] bytes.
+    pub postbox: Option<&'a str>,
+    /// Unix seconds after which nobody answers the invite.
+    pub expires: Option<u64>,
+    /// A secret that both people know. It is not kept; using it takes a tenth of a second.
+    pub secret: Option<&'a Password>,
+}
+
 impl Inviting {
     /// Whether `session` was opened by a reply to this invite.
     pub fn became(&self, session: &Session) -> bool {
@@ -193,20 +204,17 @@ impl Inviting {
             if primitives::equal(nonce.bytes(), self.nonce.bytes()))
     }
 
-    /// A new invite. `expires` is in Unix seconds, 0 = never; `postbox` is empty for none. With a
-    /// `secret`, the invite asks for it; the secret is not kept, and using it takes a tenth of a
-    /// second.
+    /// A new invite, made at `now` in Unix seconds.
     ///
     /// # Errors
     /// [`InvitingError`].
     pub fn new(
-        postbox: &str,
-        expires: u64,
-        secret: Option<&Password>,
+        with: Invitation<'_>,
         now: u64,
         randomness: &mut dyn Randomness,
     ) -> Result<Self, InvitingError> {
-        if postbox.len() > POSTBOX_MAX {
+        let postbox = with.postbox.filter(|url| !url.is_empty());
+        if postbox.is_some_and(|url| url.len() > POSTBOX_MAX) {
             return Err(InvitingError::PostboxTooLong);
         }
         let (private, public) = RatchetPrivate::generate(randomness)?;
@@ -217,7 +225,7 @@ impl Inviting {
         let commitment = invite::commitment(nonce.bytes());
         let mut guess = None;
         let mut cpace_share = None;
-        if let Some(secret) = secret {
+        if let Some(secret) = with.secret {
             let scalar = Scalar::draw(randomness)?;
             let generator = Generator::new(&secret.stretch(&commitment)?, labels::CPACE);
             cpace_share = Some(scalar.share(&generator)?);
@@ -227,9 +235,9 @@ impl Inviting {
             key: public,
             commitment,
             reply_address: address(token.bytes()),
-            expires,
+            expires: with.expires.filter(|&time| time != 0),
             cpace_share,
-            postbox: postbox.to_owned(),
+            postbox: postbox.map(str::to_owned),
         };
         let invite = invite.to_bytes();
         Ok(Self { private, nonce, reply_token: Token(token), invite, created: now, guess })
@@ -246,6 +254,11 @@ impl Inviting {
         self.reply_token.bytes()
     }
 
+    /// The URL of the postbox in which both ends are going to leave their packets.
+    pub fn postbox(&self) -> Option<String> {
+        Invite::parse(&self.invite).ok()?.postbox
+    }
+
     /// Unix seconds at which the invite was made.
     pub fn created(&self) -> u64 {
         self.created
@@ -253,8 +266,7 @@ impl Inviting {
 
     /// Unix seconds after which nobody answers the invite; `None` = never.
     pub fn expires(&self) -> Option<u64> {
-        let invite = Invite::parse(&self.invite).ok()?;
-        Some(invite.expires).filter(|&time| time != 0)
+        Invite::parse(&self.invite).ok()?.expires
     }
 
     /// Whether the invite expired so long ago that it no longer waits for a reply.
@@ -370,7 +382,7 @@ impl Inviting {
         let opening = Opening::Own(self.nonce.duplicate());
         wipe_stack();
         let secret = self.guess.is_some();
-        let postbox = &invite.postbox;
+        let postbox = invite.postbox.clone();
         Some(Session::new(Role::Inviter, ratchet, keys.words, opening, secret, postbox, now))
     }
 }
@@ -392,7 +404,7 @@ pub fn respond(
         (None, Some(_)) => return Err(RespondError::SecretTakenOff),
         _ => {}
     }
-    if invite.expires != 0 && now > invite.expires {
+    if invite.expires.is_some_and(|end| now > end) {
         return Err(RespondError::Expired);
     }
     let (private, public) = RatchetPrivate::generate(randomness)?;
@@ -424,7 +436,7 @@ pub fn respond(
         skipped: Skipped::default(),
     };
     let opening = Opening::Awaited(invite.commitment);
-    let (secret, postbox) = (secret.is_some(), &invite.postbox);
+    let (secret, postbox) = (secret.is_some(), invite.postbox);
     let mut session =
         Session::new(Role::Responder, ratchet, keys.words, opening, secret, postbox, now);
     session.keep_reply(reply.clone());

@@ -16,9 +16,9 @@ impl Session {
         self.role
     }
 
-    /// The postbox's URL; empty = none.
-    pub fn postbox(&self) -> &str {
-        &self.postbox
+    /// The postbox's URL, if the session has one.
+    pub fn postbox(&self) -> Option<&str> {
+        self.postbox.as_deref()
     }
 
     /// When the handshake was completed here, in Unix seconds.

@@ -112,8 +112,8 @@ pub struct Session {
     pub(crate) reply: Option<Vec<u8>>,
     /// The number of the next message to be sent.
     pub(crate) next_message: u64,
-    /// The postbox's URL from the invite; empty = none.
-    pub(crate) postbox: String,
+    /// The postbox's URL from the invite.
+    pub(crate) postbox: Option<String>,
     /// Unix seconds.
     pub(crate) created: u64,
     /// Whether the peer has shown that it has the keys: always true for I; true for R from I's
@@ -212,7 +212,7 @@ impl Session {
         words: WordsKey,
         opening: Opening,
         secret: bool,
-        postbox: &str,
+        postbox: Option<String>,
         created: u64,
     ) -> Self {
         Self {
@@ -226,10 +226,10 @@ impl Session {
             posted: VecDeque::new(),
             reply: None,
             next_message: 0,
-            postbox: postbox.to_owned(),
+            collects: postbox.is_some(),
+            postbox,
             created,
             confirmed: role == Role::Inviter,
-            collects: !postbox.is_empty(),
             lost: 0,
             authentication: Authentication { secret, ..Authentication::default() },
             unchecked_told: false,

@@ -261,7 +261,7 @@ impl Session {
         }
         put_option(out, self.reply.as_ref(), |reply, out| put_run(out, reply));
         out.u64(self.next_message);
-        put_run(out, self.postbox.as_bytes());
+        put_run(out, self.postbox.as_deref().unwrap_or_default().as_bytes());
         out.u64(self.created);
         out.flag(self.confirmed);
         out.flag(self.collects);
@@ -289,9 +289,11 @@ impl Session {
             posted: read_posted(reader)?,
             reply: take_option(reader, |reader| Ok(take_run(reader, REPLY)?.to_vec()))?,
             next_message: reader.u64()?,
-            postbox: core::str::from_utf8(take_run(reader, POSTBOX_MAX)?)
-                .map_err(|_| Malformed)?
-                .to_owned(),
+            postbox: Some(
+                core::str::from_utf8(take_run(reader, POSTBOX_MAX)?).map_err(|_| Malformed)?,
+            )
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned),
             created: reader.u64()?,
             confirmed: reader.flag()?,
             collects: reader.flag()?,

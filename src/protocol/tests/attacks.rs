@@ -5,7 +5,7 @@ use crate::protocol::authentication::nameplate::{Code, CodeError, Nameplate, Nam
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::words;
 use crate::protocol::handshake::invite::Invite;
-use crate::protocol::handshake::{Inviting, ReplyError, RespondError, respond};
+use crate::protocol::handshake::{Invitation, Inviting, ReplyError, RespondError, respond};
 use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::session::{Opening, Part, Refusal, SealError, Session, nothing_frames};
 use crate::protocol::tests::support::{
@@ -67,7 +67,7 @@ fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_
 fn a_copied_commitment_gives_other_words() {
     let random = &mut Counted::new(6);
     let (inviter, _) = leg(random);
-    let mut his = Inviting::new("", 0, None, 0, random).unwrap();
+    let mut his = Inviting::new(Invitation::default(), 0, random).unwrap();
     let mut invite = Invite::parse(his.invite()).unwrap();
     invite.commitment = crate::protocol::handshake::invite::commitment(nonce(&inviter));
     his.invite = invite.to_bytes();
@@ -119,7 +119,12 @@ fn words_are_the_same_on_both_ends_and_are_recorded() {
 }
 
 fn inviting(secret: &str, random: &mut Counted) -> Inviting {
-    Inviting::new("", 0, Some(&password(secret)), 0, random).unwrap()
+    Inviting::new(
+        Invitation { secret: Some(&password(secret)), ..Invitation::default() },
+        0,
+        random,
+    )
+    .unwrap()
 }
 
 fn reply(invite: &[u8], secret: &str, random: &mut Counted) -> (Session, Vec<u8>) {
@@ -296,7 +301,7 @@ fn a_wrong_secret_gives_invites_and_replies_of_the_same_form() {
 fn the_flag_taken_off_or_put_on_is_refused() {
     let random = &mut Counted::new(29);
     let with = inviting("apple", random);
-    let without = Inviting::new("", 0, None, 0, random).unwrap();
+    let without = Inviting::new(Invitation::default(), 0, random).unwrap();
     let secret = password("apple");
     let error = |invite: &[u8], secret: Option<&Password>| {
         respond(invite, secret, 0, &mut Counted::new(30)).err()
@@ -307,7 +312,7 @@ fn the_flag_taken_off_or_put_on_is_refused() {
     // The flag was removed from an invite that has also expired: the worse news is reported first.
     let mut stripped = Invite::parse(with.invite()).unwrap();
     stripped.cpace_share = None;
-    stripped.expires = 1;
+    stripped.expires = Some(1);
     let error = respond(&stripped.to_bytes(), Some(&secret), 2, random).err();
     assert_eq!(error, Some(RespondError::SecretTakenOff));
 }

@@ -2,7 +2,7 @@
 //! and stored states that no session ever wrote.
 
 use crate::protocol::crypto::primitives::sha256;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::message::Unfinished;
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::LAST_NUMBER;
@@ -25,7 +25,7 @@ impl Randomness for Counting {
 
 /// Inviter and responder.
 fn ends() -> [Session; 2] {
-    let mut inviting = Inviting::new("", 0, None, 0, &mut Counting(0)).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut Counting(0)).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(1000)).unwrap();
     let opened = inviting.open(&reply).unwrap();
     [inviting.accept(opened, 0).unwrap(), responder]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Run;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::frame;
 use crate::protocol::packet::{self, Packet};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
@@ -59,7 +59,7 @@ struct Conversation {
 impl Conversation {
     fn begin() -> (Self, Value) {
         let mut random = Noted { source: Counted::new(0x0712), given: Map::new() };
-        let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+        let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
         let of_inviter = random.taken();
         let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
         let mut of_responder = random.taken();

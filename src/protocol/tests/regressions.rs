@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::protocol::handshake::invite::Invite;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame;
 use crate::protocol::packet::message::RUNS_MAX;
@@ -34,7 +34,7 @@ impl Randomness for Seeded {
 /// The inviter, the responder, and their source of randomness.
 fn pair(seed: u64) -> (Session, Session, Seeded) {
     let mut random = Seeded(seed);
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     (inviting.accept(opened, 0).unwrap(), responder, random)
@@ -202,7 +202,7 @@ fn jumps_without_end_do_not_grow_the_address_index_without_end() {
 #[test]
 fn an_invite_that_asks_for_a_secret_is_not_answered_without_one() {
     let mut random = Seeded(40);
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (_, plain) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&plain).unwrap();
     assert!(inviting.accept(opened, 0).is_ok());
@@ -487,7 +487,12 @@ fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
 fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
     let mut random = Seeded(41);
     let secret = || password("the same");
-    let inviting = Inviting::new("", 0, Some(&secret()), 0, &mut random).unwrap();
+    let inviting = Inviting::new(
+        Invitation { secret: Some(&secret()), ..Invitation::default() },
+        0,
+        &mut random,
+    )
+    .unwrap();
     let (mut responder, _) = respond(inviting.invite(), Some(&secret()), 0, &mut random).unwrap();
     let mut numbers = responder.reserve(2, &mut random).unwrap();
     let text = numbers.seal_frames(12, &data(0, 0, true, b"hi"), &mut random);
@@ -498,7 +503,7 @@ fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
 #[test]
 fn an_invite_knows_the_session_it_became_from_any_other() {
     let mut random = Seeded(42);
-    let mut inviting = Inviting::new("", 0, None, 0, &mut random).unwrap();
+    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     let (another, ..) = pair(43);

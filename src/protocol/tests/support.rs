@@ -2,7 +2,7 @@
 
 use crate::protocol::authentication::password::Password;
 use crate::protocol::crypto::primitives;
-use crate::protocol::handshake::{Inviting, respond};
+use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use crate::protocol::session::stored::{Stage, Stored};
@@ -51,7 +51,9 @@ pub(crate) fn answer(
 /// A successful handshake, with or without a secret.
 pub(crate) fn handshake(secret: Option<&str>, random: &mut Counted) -> (Session, Session) {
     let secret = secret.map(password);
-    let mut inviting = Inviting::new("", 0, secret.as_ref(), 0, random).unwrap();
+    let mut inviting =
+        Inviting::new(Invitation { secret: secret.as_ref(), ..Invitation::default() }, 0, random)
+            .unwrap();
     let (responder, reply) = respond(inviting.invite(), secret.as_ref(), 0, random).unwrap();
     let opened = inviting.open(&reply).unwrap();
     (inviting.accept(opened, 0).unwrap(), responder)

@@ -10,7 +10,7 @@ use crate::protocol::authentication::password::Password;
 use crate::protocol::crypto::primitives::DH_PUBLIC;
 use crate::protocol::deniability::forge;
 use crate::protocol::handshake::invite::Invite;
-use crate::protocol::handshake::{Inviting, ReplyError, RespondError, respond};
+use crate::protocol::handshake::{Invitation, Inviting, ReplyError, RespondError, respond};
 use crate::protocol::packet::{self, Packet, frame};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
@@ -94,7 +94,12 @@ fn inviting(vector: &Value) -> Inviting {
     let postbox = vector["postbox"].as_str().unwrap_or_default();
     let mut random = Named::inviter(&vector["randomness"]["I"]);
     let secret = secret(&vector["secret"]);
-    let inviting = Inviting::new(postbox, expires, secret.as_ref(), 0, &mut random).unwrap();
+    let inviting = Inviting::new(
+        Invitation { postbox: Some(postbox), expires: Some(expires), secret: secret.as_ref() },
+        0,
+        &mut random,
+    )
+    .unwrap();
     assert!(random.0.is_empty(), "every value that was given is used");
     assert_eq!(inviting.invite(), unhex(&vector["invite"]["bytes"]));
     inviting

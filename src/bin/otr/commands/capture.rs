@@ -79,7 +79,7 @@ pub(crate) fn published(
 ) -> Result<Vec<[u8; PUBLISHED_KEY]>, Failure> {
     let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
     route.check(&parsed)?;
-    let Some(client) = connect(url, route)? else { return Ok(Vec::new()) };
+    let client = connect(url, route)?;
     addresses.sort_unstable();
     addresses.dedup();
     let keys = client.revealed(&addresses)?.into_iter().map(|(of, key)| {

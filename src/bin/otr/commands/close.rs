@@ -86,7 +86,8 @@ fn hand_over(
     ways: &Ways,
     emitter: Result<Emitter, Failure>,
 ) -> Result<(), Failure> {
-    let client = if ways.stdout { None } else { connect(&last.postbox, &ways.route).transpose() };
+    let postbox = last.postbox.as_deref().filter(|_| !ways.stdout);
+    let client = postbox.map(|url| connect(url, &ways.route));
     match client {
         // Nothing to say needs no stdout.
         None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),

@@ -67,7 +67,7 @@ impl Emitter {
     }
 
     pub(crate) fn invite(&mut self, invite: &[u8]) -> Result<(), Failure> {
-        if !postbox_of(invite).is_empty() {
+        if postbox_of(invite).is_some() {
             self.is(Handed::InviteToPostbox);
         }
         encode::invite(&mut self.buffer, invite, self.wrap);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use otr::conversation::{self, Error, ErrorKind, Files, block_on};
 use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::Inviting;
+use otr::protocol::handshake::{Invitation, Inviting};
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
@@ -99,14 +99,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let postbox = postbox(context, args, &mut files)?;
     if args.code {
-        return by_code(context, args, &postbox, &mut files);
+        return by_code(context, args, postbox.as_deref(), &mut files);
     }
     let secret = args.secret.get(true)?;
-    let inviting = inviting(&postbox, args.expires, secret.as_ref())?;
+    let inviting = inviting(postbox.as_deref(), args.expires, secret.as_ref())?;
     let invite = inviting.invite().to_vec();
     create(&mut files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     emitter.invite(&invite)?;
-    warn_of_silence(&args.route, &postbox);
+    if let Some(postbox) = &postbox {
+        warn_of_silence(&args.route, postbox);
+    }
     Ok(())
 }
 
@@ -120,7 +122,7 @@ fn warn_of_silence(route: &RouteArgs, postbox: &str) {
     if !route.is_direct(&url) {
         return;
     }
-    let Ok(Some(client)) = connect(postbox, route) else { return };
+    let Ok(client) = connect(postbox, route) else { return };
     let (tell, told) = channel();
     // Names, connections and answers have time limits of their own, which are longer.
     if worker::start(move || drop(tell.send(client.answers()))).is_err() {
@@ -138,14 +140,15 @@ fn warn_of_silence(route: &RouteArgs, postbox: &str) {
 fn by_code(
     context: &Context,
     args: &Args,
-    postbox: &str,
+    postbox: Option<&str>,
     files: &mut Files,
 ) -> Result<(), Failure> {
-    let Some(client) = connect(postbox, &args.route)? else {
+    let Some(postbox) = postbox else {
         let hint = "name one with --postbox URL or OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
-    let make = |secret: &Password| inviting(postbox, args.expires, Some(secret));
+    let client = connect(postbox, &args.route)?;
+    let make = |secret: &Password| inviting(Some(postbox), args.expires, Some(secret));
     let (code, inviting) = code::place(&client.telling(notices::of_postbox(context.voice)), make)?;
     create(files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
     let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
@@ -155,34 +158,37 @@ fn by_code(
 }
 
 fn inviting(
-    postbox: &str,
+    postbox: Option<&str>,
     expires: Option<Duration>,
     secret: Option<&Password>,
 ) -> Result<Inviting, Failure> {
-    let expires = expires.map_or(0, |time| now().saturating_add(time.as_secs()));
-    let made = Inviting::new(postbox, expires, secret, now(), &mut System);
+    let expires = expires.map(|time| now().saturating_add(time.as_secs()));
+    let made = Inviting::new(Invitation { postbox, expires, secret }, now(), &mut System);
     Ok(made.map_err(Error::from)?)
 }
 
-/// The postbox's address, as it will be in the invite; empty = none. What was typed counts before the
+/// The postbox's address, as it will be in the invite. What was typed counts before the
 /// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
-fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<String, Failure> {
-    let given = args.postbox.as_deref().unwrap_or_default();
+fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<Option<String>, Failure> {
     let typed = context.origins.was_typed("postbox");
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
     let replaced = if args.anew && !typed { replaced_postbox(files)? } else { None };
-    let text = replaced.unwrap_or_else(|| given.to_owned());
-    if typed && Url::parse(&text).is_ok_and(|url| url.has_secret()) {
+    let given = args.postbox.clone().filter(|url| !url.is_empty());
+    let text = replaced.or(given);
+    let has_secret = |text: &String| Url::parse(text).is_ok_and(|url| url.has_secret());
+    if typed && text.as_ref().is_some_and(has_secret) {
         let what = "the address holds a secret, and all on this machine see what is typed here";
         let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, what, hint));
     }
     let text = match &args.post_secret {
-        Some(file) => private(&text, &hidden::post_secret(file)?)?,
+        Some(file) => {
+            Some(private(text.as_deref().unwrap_or_default(), &hidden::post_secret(file)?)?)
+        }
         None => text,
     };
-    if !text.is_empty() {
-        let url = Url::parse(&text).map_err(|why| {
+    if let Some(text) = &text {
+        let url = Url::parse(text).map_err(|why| {
             Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
         })?;
         args.route.check(&url)?;
@@ -204,7 +210,7 @@ fn private(url: &str, secret: &str) -> Result<String, Failure> {
 fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
     match block_on(conversation::look(files)) {
         Err(error) if error.kind() == ErrorKind::NoSession => Ok(None),
-        Ok(stored) => Ok(Some(postbox_of_stage(&stored.stage)).filter(|url| !url.is_empty())),
+        Ok(stored) => Ok(postbox_of_stage(&stored.stage)),
         Err(error) if error.kind() != ErrorKind::Unsafe => Err(error.into()),
         Err(error) => {
             warn(format_args!("the postbox of the session that is replaced is not known: {error}"));

@@ -3,11 +3,10 @@
 use std::io::IsTerminal;
 
 use otr::armor::{Damaged, Item};
-use otr::conversation::{Error, Files, block_on};
+use otr::conversation::{Error, Files, Host as _, block_on};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::respond;
 use otr::protocol::session::stored::Stage;
-use otr::store::Directory;
 
 use super::code;
 use super::emit::Emitter;
@@ -87,7 +86,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         if has_secret {
             emitter.is(Handed::ReplyWithSecret);
         }
-        let client = consented(context, args, &postbox)?;
+        let client = consented(context, args, postbox.as_deref())?;
         hand_over(context.voice, &reply, client.as_ref(), &mut emitter)?;
         return match client {
             Some(client) => take_away(&mut context.open()?, &client),
@@ -109,7 +108,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         ));
     }
     let mut files = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
-    let client = consented(context, args, &postbox_of(&invite))?;
+    let client = consented(context, args, postbox_of(&invite).as_deref())?;
     let secret = args.secret.get(false)?;
     let has_secret = secret.is_some();
     let reply = answer(args, &mut files, (&invite, None), secret)?;
@@ -138,7 +137,7 @@ fn answer(
     if secret.is_some() {
         // Before anything is out, whatever ends this command: who made the invite may drop the
         // answer, and make another.
-        warn_of_guesses(files.store.directory(), at);
+        files.gave_guess(at);
     }
     // Wiped before anybody is called.
     drop(secret);
@@ -148,11 +147,15 @@ fn answer(
 
 /// The postbox to call, if there is one and the person agrees: calling it tells that host who
 /// answers this invite.
-fn consented(context: &Context, args: &Args, postbox: &str) -> Result<Option<Client>, Failure> {
+fn consented(
+    context: &Context,
+    args: &Args,
+    postbox: Option<&str>,
+) -> Result<Option<Client>, Failure> {
     if args.stdout {
         return Ok(None);
     }
-    let Some(client) = connect(postbox, &args.route)? else {
+    let Some(postbox) = postbox else {
         return match args.postbox {
             None => Ok(None),
             Some(_) => Err(Failure::new(
@@ -162,6 +165,7 @@ fn consented(context: &Context, args: &Args, postbox: &str) -> Result<Option<Cli
             )),
         };
     };
+    let client = connect(postbox, &args.route)?;
     let agreed = match &args.postbox {
         Some(wanted) if same(wanted, postbox) => true,
         Some(_) => {
@@ -192,23 +196,22 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
     let postbox = postbox_of_code(args, spoken.postbox)?;
-    let Some(client) = connect(&postbox, &args.route)? else {
+    let Some(postbox) = postbox else {
         let hint = "name it with --postbox URL, OTR_POSTBOX, or behind an @ in the code";
         return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
     };
-    let fetched = code::fetch(&client, &spoken.code)?;
-    let named = postbox_of(&fetched.invite);
-    if !same(&named, &postbox) {
+    let fetched = code::fetch(&connect(&postbox, &args.route)?, &spoken.code)?;
+    let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
+    let Some(named) = named else {
         let what = "the invite under this number wants another postbox";
         return Err(Failure::new(
             Code::Refused,
             what,
             "nobody there was called: ask for another code",
         ));
-    }
+    };
     // The invite's own address may have the post secret.
-    let client =
-        connect(&named, &args.route)?.unwrap_or(client).telling(notices::of_postbox(context.voice));
+    let client = connect(&named, &args.route)?.telling(notices::of_postbox(context.voice));
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
     let reply = answer(args, &mut files, invite, Some(secret))?;
@@ -233,16 +236,16 @@ fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
 }
 
 /// The code's own postbox, which --postbox may only confirm; else that, or the usual one.
-fn postbox_of_code(args: &Args, own: Option<String>) -> Result<String, Failure> {
+fn postbox_of_code(args: &Args, own: Option<String>) -> Result<Option<String>, Failure> {
     match (own, &args.postbox) {
         (Some(own), Some(wanted)) if !same(&own, wanted) => {
             let own = without_secret(&own);
             let what = format!("the code names another postbox, {own}");
             Err(Failure::new(Code::Refused, what, "nobody was called"))
         }
-        (Some(own), _) => Ok(own),
-        (None, Some(wanted)) => Ok(wanted.clone()),
-        (None, None) => Ok(std::env::var("OTR_POSTBOX").unwrap_or_default()),
+        (Some(own), _) => Ok(Some(own)),
+        (None, Some(wanted)) => Ok(Some(wanted.clone())),
+        (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
     }
 }
 
@@ -254,21 +257,6 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
         return Err(Failure::new(Code::Usage, what, OTHERWISE));
     }
     prompt::yes(&format!("post the reply to {postbox}?"), OTHERWISE)
-}
-
-/// Each answer with a secret lets whoever made the invite try one secret. One that turns out to have been
-/// right does not count (`recv` sees to that).
-fn warn_of_guesses(directory: Option<&Directory>, at: u64) {
-    let counted = directory.map(|directory| directory.count_guess(at));
-    match counted {
-        Some(Ok(count @ 2..)) => warn(format_args!(
-            "this is invite {count} answered with a secret within a day, and of none of them is it \
-             known yet that the other side has it; each gave whoever made it one guess at the \
-             secret, so take another one if you did not expect that many"
-        )),
-        Some(Err(error)) => warn(format_args!("cannot count answered invites: {error}")),
-        Some(Ok(_)) | None => {}
-    }
 }
 
 fn hand_over(
@@ -334,7 +322,7 @@ fn is_own(context: &Context, invite: &[u8]) -> bool {
 /// The reply, and what belongs to it.
 struct Kept {
     reply: Vec<u8>,
-    postbox: String,
+    postbox: Option<String>,
     has_secret: bool,
 }
 
@@ -347,6 +335,6 @@ fn kept_reply(context: &Context) -> Result<Kept, Failure> {
         let hint = "the other side has it: its first packet has come";
         return Err(Failure::new(Code::Refused, "there is no reply to show again", hint));
     };
-    let (reply, postbox) = (reply.to_vec(), session.postbox().to_owned());
+    let (reply, postbox) = (reply.to_vec(), session.postbox().map(str::to_owned));
     Ok(Kept { reply, postbox, has_secret: session.used_secret() })
 }

@@ -9,30 +9,27 @@ use otr::postbox::client::{Client, Url};
 
 /// The postbox of a session, if it has one.
 pub(super) fn client(stage: &Stage, route: &RouteArgs) -> Result<Option<Client>, Failure> {
-    connect(&postbox_of_stage(stage), route)
+    postbox_of_stage(stage).map(|url| connect(&url, route)).transpose()
 }
 
-/// The URL of a session's postbox; empty = none.
-pub(super) fn postbox_of_stage(stage: &Stage) -> String {
+/// The URL of a session's postbox.
+pub(super) fn postbox_of_stage(stage: &Stage) -> Option<String> {
     match stage {
-        Stage::Session(session) => session.postbox().to_owned(),
-        Stage::Inviting(inviting) => postbox_of(inviting.invite()),
+        Stage::Session(session) => session.postbox().map(str::to_owned),
+        Stage::Inviting(inviting) => inviting.postbox(),
     }
 }
 
-/// The URL in an invite; empty = none.
-pub(super) fn postbox_of(invite: &[u8]) -> String {
-    Invite::parse(invite).map(|invite| invite.postbox).unwrap_or_default()
+/// The URL in an invite.
+pub(super) fn postbox_of(invite: &[u8]) -> Option<String> {
+    Invite::parse(invite).ok()?.postbox
 }
 
 /// The postbox of that URL.
-pub(super) fn connect(url: &str, route: &RouteArgs) -> Result<Option<Client>, Failure> {
-    if url.is_empty() {
-        return Ok(None);
-    }
+pub(super) fn connect(url: &str, route: &RouteArgs) -> Result<Client, Failure> {
     let url = Url::parse(url).map_err(|why| {
         let what = format!("the postbox of this session cannot be called: {why}");
         Failure::new(Code::Refused, what, "begin another session")
     })?;
-    route.client(url).map(Some)
+    route.client(url)
 }

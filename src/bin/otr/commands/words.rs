@@ -8,7 +8,6 @@ use serde_json::json;
 
 use super::close::{self, Ways};
 use super::held::{self, no_reply_yet};
-use super::whom::postbox_of;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::warn;
@@ -46,7 +45,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut files = context.open()?;
     let mut held = held::take(&mut files)?;
     if let Stage::Inviting(inviting) = &held.stage {
-        let collects = !postbox_of(inviting.invite()).is_empty();
+        let collects = inviting.postbox().is_some();
         return Err(if collects {
             Failure { hint: LOOK.into(), ..no_reply_yet() }
         } else {
@@ -57,7 +56,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let words = session.words().map_err(|_| {
         let what = "no words yet: they come with the first packet of the other side";
         let by_hand = "take one with 'otr recv'; the other side may send any";
-        let hint = if session.postbox().is_empty() { by_hand } else { LOOK };
+        let hint = if session.postbox().is_none() { by_hand } else { LOOK };
         Failure::new(Code::NotReady, what, hint)
     })?;
     if args.same {

@@ -50,6 +50,14 @@ pub(crate) fn tell(notice: &Notice<'_>) {
         Notice::ReplyStays(error) => {
             warn(format_args!("the reply stays in the postbox until it expires: {error}"));
         }
+        Notice::Guesses(Ok(count)) if count > 1 => warn(format_args!(
+            "this is invite {count} answered with a secret within a day, and of none of them is it \
+             known yet that the other side has it; each gave whoever made it one guess at the \
+             secret, so take another one if you did not expect that many"
+        )),
+        Notice::Guesses(Err(error)) => {
+            warn(format_args!("cannot count answered invites: {error}"));
+        }
         Notice::GoesOn(message) => {
             warn(format_args!("message {message} continues where an earlier recv was stopped"));
         }

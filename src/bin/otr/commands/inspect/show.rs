@@ -40,8 +40,8 @@ pub(super) enum Seen {
 pub(super) struct Fields {
     address: String,
     secret: bool,
-    expires: u64,
-    postbox: String,
+    expires: Option<u64>,
+    postbox: Option<String>,
 }
 
 impl Seen {
@@ -59,7 +59,7 @@ impl Seen {
             address: prefix(&invite.reply_address),
             secret: invite.cpace_share.is_some(),
             expires: invite.expires,
-            postbox: without_secret(&invite.postbox).into_owned(),
+            postbox: invite.postbox.map(|url| without_secret(&url).into_owned()),
         });
         Self::Invite { bytes: bytes.len(), measure: Histogram::of(bytes).measure(), fields }
     }
@@ -101,9 +101,8 @@ impl Seen {
                 object["address"] = json!(fields.map(|fields| &fields.address));
                 object["version"] = json!(fields.map(|_| 1));
                 object["secret"] = json!(fields.map(|fields| fields.secret));
-                object["expires"] = json!(fields.map(|fields| fields.expires).filter(|&t| t != 0));
-                object["postbox"] =
-                    json!(fields.map(|fields| &fields.postbox).filter(|url| !url.is_empty()));
+                object["expires"] = json!(fields.and_then(|fields| fields.expires));
+                object["postbox"] = json!(fields.and_then(|fields| fields.postbox.as_ref()));
                 object
             }
             Self::Damaged(reason) => json!({ "kind": "damaged", "file": null, "reason": reason }),
@@ -127,13 +126,12 @@ impl Fields {
     fn text(&self, now: u64) -> String {
         let secret = if self.secret { "asks for a secret" } else { "asks for no secret" };
         let expires = match self.expires {
-            0 => "never expires".to_owned(),
-            time if time < now => format!("expired {} ago", units::age(now - time)),
-            time => format!("expires in {}", units::age(time - now)),
+            None => "never expires".to_owned(),
+            Some(time) if time < now => format!("expired {} ago", units::age(now - time)),
+            Some(time) => format!("expires in {}", units::age(time - now)),
         };
         // Somebody else's text.
-        let postbox = line(&self.postbox);
-        let postbox = if postbox.is_empty() { "none" } else { &postbox };
+        let postbox = self.postbox.as_deref().map_or("none".into(), line);
         format!("       version 1, {secret}, {expires}\n       postbox {postbox}\n")
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn take_reply(
     };
     let open = Collecting::open(files, client.clone(), LOOK_AHEAD, Until::Messages(0));
     let mut collecting = block_on(open)?;
-    let answered = block_on(collecting.reply(deadline))?;
+    let answered = block_on(collecting.reply(Some(deadline)))?;
     let mut outcome = Outcome::default();
     outcome.counts = mem::take(&mut collecting.counts);
     outcome.tell_refused(context.voice);

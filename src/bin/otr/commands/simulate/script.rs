@@ -70,7 +70,7 @@ pub(super) struct Line {
 pub(super) struct Setup {
     pub(super) secret: Option<String>,
     pub(super) code: Option<String>,
-    pub(super) postbox: String,
+    pub(super) postbox: Option<String>,
     pub(super) expires: Option<Expiry>,
 }
 
@@ -166,7 +166,7 @@ fn set_up(setup: &mut Setup, number: usize, line: &str) -> Result<(), Failure> {
     match word {
         "secret" => setup.secret = Some(value.to_owned()),
         "code" => setup.code = Some(value.to_owned()),
-        "postbox" => value.clone_into(&mut setup.postbox),
+        "postbox" => setup.postbox = Some(value.to_owned()).filter(|url| !url.is_empty()),
         _ => {
             let expiry = match value.strip_prefix('@') {
                 Some(time) => time.parse().ok().map(Expiry::At),
@@ -185,7 +185,7 @@ fn check(setup: &Setup) -> Result<(), Failure> {
     if setup.code.is_some() && setup.secret.is_some() {
         return refused("the script has a secret and a code: a code is one");
     }
-    if setup.code.is_some() && setup.postbox.is_empty() {
+    if setup.code.is_some() && setup.postbox.is_none() {
         return refused("the script has a code and no postbox, where its invite would lie");
     }
     Ok(())

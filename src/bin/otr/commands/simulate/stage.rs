@@ -6,7 +6,7 @@ use std::path::Path;
 use otr::conversation::{Error, K_SHORT, farewell, seal_short};
 use otr::protocol::authentication::nameplate::{Code as ShortCode, Nameplate};
 use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::{Inviting, InvitingError, respond};
+use otr::protocol::handshake::{Invitation, Inviting, InvitingError, respond};
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, Packet, size};
 use otr::protocol::randomness::Randomness;
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
@@ -88,7 +88,7 @@ pub(super) fn play(
     let mut stage = Stage {
         a: end(a, own[0], Side::A),
         b: end(b, own[1], Side::B),
-        postbox: !script.setup.postbox.is_empty(),
+        postbox: script.setup.postbox.is_some(),
         tape,
         random,
     };
@@ -117,8 +117,8 @@ fn handshake(
     tape: &mut Tape,
     random: &mut dyn Randomness,
 ) -> Result<(Session, Session), Failure> {
-    if !setup.postbox.is_empty() {
-        Url::parse(&setup.postbox).map_err(|why| Failure::new(Code::Refused, why, ""))?;
+    if let Some(postbox) = &setup.postbox {
+        Url::parse(postbox).map_err(|why| Failure::new(Code::Refused, why, ""))?;
     }
     let code = setup.code.as_deref().map(|code| ShortCode::parse(code).map_err(|_| no_code()));
     let code = code.transpose()?;
@@ -129,11 +129,15 @@ fn handshake(
     };
     // Nothing of the clock goes into the bytes of an invite that does not expire.
     let expires = match setup.expires {
-        None => 0,
-        Some(Expiry::At(time)) => time,
-        Some(Expiry::In(seconds)) => now().saturating_add(seconds),
+        None => None,
+        Some(Expiry::At(time)) => Some(time),
+        Some(Expiry::In(seconds)) => Some(now().saturating_add(seconds)),
     };
-    let inviting = Inviting::new(&setup.postbox, expires, secret.as_ref(), 0, random);
+    let inviting = Inviting::new(
+        Invitation { postbox: setup.postbox.as_deref(), expires, secret: secret.as_ref() },
+        0,
+        random,
+    );
     let mut inviting = inviting.map_err(|error| match error {
         InvitingError::OutOfMemory => Failure::out_of_memory(),
         InvitingError::PostboxTooLong => {

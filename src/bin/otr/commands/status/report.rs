@@ -122,8 +122,8 @@ impl Report {
     /// Asks the session's postbox what became of our packets.
     pub(super) fn ask(&mut self, route: &RouteArgs) -> Result<(), Failure> {
         let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
-        let url = facts.postbox.as_deref().unwrap_or_default();
-        let Some(client) = whom::connect(url, route)? else { return Ok(()) };
+        let Some(url) = &facts.postbox else { return Ok(()) };
+        let client = whom::connect(url, route)?;
         let mut fates = Fates::default();
         for posts in facts.posts.chunks(client.at_once()) {
             let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
@@ -215,7 +215,6 @@ impl Facts {
     }
 
     fn of_inviting(inviting: &Inviting, now: u64) -> Self {
-        let postbox = whom::postbox_of(inviting.invite());
         Self {
             stage: "inviting",
             role: "inviter",
@@ -224,7 +223,7 @@ impl Facts {
             created: inviting.created(),
             age: now.saturating_sub(inviting.created()),
             expires: inviting.expires(),
-            postbox: (!postbox.is_empty()).then_some(postbox),
+            postbox: inviting.postbox(),
             counts: Counts::default(),
             posts: Vec::new(),
             fates: None,
@@ -232,7 +231,6 @@ impl Facts {
     }
 
     fn of_session(session: &Session, now: u64) -> Self {
-        let postbox = session.postbox();
         Self {
             stage: stage(session),
             role: match session.role() {
@@ -248,7 +246,7 @@ impl Facts {
             created: session.created(),
             age: now.saturating_sub(session.created()),
             expires: None,
-            postbox: (!postbox.is_empty()).then(|| postbox.to_owned()),
+            postbox: session.postbox().map(str::to_owned),
             counts: Counts::of(session),
             posts: posts(session),
             fates: None,

@@ -1,0 +1,132 @@
+//! The library over a postbox of its own, as a program would use it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
+
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use otr::conversation::{
+    Conversation, Error, ErrorKind, Event, Files, Invitation, Notice, Until, block_on,
+};
+use otr::postbox::client::{Client, Route, Url, Why};
+use otr::postbox::server::{Choices, Embedded};
+use otr::protocol::authentication::password::Password;
+use otr::store::{Options, Store};
+use tempfile::TempDir;
+
+const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+const SOON: Option<Duration> = Some(Duration::from_secs(30));
+
+/// A directory for sessions, a postbox, and a client of it.
+struct Place {
+    relay: Embedded,
+    client: Client,
+    options: Options,
+    _directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let relay = Embedded::start("127.0.0.1:0", Choices::default()).unwrap();
+        let url = Url::parse(relay.url()).unwrap();
+        let client = Client::new(url, &Route::default()).unwrap();
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let named = Some(directory.path().join("sessions"));
+        let options = Options { named, ..Options::default() };
+        Self { relay, client, options, _directory: directory }
+    }
+
+    /// Where `name` sleeps, and how many guesses it tells of.
+    fn files(&self, name: &str) -> (Files, Receiver<usize>) {
+        let (tell, told) = channel();
+        let store = Store::prepare(&self.options, &name.parse().unwrap()).unwrap();
+        let files = Files::new(store, Duration::from_secs(10), move |notice| {
+            if let Notice::Guesses(Ok(count)) = notice {
+                tell.send(*count).unwrap();
+            }
+        });
+        (files, told)
+    }
+
+    fn invite(&self, secret: Option<&Password>) -> (Conversation<Files>, Vec<u8>) {
+        let with = Invitation { postbox: Some(self.relay.url()), secret, ..Invitation::default() };
+        block_on(Conversation::invite(self.files("alice").0, with)).unwrap()
+    }
+
+    /// What comes, a line for each event.
+    fn collect(
+        &self,
+        conversation: &mut Conversation<Files>,
+        until: Until,
+        wait: Option<Duration>,
+    ) -> Result<Vec<String>, Error> {
+        let mut events = Vec::new();
+        block_on(conversation.collect(&self.client, until, wait, |event| {
+            events.push(match event {
+                Event::Opened => "opened".to_owned(),
+                Event::Part { message, text, end, .. } => {
+                    format!("{message} {} {end}", String::from_utf8_lossy(text))
+                }
+                Event::Closed => "closed".to_owned(),
+                other => format!("{other:?}"),
+            });
+            Ok(())
+        }))?;
+        Ok(events)
+    }
+}
+
+#[test]
+fn a_conversation_over_an_embedded_postbox() {
+    let mut place = Place::new();
+    let (mut alice, invite) = place.invite(None);
+    // Nobody has answered.
+    let early = place.collect(&mut alice, Until::Messages(1), AT_ONCE);
+    assert!(matches!(early, Err(Error::NoReply)), "{early:?}");
+    let (bob, _) = place.files("bob");
+    let (mut bob, reply) = block_on(Conversation::respond(bob, &invite, None)).unwrap();
+    assert_eq!(block_on(bob.status()).unwrap().postbox.as_deref(), Some(place.relay.url()));
+    place.client.post(&[reply]).unwrap();
+    for text in ["one", "two"] {
+        block_on(bob.send(&mut place.client, text.as_bytes())).unwrap();
+    }
+    let heard = place.collect(&mut alice, Until::Messages(1), SOON).unwrap();
+    assert_eq!(heard, ["opened", "0 one true"]);
+    assert_eq!(place.collect(&mut alice, Until::Empty, None).unwrap(), ["1 two true"]);
+    assert_eq!(place.collect(&mut alice, Until::Messages(1), AT_ONCE).unwrap(), [""; 0]);
+
+    block_on(alice.send(&mut place.client, b"three")).unwrap();
+    let last = block_on(alice.close()).unwrap();
+    place.client.post(&last.packets).unwrap();
+    place.client.discard(&last.spent).unwrap();
+    let heard = place.collect(&mut bob, Until::Closed, SOON).unwrap();
+    assert_eq!(heard, ["0 three true", "closed"]);
+    let sent = block_on(bob.send(&mut place.client, b"four")).unwrap_err();
+    assert_eq!(sent.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn a_postbox_says_what_is_lost_with_it_and_is_gone() {
+    let Place { relay, client, .. } = Place::new();
+    client.post(&[vec![7; 4096], vec![8; 4096]]).unwrap();
+    assert_eq!(relay.stop(), 2);
+    let error = client.post(&[vec![9; 4096]]).unwrap_err();
+    assert!(matches!(error.why(), Why::Connection(_)), "{error}");
+}
+
+/// Who made the invite may drop the answer and make another: each is a guess at the secret.
+#[test]
+fn an_answer_with_a_secret_is_counted() {
+    let place = Place::new();
+    let secret = Password::from_text("the same word").unwrap();
+    let (alice, invite) = place.invite(Some(&secret));
+    for (name, count) in [("bob", 1), ("carol", 2)] {
+        let (files, told) = place.files(name);
+        block_on(Conversation::respond(files, &invite, Some(&secret))).unwrap();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [count]);
+    }
+    drop(alice);
+    let (files, told) = place.files("dave");
+    assert!(block_on(Conversation::respond(files, &invite, None)).is_err(), "it asks for one");
+    assert_eq!(told.try_iter().count(), 0);
+}
