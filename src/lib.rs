@@ -5,9 +5,10 @@
 //! and the order in which everything is stored, handed out and delivered. It does no I/O itself:
 //! the program provides a [`Host`](conversation::Host), which stores the session, an
 //! [`Outlet`](conversation::Outlet), which carries packets, and a closure that receives events.
-//! Most programs want the host in `store`: a directory in memory, with locks. Below are
-//! [`protocol`], which computes, and [`armor`], which turns bytes into lines of text and back.
-//! Everything except `store` builds for WebAssembly (`--no-default-features`).
+//! Most programs want the host in `store`: a directory in memory, with locks. `postbox` has the
+//! outlet for two people who are not online together: a client, and the relay that it calls. Below
+//! are [`protocol`], which computes, and [`armor`], which turns bytes into lines of text and back.
+//! Everything except `store` and `postbox` builds for WebAssembly (`--no-default-features`).
 //!
 //! `docs/protocol.md` specifies the protocol, in enough detail for a second implementation, and
 //! `docs/architecture.md` shows where everything is.
@@ -15,7 +16,7 @@
 //! # A conversation
 //!
 //! Alice invites Bob; Bob answers and says something. The program carries the bytes between them in
-//! its own way; `examples/` has one with a socket, and one with its own storage.
+//! its own way; `examples/` has one with a socket, one with its own storage, and one with a postbox.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,6 +69,49 @@
 //! # }
 //! ```
 //!
+//! # Over a postbox
+//!
+//! The invite names it, and both ends call it. This one runs in the program itself; `otr postbox`
+//! is the same behind walls, as a process of its own.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use otr::conversation::{Conversation, Event, Files, Invitation, Until, block_on};
+//! use otr::postbox::client::{Client, Route, Url};
+//! use otr::postbox::server::{Choices, Embedded};
+//! use otr::store::{Options, Store};
+//!
+//! # let place = tempfile::tempdir_in("/dev/shm")?;
+//! # let options = Options { named: Some(place.path().join("sessions")), ..Options::default() };
+//! # let sleeps = |name: &str| -> Result<Files, Box<dyn std::error::Error>> {
+//! #     let store = Store::prepare(&options, &name.parse()?)?;
+//! #     Ok(Files::new(store, std::time::Duration::from_secs(10), |_| {}))
+//! # };
+//! let relay = Embedded::start("127.0.0.1:0", Choices::default())?;
+//! let mut client = Client::new(Url::parse(relay.url())?, &Route::default())?;
+//!
+//! let with = Invitation { postbox: Some(relay.url()), ..Invitation::default() };
+//! let (mut alice, invite) = block_on(Conversation::invite(sleeps("alice")?, with))?;
+//! let (mut bob, reply) = block_on(Conversation::respond(sleeps("bob")?, &invite, None))?;
+//! client.post(&[reply])?;
+//! block_on(bob.send(&mut client, b"I never said that"))?;
+//!
+//! let mut heard = Vec::new();
+//! let came = block_on(alice.collect(&client, Until::Messages(1), None, |event| {
+//!     if let Event::Part { text, .. } = event {
+//!         heard.extend_from_slice(text);
+//!     }
+//!     Ok(())
+//! }))?;
+//! assert_eq!((heard.as_slice(), came.whole), (b"I never said that".as_slice(), 1));
+//!
+//! let last = block_on(alice.close())?;
+//! client.post(&last.packets)?;
+//! client.discard(&last.spent)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What not to do with it
 //!
 //! - Do not keep a copy of a state, or go back to one. If two copies send, one of their packets is
@@ -82,9 +126,11 @@
 //!
 //! # Features
 //!
-//! - `cli` (default): the command and its postbox; your own program does not need it
-//!   (`default-features = false, features = ["store"]`).
-//! - `store` (with `cli`): `store`, and [`conversation`]'s host of it, on Unix.
+//! - `cli` (default): the command, with everything below; your own program does not need it
+//!   (`default-features = false, features = ["client", "store"]`).
+//! - `store`: `store`, and [`conversation`]'s host of it, on Unix.
+//! - `client`: calls a postbox, also through Tor, and receives from it; on Unix.
+//! - `server`: serves a postbox, embedded in a program or as a whole process; on Unix.
 //! - `fast-aead`: ChaCha20-Poly1305 by ring, faster on processors without AVX-512.
 
 #![forbid(unsafe_code)]
