@@ -35,8 +35,9 @@ pub(crate) fn talk(options: &Options) -> Result<String, Box<dyn Error>> {
         Ok(())
     }))?;
     let last = block_on(alice.close())?;
-    client.post(&last.packets)?;
+    let told = client.post(&last.packets);
     client.discard(&last.spent)?;
+    told?;
     Ok(heard)
 }
 

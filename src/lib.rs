@@ -2,7 +2,7 @@
 //! and no long-term keys.
 //!
 //! [`conversation`] is the front door: an invite, an answer, messages, words to compare, an end;
-//! and the order in which everything is stored, handed out and delivered. It does no I/O itself:
+//! and the order in which everything is stored, handed out and delivered. Postboxes aside, it does no I/O itself:
 //! the program provides a [`Host`](conversation::Host), which stores the session, an
 //! [`Outlet`](conversation::Outlet), which carries packets, and a closure that receives events.
 //! Most programs want the host in `store`: a directory in memory, with locks. `postbox` has the
@@ -105,9 +105,11 @@
 //! }))?;
 //! assert_eq!((heard.as_slice(), came.whole), (b"I never said that".as_slice(), 1));
 //!
+//! // Both, whatever becomes of the first: what was read shows itself as read.
 //! let last = block_on(alice.close())?;
-//! client.post(&last.packets)?;
+//! let told = client.post(&last.packets);
 //! client.discard(&last.spent)?;
+//! told?;
 //! # Ok(())
 //! # }
 //! ```
@@ -129,7 +131,8 @@
 //! - `cli` (default): the command, with everything below; your own program does not need it
 //!   (`default-features = false, features = ["client", "store"]`).
 //! - `store`: `store`, and [`conversation`]'s host of it, on Unix.
-//! - `client`: calls a postbox, also through Tor, and receives from it; on Unix.
+//! - `client`: calls a postbox, also through Tor, and receives from it; on Unix. What `ureq` logs at
+//!   trace level holds parts of requests: a program that logs switches that off (`otr` compiles no log).
 //! - `server`: serves a postbox, embedded in a program or as a whole process; on Unix.
 //! - `fast-aead`: ChaCha20-Poly1305 by ring, faster on processors without AVX-512.
 

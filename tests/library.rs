@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
 use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use otr::conversation::{
-    Conversation, Error, ErrorKind, Event, Files, Invitation, Notice, Until, block_on,
+    Conversation, Error, ErrorKind, Event, Files, Invitation, Notice, Until, Window, block_on,
 };
 use otr::postbox::client::{Client, Route, Url, Why};
 use otr::postbox::server::{Choices, Embedded};
@@ -27,7 +28,11 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let relay = Embedded::start("127.0.0.1:0", Choices::default()).unwrap();
+        Self::with(Choices::default())
+    }
+
+    fn with(choices: Choices) -> Self {
+        let relay = Embedded::start("127.0.0.1:0", choices).unwrap();
         let url = Url::parse(relay.url()).unwrap();
         let client = Client::new(url, &Route::default()).unwrap();
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -46,6 +51,12 @@ impl Place {
             }
         });
         (files, told)
+    }
+
+    /// Where `name`, which is there, sleeps.
+    fn files_of(&self, name: &str) -> Files {
+        let store = Store::open(&self.options, &name.parse().unwrap()).unwrap();
+        Files::new(store, Duration::from_secs(10), |_| {})
     }
 
     fn invite(&self, secret: Option<&Password>) -> (Conversation<Files>, Vec<u8>) {
@@ -81,8 +92,10 @@ fn a_conversation_over_an_embedded_postbox() {
     let mut place = Place::new();
     let (mut alice, invite) = place.invite(None);
     // Nobody has answered.
-    let early = place.collect(&mut alice, Until::Messages(1), AT_ONCE);
-    assert!(matches!(early, Err(Error::NoReply)), "{early:?}");
+    for (until, wait) in [(Until::Messages(1), AT_ONCE), (Until::Empty, None)] {
+        let early = place.collect(&mut alice, until, wait);
+        assert!(matches!(early, Err(Error::NoReply)), "{early:?}");
+    }
     let (bob, _) = place.files("bob");
     let (mut bob, reply) = block_on(Conversation::respond(bob, &invite, None)).unwrap();
     assert_eq!(block_on(bob.status()).unwrap().postbox.as_deref(), Some(place.relay.url()));
@@ -129,4 +142,75 @@ fn an_answer_with_a_secret_is_counted() {
     let (files, told) = place.files("dave");
     assert!(block_on(Conversation::respond(files, &invite, None)).is_err(), "it asks for one");
     assert_eq!(told.try_iter().count(), 0);
+    // Where no answer was stored, none was given.
+    let taken = place.files_of("bob");
+    let error = block_on(Conversation::respond(taken, &invite, Some(&secret))).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Exists);
+    let (files, told) = place.files("dave");
+    block_on(Conversation::respond(files, &invite, Some(&secret))).unwrap();
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [3]);
+}
+
+/// What is meant for one person goes to no other, who has the name by now.
+#[test]
+fn an_invite_that_took_the_name_is_not_this_conversation() {
+    let mut place = Place::new();
+    let (mut alice, invite) = place.invite(None);
+    let (mut bob, reply) =
+        block_on(Conversation::respond(place.files("bob").0, &invite, None)).unwrap();
+    place.client.post(&[reply]).unwrap();
+    block_on(bob.send(&mut place.client, b"one")).unwrap();
+    place.collect(&mut alice, Until::Messages(1), SOON).unwrap();
+    block_on(Conversation::open(place.files_of("alice")).close()).unwrap();
+    let (_, invite) = place.invite(None);
+    let (_, reply) =
+        block_on(Conversation::respond(place.files("carol").0, &invite, None)).unwrap();
+    place.client.post(&[reply]).unwrap();
+    let other = place.collect(&mut alice, Until::Messages(1), AT_ONCE);
+    assert!(matches!(other, Err(Error::Another(_))), "{other:?}");
+    assert!(matches!(block_on(alice.status()), Err(Error::Another(_))));
+    // And its reply lies there still.
+    let mut anew = Conversation::open(place.files_of("alice"));
+    assert_eq!(place.collect(&mut anew, Until::Messages(1), AT_ONCE).unwrap(), ["opened"]);
+}
+
+#[test]
+fn a_postbox_that_cannot_be_served_is_refused() {
+    for choices in [
+        Choices { memory: 0, ..Choices::default() },
+        Choices { ttl: Duration::ZERO, ..Choices::default() },
+        Choices { max_packet: 1 << 21, ..Choices::default() },
+        Choices { work: 99, ..Choices::default() },
+    ] {
+        let error = Embedded::start("127.0.0.1:0", choices).err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+}
+
+/// More than fits into the postbox at a time.
+#[test]
+fn a_long_message_waits_for_room() {
+    const LENGTH: usize = 40 << 20;
+    let place = Place::with(Choices { memory: 24 << 20, ..Choices::default() });
+    let (mut alice, invite) = place.invite(None);
+    let (mut bob, reply) =
+        block_on(Conversation::respond(place.files("bob").0, &invite, None)).unwrap();
+    place.client.post(&[reply]).unwrap();
+    let mut window = Window::new(place.client.clone());
+    let text: Vec<u8> = (0..=250_u8).cycle().take(LENGTH).collect();
+    let (sent, heard) = thread::scope(|threads| {
+        let sending = threads.spawn(|| block_on(bob.send(&mut window, &text)));
+        let mut heard = Vec::with_capacity(LENGTH);
+        let came = alice.collect(&place.client, Until::Messages(1), SOON, |event| {
+            if let Event::Part { text, .. } = event {
+                heard.extend_from_slice(text);
+            }
+            Ok(())
+        });
+        let came = block_on(came).map(|counts| counts.whole);
+        assert_eq!(came.unwrap(), 1);
+        (sending.join().unwrap(), heard)
+    });
+    sent.unwrap();
+    assert!(heard == text, "{} bytes", heard.len());
 }

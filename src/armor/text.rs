@@ -21,9 +21,6 @@
 //! begin directly after an item, if two ends have chosen different forms and somebody recorded
 //! both: [`Text::raw_follows`].
 
-use memchr::memchr;
-use memchr::memmem::Finder;
-
 use super::base64url::{encoded_len, is_character, run};
 use super::item::{Damaged, Item, Kind, Reason};
 use super::marks::MARKER;
@@ -57,7 +54,6 @@ enum State {
 
 /// The reader of text.
 pub(super) struct Text {
-    marker: Finder<'static>,
     state: State,
     kind: Kind,
     /// The item's characters so far, from all its lines.
@@ -80,7 +76,6 @@ type Step = (usize, Option<Item>);
 impl Text {
     pub(super) fn new() -> Self {
         Self {
-            marker: Finder::new(MARKER),
             state: State::Between,
             kind: Kind::Packet,
             body: Vec::new(),
@@ -150,7 +145,7 @@ impl Text {
                 Next::Other => self.behind_item = false,
             }
         }
-        let (upto, found) = self.find_marker(input);
+        let (upto, found) = Self::find_marker(input);
         let upto = if ended && found.is_none() { input.len() } else { upto };
         self.pass_over(&input[..upto]);
         let Some((kind, length)) = found else { return upto };
@@ -160,15 +155,19 @@ impl Text {
 
     /// Where the next marker is, with its kind and length; if there is none, where something begins
     /// that may become one.
-    fn find_marker(&self, input: &[u8]) -> (usize, Option<(Kind, usize)>) {
-        let whole = self.marker.find_iter(input).find_map(|at| match marker_at(&input[at..]) {
+    fn find_marker(input: &[u8]) -> (usize, Option<(Kind, usize)>) {
+        let begins = input.windows(MARKER.len()).enumerate();
+        let mut begins = begins.filter(|(_, four)| *four == MARKER.as_bytes()).map(|(at, _)| at);
+        let whole = begins.find_map(|at| match marker_at(&input[at..]) {
             Found::Marker(kind, length) => Some((at, Some((kind, length)))),
             Found::Begun => Some((at, None)),
             Found::No => None,
         });
         let upto = whole.map_or(input.len(), |(at, _)| at);
         // A marker that a soft break splits, or one at the end of the input so far.
-        let cut = memchr::memchr_iter(b'=', &input[..upto])
+        let equals = input[..upto].iter().enumerate().filter(|(_, byte)| **byte == b'=');
+        let cut = equals
+            .map(|(at, _)| at)
             .filter(|&at| matches!(input.get(at + 1), None | Some(b'\n' | b'\r' | b' ' | b'\t')))
             .chain([upto])
             .flat_map(|at| at.saturating_sub(SPLIT_MAX)..at)
@@ -408,7 +407,7 @@ impl Text {
 
     /// Counts the lines in a stretch outside items.
     fn pass_over(&mut self, mut input: &[u8]) {
-        while let Some(at) = memchr(b'\n', input) {
+        while let Some(at) = input.iter().position(|&byte| byte == b'\n') {
             self.other = self.other || !input[..at].iter().all(|&byte| is_blank(byte));
             self.end_line();
             input = &input[at + 1..];

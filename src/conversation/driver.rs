@@ -31,7 +31,7 @@ pub enum Notice<'a> {
     GivenUp(u64),
     /// Packets still wait, because they could not be handed out now.
     StillWaits(&'a Error),
-    /// The reply has arrived, and the session is open.
+    /// The reply has arrived at the postbox, and the session is open.
     Opened {
         /// Whether the handshake used a secret, which the other side has shown that it knows.
         secret: bool,

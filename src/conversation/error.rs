@@ -69,6 +69,8 @@ pub enum Error {
     Undelivered,
     /// A long message was truncated, for this reason.
     Truncated(Box<Error>),
+    /// A thread of the library has panicked.
+    WorkerEnded,
     /// A long message was given up while its packets went to a postbox.
     Abandoned,
     /// The posted packets were not collected within the time for which the caller waited.
@@ -151,6 +153,7 @@ impl Error {
             | Self::Respond(_)
             | Self::Undelivered
             | Self::Abandoned
+            | Self::WorkerEnded
             | Self::Changed
             | Self::Step(_)
             | Self::Seal(_) => ErrorKind::Failed,
@@ -239,6 +242,7 @@ impl fmt::Display for Error {
             },
             Self::Undelivered => f.write_str("earlier text could not be delivered"),
             Self::Truncated(error) => write!(f, "the message is truncated: {error}"),
+            Self::WorkerEnded => f.write_str("a thread has ended before its work was done"),
             Self::Abandoned => f.write_str("the message was given up"),
             Self::NotCollected => {
                 f.write_str("the other side has not collected the message in the time given")

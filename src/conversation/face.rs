@@ -118,7 +118,11 @@ impl<H: Host> Conversation<H> {
             host.gave_guess(now);
         }
         let of = Some(session.identity());
-        create(&mut host, &Stage::Session(Box::new(session)), false).await?;
+        let created = create(&mut host, &Stage::Session(Box::new(session)), false).await;
+        if created.is_err() && secret.is_some() {
+            host.was_no_guess(now);
+        }
+        created?;
         Ok((Self { host, of }, reply))
     }
 
@@ -191,15 +195,27 @@ impl<H: Host> Conversation<H> {
     {
         let role = self.host.become_receiver(false).await?;
         let mut receiver = Receiver::open(&mut self.host, None, LOOK_AHEAD, outlet).await?;
-        if let Some(session) = receiver.session()
-            && !self.of.get_or_insert(session.identity()).is(&session.identity())
-        {
-            return Err(Error::Another(Doing::Receiving));
-        }
+        Self::is_still(&mut self.of, receiver.session())?;
         receiver.end_if_over().await?;
         let sink = Deliver::new(deliver);
         let (counts, told) = (Counts::default(), Told::default());
         Ok(Receiving { receiver, sink, counts, told, role })
+    }
+
+    /// Whether what is stored is this conversation still, from now on that session.
+    pub(super) fn is_still(
+        of: &mut Option<Identity>,
+        session: Option<&Session>,
+    ) -> Result<(), Error> {
+        match (session.map(Session::identity), &of) {
+            (Some(found), Some(known)) if known.is(&found) => Ok(()),
+            (Some(found), None) => {
+                *of = Some(found);
+                Ok(())
+            }
+            (None, None) => Ok(()),
+            _ => Err(Error::Another(Doing::Receiving)),
+        }
     }
 
     /// The stored session, if it is this conversation's.
@@ -267,11 +283,11 @@ impl<H: Host> Conversation<H> {
     /// How far the conversation has come.
     pub async fn status(&mut self) -> Result<Status, Error> {
         let stage = Transaction::begin(&mut self.host).await?.into_snapshot().stage;
-        if let (Some(of), Stage::Session(session)) = (self.of, &stage)
-            && !of.is(&session.identity())
-        {
-            return Err(Error::Another(Doing::Receiving));
-        }
+        let session = match &stage {
+            Stage::Session(session) => Some(&**session),
+            Stage::Inviting(_) => None,
+        };
+        Self::is_still(&mut self.of, session)?;
         Ok(match stage {
             Stage::Session(session) => Status {
                 is_open: true,

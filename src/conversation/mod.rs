@@ -8,7 +8,7 @@
 //! close     lock · load · seal · WIPE · unlock │ HAND OUT │ DISCARD
 //! ```
 //!
-//! Nothing here does I/O. Each effect is one `await` of a method of the caller's [`Host`] (storage,
+//! Nothing here does I/O, except for `postbox`. Each effect is one `await` of a method of the caller's [`Host`] (storage,
 //! clock, randomness), [`Outlet`] (where packets go) or [`Sink`] (where text goes). The engine asks
 //! for the next effect only when the last one is done, and a caller cannot change the order. If the
 //! methods never wait, [`block_on`] drives everything on the caller's thread; an executor or a

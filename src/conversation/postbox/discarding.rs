@@ -3,7 +3,7 @@
 
 use std::thread::JoinHandle;
 
-use super::{ended, start};
+use super::start;
 use crate::conversation::error::Error;
 use crate::postbox::api::Discard;
 use crate::postbox::client::{self, Client};
@@ -28,7 +28,7 @@ impl Discarding {
 
     /// Waits for it; what the state may forget then.
     pub(super) fn end(self) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
-        self.thread.join().map_err(|_| ended())??;
+        self.thread.join().map_err(|_| Error::WorkerEnded)??;
         Ok(self.spent)
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::receiving::{Collecting, Until};
 use crate::conversation::cause::Cause;
 use crate::conversation::driver::Host;
-use crate::conversation::error::{Doing, Error};
+use crate::conversation::error::Error;
 use crate::conversation::face::{Conversation, Deliver, Event};
 use crate::conversation::receive::Counts;
 use crate::postbox::client::Client;
@@ -14,7 +14,9 @@ use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
 impl<H: Host> Conversation<H> {
     /// Takes what lies in the session's postbox, which `client` calls, until it is to stop, or nothing has
     /// come for `wait`; what came, in numbers. Where the invite was not answered yet, the reply is awaited
-    /// first, for as long. `deliver` is told what comes, as in [`receive`](Self::receive). It blocks.
+    /// first, for as long. `deliver` is told what comes, as in [`receive`](Self::receive); that the other
+    /// side has closed, by the call that learns it. It blocks. Through Tor, calls that still wait when this
+    /// returns go on for up to a minute.
     ///
     /// # Errors
     /// [`Error::NoReply`] at the end of that wait; a call's, when the client's patience is at its end.
@@ -32,17 +34,15 @@ impl<H: Host> Conversation<H> {
         let mut collecting =
             Collecting::open(&mut self.host, client.clone(), LOOK_AHEAD, until).await?;
         let mut sink = Deliver::new(deliver);
+        Self::is_still(&mut self.of, collecting.session())?;
         if collecting.session().is_none() {
+            let wait = if until == Until::Empty { Some(Duration::ZERO) } else { wait };
             if !collecting.reply(wait.map(|wait| Instant::now() + wait)).await? {
                 return Err(Error::NoReply);
             }
             (sink.tell)(Event::Opened)?;
         }
-        if let Some(session) = collecting.session()
-            && !self.of.get_or_insert(session.identity()).is(&session.identity())
-        {
-            return Err(Error::Another(Doing::Receiving));
-        }
+        Self::is_still(&mut self.of, collecting.session())?;
         collecting.take_up().await?;
         let was_closed = collecting.counts.closed;
         collecting.receive(&mut sink, wait).await?;

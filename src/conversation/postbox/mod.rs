@@ -1,8 +1,10 @@
-//! A postbox as the place where a conversation's packets go, and come from. What is asked, posted and
-//! thrown away is the same for all who use one: `plan` and `collector` ask, `receiving` is the order of
-//! effects, `window` and `poster` keep a long message from filling it.
+//! A postbox as the place where a conversation's packets go, and come from: `plan` and `collector`
+//! decide what to ask for, `receiving` has the order of effects, `window` and `poster` keep a long
+//! message from filling the postbox.
 //!
-//! The client of a postbox blocks: these futures make their calls on the thread that polls them.
+//! Here, and only here in this module, is I/O: the client of a postbox blocks the thread that polls
+//! these futures, starts threads of its own, and draws from the system's randomness when it tries
+//! again or asks at random.
 
 mod collector;
 mod discarding;
@@ -28,7 +30,9 @@ pub use window::Window;
 impl From<Error> for Cause {
     fn from(error: Error) -> Self {
         let kind = match error.why() {
-            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor => ErrorKind::Usage,
+            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
+                ErrorKind::Usage
+            }
             Why::NoRandomness => ErrorKind::Failed,
             Why::Full => ErrorKind::Full,
             _ => ErrorKind::Unreachable,
@@ -74,9 +78,4 @@ fn start<T: Send + 'static>(
         let what = format!("cannot start a thread: {error}");
         Stopped::Effect(Cause::new(ErrorKind::Failed, what))
     })
-}
-
-/// What a thread that has panicked leaves behind.
-fn ended() -> Stopped {
-    Stopped::Effect(Cause::new(ErrorKind::Failed, "a thread has ended before its work was done"))
 }

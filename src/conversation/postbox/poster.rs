@@ -7,8 +7,8 @@ use std::thread::JoinHandle;
 
 use zeroize::Zeroizing;
 
+use super::start;
 use super::window::Window;
-use super::{ended, start};
 use crate::conversation::error::Error;
 use crate::protocol::packet::receipt::Receipt;
 
@@ -67,7 +67,7 @@ impl Poster {
     /// Waits until all is posted.
     pub fn end(self) -> Result<Window, Error> {
         drop(self.packets);
-        self.thread.join().map_err(|_| ended())?
+        self.thread.join().map_err(|_| Error::WorkerEnded)?
     }
 }
 
@@ -78,7 +78,8 @@ fn post_all(
     abandoned: &AtomicBool,
 ) -> Result<Window, Error> {
     for mut sealed in packets {
-        window.post(&mut sealed.framed[..sealed.length], sealed.receipt, abandoned)?;
+        let framed = sealed.framed.get_mut(..sealed.length).unwrap_or_default();
+        window.post(framed, sealed.receipt, abandoned)?;
         // The reading thread may have come to the end.
         drop(buffers.send(sealed.framed));
     }

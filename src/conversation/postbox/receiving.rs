@@ -161,13 +161,14 @@ impl<H: Host> Collecting<H> {
             None => self.client.clone(),
         };
         loop {
+            self.receiver.refresh().await?;
             let token = match self.receiver.stage() {
                 Stage::Inviting(inviting) => *inviting.reply_token(),
                 Stage::Session(_) => return Ok(true),
             };
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
-            if found.is_empty() && left.is_some_and(|left| left.is_zero()) {
+            if found.is_empty() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(false);
             }
             self.take_replies(&found).await?;

@@ -6,9 +6,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::conversation::cause::Cause;
+use crate::conversation::driver::{Outlet, OutletKind};
 use crate::conversation::error::Error;
 use crate::postbox::api::{Address, Fate, MAX_WAIT};
 use crate::postbox::client::{Client, Patience};
+use crate::protocol::deniability::reveal::PUBLISHED_KEY;
+use crate::protocol::packet::Packet;
 use crate::protocol::packet::receipt::Receipt;
 
 /// Bytes of packets that wait to be collected at most: enough for a receiver far away to be kept
@@ -44,7 +48,7 @@ impl Window {
         receipt: Option<Receipt>,
         abandoned: &AtomicBool,
     ) -> Result<(), Error> {
-        let size = framed.len() - 1;
+        let Some(size) = framed.len().checked_sub(1) else { return Ok(()) };
         while self.bytes + size > WINDOW {
             self.make_room()?;
         }
@@ -136,6 +140,42 @@ impl Window {
             return Ok(());
         }
         Err(Error::NotShownOpened)
+    }
+}
+
+/// The outlet for long messages: it waits for room where a client posts at once.
+impl Outlet for Window {
+    fn kind(&self) -> OutletKind {
+        OutletKind::Postbox
+    }
+
+    fn largest(&self) -> usize {
+        self.client.largest_known()
+    }
+
+    /// Keys to be published leave with a discard, and none comes here.
+    async fn hand_out(
+        &mut self,
+        _: &[[u8; PUBLISHED_KEY]],
+        packets: &[Packet],
+    ) -> Result<Vec<usize>, Cause> {
+        let mut refused = Vec::new();
+        for (at, packet) in packets.iter().enumerate() {
+            let mut framed = [&[0], &packet[..]].concat();
+            match self.post(&mut framed, None, &AtomicBool::new(false)) {
+                Err(Error::Effect(_)) if self.client.largest_known() < packet.len() => {
+                    refused.push(at);
+                }
+                Err(Error::Effect(cause)) => return Err(cause),
+                Err(error) => return Err(Cause::new(error.kind(), error)),
+                Ok(()) => {}
+            }
+        }
+        Ok(refused)
+    }
+
+    fn too_large(&self, bytes: usize) -> Cause {
+        self.client.too_large(bytes).into()
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Why {
     SocketThroughProxy,
     /// An `.onion` address without Tor: nobody was called.
     OnionWithoutTor,
+    /// The proxy cannot be given a user name of its own: nobody was called.
+    BadProxy,
     /// The system gave no randomness for the user name at the proxy.
     NoRandomness,
     /// No connection, or one that ended too early.
@@ -213,6 +215,7 @@ impl fmt::Display for Error {
                 write!(f, "{host} is a Unix socket, to which no proxy leads")
             }
             Why::OnionWithoutTor => write!(f, "an .onion address is reached through Tor only"),
+            Why::BadProxy => write!(f, "the proxy's address cannot be used"),
             Why::NoRandomness => write!(f, "the system gave no randomness"),
             Why::Connection(io::ErrorKind::NotFound) => {
                 write!(f, "cannot reach the postbox {host}: there is no such socket")

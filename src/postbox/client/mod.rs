@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 use ureq::http::Response;
 use ureq::http::response::Parts;
 use ureq::{Agent, Body, BodyReader};
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::api::{
     self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
@@ -184,7 +184,7 @@ impl Client {
         let wait = wait.min(self.longest_wait());
         let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
         let asked = Instant::now();
-        let body = tokens.concat();
+        let body = Zeroizing::new(tokens.concat());
         let read = |head: &Parts, answer: &mut BodyReader<'_>| match head.status.as_u16() {
             204 => Ok(Vec::new()),
             200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
@@ -382,12 +382,15 @@ impl Client {
     }
 
     fn tries_again(&self, tried: (u32, Instant), why: &Why) -> bool {
-        let tell = || {
-            let error = Error::new(self.inner.url.host(), why.clone());
-            self.tell(Notice::Unreachable(&error));
-        };
+        let mut is_news = false;
         let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        outage.goes_on(tried, why, self.trying.patience, tell)
+        let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_news = true);
+        // Who listens may call, too.
+        drop(outage);
+        if is_news {
+            self.tell(Notice::Unreachable(&self.error(why.clone())));
+        }
+        goes_on
     }
 
     fn tell(&self, notice: Notice<'_>) {

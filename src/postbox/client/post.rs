@@ -121,7 +121,7 @@ impl Client {
 
     /// The seconds for which the postbox keeps what was posted, once, where that is much shorter than
     /// the day that is usual.
-    pub fn keeps_short(&self) -> Option<u64> {
+    pub fn take_keeps_short(&self) -> Option<u64> {
         let (keeps, told) = &self.inner.keeps;
         let seconds = u64::from(keeps.load(Ordering::Relaxed));
         (seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed)).then_some(seconds)

@@ -241,7 +241,7 @@ fn isolated(proxy: &ureq::Proxy) -> Result<ureq::Proxy, Why> {
         .password(&name(&random[16..]))
         .resolve_target(false)
         .build()
-        .map_err(|_| Why::Nonsense)
+        .map_err(|_| Why::BadProxy)
 }
 
 #[cfg(test)]

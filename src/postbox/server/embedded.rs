@@ -62,7 +62,8 @@ impl Embedded {
         &self.url
     }
 
-    /// Stops it, and says how many packets were lost with it.
+    /// Stops it, and says how many packets were lost with it. Calls that are being served may take half
+    /// a minute more; so they may where it is dropped.
     pub fn stop(mut self) -> u64 {
         self.end()
     }

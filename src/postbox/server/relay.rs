@@ -24,12 +24,15 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// An empty one, which may use so many descriptors. What it holds is freed in pages that are
-    /// overwritten; what its libraries free is not, unless the program's allocator does it.
+    /// An empty one, which may use this many descriptors. Packets are overwritten when they are freed.
+    /// The buffers of its libraries are not, unless the program's allocator does it, as that of `otr`
+    /// does (the crate `zeroizing-alloc`). The first one in a process decides how much memory for
+    /// packets is mapped in advance.
     ///
     /// # Errors
-    /// The system gave no randomness.
+    /// [`io::ErrorKind::InvalidInput`] where [`Choices::check`] fails; the system gave no randomness.
     pub fn new(choices: Choices, descriptors: u64) -> io::Result<Self> {
+        choices.check().map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
             .unwrap_or(usize::MAX)
             .clamp(1, limits::connections_of(choices.memory));
@@ -44,6 +47,9 @@ impl Relay {
     ///
     /// # Errors
     /// What the system says.
+    ///
+    /// # Panics
+    /// Outside a runtime of tokio.
     pub fn open(&mut self, listener: Listener, side: Side, tls: Option<Tls>) -> io::Result<()> {
         self.entrances.push(Entrance::new(listener, side, tls)?);
         Ok(())
@@ -59,7 +65,9 @@ impl Relay {
         let Self { server, entrances } = self;
         let mut serving: JoinSet<()> =
             entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&server))).collect();
-        let sweeping = tokio::spawn(sweep(Arc::clone(&server)));
+        // Ends with this, also where it is given up.
+        let mut sweeping = JoinSet::new();
+        sweeping.spawn(sweep(Arc::clone(&server)));
         stop.await;
         server.begin_to_stop();
         let ended = async { while serving.join_next().await.is_some() {} };
@@ -67,7 +75,6 @@ impl Relay {
             _ = timeout(GRACE_TIME, ended) => {}
             () = at_once => {}
         }
-        sweeping.abort();
         server.store.totals().held
     }
 }

@@ -5,11 +5,11 @@ use super::gate::Gate;
 use super::guests::{Guest, Guests, Origin};
 use super::limits::{self, CALL_COST};
 use super::waiting::Room;
-use crate::postbox::api::MAX_PACKET;
+use crate::postbox::api::{MAX_PACKET, MIN_PACKET};
 use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use crate::postbox::storage::memory::Store;
 use crate::postbox::storage::unfinished::Unfinished;
-use crate::postbox::work::FULL_BITS;
+use crate::postbox::work::{FULL_BITS, MAX_BITS};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -28,6 +28,28 @@ pub struct Choices {
     pub work: u8,
     /// SHA-256 of what a post has to show beside it, where not everybody may post.
     pub post_secret: Option<[u8; 32]>,
+}
+
+/// The least memory cap, bytes: room for a few of the largest packets and for connections to come in.
+const MIN_MEMORY: usize = 8 << 20;
+
+impl Choices {
+    /// Says what cannot be served with, and its bounds.
+    pub fn check(&self) -> Result<(), &'static str> {
+        if self.ttl < Duration::from_secs(1) {
+            return Err("packets live for at least 1s");
+        }
+        if self.memory < MIN_MEMORY {
+            return Err("the memory cap is at least 8M");
+        }
+        if !(MIN_PACKET..=MAX_PACKET).contains(&self.max_packet) {
+            return Err("the largest packet is between 4K and 1M");
+        }
+        if self.work > MAX_BITS {
+            return Err("the most work is 24 bits");
+        }
+        Ok(())
+    }
 }
 
 impl Default for Choices {

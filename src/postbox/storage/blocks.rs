@@ -9,6 +9,7 @@ use crate::postbox::api::MIN_PACKET;
 use memmap2::MmapOptions;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use zeroize::Zeroizing;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = MIN_PACKET;
@@ -33,13 +34,12 @@ pub(crate) fn idle() -> usize {
     POOL.get().map_or(0, |pool| pool.idle.load(Relaxed))
 }
 
-/// 4 KiB, zeros at first, and overwritten when it is dropped: by the allocator (main.rs), as all of
-/// the heap is, or by the pool.
+/// 4 KiB, zeros at first, and overwritten when it is dropped.
 pub(crate) struct Block(Place);
 
 enum Place {
     Pool(Lent),
-    Heap(Box<[u8]>),
+    Heap(Zeroizing<Box<[u8]>>),
 }
 
 /// A block of the pool's, which goes back there.
@@ -49,7 +49,7 @@ impl Block {
     pub(crate) fn new() -> Self {
         match POOL.get().and_then(Pool::take) {
             Some(bytes) => Self(Place::Pool(Lent(bytes))),
-            None => Self(Place::Heap(vec![0; BLOCK].into_boxed_slice())),
+            None => Self(Place::Heap(Zeroizing::new(vec![0; BLOCK].into_boxed_slice()))),
         }
     }
 

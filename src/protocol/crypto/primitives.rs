@@ -94,15 +94,15 @@ fn hmac_keyed(key: &[u8; 32]) -> Hmac<Sha256> {
 /// 255 × 32 bytes; every caller's length is a constant far below that.
 #[inline(never)]
 pub fn hkdf(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-    // Any length is a key: a longer one than a block counts as its hash.
-    let extract = Hmac::<Sha256>::new_from_slice(salt);
-    let mut extract = extract.unwrap_or_else(|_| hmac_keyed(&sha256(&[salt])));
+    let mut extract = hkdf::HkdfExtract::<Sha256>::new(Some(salt));
     for part in ikm {
-        extract.update(part);
+        extract.input_ikm(part);
     }
-    let mut prk = extract.finalize().into_bytes().into();
-    expand(&prk, info, out);
-    prk.zeroize();
+    let (mut prk, hkdf) = extract.finalize();
+    if hkdf.expand_multi_info(info, out).is_err() {
+        debug_assert!(false, "no caller asks for more than 255 blocks");
+    }
+    prk.as_mut_slice().zeroize();
 }
 
 /// HKDF-SHA-256, expand alone (RFC 5869, section 2.3): `out` is at most 255 × 32 bytes.

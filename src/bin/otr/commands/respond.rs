@@ -244,7 +244,7 @@ fn postbox_of_code(args: &Args, own: Option<String>) -> Result<Option<String>, F
             Err(Failure::new(Code::Refused, what, "nobody was called"))
         }
         (Some(own), _) => Ok(Some(own)),
-        (None, Some(wanted)) => Ok(Some(wanted.clone())),
+        (None, Some(wanted)) => Ok(Some(wanted.clone()).filter(|url| !url.is_empty())),
         (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
     }
 }

@@ -11,7 +11,9 @@ const ADDRESS: &str = "is the address right?";
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let code = match error.why() {
-            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor => Code::Usage,
+            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
+                Code::Usage
+            }
             Why::NoRandomness => Code::Failed,
             Why::Full => Code::Full,
             _ => Code::Postbox,
@@ -25,7 +27,7 @@ fn hint(why: &Why) -> &'static str {
         Why::InTheClear => "use https://, or --plain-http if that is what you want",
         Why::SocketThroughProxy => "nobody was called: leave --tor, --proxy and OTR_PROXY out",
         Why::OnionWithoutTor | Why::NoHost(NoAddress::Onion) => "use --tor",
-        Why::NoRandomness => NOTHING_SENT,
+        Why::NoRandomness | Why::BadProxy => NOTHING_SENT,
         Why::Connection(std::io::ErrorKind::NotFound) => {
             "is it up? a Unix socket is reached on its own machine alone"
         }

@@ -151,7 +151,7 @@ fn hint(error: &Error) -> Cow<'static, str> {
         Error::Inviting(InvitingError::NoRandomness) | Error::Seal(SealError::NoRandomness) => {
             NOTHING_SENT
         }
-        Error::Seal(_) => FAULT,
+        Error::WorkerEnded | Error::Seal(_) => FAULT,
         _ => "",
     };
     hint.into()

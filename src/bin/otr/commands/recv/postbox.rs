@@ -93,6 +93,10 @@ pub(crate) fn take_reply(
     };
     let open = Collecting::open(files, client.clone(), LOOK_AHEAD, Until::Messages(0));
     let mut collecting = block_on(open)?;
+    // A `recv` beside this may have taken the reply just before.
+    if let Some(session) = collecting.session() {
+        context.voice.say(notices::opened(session.used_secret()));
+    }
     let answered = block_on(collecting.reply(Some(deadline)))?;
     let mut outcome = Outcome::default();
     outcome.counts = mem::take(&mut collecting.counts);

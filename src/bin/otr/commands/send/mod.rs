@@ -200,7 +200,7 @@ impl Sender<'_> {
     /// Waits until what was posted is opened, where that was asked for. The session is free.
     fn confirm(&self, mut window: Window) -> Result<(), Failure> {
         if let Some(client) = &self.client
-            && let Some(seconds) = client.keeps_short()
+            && let Some(seconds) = client.take_keeps_short()
         {
             notices::keeps_short(self.context.voice, client.host(), seconds);
         }
