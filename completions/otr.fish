@@ -54,23 +54,23 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man page
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'Take the whole tour: both ends run on this machine, and every step is shown'
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
-complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; with --anew the one of the session that is replaced is kept, and \'\' is none' -r -f
-complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets from those alone who have the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
+complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; --anew keeps the postbox of the replaced session, and \'\' means none' -r -f
+complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets only with the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 76)' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand init" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l code -d 'Put the invite into the postbox, and write a short code for it, which works once'
-complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more; until it is answered'
+complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more, until it is answered'
 complete -c otr -n "__fish_otr_using_subcommand init" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
 complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
-complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
+complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Replace a session of this name: it is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Report more details, but never a secret'
@@ -87,10 +87,10 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Ses
 complete -c otr -n "__fish_otr_using_subcommand respond" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand respond" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more; until the other side\'s first packet has come'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Begin anew under a name that is in use: that session is wiped, and nobody is told'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to whatever postbox the invite names, without a question'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox, which is not called yet'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l again -d 'Write the same reply once more, until the other side\'s first packet has arrived'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Replace a session of this name: it is wiped, and nobody is told'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to any postbox that the invite names, without asking'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox, without calling it yet'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
@@ -154,9 +154,9 @@ complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Sessi
 complete -c otr -n "__fish_otr_using_subcommand close" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand close" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Tell nobody and publish nothing: only wipe'
+complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Only wipe: tell nobody and publish nothing'
 complete -c otr -n "__fish_otr_using_subcommand close" -l all -d 'Wipe every session at once, telling nobody'
-complete -c otr -n "__fish_otr_using_subcommand close" -l stdout -d 'Write the last packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand close" -l stdout -d 'Write the last packets to stdout even if the session has a postbox, without calling it'
 complete -c otr -n "__fish_otr_using_subcommand close" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand close" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -174,7 +174,7 @@ complete -c otr -n "__fish_otr_using_subcommand words" -l state-fd -d 'Keep no f
 complete -c otr -n "__fish_otr_using_subcommand words" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l same -d 'Record that the other person has the same words'
 complete -c otr -n "__fish_otr_using_subcommand words" -l differ -d 'The other person has other words: end the session, tell the other side, wipe everything'
-complete -c otr -n "__fish_otr_using_subcommand words" -l stdout -d 'Write the last packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand words" -l stdout -d 'Write the last packets to stdout even if the session has a postbox, without calling it'
 complete -c otr -n "__fish_otr_using_subcommand words" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand words" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand words" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -183,7 +183,7 @@ complete -c otr -n "__fish_otr_using_subcommand words" -s q -l quiet -d 'Report 
 complete -c otr -n "__fish_otr_using_subcommand words" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand words" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand words" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is no secret' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is not secret' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
@@ -193,7 +193,7 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -s s -l session -d 'Sess
 complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand verify" -l stdout -d 'Write the packet to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l stdout -d 'Write the packet to stdout even if the session has a postbox, without calling it'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -222,7 +222,7 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Repor
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Tokens for so many packets ahead' -r
+complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Write tokens for this many packets ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand expect" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
@@ -240,8 +240,8 @@ complete -c otr -n "__fish_otr_using_subcommand export" -s s -l session -d 'Sess
 complete -c otr -n "__fish_otr_using_subcommand export" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand export" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand export" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand export" -l forget -d 'Wipe the session here, after the import was seen to work'
-complete -c otr -n "__fish_otr_using_subcommand export" -l undo -d 'Use the session here again; the exported copy must never be used then'
+complete -c otr -n "__fish_otr_using_subcommand export" -l forget -d 'Wipe the session here, after the import has worked'
+complete -c otr -n "__fish_otr_using_subcommand export" -l undo -d 'Use the session here again; then the exported copy must never be used'
 complete -c otr -n "__fish_otr_using_subcommand export" -l ask-passphrase -d 'Ask for the passphrase on the terminal'
 complete -c otr -n "__fish_otr_using_subcommand export" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand export" -s q -l quiet -d 'Report only what went wrong'
@@ -260,8 +260,8 @@ complete -c otr -n "__fish_otr_using_subcommand import" -s q -l quiet -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand import" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Tell which packets the published MAC keys verify, those of the capture or also of KEYS' -r -F
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l postbox -d 'As --keys, with the keys that the postbox at this address has for these packets, too' -r -f
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Show which packets are verified by published MAC keys, those of the capture and of KEYS' -r -F
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l postbox -d 'Like --keys, also with the keys that the postbox at this address has for these packets' -r -f
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -277,13 +277,13 @@ complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for p
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was -d 'What the packet said: all of its text, or the beginning' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was-file -d 'The same, from a file' -r -F
-complete -c otr -n "__fish_otr_using_subcommand forge" -l says -d 'What it shall say: as long, or shorter and filled with spaces' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l says -d 'What it should say: equally long, or shorter, to be filled with spaces' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l says-file -d 'The same, from a file' -r -F
-complete -c otr -n "__fish_otr_using_subcommand forge" -l at -d 'Where in the packet\'s text it said that, in bytes' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l at -d 'Where in the packet\'s text that was, in bytes' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l packet -d 'Which packet: its number in the capture, or its address, as \'otr inspect\' shows them' -r
-complete -c otr -n "__fish_otr_using_subcommand forge" -l keys -d 'Take published keys from this file too' -r -F
+complete -c otr -n "__fish_otr_using_subcommand forge" -l keys -d 'Also take published keys from this file' -r -F
 complete -c otr -n "__fish_otr_using_subcommand forge" -l postbox -d 'Ask the postbox at this address for published keys' -r -f
-complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet is of the inviting side\'s first turn: yes, no or guess; no packet shows it' -r -f -a "guess\t''
+complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet belongs to the inviting side\'s first turn: yes, no or guess; no packet shows it' -r -f -a "guess\t''
 yes\t''
 no\t''"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
@@ -301,9 +301,9 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Report 
 complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; who knows or guesses TEXT can see it' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; anyone who knows or guesses TEXT can tell' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
-complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after so many columns, at least 32 (for mail: 72)' -r
+complete -c otr -n "__fish_otr_using_subcommand simulate" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
@@ -320,7 +320,7 @@ complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Sess
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Ask the postbox of each session, too, whether the other side still collects: what becomes of the packets that were posted last'
+complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Also ask the postbox of each session whether the other side still collects: what has happened to the packets that were posted last'
 complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'

@@ -136,8 +136,8 @@ fn what_cannot_be_forged_is_refused() {
         (&["--was", "a", "--says", "b", "--packet", "10"], 4, "no such packet"),
         (&["--was", "a", "--says", "b", "--packet", "00000000"], 4, "no such packet"),
         (&["--was", "a", "--says", "b", "--packet", "11"], 4, "no published key"),
-        (&["--was", &long, "--says", &long, "--packet", "3"], 4, "no room"),
-        (&["--was", "a", "--says", "b", "--packet", "3", "--at", "4000"], 4, "no room"),
+        (&["--was", &long, "--says", &long, "--packet", "3"], 4, "has room for only"),
+        (&["--was", "a", "--says", "b", "--packet", "3", "--at", "4000"], 4, "has room for only"),
         (&["--was", "a", "--packet", "3"], 2, "--says"),
     ] {
         let output = recorded.forge(arguments);

@@ -110,10 +110,7 @@ fn bad_states_are_shown_and_hide_no_other() {
     let output = place.otr(&["status"]).output().unwrap();
     assert_eq!(code(&output), 0);
     let page = text(&output.stdout);
-    assert!(
-        page.contains("later: foreign: it is of version 2; use the otr that made it"),
-        "{page}"
-    );
+    assert!(page.contains("later: foreign: it has version 2; use the otr that made it"), "{page}");
     assert!(page.contains("good: waits for the reply"), "{page}");
 }
 

@@ -207,7 +207,8 @@ fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
     let answers = "who answers with 'otr respond'; then give their reply to 'otr recv'";
     let invite = hand("alice init", b"", "otr1i:", answers);
     assert_eq!(hand("alice init --again", b"", "otr1i:", answers), invite);
-    let writes = "give it to whoever made the invite, for 'otr recv'; then both of you can write";
+    let writes =
+        "give it to the person who made the invite, for 'otr recv'; then both of you can write";
     let reply = hand("bob respond", &invite, "otr1r:", writes);
     assert_eq!(hand("bob respond --again", b"", "otr1r:", writes), reply);
     pair.alice("recv", &reply).ok();
@@ -338,7 +339,7 @@ fn a_code_is_typed_with_completion_and_asked_for_again() {
     screen.enter(&format!("bob respond --code --postbox {}; echo ended: $?", postbox.url));
     screen.wait_for("the code (TAB completes words):");
     screen.type_line(&format!("{number}-{first}-xyz"));
-    screen.wait_for("the second word is none of those that codes are made of; try again");
+    screen.wait_for("the second word is not one that codes are made of; try again");
     screen.run(&["send-keys", "-l", &format!("{number}-")]);
     for (word, after) in [(first, "-"), (second, "")] {
         let start = &word[..word.len().min(4)];

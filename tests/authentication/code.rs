@@ -195,7 +195,7 @@ fn an_invite_under_a_number_cannot_send_the_reply_elsewhere() {
     assert_eq!(postbox.call("/v1/post", Form::Raw, &other).status, 201);
     let code = format!("417-guitar-vanish@{}", postbox.url);
     let refused = world.otr("bob", &format!("respond --code {code}"), b"").fails(4);
-    assert!(refused.contains("wants another postbox"), "{refused}");
+    assert!(refused.contains("names another postbox"), "{refused}");
     // And one that asks for no secret was not made for a code.
     let plain = another(418, &postbox.url);
     assert_eq!(postbox.call("/v1/post", Form::Raw, &plain).status, 201);

@@ -16,7 +16,7 @@ fn both_have_the_same_words_and_record_it() {
         // R sees none before the commitment was opened.
         for args in ["words", "words --same"] {
             let waits = world.otr("bob", args, b"").fails(14);
-            assert!(waits.contains("first packet of the other side"), "{waits}");
+            assert!(waits.contains("other side's first packet"), "{waits}");
         }
         match world.postbox {
             Some(_) => world.otr("bob", "recv --all", b"").ok(),

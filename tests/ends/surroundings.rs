@@ -64,7 +64,7 @@ fn an_invite_to_a_postbox_that_does_not_answer_warns() {
         let made = otr(&place, "alice", &["init", "--anew", "--postbox", url], b"");
         assert!(made.status.success() && made.stdout.starts_with(b"otr1i:"));
         let told = text(&made.stderr);
-        assert!(told.contains(said) && told.contains("the invite is good"), "{told}");
+        assert!(told.contains(said) && told.contains("the invite is valid"), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
     // Nobody is seen there who means to come by another way.

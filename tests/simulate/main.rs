@@ -196,7 +196,7 @@ fn what_cannot_be_played_is_refused() {
     let place = Pair::strangers();
     for (script, code, said) in [
         ("", 8, "the script is empty"),
-        ("A: hi\nmallory: hi\n", 4, "line 2 of the script is no line of A or B"),
+        ("A: hi\nmallory: hi\n", 4, "line 2 of the script is not a line of A or B"),
         ("A closes\nA: hi\n", 4, "line 2 of the script: that side has closed"),
         ("A closes\nB: hi\n", 4, "line 2 of the script: the other side has closed"),
     ] {

@@ -1,8 +1,8 @@
-//! How the two people made sure of each other, in words for a person and for programs.
+//! How the two people have authenticated each other, in words for people and for programs.
 
 use otr::protocol::authentication::Authentication;
 
-/// The stable names, as `--json` has them; empty where nobody has checked anything.
+/// The stable names for `--json`; empty if nobody has checked anything.
 pub(super) fn names(authentication: Authentication) -> Vec<&'static str> {
     let Authentication { secret, words, verified } = authentication;
     [(secret, "secret"), (words, "words"), (verified, "verify")]
@@ -19,6 +19,6 @@ pub(super) fn phrase(names: &[&str]) -> String {
     format!("checked by {}", names.join(" and "))
 }
 
-/// What to say, once, when text comes from who knows whom.
+/// What to say, once, when text comes from an unauthenticated side.
 pub(super) const UNCHECKED: &str =
     "nobody has checked who the other side is; compare 'otr words' by voice";

@@ -1,4 +1,4 @@
-//! A long message as blocks of one large packet each, read beside the sealing.
+//! A long message as blocks of one large packet each, read by a thread while packets are sealed.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -9,30 +9,30 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 use crate::worker;
 
-/// How many blocks are read ahead: one being filled, one waiting.
+/// How many blocks wait to be sealed; another one is being filled.
 const AHEAD: usize = 1;
 
-/// A packet's buffer with room for the lead byte of a raw stream before it.
+/// The size of a packet's buffer, with room for the lead byte of a raw stream in front.
 pub(crate) const FRAMED: usize = 1 + size(K_MAX);
 
-/// A part of the message, in the buffer of the packet that it will be.
+/// A part of the message, in the buffer of its future packet.
 pub(crate) struct Block {
-    /// One byte of room, then the packet.
+    /// One spare byte, then the packet.
     pub(crate) framed: Zeroizing<Vec<u8>>,
-    /// Bytes of text, from where the reader was told to put it.
+    /// Bytes of text, from the offset of the layout on.
     pub(crate) length: usize,
-    /// Whether the message ends with it.
+    /// Whether the message ends with this block.
     pub(crate) last: bool,
 }
 
-/// Where text goes in a packet: offset and room.
+/// Where text goes in a packet: its offset and the room for it.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout {
     pub(crate) start: usize,
     pub(crate) room: usize,
 }
 
-/// Cuts an input into blocks. A block is given out once it is known whether anything follows it.
+/// Splits an input into blocks. It returns a block only when it knows whether anything follows.
 struct Cutter<R> {
     input: R,
     layout: Layout,
@@ -82,21 +82,21 @@ pub(crate) struct Blocks {
     buffers: Sender<Zeroizing<Vec<u8>>>,
 }
 
-/// What whoever waits for a block gets: none where no more are wanted.
+/// The answer to a wait for a block; `None` if no more blocks are wanted.
 type Next = io::Result<Option<Block>>;
 
 /// Ends the wait for a block.
 pub(crate) struct Stop(SyncSender<Next>);
 
 impl Stop {
-    /// Where a block is there already, that comes first.
+    /// A block that is already there comes first.
     pub(crate) fn tell(&self) {
         drop(self.0.try_send(Ok(None)));
     }
 }
 
 impl Blocks {
-    /// Starts reading `input`; and what ends the wait for it.
+    /// Starts reading `input`; also returns what ends the wait for it.
     pub(crate) fn read(
         input: impl Read + Send + 'static,
         layout: Layout,
@@ -111,13 +111,13 @@ impl Blocks {
         Ok((Self { blocks, buffers }, stop))
     }
 
-    /// The next block; none where [`Stop`] was told.
+    /// The next block; `None` after [`Stop::tell`].
     pub(crate) fn next(&mut self) -> io::Result<Option<Block>> {
         let gone = || Err(io::Error::other("the reading thread has ended"));
         self.blocks.recv().unwrap_or_else(|_| gone())
     }
 
-    /// Takes the buffers of blocks back for later ones.
+    /// Takes back the buffers of blocks for later ones.
     pub(crate) fn buffers(&self) -> Sender<Zeroizing<Vec<u8>>> {
         self.buffers.clone()
     }
@@ -138,7 +138,7 @@ fn read_all<R: Read>(
     }
 }
 
-/// Bytes that are wiped when they have been read.
+/// Bytes that are wiped after they have been read.
 pub(crate) struct HeadBytes(pub(crate) Zeroizing<Vec<u8>>);
 
 impl AsRef<[u8]> for HeadBytes {

@@ -1,4 +1,4 @@
-//! A capture: what somebody recorded, from files, directories and stdin.
+//! A capture: recorded packets, from files, directories and stdin.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::route::RouteArgs;
 use crate::ui::printable;
 use otr::postbox::client::Url;
 
-/// Bytes of packets that are kept to be tried with keys that come later.
+/// The most bytes of packets to keep, so that keys that come later can be tried on them.
 pub(crate) const KEPT_MAX: usize = 256 << 20;
 
 /// The first 32 bytes: the address that a packet, a reply or a published key names.
@@ -25,14 +25,14 @@ pub(crate) fn address(bytes: &[u8]) -> [u8; ADDRESS] {
     address
 }
 
-/// One input, and its name if it is a file.
+/// An input, and its name if it is a file.
 pub(crate) struct Input {
     pub(crate) source: Source,
     pub(crate) name: Option<String>,
 }
 
-/// What stands in for these names: of a directory its files in the order of their names, not those
-/// below it or hidden ones; of no name at all stdin.
+/// The files that these names stand for: a directory stands for its files, sorted by name, without
+/// hidden ones and subdirectories; no name at all stands for stdin.
 pub(crate) fn expand(names: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     if names.is_empty() {
         return Ok(vec!["-".into()]);
@@ -96,7 +96,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(Code::Failed, format!("cannot read {name}: {error}"), "").about(path)
 }
 
-/// Too much for a command that has to keep all of it.
+/// The capture is too large for a command that must keep all of it.
 pub(crate) fn too_much() -> Failure {
     let what = format!("more than {} MiB of packets", KEPT_MAX >> 20);
     Failure::new(Code::Full, what, "give it the part of the capture that matters")

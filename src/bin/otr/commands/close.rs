@@ -1,4 +1,5 @@
-//! `otr close`: tells the other side, publishes the MAC keys, wipes whatever happens.
+//! `otr close`: tells the other side, publishes the MAC keys, and wipes the session whatever
+//! happens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +17,13 @@ use crate::route::RouteArgs;
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
 
-/// How long a `send` that is at work may take to end first.
+/// How long to wait for a running `send` to end first.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// `otr close`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Tell nobody and publish nothing: only wipe
+    /// Only wipe: tell nobody and publish nothing
     #[arg(long, conflicts_with = "stdout")]
     silent: bool,
 
@@ -34,10 +35,10 @@ pub(crate) struct Args {
     ways: Ways,
 }
 
-/// How the last packets leave.
+/// How to hand out the last packets.
 #[derive(clap::Args)]
 pub(crate) struct Ways {
-    /// Write the last packets to stdout even if the session has a postbox; nobody is called
+    /// Write the last packets to stdout even if the session has a postbox, without calling it
     #[arg(long)]
     stdout: bool,
 
@@ -55,20 +56,21 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     end(context, &args.ways, args.silent)?.map_or(Ok(()), Err)
 }
 
-/// Ends the session, whatever happens; tells the other side unless it is to be `silent`. What of the
-/// rest was not done.
+/// Ends the session, whatever happens; tells the other side unless `silent`. Returns why something
+/// other than the wiping failed, if so.
 ///
 /// # Errors
-/// It is not wiped.
+/// The session is not wiped.
 pub(super) fn end(
     context: &Context,
     ways: &Ways,
     silent: bool,
 ) -> Result<Option<Failure>, Failure> {
     let mut files = context.open()?;
-    // A terminal that cannot take the last packets does not keep the session alive.
+    // A terminal that cannot take the last packets must not keep the session alive.
     let emitter = Emitter::new(&ways.form).map(|out| out.guided(context.voice, Handed::Farewell));
-    // What a short `send` has taken is out, or in the state; the end waits for nothing longer.
+    // By then a short `send` has handed out its packet or stored it; do not wait for anything
+    // longer.
     let grace = GRACE.min(context.lock_wait);
     let _sender = if silent { None } else { files.store.lock_sender(grace).ok() };
     let mut last = block_on(conversation::end(&mut files, None, silent))?;
@@ -79,7 +81,7 @@ pub(super) fn end(
     Ok(told.err())
 }
 
-/// The session is wiped by now.
+/// Hands out the last packets; the session is wiped by now.
 fn hand_over(
     voice: Voice,
     last: &Last,
@@ -89,7 +91,7 @@ fn hand_over(
     let postbox = last.postbox.as_deref().filter(|_| !ways.stdout);
     let client = postbox.map(|url| connect(url, &ways.route));
     match client {
-        // Nothing to say needs no stdout.
+        // Without anything to write there is no need for stdout.
         None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
         None => {
             let mut emitter = emitter?;
@@ -102,7 +104,7 @@ fn hand_over(
                 .map_err(|failure| told_nobody(&failure))?
                 .telling(notices::of_postbox(voice));
             let posted = client.post(&last.packets);
-            // Also where that failed: what was read shows itself as read, and not as lost.
+            // Discard even if posting failed, so that packets that were read do not appear lost.
             let discarded = client.discard(&last.spent);
             posted.map_err(|error| {
                 if last.waiting > 0 {
@@ -133,8 +135,8 @@ fn wipe_all(context: &Context) -> Result<(), Failure> {
         for name in directory.sessions()? {
             let store = Store::in_directory(Arc::clone(&directory), &name);
             let mut files = Files::new(store, context.lock_wait, notices::of_engine(context.voice));
-            // Panic waits for nobody: what another process has in hand it may still write, so the
-            // lock is asked for, but not for long.
+            // An emergency cannot wait. Another process may still write what it has in memory, so
+            // try to get the lock, but not for long.
             let result = block_on(conversation::end(&mut files, None, true));
             match result {
                 Ok(_) => wiped += 1,

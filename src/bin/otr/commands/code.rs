@@ -1,7 +1,7 @@
-//! Codes, `417-guitar-vanish@box.example`: a number under which the invite lies in a postbox, and
-//! two words that only the two people know.
+//! Codes, such as `417-guitar-vanish@box.example`: a number under which the invite lies in a
+//! postbox, and two words that only the two people know.
 //!
-//! Behind the `@` stands the host of a postbox at `https://`, or the whole URL of any other one.
+//! After the `@` comes the host of a postbox at `https://`, or the whole URL of any other postbox.
 
 use std::io::{IsTerminal, Read};
 use std::time::Duration;
@@ -21,35 +21,35 @@ use crate::ui::{complete, stdio};
 use otr::postbox::api::Discard;
 use otr::postbox::client::{Client, without_secret};
 
-/// How many numbers of one length are tried before a longer one is.
+/// How many numbers of one length to try before a longer one.
 const TRIES: u32 = 5;
-/// Bytes of a code and its host: an invite's URL has at most 1,024.
+/// The most bytes of a code and its host: an invite's URL has at most 1,024.
 const LONGEST: u64 = 1_200;
 
 const HTTPS: &str = "https://";
-/// What mail, chats and the end of a sentence put around a code.
+/// Characters that mail, chats and the end of a sentence put around a code.
 const AROUND: &str = "\"'`“”„‟‘’‚‛«»‹›<>(){}.,;:!?…*";
 const LOOK_AGAIN: &str = "nothing was tried: look at the code again";
 const OTHERWISE: &str = "give the code as --code CODE, or on stdin with --code -";
 
-/// A code as one person gives it to the other.
+/// A code that one person gives to the other.
 pub(super) struct Spoken {
     pub(super) code: Code,
     /// The postbox's URL, if the code names one.
     pub(super) postbox: Option<String>,
 }
 
-/// How a code is written for the other person.
+/// Formats a code for the other person.
 pub(super) fn show(code: &Code, postbox: &str) -> Zeroizing<String> {
-    // The invite has the post secret, too.
+    // The URL omits the post secret, which the invite contains.
     let postbox = without_secret(postbox);
     let postbox = postbox.trim_end_matches('/');
     let host = postbox.strip_prefix(HTTPS).unwrap_or(postbox);
     Zeroizing::new(format!("{}@{host}", code.text()))
 }
 
-/// The code that was given: an empty text asks the person, `-` is stdin, and so does that where it is a
-/// terminal.
+/// Reads the given code: an empty text means asking the person, and so does `-`, which means stdin,
+/// if stdin is a terminal.
 pub(super) fn given(text: &str) -> Result<Spoken, Failure> {
     match text {
         "" => asked(),
@@ -64,7 +64,7 @@ pub(super) fn given(text: &str) -> Result<Spoken, Failure> {
     }
 }
 
-/// Asks until it is a code; no guess is spent on a typing error.
+/// Asks until the answer is a code; a typing error costs no guess.
 fn asked() -> Result<Spoken, Failure> {
     loop {
         let line = complete::line("the code (TAB completes words)", OTHERWISE, candidates)?;
@@ -86,9 +86,9 @@ fn parse(text: &str) -> Result<Spoken, Failure> {
     let code = Code::parse(&hyphenated(code)).map_err(|error| {
         let what = match error {
             CodeError::Shape => "a code is a number and two words, such as 417-guitar-vanish",
-            CodeError::Number => "the code's number has 3 to 9 digits and begins with none of 0",
-            CodeError::UnknownWord(1) => "the first word is none of those that codes are made of",
-            CodeError::UnknownWord(_) => "the second word is none of those that codes are made of",
+            CodeError::Number => "the code's number has 3 to 9 digits and does not begin with 0",
+            CodeError::UnknownWord(1) => "the first word is not one that codes are made of",
+            CodeError::UnknownWord(_) => "the second word is not one that codes are made of",
         };
         Failure::new(failure::Code::Usage, what, LOOK_AGAIN)
     })?;
@@ -99,7 +99,7 @@ fn without_surroundings(text: &str) -> &str {
     text.trim_matches(|sign| is_separator(sign) || is_invisible(sign) || AROUND.contains(sign))
 }
 
-/// The URL that the part behind the `@` stands for.
+/// The URL for the part after the `@`.
 fn url(host: &str) -> Result<String, Failure> {
     let host = Zeroizing::new(host.replace(is_invisible, ""));
     if host.is_empty() || host.contains(char::is_whitespace) {
@@ -110,7 +110,7 @@ fn url(host: &str) -> Result<String, Failure> {
     Ok(if is_whole { host.to_string() } else { format!("{HTTPS}{}", *host) })
 }
 
-/// The code with one hyphen wherever people, or a program that improves their text, put something
+/// The code with single hyphens where people, or programs that "improve" text, have put something
 /// else between its parts.
 fn hyphenated(code: &str) -> Zeroizing<String> {
     let code = Zeroizing::new(code.replace(is_invisible, ""));
@@ -125,19 +125,19 @@ fn hyphenated(code: &str) -> Zeroizing<String> {
     joined
 }
 
-/// A blank, or one of the signs that look like a hyphen.
+/// A blank, or a character that looks like a hyphen.
 fn is_separator(sign: char) -> bool {
     let dash = matches!(sign, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}');
     dash || matches!(sign, '\u{fe63}' | '\u{ff0d}') || sign.is_whitespace()
 }
 
-/// What takes no place on the screen and comes along when text is copied.
+/// An invisible character that comes along when text is copied.
 fn is_invisible(sign: char) -> bool {
     let directions = matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}');
     directions || matches!(sign, '\u{ad}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The words that a code can go on with at the cursor.
+/// The possible continuations of a code at the cursor.
 fn candidates(line: &str) -> (usize, Vec<String>) {
     let last = line.char_indices().rfind(|(_, sign)| is_separator(*sign));
     let start = last.map_or(0, |(at, sign)| at + sign.len_utf8());
@@ -151,9 +151,8 @@ fn candidates(line: &str) -> (usize, Vec<String>) {
     (start, words.collect())
 }
 
-/// Puts an invite that `make` makes for the code's secret into the postbox, under a number where
-/// nothing lies, and looks again: whoever put another one there at the same time clashes with it,
-/// or wants to.
+/// Posts an invite, which `make` makes for the code's secret, under a free number, and looks again:
+/// a second invite there, posted at the same time, clashes with it by accident or by intent.
 pub(super) fn place(
     client: &Client,
     make: impl Fn(&Password) -> Result<Inviting, Failure>,
@@ -180,14 +179,14 @@ pub(super) fn place(
     Err(Failure::new(failure::Code::Full, what, "try again later, or hand over an invite"))
 }
 
-/// An invite that lay under a number.
+/// An invite that was found under a number.
 pub(super) struct Fetched {
     pub(super) invite: Vec<u8>,
-    /// Takes it away.
+    /// The record that discards it.
     pub(super) record: [u8; Discard::SIZE],
 }
 
-/// The one invite that lies under the code's number.
+/// Fetches the one invite under the code's number.
 pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
     let plate = Nameplate::of(code.number());
     let found = collect(client, &plate)?;
@@ -197,7 +196,7 @@ pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
         (None, _) => Err(Failure::new(
             failure::Code::NothingYet,
             "no invite lies under this number",
-            "look at the code again; it serves once, and not for ever",
+            "look at the code again; it works once, and for a limited time",
         )),
         (Some(_), Some(_)) => Err(Failure::new(
             failure::Code::Refused,
@@ -209,7 +208,7 @@ pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
 
 /// The whole code is the secret.
 pub(super) fn secret(code: &Code) -> Result<Password, Failure> {
-    let unfit = |_| Failure::new(failure::Code::Failed, "the code is no secret", "");
+    let unfit = |_| Failure::new(failure::Code::Failed, "the code cannot be used as a secret", "");
     code.secret().map_err(unfit)
 }
 
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_and_programs_make_of_a_code_is_taken_back() {
+    fn what_people_and_programs_do_to_a_code_is_undone() {
         for text in [
             "417 guitar vanish@box.example",
             "417 - Guitar -  VANISH@box.example",
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn typing_errors_are_told() {
+    fn typing_errors_are_reported() {
         for (text, told) in [
             ("417-guitar-vanish@box example", "without blanks"),
             ("417-guitar-vanish@", "a postbox's name"),
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_completed_where_words_stand() {
+    fn words_are_completed_where_words_belong() {
         assert_eq!(candidates("417-guit"), (4, vec!["guitar-".to_owned()]));
         assert_eq!(candidates("417-guitar-VANIS"), (11, vec!["vanish".to_owned()]));
         assert_eq!(candidates("417-guitar-").1.len(), 2048);

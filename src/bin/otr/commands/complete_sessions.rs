@@ -1,5 +1,5 @@
-//! `otr complete-sessions`, hidden: the names of the sessions, for the completions of a shell.
-//! Never an error, never a word on stderr: it runs while somebody types.
+//! `otr complete-sessions`, hidden: the names of the sessions, for the completions of a shell. It
+//! never fails and never writes to stderr, because it runs while somebody types.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::ui::stdio;
 /// `otr complete-sessions`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The words typed so far; an empty one is no path, so they are not paths yet
+    /// The words typed so far; one may be empty, and so not a path
     #[arg(last = true)]
     words: Vec<OsString>,
 }
@@ -33,7 +33,7 @@ pub(crate) fn run(context: &Context, args: &Args) {
     }
 }
 
-/// The last `--dir DIR` or `--dir=DIR`; bash makes three words of the latter.
+/// The last `--dir DIR` or `--dir=DIR`; bash splits the latter into three words.
 fn typed_directory(words: &[OsString]) -> Option<PathBuf> {
     let mut words = words.iter().filter(|word| *word != "=");
     let mut directory = None;

@@ -1,8 +1,9 @@
-//! `otr completions`: what a shell needs to complete `otr`, from the definitions in `cli.rs`.
+//! `otr completions`: the scripts with which shells complete `otr`, from the definitions in
+//! `cli.rs`.
 //!
-//! `clap_complete` writes the script; what it cannot know is which sessions there are. So each
-//! script is altered where it completes a session's name: there it asks `otr complete-sessions`,
-//! with the words typed so far, for a `--dir` may be among them.
+//! `clap_complete` writes the script, but it cannot know which sessions exist. So each script is
+//! changed where it completes a session's name: there it asks `otr complete-sessions`, with the
+//! words typed so far, because a `--dir` may be among them.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -74,22 +75,22 @@ fn script(shell: Shell, all: &Command) -> String {
     }
 }
 
-/// The command without what is hidden, which the generators do not leave out.
+/// The command without hidden parts, which the generators do not leave out.
 fn visible(all: &Command) -> Command {
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let top = Command::new("otr").version(env!("CARGO_PKG_VERSION")).disable_help_subcommand(true);
     let commands = all.get_subcommands().filter(|command| !command.is_hide_set());
-    // Leaked, since clap takes nothing shorter-lived: this command ends when they are written.
+    // Leaked, because clap requires static strings; this command ends as soon as they are written.
     let names: Vec<&'static str> =
         commands.map(|command| &*command.get_name().to_owned().leak()).collect();
-    // clap's own has a command below it for each other one.
+    // clap's own `help` would have a subcommand for each other command.
     let command = Arg::new("command").value_parser(PossibleValuesParser::new(names));
     let help = Command::new("help").about("Show the help of a command").arg(command);
     Common::augment_args(top).subcommands(shown).subcommand(help)
 }
 
-/// Puts session names in place of file names, and leaves file names to readline, which quotes what
-/// has to be quoted. `--session=al` are three words to bash, the last but one of them `=`.
+/// Replaces file names by session names, and leaves file names to readline, which quotes them
+/// properly. To bash, `--session=al` is three words, of which the second is `=`.
 fn bash(script: &str) -> String {
     const FILES: &str = r#"COMPREPLY=($(compgen -f "${cur}"))"#;
     const NAMES: &str = concat!(
@@ -107,14 +108,14 @@ fn bash(script: &str) -> String {
         let arm = |words| format!("{option}\n                    {words}\n");
         script = script.replace(&arm(FILES), &arm(NAMES));
     }
-    // Directories are quoted only where they are said to be file names.
+    // readline quotes directories only if they are declared to be file names.
     script
         .replace(FILES, BY_READLINE)
         .replace("compopt -o plusdirs", "compopt -o plusdirs -o filenames")
 }
 
-/// Names a function as the source of the words; `$words` lacks what stands before the command, so
-/// it reads the line itself.
+/// Makes a function the source of the words; `$words` lacks everything before the command, so the
+/// function reads the line itself.
 fn zsh(script: &str) -> String {
     const NAMES: &str = r#"
 _otr_sessions() {
@@ -130,14 +131,14 @@ _otr_sessions() {
     })
 }
 
-/// Adds where the words come from, and the words that may stand as an argument: the generator
-/// knows those of options alone.
+/// Adds the source of the words, and the words that are possible as arguments: the generator only
+/// knows those of options.
 fn fish(script: &str, all: &Command) -> String {
     let mut script = alter_lines(script, |line| {
         if !line.contains(" -s s -l session ") {
             return line.to_owned();
         }
-        // The condition does not hold after `otr -s `, for argparse misses the value there.
+        // The condition is false after `otr -s `, because argparse finds no value there.
         let line = line.replace(r#" -n "__fish_otr_needs_command""#, "");
         line + r#" -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)""#
     });

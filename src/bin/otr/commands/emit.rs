@@ -1,4 +1,4 @@
-//! What goes to stdout for the other side: lines of text, or raw bytes.
+//! The output for the other side on stdout: lines of text, or raw bytes.
 
 use std::fs::File;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::ui::speak::Voice;
 use crate::ui::stdio;
 use crate::ui::terminal;
 
-/// stdout, in the form that was asked for.
+/// stdout, in the form that the options ask for.
 pub(crate) struct Emitter {
     out: Patient<File>,
     raw: bool,
@@ -25,7 +25,7 @@ pub(crate) struct Emitter {
     guide: Option<Guide>,
 }
 
-/// What a person at a terminal is told.
+/// What to tell a person at a terminal.
 struct Guide {
     voice: Voice,
     item: Handed,
@@ -42,26 +42,26 @@ impl Emitter {
         Ok(Self { out: stdio::output()?, raw, wrap, buffer: Vec::new(), guide: None })
     }
 
-    /// A person who sees what comes out is told what it is.
+    /// Tells a person who sees the output what it is.
     pub(super) fn guided(self, voice: Voice, item: Handed) -> Self {
         Self { guide: Some(Guide { voice, item, has_begun: false }), ..self }
     }
 
-    /// What comes out is rather this.
+    /// Changes what the output is.
     pub(super) fn is(&mut self, item: Handed) {
         if let Some(guide) = &mut self.guide {
             guide.item = item;
         }
     }
 
-    /// All is out.
+    /// Everything has been written.
     pub(super) fn end(&mut self) {
         if let Some(guide) = self.guide.take_if(|guide| guide.has_begun) {
             guide.item.ends(guide.voice);
         }
     }
 
-    /// Makes room in the pipe for a stream of large packets.
+    /// Enlarges the pipe for a stream of large packets.
     pub(crate) fn widen(&self) {
         stdio::widen(&self.out);
     }
@@ -87,7 +87,8 @@ impl Emitter {
         Ok(())
     }
 
-    /// Published keys, then packets, in one write: whoever reads sees all of it or waits.
+    /// Writes published keys, then packets, in a single write, so that a reader sees all of it or
+    /// waits.
     pub(crate) fn packets(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
@@ -110,7 +111,8 @@ impl Emitter {
         self.flush()
     }
 
-    /// A packet with one byte of room before it, which a raw stream's lead takes: no copy.
+    /// Writes a packet that has one spare byte in front, for the lead byte of a raw stream, without
+    /// copying it.
     pub(crate) fn framed(&mut self, framed: &mut [u8]) -> Result<(), Failure> {
         let Some((lead, packet)) = framed.split_first_mut() else { return Ok(()) };
         if !self.raw {

@@ -1,5 +1,5 @@
-//! `otr expect`: the tokens under which the next packets can be collected from a postbox, and what
-//! may be discarded there, for those who bring their own curl.
+//! `otr expect`: the tokens with which the next packets can be collected from a postbox, and what
+//! may be discarded there, for users with their own curl.
 
 use std::io::Write;
 
@@ -18,12 +18,12 @@ use crate::ui::{stdio, terminal};
 /// `otr expect`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write what may be discarded by now, with the MAC keys to be published:
-    /// token, packet hash and key, 96 bytes each
+    /// Write what may be discarded by now, with the MAC keys to be published: token, packet hash
+    /// and key, 96 bytes each
     #[arg(long)]
     spent: bool,
 
-    /// Tokens for so many packets ahead
+    /// Write tokens for this many packets ahead
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     count: u32,
 
@@ -36,7 +36,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.raw {
         terminal::refuse_binary()?;
     }
-    // Before anything counts as told.
+    // Open the output before anything counts as written.
     let mut to = stdio::output()?;
     let mut files = context.open()?;
     let mut held = held::take(&mut files)?;
@@ -57,7 +57,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             }
         }
     }
-    // Stored first: what is told is told once, and from now on keys leave this way alone.
+    // Store first: records are written only once, and from now on keys leave only this way.
     block_on(held.commit())?;
     if out.is_empty() {
         return Ok(());

@@ -1,5 +1,5 @@
-//! `otr export`: a session leaves as one line of text, and is frozen here first, so that no key is
-//! ever used in two places.
+//! `otr export`: writes a session as one line of text. It freezes the session here first, so that
+//! no key is ever used in two places.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -20,11 +20,11 @@ use crate::ui::stdio;
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// Wipe the session here, after the import was seen to work
+    /// Wipe the session here, after the import has worked
     #[arg(long, conflicts_with_all = ["undo", "Passphrase"])]
     forget: bool,
 
-    /// Use the session here again; the exported copy must never be used then
+    /// Use the session here again; then the exported copy must never be used
     #[arg(long, conflicts_with = "Passphrase")]
     undo: bool,
 
@@ -38,8 +38,8 @@ const HELP: &str = "\
 The line holds every secret of the session; with a passphrase it is sealed. Without one it begins
 with otr1s: and is what --state-fd reads, too.
 From then on the session is frozen here: every command that would use it ends with 14. The same
-session is written again by another 'otr export', should the first line have been lost on its way;
-import it in one place only. --forget and --undo work on a frozen session alone (else 14).";
+session is written again by another 'otr export', in case the first line got lost on its way;
+import it in one place only. --forget and --undo work only on a frozen session (otherwise 14).";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut files = context.open()?;
@@ -52,13 +52,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         block_on(conversation::thaw(&mut files))?;
         warn(
             "the session is in use here again; never use the exported copy: with both in use, keys \
-             would serve twice and messages be lost",
+             would be used twice and messages lost",
         );
         return Ok(());
     }
-    // Before anything is frozen.
+    // Open the output before freezing anything.
     let mut out = stdio::output()?;
-    // First, for a person takes long to type, and may give up.
+    // Ask first, because a person takes long to type, and may give up.
     let passphrase = args.passphrase.new_one()?;
     let stage = block_on(conversation::freeze(&mut files))?;
     let thawed = stage.to_bytes(false);
@@ -68,7 +68,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     if io::stdout().is_terminal() && !args.passphrase.is_given() {
         warn(
-            "whoever sees this line can read and write in your name; rather pipe it into the \
+            "anyone who sees this line can read and write in your name; rather pipe it into the \
               other machine's 'otr import', or use --ask-passphrase",
         );
     }

@@ -1,17 +1,17 @@
-//! What a person at a terminal is told of what a command prints for somebody else: where it begins and
-//! ends, to whom it goes, and what to type next. Nothing of it in a pipe, where a program has it.
+//! Guides a person at a terminal when a command prints something for somebody else: where it begins
+//! and ends, to whom it goes, and what to type next. In a pipe, none of this appears.
 
 use crate::ui::speak::Voice;
 
-/// What is handed over.
+/// What a command hands over.
 #[derive(Clone, Copy)]
 pub(super) enum Handed {
     Invite,
-    /// One whose reply goes to a postbox.
+    /// An invite whose reply goes to a postbox.
     InviteToPostbox,
     Code,
     Reply,
-    /// After which this side has to wait for the other's first packet.
+    /// A reply after which this side must wait for the other side's first packet.
     ReplyWithSecret,
     Message,
     Question,
@@ -44,12 +44,12 @@ impl Handed {
             ),
             Self::Reply => (
                 "the reply",
-                "give it to whoever made the invite, for 'otr recv'; then both of you can write, \
+                "give it to the person who made the invite, for 'otr recv'; then both of you can write, \
                  with 'otr send'",
             ),
             Self::ReplyWithSecret => (
                 "the reply",
-                "give it to whoever made the invite, for 'otr recv'; you can write when your own \
+                "give it to the person who made the invite, for 'otr recv'; you can write when your own \
                  'otr recv' has taken a first packet of theirs",
             ),
             Self::Message => {
@@ -67,9 +67,11 @@ impl Handed {
             }
             Self::Tokens => (
                 "the list of tokens",
-                "post it to the postbox, at /v1/collect, and give what comes to 'otr recv --stdin'",
+                "post it to the postbox, at /v1/collect, and give the answer to 'otr recv --stdin'",
             ),
-            Self::Spent => ("the list of what is spent", "post it to the postbox, at /v1/discard"),
+            Self::Spent => {
+                ("the list of what to discard", "post it to the postbox, at /v1/discard")
+            }
         }
     }
 
@@ -79,7 +81,7 @@ impl Handed {
         voice.guide(format_args!("what follows is {name}"));
     }
 
-    /// Says what to do with it, now that all of it is there.
+    /// Says what to do with it, after all of it has been written.
     pub(super) fn ends(self, voice: Voice) {
         let (name, what) = self.words();
         voice.guide(format_args!("that was {name}: {what}"));

@@ -1,5 +1,5 @@
-//! The stored session in hand, for commands that look at it or note something in it; and how one
-//! begins.
+//! Loads the stored session for commands that read it or record something in it; and stores new
+//! sessions.
 
 use otr::conversation::{self, Error, Files, Transaction, block_on};
 use otr::protocol::session::stored::Stage;
@@ -14,19 +14,19 @@ pub(crate) fn take(files: &mut Files) -> Result<Transaction<'_, Files>, Failure>
     Ok(block_on(Transaction::begin(files))?)
 }
 
-/// The handshake waits for the other side.
+/// The error that the handshake still waits for the other side.
 pub(crate) fn no_reply_yet() -> Failure {
     Error::NoReply.into()
 }
 
-/// Stores a new session; where `anew`, in place of the one that is there, which is wiped.
+/// Stores a new session. If `anew`, it replaces an existing one, which is wiped.
 pub(crate) fn create(files: &mut Files, stage: &Stage, anew: bool) -> Result<(), Failure> {
     block_on(conversation::create(files, stage, anew))?;
     warn_of_logout(&files.store);
     Ok(())
 }
 
-/// Says so where the session will not outlive the login.
+/// Warns if the session will not outlive the login.
 fn warn_of_logout(store: &Store) {
     if store.directory().is_some_and(hazards::logout_erases) {
         warn(LOGOUT);

@@ -15,12 +15,12 @@ use crate::ui::printable;
 use crate::ui::prompt;
 use otr::postbox::secret;
 
-/// Bytes that are read at most: four times the longest text that is used, since normalising may
-/// shorten one; less than a file named by mistake has.
+/// The most bytes to read: four times the longest usable text, because normalising may shorten it,
+/// but less than a file that was named by mistake is likely to have.
 const MOST: usize = 4096;
 
-/// What the file or the descriptor holds, as it is; `None` where neither was named. `noun` is what
-/// it is called: `secret`.
+/// The exact contents of the file or the descriptor; `None` if neither was named. `noun` is what to
+/// call it, such as `secret`.
 pub(super) fn read(
     noun: &str,
     path: Option<&Path>,
@@ -54,14 +54,14 @@ pub(super) fn post_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Err(Failure::new(Code::Usage, what, "openssl rand -hex 16 makes one").about(path))
 }
 
-/// One byte more than is used, so that a longer text is seen.
+/// Reads one byte more than can be used, to detect a longer text.
 fn read_all(file: &mut impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
     file.take(MOST as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Asks twice, since nobody sees what he types.
+/// Asks twice, because the person cannot see the typed text.
 pub(super) fn ask_twice(
     noun: &str,
     question: &str,
@@ -77,12 +77,12 @@ pub(super) fn ask_twice(
 /// The form of a text that both sides compare.
 pub(super) fn password(noun: &str, bytes: &[u8]) -> Result<Password, Failure> {
     let text = str::from_utf8(bytes).map_err(|_| {
-        let hint = "write it in UTF-8: it has to be the same text everywhere";
+        let hint = "write it in UTF-8: it must be the same text everywhere";
         Failure::new(Code::Usage, format!("the {noun} is not UTF-8"), hint)
     })?;
     Password::from_text(text).map_err(|error| match error {
         PasswordError::Empty => {
-            Failure::new(Code::Usage, format!("the {noun} is empty"), "give it at least a word")
+            Failure::new(Code::Usage, format!("the {noun} is empty"), "use at least one word")
         }
         PasswordError::TooLong => too_long(noun),
     })

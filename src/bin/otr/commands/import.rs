@@ -1,4 +1,4 @@
-//! `otr import`: a session that was exported elsewhere goes on here.
+//! `otr import`: continues here a session that was exported elsewhere.
 
 use otr::protocol::session::stored::{Stored, StoredError};
 use otr::store::line::{self, LineError};
@@ -22,21 +22,21 @@ pub(crate) struct Args {
 const HELP: &str = "\
   otr export | ssh host otr import && otr export --forget
 
-Lines around the session's are passed over; of several sessions the last counts. Where the line is
-sealed and no passphrase is given, it is asked for on the terminal. With a passphrase given, a line
+Lines around the session's are skipped; of several sessions the last counts. If the line is
+sealed and no passphrase is given, it is asked for on the terminal. With a passphrase, a line
 that is not sealed is refused.";
 
 const AGAIN: &str = "write it again with 'otr export', where it came from";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    // The session is looked at only afterwards, since members of a pipeline start together; but before
-    // a person pastes in vain.
+    // Open the store only after reading, because the members of a pipeline start together, but
+    // before a person pastes for nothing.
     let prepared = if is_by_hand() { Some(context.prepare()?) } else { None };
     let line = read_line()?;
     let state = match line.strip_prefix(line::PLAIN) {
         Some(_) if args.passphrase.is_given() => {
-            let what = "this session is not sealed, although a passphrase is given";
-            return Err(refused(what, "whoever handed it over can have changed it"));
+            let what = "this session is not sealed, but a passphrase was given";
+            return Err(refused(what, "somebody may have changed it on its way"));
         }
         Some(text) => decode(text)?,
         None => open(&line[line::SEALED.len()..], &args.passphrase)?,
@@ -44,17 +44,17 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let stored = Stored::from_bytes(&state).map_err(|error| match error {
         StoredError::Damaged => refused("the session is damaged", AGAIN),
         StoredError::Version(version) => refused(
-            format!("the session is of version {version}, which this otr does not know"),
-            "update the older otr of the two",
+            format!("the session has version {version}, which this otr does not know"),
+            "update the older of the two otr programs",
         ),
     })?;
     if stored.frozen {
-        let what = "this is a state that export has frozen, not what it wrote";
+        let what = "this is the state that export has frozen, not the line that it wrote";
         return Err(Failure::new(Code::NotReady, what, "use the line that 'otr export' wrote"));
     }
     let mut files = prepared.map_or_else(|| context.prepare(), Ok)?;
     create(&mut files, &stored.stage, false)?;
-    context.voice.say("the session goes on here; end it where it came from: otr export --forget");
+    context.voice.say("the session continues here; end it where it came from: otr export --forget");
     Ok(())
 }
 
@@ -82,9 +82,10 @@ fn read_line() -> Result<Zeroizing<Vec<u8>>, Failure> {
             "stdin is empty",
             "otr export | ssh host otr import",
         )),
-        None => {
-            Err(refused("no session in this", "it is a line that begins with otr1s: or otr1e:"))
-        }
+        None => Err(refused(
+            "there is no session in the input",
+            "a session is a line that begins with otr1s: or otr1e:",
+        )),
     }
 }
 
@@ -94,7 +95,7 @@ fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
 
 fn open(text: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = decode(text)?;
-    // Before anybody is asked for a passphrase in vain.
+    // Check this before asking anybody for a passphrase for nothing.
     sealed::check(&bytes).map_err(unopened)?;
     sealed::open(&bytes, &passphrase.known_one()?).map_err(unopened)
 }
@@ -104,7 +105,7 @@ fn unopened(error: SealedError) -> Failure {
         SealedError::Damaged => refused("the line of the session is damaged", AGAIN),
         SealedError::Version(version) => refused(
             format!("the session is sealed in version {version}, which this otr does not know"),
-            "update the older otr of the two",
+            "update the older of the two otr programs",
         ),
         SealedError::WrongPassphrase => refused(
             "the passphrase is wrong, or the line is damaged",

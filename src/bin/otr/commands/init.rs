@@ -1,4 +1,4 @@
-//! `otr init`: a new session as the inviting side.
+//! `otr init`: begins a session as the inviting side.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     expires: Option<Duration>,
 
     /// Hold the conversation through the postbox at this https:// address, or unix: and the path of
-    /// a socket; with --anew the one of the session that is replaced is kept, and '' is none
+    /// a socket; --anew keeps the postbox of the replaced session, and '' means none
     #[arg(
         long,
         value_name = "URL",
@@ -47,8 +47,8 @@ pub(crate) struct Args {
     )]
     postbox: Option<String>,
 
-    /// The postbox takes packets from those alone who have the secret in FILE: put it into the
-    /// invite, so that the other side can post, too
+    /// The postbox takes packets only with the secret in FILE: put it into the invite, so that the
+    /// other side can post, too
     #[arg(
         long,
         value_name = "FILE",
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["ask_secret", "secret_file", "secret_fd", "again", "wrap"])]
     code: bool,
 
-    /// Write the same invite once more; until it is answered
+    /// Write the same invite once more, until it is answered
     #[arg(long)]
     again: bool,
 
@@ -71,11 +71,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     route: RouteArgs,
 
-    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    /// Replace a session of this name: it is wiped, and nobody is told
     #[arg(long, conflicts_with = "again")]
     anew: bool,
 
-    /// Break lines after so many columns, at least 32 (for mail: 76)
+    /// Break lines after this many columns, at least 32 (for mail: 76)
     #[arg(long, value_name = "COLUMNS", value_parser = crate::options::wrap)]
     wrap: Option<otr::armor::Wrap>,
 }
@@ -83,10 +83,10 @@ pub(crate) struct Args {
 const HELP: &str = "\
   otr init --postbox https://box.example --code       prints 417-guitar-vanish@box.example
 
-Without --code the postbox is called once, so that you are warned if it does not answer; but not with
+Without --code the postbox is called once, to warn you if it does not answer; but not with
 --tor or --proxy, nor at an .onion address.
-A code is a number under which the invite waits in the postbox, and two words, which are a secret:
-whoever guesses them has one try, and you are told if it was wrong.
+A code is a number under which the invite waits in the postbox, and two secret words:
+anybody who guesses them has one try, and you are told if it was wrong.
 With --secret-file, --secret-fd or --ask-secret the other side must give the same text: case and
 blanks count, a newline at its end does not.";
 
@@ -112,11 +112,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long the postbox is given to answer.
+/// How long the postbox may take to answer.
 const LOOK: Duration = Duration::from_secs(4);
 
-/// Warns where the postbox that the invite names does not answer. Whoever comes to it by Tor does not
-/// call it from here before.
+/// Warns if the postbox that the invite names does not answer. With Tor, it does not call the
+/// postbox, which would give away when the invite was made.
 fn warn_of_silence(route: &RouteArgs, postbox: &str) {
     let Ok(url) = Url::parse(postbox) else { return };
     if !route.is_direct(&url) {
@@ -124,7 +124,7 @@ fn warn_of_silence(route: &RouteArgs, postbox: &str) {
     }
     let Ok(client) = connect(postbox, route) else { return };
     let (tell, told) = channel();
-    // Names, connections and answers have time limits of their own, which are longer.
+    // Name lookups, connections and answers have their own, longer time limits.
     if worker::start(move || drop(tell.send(client.answers()))).is_err() {
         return;
     }
@@ -133,10 +133,10 @@ fn warn_of_silence(route: &RouteArgs, postbox: &str) {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the postbox {} did not answer in time", url.host()),
     };
-    warn(format_args!("{what}; the invite is good, and serves once the postbox is there"));
+    warn(format_args!("{what}; the invite is valid, and works as soon as the postbox answers"));
 }
 
-/// The invite goes into the postbox, and a code to the person.
+/// Posts the invite, and gives the person a code.
 fn by_code(
     context: &Context,
     args: &Args,
@@ -167,8 +167,8 @@ fn inviting(
     Ok(made.map_err(Error::from)?)
 }
 
-/// The postbox's address, as it will be in the invite. What was typed counts before the
-/// postbox of the session that is replaced, and that before `OTR_POSTBOX`, which is for every session.
+/// The postbox's address for the invite. What was typed takes precedence over the postbox of the
+/// replaced session, and that over `OTR_POSTBOX`, which is for every session.
 fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<Option<String>, Failure> {
     let typed = context.origins.was_typed("postbox");
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
@@ -177,7 +177,7 @@ fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<Option<S
     let text = replaced.or(given);
     let has_secret = |text: &String| Url::parse(text).is_ok_and(|url| url.has_secret());
     if typed && text.as_ref().is_some_and(has_secret) {
-        let what = "the address holds a secret, and all on this machine see what is typed here";
+        let what = "the address contains a secret, and everyone on this machine can see what is typed here";
         let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, what, hint));
     }
@@ -205,15 +205,14 @@ fn private(url: &str, secret: &str) -> Result<String, Failure> {
     })
 }
 
-/// The postbox of the session whose name is used anew; none where there is no session, or none that
-/// has a postbox.
+/// The postbox of the replaced session; `None` if there is no session, or it has no postbox.
 fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
     match block_on(conversation::look(files)) {
         Err(error) if error.kind() == ErrorKind::NoSession => Ok(None),
         Ok(stored) => Ok(postbox_of_stage(&stored.stage)),
         Err(error) if error.kind() != ErrorKind::Unsafe => Err(error.into()),
         Err(error) => {
-            warn(format_args!("the postbox of the session that is replaced is not known: {error}"));
+            warn(format_args!("the postbox of the replaced session is unknown: {error}"));
             Ok(None)
         }
     }
@@ -224,13 +223,13 @@ fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
     match held::take(&mut files)?.stage {
         Stage::Inviting(inviting) if inviting.is_by_code() => Err(Failure::new(
             Code::Refused,
-            "the invite lies in the postbox, and its code is not kept",
+            "the invite lies in the postbox, and its code was not kept",
             "begin again with 'otr close' and 'otr init --code'",
         )),
         Stage::Inviting(inviting) => Ok(inviting.invite().to_vec()),
         Stage::Session(_) => Err(Failure::new(
             Code::Refused,
-            "the invite was answered, and serves once",
+            "the invite has been answered, and works only once",
             "begin another session with 'otr -s NAME init'",
         )),
     }

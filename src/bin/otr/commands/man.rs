@@ -1,5 +1,5 @@
 //! `otr man`: the manual, from the definitions in `cli.rs`: a page for `otr` and one for each
-//! command. What clap does not know, exit codes, environment and files, is added here.
+//! command. This module adds what clap does not know: exit codes, environment and files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,15 +14,15 @@ use crate::failure::{Code, Failure};
 use crate::story::FIRST_STEPS;
 use crate::ui::stdio;
 
-/// When the pages last changed in substance: a page needs a date, and one that were read from the
-/// clock would make every build's pages differ.
+/// When the pages last changed in substance. A page needs a date, and a date from the clock would
+/// make the pages of every build differ.
 const DATE: &str = "2026-11-23";
 
 /// `otr man`
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write all pages into DIR, made if need be, instead of otr(1) to stdout
-    // An id of its own: the common --dir has that of the field.
+    /// Write all pages to DIR, which is made if necessary, instead of otr(1) to stdout
+    // A separate id, because the common --dir uses the name of the field.
     #[arg(id = "pages", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     dir: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, args: &Args, mut command: Command) -> Resul
     Ok(())
 }
 
-/// `otr help` is told where it is listed: what it shows is in these pages.
+/// `otr help` needs no page: what it shows is in these pages.
 fn has_page(command: &Command) -> bool {
     !command.is_hide_set() && command.get_name() != "help"
 }
@@ -95,7 +95,7 @@ fn page(command: &Command, top: &Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// A paragraph whose first line hangs out.
+/// A paragraph with a hanging first line.
 fn entry(roff: &mut Roff, head: Inline, text: impl Into<String>) {
     roff.control("TP", []);
     roff.text([head]);
@@ -105,7 +105,7 @@ fn entry(roff: &mut Roff, head: Inline, text: impl Into<String>) {
 fn exit_status(roff: &mut Roff) {
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman("The numbers and the names, which errors carry under --json, are stable.")]);
-    entry(roff, bold("0 ok"), "done; of a mixture, at least one new message came out whole");
+    entry(roff, bold("0 ok"), "done; for mixed input, at least one new message arrived complete");
     for code in Code::ALL {
         entry(roff, bold(format!("{} {}", code as u8, code.name())), code.meaning());
     }
@@ -161,7 +161,7 @@ fn files(roff: &mut Roff) {
     }
 }
 
-/// A section whose lines are kept.
+/// A section whose line breaks are kept.
 fn as_it_stands(roff: &mut Roff, heading: &str, text: &str) {
     roff.control("SH", [heading]);
     roff.control("nf", []);

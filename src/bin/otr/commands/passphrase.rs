@@ -29,12 +29,12 @@ pub(crate) struct Passphrase {
 }
 
 impl Passphrase {
-    /// Whether one is to be used.
+    /// Whether to use a passphrase.
     pub(super) fn is_given(&self) -> bool {
         self.file.is_some() || self.fd.is_some() || self.ask
     }
 
-    /// One that will open a line later.
+    /// A new passphrase, for a line to be opened later.
     pub(super) fn new_one(&self) -> Result<Option<Password>, Failure> {
         if !self.ask {
             return self.without_asking();
@@ -43,7 +43,7 @@ impl Passphrase {
         hidden::password(NOUN, typed.as_bytes()).map(Some)
     }
 
-    /// The one that a line was sealed with; without any option, the person is asked.
+    /// The passphrase with which a line was sealed; without any option, asks the person.
     pub(super) fn known_one(&self) -> Result<Password, Failure> {
         if let Some(passphrase) = self.without_asking()? {
             return Ok(passphrase);

@@ -1,4 +1,4 @@
-//! `otr respond`: a new session as the answering side.
+//! `otr respond`: begins a session as the answering side.
 
 use std::io::IsTerminal;
 
@@ -30,11 +30,11 @@ use otr::postbox::client::{Client, Url, without_secret};
 #[command(after_long_help = HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Args {
-    /// Write the same reply once more; until the other side's first packet has come
+    /// Write the same reply once more, until the other side's first packet has arrived
     #[arg(long)]
     again: bool,
 
-    /// Begin anew under a name that is in use: that session is wiped, and nobody is told
+    /// Replace a session of this name: it is wiped, and nobody is told
     #[arg(long, conflicts_with = "again")]
     anew: bool,
 
@@ -42,11 +42,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
-    /// Post the reply to whatever postbox the invite names, without a question
+    /// Post the reply to any postbox that the invite names, without asking
     #[arg(long)]
     yes: bool,
 
-    /// Write the reply to stdout even if the invite names a postbox, which is not called yet
+    /// Write the reply to stdout even if the invite names a postbox, without calling it yet
     #[arg(long, conflicts_with_all = ["postbox", "yes"])]
     stdout: bool,
 
@@ -72,10 +72,10 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-A code, 417-guitar-vanish@box.example, names its postbox behind the @: a host at https://, or a whole
-URL (417-guitar-vanish@http://127.0.0.1:7363). Without one it is looked for at --postbox or
-OTR_POSTBOX. At the side that made it a code dies with its first use, right or wrong; a word that no
-code has is told, and uses nothing up.
+A code, 417-guitar-vanish@box.example, names its postbox after the @: a host at https://, or a whole
+URL (417-guitar-vanish@http://127.0.0.1:7363). Otherwise the postbox is that of --postbox or
+OTR_POSTBOX. A code works only once, whether it is right or wrong; a word that no
+code can have is reported, and costs nothing.
 With a secret or a code, text can be sent only when the other side has shown that it knows it too:
 take its first packet with 'otr recv'.";
 
@@ -96,10 +96,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if let Some(text) = &args.code {
         return by_code(context, args, text);
     }
-    // A person is told before pasting anything that the name is taken.
+    // Tells a person that the name is taken before they paste anything.
     let prepared = if is_by_hand() { Some(context.prepare_anew(args.anew)?) } else { None };
     let invite = read_invite()?;
-    // A state from a descriptor can be read once only.
+    // A state from a descriptor can be read only once.
     if context.state_fd.is_none() && is_own(context, &invite) {
         return Err(Failure::new(
             Code::Exists,
@@ -118,8 +118,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     hand_over(context.voice, &reply, client.as_ref(), &mut emitter)
 }
 
-/// Makes the session, and stores it; the reply, which is still to be handed over. The invite may lie
-/// in a postbox, under this record.
+/// Makes the session and stores it; returns the reply, which must still be handed over. If the
+/// invite lies in a postbox, the record discards it.
 fn answer(
     args: &Args,
     files: &mut Files,
@@ -130,22 +130,22 @@ fn answer(
     let (mut session, reply) =
         respond(invite, secret.as_ref(), at, &mut System).map_err(Error::from)?;
     if let Some(record) = lies {
-        // Whatever ends this command, a later one takes the invite away.
+        // Whatever ends this command, a later one discards the invite.
         let record = Discard::from_record(record);
         session.discard_too(&record.token, record.hash);
     }
     if secret.is_some() {
-        // Before anything is out, whatever ends this command: who made the invite may drop the
-        // answer, and make another.
+        // Count the guess before anything is handed over, whatever ends this command: the author of
+        // the invite may drop the answer and make another invite.
         files.gave_guess(at);
     }
-    // Wiped before anybody is called.
+    // The secret is wiped before anybody is called.
     drop(secret);
     create(files, &Stage::Session(Box::new(session)), args.anew)?;
     Ok(reply)
 }
 
-/// The postbox to call, if there is one and the person agrees: calling it tells that host who
+/// The postbox to call, if there is one and the person agrees: calling it tells its host who
 /// answers this invite.
 fn consented(
     context: &Context,
@@ -161,7 +161,7 @@ fn consented(
             Some(_) => Err(Failure::new(
                 Code::Refused,
                 "the invite names no postbox",
-                "leave --postbox out, and hand the reply over yourself",
+                "leave out --postbox, and hand over the reply yourself",
             )),
         };
     };
@@ -179,7 +179,7 @@ fn consented(
     if agreed {
         return Ok(Some(client.telling(notices::of_postbox(context.voice))));
     }
-    let hint = "--stdout writes the reply, to be handed over in another way";
+    let hint = "--stdout writes the reply, so that you can hand it over in another way";
     Err(Failure::new(Code::Failed, "nobody was called", hint))
 }
 
@@ -197,20 +197,20 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let spoken = code::given(text)?;
     let postbox = postbox_of_code(args, spoken.postbox)?;
     let Some(postbox) = postbox else {
-        let hint = "name it with --postbox URL, OTR_POSTBOX, or behind an @ in the code";
+        let hint = "name it with --postbox URL, OTR_POSTBOX, or after an @ in the code";
         return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
     };
     let fetched = code::fetch(&connect(&postbox, &args.route)?, &spoken.code)?;
     let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
     let Some(named) = named else {
-        let what = "the invite under this number wants another postbox";
+        let what = "the invite under this number names another postbox";
         return Err(Failure::new(
             Code::Refused,
             what,
             "nobody there was called: ask for another code",
         ));
     };
-    // The invite's own address may have the post secret.
+    // The invite's own address may contain the post secret.
     let client = connect(&named, &args.route)?.telling(notices::of_postbox(context.voice));
     let secret = code::secret(&spoken.code)?;
     let invite = (&fetched.invite[..], Some(&fetched.record));
@@ -219,8 +219,8 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     take_away(&mut files, &client)
 }
 
-/// Takes the answered invite away from under its number, where it lies under one. Where that fails,
-/// a later command does it, or its time is up.
+/// Discards the answered invite if it lies under a number in the postbox. If that fails, a later
+/// command does it, or it expires.
 fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
     let mut held = held::take(files)?;
     let records = held.session()?.collected();
@@ -235,7 +235,8 @@ fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The code's own postbox, which --postbox may only confirm; else that, or the usual one.
+/// The code's own postbox, which --postbox may only confirm; otherwise that of --postbox, or the
+/// usual one.
 fn postbox_of_code(args: &Args, own: Option<String>) -> Result<Option<String>, Failure> {
     match (own, &args.postbox) {
         (Some(own), Some(wanted)) if !same(&own, wanted) => {
@@ -273,14 +274,14 @@ fn hand_over(
 
 fn post(voice: Voice, reply: &[u8], client: &Client) -> Result<(), Failure> {
     client.post(&[reply]).map_err(|error| Failure {
-        hint: "the session is there: post the reply with 'otr respond --again'".into(),
+        hint: "the session exists: post the reply with 'otr respond --again'".into(),
         ..error.into()
     })?;
     voice.guide("the reply is in the postbox; 'otr recv' waits for what the other side says");
     Ok(())
 }
 
-/// The first invite on stdin; what stands around it is passed over.
+/// The first invite on stdin; text around it is skipped.
 fn read_invite() -> Result<Vec<u8>, Failure> {
     let mut source = Source::stdin()?;
     let mut damaged: Option<Damaged> = None;
@@ -302,12 +303,14 @@ fn read_invite() -> Result<Vec<u8>, Failure> {
         ),
         None if others => Failure::new(
             Code::Refused,
-            "this is no invite, but a reply or packets",
+            "this is not an invite, but a reply or packets",
             "feed it to 'otr recv'",
         ),
-        None if source.foreign_lines() > 0 => {
-            Failure::new(Code::Refused, "no invite in this", "it is a line that begins with otr1i:")
-        }
+        None if source.foreign_lines() > 0 => Failure::new(
+            Code::Refused,
+            "there is no invite in the input",
+            "an invite is a line that begins with otr1i:",
+        ),
         None => Failure::new(Code::NothingYet, "stdin is empty", "give it an invite"),
     })
 }
@@ -332,7 +335,7 @@ fn kept_reply(context: &Context) -> Result<Kept, Failure> {
     let mut held = held::take(&mut files)?;
     let session = held.session()?;
     let Some(reply) = session.reply() else {
-        let hint = "the other side has it: its first packet has come";
+        let hint = "the other side has it: its first packet has arrived";
         return Err(Failure::new(Code::Refused, "there is no reply to show again", hint));
     };
     let (reply, postbox) = (reply.to_vec(), session.postbox().map(str::to_owned));

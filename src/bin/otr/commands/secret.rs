@@ -29,7 +29,7 @@ pub(crate) struct Given {
     secret_fd: Option<u32>,
 }
 
-/// A secret for the handshake: only where one of these is used, since without it there is none.
+/// A secret for the handshake, if one of these options is used.
 #[derive(clap::Args)]
 pub(crate) struct Secret {
     #[command(flatten)]
@@ -41,13 +41,13 @@ pub(crate) struct Secret {
 }
 
 impl Given {
-    /// What was named, if anything was.
+    /// The named secret, if there is one.
     fn read(&self) -> Result<Option<Password>, Failure> {
         let bytes = hidden::read(NOUN, self.secret_file.as_deref(), self.secret_fd)?;
         bytes.map(|bytes| hidden::password(NOUN, &bytes)).transpose()
     }
 
-    /// What was named; if nothing was, the person is asked, twice where it is `new`.
+    /// The named secret; if there is none, asks the person, twice if it is `new`.
     pub(super) fn or_asked(&self, question: &str, new: bool) -> Result<Password, Failure> {
         match self.read()? {
             Some(secret) => Ok(secret),
@@ -57,8 +57,8 @@ impl Given {
 }
 
 impl Secret {
-    /// The secret to use, if one is; asked for twice where it is `new`, so that it is not spent on
-    /// a typing error.
+    /// The secret to use, if any; asked for twice if it is `new`, so that a typing error does not
+    /// waste it.
     pub(super) fn get(&self, new: bool) -> Result<Option<Password>, Failure> {
         if !self.ask_secret {
             return self.given.read();

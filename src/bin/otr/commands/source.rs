@@ -1,4 +1,5 @@
-//! stdin, or a file, as items: read in the command's own thread at first, beside it once there is much.
+//! stdin, or a file, as items: read in the command's own thread at first, and by a separate thread
+//! once there is much.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -19,15 +20,15 @@ use crate::ui::terminal::{PASTE_HINT, Pasted};
 use crate::ui::typed::Typed;
 use crate::worker;
 
-/// After this many bytes a thread reads ahead: below it, starting one costs more than it saves.
+/// After this many bytes a thread reads ahead; for less, starting one costs more than it saves.
 const MUCH: usize = 1 << 20;
 
-/// How many reads' worth of items the reading thread is ahead: enough to keep it busy while a
-/// large packet is opened, few enough for a constant memory of a few packets.
+/// How many reads the reading thread is ahead: enough to keep it busy while a large packet is
+/// opened, and few enough to bound memory to a few packets.
 const AHEAD: usize = 2;
 
-/// A stream that brings nothing for so long is not on its way: some times as long as a large packet
-/// takes to be sealed.
+/// If a stream brings nothing for this long, no more is on its way: several times as long as
+/// sealing a large packet takes.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// The items of stdin, or of a file.
@@ -44,13 +45,13 @@ enum Reading {
     Ended,
 }
 
-/// What one read brought.
+/// The result of one read.
 struct Brought {
     items: Vec<Item>,
     counts: Counts,
 }
 
-/// Lines that hold more than items.
+/// Counts of lines that hold more than items.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     unrelated: u64,
@@ -63,7 +64,7 @@ impl Source {
         Ok(Self::new(items_on_stdin()?, "stdin".into()))
     }
 
-    /// What a file holds; `name` for errors.
+    /// The contents of a file; `name` is for errors.
     pub(crate) fn file(file: File, name: String) -> Self {
         Self::new(Box::new(file), name.into())
     }
@@ -78,7 +79,7 @@ impl Source {
         }
     }
 
-    /// The items that the next read brings, perhaps none; `None` at the end.
+    /// The items of the next read, perhaps none; `None` at the end.
     pub(crate) fn next_items(&mut self) -> Result<Option<Vec<Item>>, Failure> {
         self.read_beside_if_much()?;
         let read = match &mut self.reading {
@@ -105,7 +106,7 @@ impl Source {
         Ok(Some(read.items))
     }
 
-    /// What another read brings without a pause worth the name.
+    /// The items of another read, if it comes without a noticeable pause.
     pub(crate) fn items_soon(&mut self) -> Result<Option<Vec<Item>>, Failure> {
         let Reading::Beside { items, .. } = &self.reading else { return Ok(None) };
         let read =
@@ -116,12 +117,12 @@ impl Source {
         }))
     }
 
-    /// Takes back a packet's buffer, wipes it, and uses it for a later packet.
+    /// Takes back a packet's buffer and wipes it, for a later packet.
     pub(crate) fn recycle(&mut self, mut buffer: Vec<u8>) {
         buffer[..].zeroize();
         match &mut self.reading {
             Reading::Here { scanner, .. } => scanner.recycle(buffer),
-            // The reading thread may have come to the end.
+            // The reading thread may have ended.
             Reading::Beside { buffers, .. } => drop(buffers.send(buffer)),
             Reading::Ended => {}
         }
@@ -132,12 +133,12 @@ impl Source {
         self.empty
     }
 
-    /// Lines that held nothing of ours.
+    /// How many lines held no part of an item.
     pub(crate) fn foreign_lines(&self) -> u64 {
         self.counts.unrelated
     }
 
-    /// Lines that held anything that is not ours.
+    /// How many lines held anything other than items.
     pub(crate) fn other_lines(&self) -> u64 {
         self.counts.unrelated + self.counts.quoted
     }
@@ -146,8 +147,8 @@ impl Source {
         Failure::new(Code::Failed, format!("cannot read {}: {error}", self.name), "")
     }
 
-    /// Lets the input go. The scanner stays: it has held nothing but sealed packets, and to free it
-    /// is to wipe its 64 KiB, which costs a short command more than opening a packet.
+    /// Closes the input. The scanner stays: it has held only sealed packets, and freeing it means
+    /// wiping its 64 KiB, which costs a short command more than opening a packet.
     fn end(&mut self) {
         if let Reading::Here { scanner, .. } = std::mem::replace(&mut self.reading, Reading::Ended)
         {
@@ -171,7 +172,7 @@ impl Source {
     }
 }
 
-/// One read; its items, and how many bytes it was (0: the end).
+/// One read: its items, and how many bytes it had (0: the end).
 fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Brought, usize)> {
     let count = loop {
         match input.read(scanner.space()) {
@@ -189,7 +190,7 @@ fn read_items(input: &mut impl Read, scanner: &mut Scanner) -> io::Result<(Broug
     Ok((Brought { items, counts }, count))
 }
 
-/// The reading thread: ends with the input, with an error, or when nobody takes items any more.
+/// The reading thread. It ends with the input, with an error, or when nobody takes items any more.
 fn read_all(
     mut input: Box<dyn Read + Send>,
     mut scanner: Scanner,
@@ -204,7 +205,7 @@ fn read_all(
             Ok((read, count)) => (Ok(read), count == 0),
             Err(error) => (Err(error), true),
         };
-        // A read in the middle of a packet brings nothing to tell.
+        // A read in the middle of a packet has nothing to report.
         let nothing = matches!(&read, Ok(read) if read.items.is_empty());
         if nothing && !ended {
             continue;
@@ -215,30 +216,29 @@ fn read_all(
     }
 }
 
-/// Makes the pipe on stdin larger, for a stream of large packets.
+/// Enlarges the pipe on stdin, for a stream of large packets.
 pub(crate) fn widen_stdin() {
     stdio::widen(io::stdin());
 }
 
-/// Whether a person pastes or types what a command reads.
+/// Whether a person pastes or types the input.
 pub(crate) fn is_by_hand() -> bool {
     io::stdin().is_terminal()
 }
 
-/// stdin as items; a person at a terminal is told how to paste them.
+/// stdin as items; tells a person at a terminal how to paste them.
 pub(crate) fn items_on_stdin() -> Result<Box<dyn Read + Send>, Failure> {
     let stdin = stdio::input()?;
     if !stdin.as_fd().is_terminal() {
         return Ok(Box::new(stdin));
     }
     let pasted = Pasted::new(stdin).map_err(|error| Failure::input(&error))?;
-    // Said once it is so: what is pasted before is cut at 4,096 characters.
+    // Say it only now: a paste before this would be truncated at 4,096 characters.
     speak::warn(PASTE_HINT);
     Ok(Box::new(pasted))
 }
 
-/// stdin as text; what a person types there is read in lines of any length. `hint` tells that person
-/// what to do.
+/// stdin as text; a person may type lines of any length there. `hint` tells that person what to do.
 pub(crate) fn text_on_stdin(hint: impl FnOnce()) -> Result<Box<dyn Read + Send>, Failure> {
     let stdin = stdio::input()?;
     if !stdin.as_fd().is_terminal() {
@@ -246,12 +246,12 @@ pub(crate) fn text_on_stdin(hint: impl FnOnce()) -> Result<Box<dyn Read + Send>,
     }
     let typed = screen(&stdin).and_then(|screen| Typed::seen(stdin, screen));
     let typed = typed.map_err(|error| Failure::input(&error))?;
-    // Said once it is so: of what is typed before, the kernel cuts a long line.
+    // Say it only now: the kernel would truncate a long line that is typed before this.
     hint();
     Ok(Box::new(typed))
 }
 
-/// Where one sees what one types: the same terminal, which may be open for reading alone.
+/// Where the person sees the typed text: the same terminal, which may be open only for reading.
 fn screen(stdin: &impl AsFd) -> io::Result<Patient<File>> {
     let both = rustix::fs::fcntl_getfl(stdin)?.contains(OFlags::RDWR);
     Ok(Patient::new(if both {

@@ -23,14 +23,14 @@ use crate::ui::printable::line;
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// Show the other side this question, such as 'what did we eat in Rome'; it is no secret
+    /// Show the other side this question, such as 'what did we eat in Rome'; it is not secret
     #[arg(long, value_name = "TEXT")]
     question: Option<String>,
 
     #[command(flatten)]
     secret: Given,
 
-    /// Write the packet to stdout even if the session has a postbox; nobody is called
+    /// Write the packet to stdout even if the session has a postbox, without calling it
     #[arg(long)]
     stdout: bool,
 
@@ -47,12 +47,12 @@ const HELP: &str = "\
   alice$ otr recv < packet            says whether the two are equal
   alice$ otr send < letter > packets  bob's recv says it, too, with the next packet that he gets
 
-Where the other side has asked, this answers; else it asks. Without an option the secret is asked
-for on the terminal. It is compared as it is typed: case and blanks count. Neither side learns more
+If the other side has asked, this answers; otherwise it asks. Without an option the secret is asked
+for on the terminal. It is compared exactly: case and blanks count. Neither side learns more
 than whether the two are equal; each try is one guess, and the third that fails, on either side,
 ends the session (code 5).
-What is owed to the other side after that waits for the next 'send' or 'verify'; in a session with a
-postbox 'recv' posts it by itself.";
+If a step remains after that, it goes out with the next 'send' or 'verify'; in a session with a
+postbox 'recv' posts it.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Step);
@@ -65,14 +65,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let way = &mut Way::of(client.as_mut(), &mut emitter);
     if block_on(conversation::prepare(&mut files, way))? {
         emitter.end();
-        context.voice.say("this is the step that an interrupted command did not write out");
+        context.voice.say("this is the step that an interrupted command did not write");
         return Ok(());
     }
     let asked = block_on(conversation::question(&mut files))?;
     if asked.is_some() && args.question.is_some() {
         return Err(Error::Verify(VerifyError::PeerAsked).into());
     }
-    // A person takes long to type, and a secret long to stretch: nothing is locked meanwhile.
+    // A person takes long to type, and stretching a secret takes long: nothing is locked meanwhile.
     let secret = args.secret.or_asked(&prompt(asked.as_ref()), asked.is_none())?;
     let compared = match &asked {
         Some(asked) => {
@@ -87,7 +87,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     block_on(conversation::step(&mut files, way, compared))?;
     emitter.end();
     context.voice.say(if asked.is_some() {
-        "answered; the other side's next packet tells whether the two are equal"
+        "answered; the other side's next packet says whether the two are equal"
     } else {
         "asked; the other side answers with 'otr verify'"
     });

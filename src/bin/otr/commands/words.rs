@@ -1,4 +1,4 @@
-//! `otr words`: the four words that two people compare by voice, and what they found.
+//! `otr words`: the four words that two people compare by voice, and the result of that.
 
 use std::io::Write as _;
 
@@ -31,12 +31,12 @@ pub(crate) struct Args {
 
 const HELP: &str = "\
 Read them to each other where you know the voice. The same on both ends: nobody is in between
-('otr words --same'). Others: somebody is ('otr words --differ'); whoever it is had one try, of one in
-17,592,186,044,416, to have them agree.
+('otr words --same'). If they differ, somebody is ('otr words --differ'), who had one try, of one in
+17,592,186,044,416, to make them agree.
 
-The answering side has words only when the other side's first packet has come; until then it ends
+The answering side has words only when the other side's first packet has arrived; before that it ends
 with 14. --json: {\"session\": NAME, \"words\": [four of them]}. --differ ends with 5 when
-the session is wiped, and takes the options of 'close' for the packets that it ends with.";
+the session is wiped, and takes the options of 'close' for its last packets.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.differ {
@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let session = held.session()?;
     let words = session.words().map_err(|_| {
-        let what = "no words yet: they come with the first packet of the other side";
+        let what = "no words yet: they come with the other side's first packet";
         let by_hand = "take one with 'otr recv'; the other side may send any";
         let hint = if session.postbox().is_none() { by_hand } else { LOOK };
         Failure::new(Code::NotReady, what, hint)
@@ -78,10 +78,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where there is a postbox, the other side's command has put it there, or will.
+/// With a postbox, the other side's command has put the packet there, or will.
 const LOOK: &str = "look for it in the postbox with 'otr recv --all'";
 
-/// Ends the session as `close` does, whatever is in the way.
+/// Ends the session as `close` does, whatever happens.
 fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
     let told = close::end(context, ways, false).map_err(not_ended)?;
     if let Some(failure) = told {
@@ -92,7 +92,7 @@ fn differ(context: &Context, ways: &Ways) -> Result<(), Failure> {
     Err(Failure::new(Code::NotAuthentic, what, hint))
 }
 
-/// Where nothing was wiped: the code is that of the reason.
+/// The error if nothing was wiped, with the code of the reason.
 fn not_ended(failure: Failure) -> Failure {
     if failure.code == Code::NoSession {
         return failure;

@@ -1,5 +1,5 @@
-//! The processes of the tour, which end with it at a signal: none writes into its directory, or
-//! makes it once more, when that is being removed.
+//! The processes of the tour. At a signal they end together with it, so that none writes to the
+//! directory, or recreates it, while it is being removed.
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,11 +10,12 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
-/// All that were started. By descriptor: a number may be another process's by now.
+/// All processes that were started, by descriptor, because a number may meanwhile belong to another
+/// process.
 #[derive(Clone, Default)]
 pub(super) struct Family(Arc<Mutex<Vec<OwnedFd>>>);
 
-/// While this is held, nobody else starts any.
+/// While this is held, nobody else starts a process.
 pub(super) struct Members<'a>(MutexGuard<'a, Vec<OwnedFd>>);
 
 impl Family {
@@ -38,14 +39,14 @@ impl Members<'_> {
         Ok(child)
     }
 
-    /// Kills all of them, and waits until they are gone.
+    /// Kills all of them and waits until they are gone.
     pub(super) fn end(&mut self) {
         for member in self.0.iter() {
-            // Most have ended long ago.
+            // Most of them ended long ago.
             let _ = pidfd_send_signal(member, Signal::KILL);
         }
         for member in self.0.drain(..) {
-            // Whoever started it takes its exit code, or has done so.
+            // The thread that started it takes its exit code, or has done so already.
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
             let _ = waitid(WaitId::PidFd(member.as_fd()), options);
         }

@@ -1,5 +1,5 @@
-//! A line of shell that is run without a shell: what is shown and what is started come from the
-//! same words.
+//! A command line that runs without a shell: the line that is shown and the processes that are
+//! started come from the same words.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use super::family::Family;
 
-/// Lines longer than this are broken after a `|`, so that they fit 80 columns with the prompt.
+/// Longer lines are broken after a `|`, so that they fit into 80 columns with the prompt.
 const WIDTH: usize = 78;
 
 /// Commands joined by pipes, with the file the first reads and the file the last writes.
@@ -21,13 +21,13 @@ pub(super) struct Line {
     output: Option<PathBuf>,
 }
 
-/// What a line left behind.
+/// The results of a line.
 pub(super) struct Ran {
-    /// The exit code of the last command; `None` where a signal ended it.
+    /// The exit code of the last command; `None` if a signal ended it.
     pub(super) code: Option<i32>,
-    /// What the last command wrote, unless it went to a file.
+    /// The output of the last command, unless it went to a file.
     pub(super) stdout: Vec<u8>,
-    /// What all of them said, in their order in the line.
+    /// The stderr of all commands, in the order of the line.
     pub(super) stderr: Vec<u8>,
     /// Whether every command but the last ended with 0.
     pub(super) fed: bool,
@@ -58,14 +58,14 @@ impl Line {
         self
     }
 
-    /// Runs it to its end in `directory`; the program `otr` is this very one.
+    /// Runs it to its end in `directory`; `otr` means this very program.
     pub(super) fn run(&self, directory: &Path, family: &Family) -> io::Result<Ran> {
         self.start(directory, family)?.wait()
     }
 
     /// Starts it, as a shell does with `… &`.
     pub(super) fn start(&self, directory: &Path, family: &Family) -> io::Result<Running> {
-        // Until all of it is there: files are made as well.
+        // Held until all processes have started, because this also creates files.
         let mut members = family.hold();
         let mut input = match &self.input {
             Some(file) => Stdio::from(File::open(directory.join(file))?),
@@ -92,11 +92,11 @@ impl Line {
     }
 }
 
-/// The processes of a line; killed unless they were waited for.
+/// The processes of a line; dropping them kills those that were not waited for.
 pub(super) struct Running(Vec<Child>);
 
 impl Running {
-    /// The last one first: what it writes has to be read before the others can end.
+    /// Waits for the last one first: its output must be read before the others can end.
     pub(super) fn wait(mut self) -> io::Result<Ran> {
         let last = self.0.pop().map(Child::wait_with_output).transpose()?;
         let feeders: Result<Vec<Output>, _> =
@@ -131,7 +131,7 @@ fn prepare(words: &[OsString], directory: &Path) -> io::Result<Command> {
     };
     let mut command =
         if program == "otr" { Command::new(env::current_exe()?) } else { Command::new(program) };
-    // What the person has set is for the person's own sessions.
+    // The person's own settings apply to the person's own sessions.
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("OTR_")) {
             command.env_remove(name);
@@ -166,7 +166,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// The word as a shell has to be given it.
+/// The word, quoted for a shell.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);

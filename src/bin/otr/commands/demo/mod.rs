@@ -1,6 +1,6 @@
 //! `otr demo`: the whole tour in one command. Both ends and the postbox between them are processes
-//! of this very program, in a directory that is gone afterwards; each line that is shown is the line
-//! that is run.
+//! of this very program, in a directory that disappears afterwards; every line that is shown is the
+//! line that runs.
 
 mod family;
 mod line;
@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
     screen.print(&format!("\nAll of it held, in {spent:.2} s; the directory is wiped.\n"))
 }
 
-/// Runs a step, and shows it while it goes.
+/// Runs a step and shows it meanwhile.
 fn show(step: &Step, place: &Place, screen: &mut Screen) -> Result<(), Failure> {
     let (directory, family) = (place.path(), place.family());
     screen.print(&format!("\n# {}\n", step.story))?;
@@ -84,14 +84,14 @@ impl Screen {
         self.0.write_all(text.as_bytes()).map_err(|error| Failure::output(&error))
     }
 
-    /// What a command wrote, set off from the lines that were typed.
+    /// Shows a command's output, indented.
     fn indent(&mut self, text: &[u8]) -> Result<(), Failure> {
         let text = String::from_utf8_lossy(text);
         text.lines().try_for_each(|line| self.print(&format!("  {line}\n")))
     }
 }
 
-/// Whether the step came out as it has to.
+/// Checks the result of a step.
 fn judge(step: &Step, ran: &Ran, directory: &Path) -> Result<(), Failure> {
     let code = match step.outcome {
         Outcome::Ends(code) => Some(i32::from(code as u8)),
@@ -113,7 +113,7 @@ fn judge(step: &Step, ran: &Ran, directory: &Path) -> Result<(), Failure> {
 }
 
 fn fault() -> Failure {
-    let what = "this line did not do what it has to";
+    let what = "this line did not do what it should";
     Failure::new(Code::Failed, what, "this is a fault of otr: report it with what is above")
 }
 
@@ -135,7 +135,7 @@ fn same(one: &Path, other: &Path) -> std::io::Result<bool> {
     }
 }
 
-/// How much of two files is in memory while they are compared, in bytes each.
+/// How much of each file is in memory while two files are compared, in bytes.
 const COMPARED: u64 = 1 << 20;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The directory that the tour happens in: private, where sessions may lie, and gone afterwards,
-//! whatever happens; and so is the process that serves it.
+//! The directory of the tour: private, safe for sessions, and removed afterwards, whatever happens,
+//! together with the process that serves the tour.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,17 +19,17 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 
-/// Removed when it is dropped, and before a signal ends the process.
+/// The tour's directory, removed when this is dropped, and before a signal ends the process.
 pub(super) struct Place {
     directory: TempDir,
-    /// The process that serves the tour, to be ended with it.
+    /// The process that serves the tour and ends with it.
     servant: Mutex<Option<Child>>,
-    /// All of the tour's processes, to be ended at a signal.
+    /// All processes of the tour, which end at a signal.
     family: Family,
 }
 
 impl Place {
-    /// Makes it beside the sessions of this user.
+    /// Makes the directory next to this user's sessions.
     pub(super) fn make(context: &Context) -> Result<Self, Failure> {
         let home = Search::new(&context.options).home()?;
         let failed = |error| {
@@ -54,12 +54,12 @@ impl Place {
         &self.family
     }
 
-    /// From now on this process ends with the tour.
+    /// Makes this process end with the tour.
     pub(super) fn take_in(&self, child: Child) {
         *self.servant.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     }
 
-    /// Lets it end by itself.
+    /// Lets the serving process end by itself.
     pub(super) fn let_go(&self) -> Option<Child> {
         self.servant.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -67,7 +67,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // A signal that came first ends this process, and not what its steps have come to.
+        // If a signal came first, the signal ends this process, not the result of its steps.
         let _members = self.family.hold();
         if let Some(mut child) = self.let_go() {
             // It may have ended by itself.
@@ -81,7 +81,7 @@ fn remove_at_signal(path: PathBuf, family: Family) -> std::io::Result<()> {
     let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP]))?;
     let watch = move || {
         for signal in signals.forever() {
-            // Held to the end: nothing is started any more.
+            // Held to the end, so that no process is started any more.
             let mut members = family.hold();
             members.end();
             let _ = fs::remove_dir_all(&path);

@@ -10,16 +10,16 @@ use super::line::Line;
 use super::place::Place;
 use crate::failure::{Code, Failure};
 
-/// A postbox that serves.
+/// A running postbox.
 pub(super) struct Relay {
     stderr: BufReader<ChildStderr>,
     /// Its address, as the two people write it.
     pub(super) url: String,
-    /// What it said until it served.
+    /// Its output until it was ready.
     pub(super) said: String,
 }
 
-/// The line that starts one. Whoever takes the port before it does makes it fail.
+/// The line that starts a postbox. It fails if another process takes the port first.
 pub(super) fn line() -> Result<Line, Failure> {
     let port = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr();
     let address = port().map_err(|error| {
@@ -29,7 +29,7 @@ pub(super) fn line() -> Result<Line, Failure> {
 }
 
 impl Relay {
-    /// Starts it, and waits until it serves.
+    /// Starts a postbox and waits until it is ready.
     pub(super) fn start(line: &Line, place: &Place) -> Result<Self, Failure> {
         let failed = |error: &io::Error| {
             Failure::new(Code::Failed, format!("the postbox does not start: {error}"), "try again")
@@ -54,7 +54,7 @@ impl Relay {
         Ok(relay)
     }
 
-    /// Asks it to end; what it says then, if it ended as it should.
+    /// Asks it to end; returns its last output, if it ended as it should.
     pub(super) fn end(mut self, place: &Place) -> io::Result<Option<String>> {
         let Some(mut child) = place.let_go() else { return Ok(None) };
         kill_process(Pid::from_child(&child), Signal::TERM)?;

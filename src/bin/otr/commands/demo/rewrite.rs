@@ -1,5 +1,5 @@
-//! The end of the tour: a stranger who recorded a conversation rewrites it, and what he made verifies
-//! beside what was said.
+//! The end of the tour: a stranger who recorded a conversation rewrites it, and both versions
+//! verify.
 
 use super::line::Line;
 use super::tour::{Outcome, Step, step};
@@ -9,7 +9,7 @@ use crate::failure::Code;
 const SAID: &str = "I owe you 10";
 const FORGED: &str = "I owe you 99";
 
-/// From a conversation of its own; no session is left by then.
+/// Uses a separate conversation; by then no earlier session is left.
 pub(super) fn steps(context: &Context) -> Vec<Step> {
     let otr = |arguments: &[&'static str]| -> Vec<&'static str> {
         let disk = context.options.allow_disk.then_some("--allow-disk");
@@ -18,7 +18,7 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
     let record = || ["tee", "-a", "tape"];
     vec![
         step(
-            "now Mallory listens, and keeps all that goes over the line",
+            "now Mallory listens, and keeps everything that goes over the line",
             Line::new(otr(&["-s", "alice", "init"]))
                 .pipe(record())
                 .pipe(otr(&["-s", "bob", "respond"]))
@@ -40,12 +40,12 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
             Outcome::Done,
         ),
         step(
-            "Bob's session goes on from what was copied",
+            "Bob's session continues from the copy",
             Line::new(otr(&["-q", "-s", "bob", "export", "--forget"])),
             Outcome::Done,
         ),
         step(
-            "as if nothing had been",
+            "as if nothing had happened",
             Line::new(otr(&["-q", "-s", "bob", "import"])).from("keys"),
             Outcome::Done,
         ),
@@ -62,7 +62,7 @@ pub(super) fn steps(context: &Context) -> Vec<Step> {
             Outcome::Ends(Code::Closed),
         ),
         step(
-            "with that key Mallory, who has no other, rewrites the line",
+            "with that key alone Mallory rewrites the line",
             Line::new(otr(&["forge", "--was", SAID, "--says", FORGED, "tape"])).to("forged"),
             Outcome::Done,
         ),

@@ -1,4 +1,4 @@
-//! The steps of the tour, in the order in which two people meet them.
+//! The steps of the tour, in the order in which two people would take them.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,23 +7,23 @@ use super::line::Line;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 
-/// One line, and what has to come of it.
+/// One line and its expected outcome.
 pub(super) struct Step {
     pub(super) story: &'static str,
-    /// What runs in the background meanwhile, and has to end well.
+    /// What runs in the background meanwhile, and must succeed.
     pub(super) beside: Option<Line>,
     pub(super) line: Line,
     pub(super) outcome: Outcome,
 }
 
-/// What has to come of a line. In each case but `Ends` all its commands end with 0.
+/// The expected outcome of a line. In every case except `Ends`, all its commands end with 0.
 pub(super) enum Outcome {
     Done,
     /// The last command writes this.
     Writes(&'static str),
     /// The last command writes this among other things.
     Shows(&'static str),
-    /// These are the same, byte for byte.
+    /// These files are identical.
     Copies {
         original: PathBuf,
         copy: &'static str,
@@ -33,7 +33,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// What is worth saying when it came so.
+    /// What to say when the outcome is as expected.
     pub(super) fn praise(&self) -> String {
         match self {
             Self::Done | Self::Writes(_) | Self::Shows(_) => String::new(),
@@ -43,7 +43,7 @@ impl Outcome {
     }
 }
 
-/// All of it, over the postbox at `url`. A new command of `otr` gets its step here.
+/// The whole tour, over the postbox at `url`. A new command of `otr` gets its step here.
 pub(super) fn tour(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
     let mut steps = through_the_postbox(context, url)?;
     steps.extend(without_a_server(context));
@@ -62,17 +62,17 @@ fn through_the_postbox(context: &Context, url: &str) -> Result<Vec<Step>, Failur
     let bob = Person { name: "bob", context };
     Ok(vec![
         step(
-            "Alice's invite names it; she gets the invite to Bob by any channel",
+            "Alice's invite names it; she sends the invite to Bob over any channel",
             Line::new(alice.otr(&["init", "--postbox", url])).to("invite"),
             Outcome::Done,
         ),
         step(
-            "Bob agrees to its postbox, and his reply lies there",
+            "Bob agrees to this postbox, and posts his reply there",
             Line::new(bob.otr(&["respond", "--postbox", url])).from("invite"),
             Outcome::Done,
         ),
         step(
-            "a line from Alice: her end finds the reply, and posts",
+            "a line from Alice: her end finds the reply, and posts it",
             Line::new(["echo", "hello, bob"]).pipe(alice.otr(&["send"])),
             Outcome::Done,
         ),
@@ -86,7 +86,7 @@ fn through_the_postbox(context: &Context, url: &str) -> Result<Vec<Step>, Failur
         Step {
             beside: Some(Line::new(bob.otr(&["recv"])).to("copy")),
             ..step(
-                "a real file, this program's own; Alice's end waits until Bob's has opened it",
+                "a real file, this program itself; Alice's end waits until Bob's has opened it",
                 Line::new(alice.otr(&["send", "--confirm"])).from(&program),
                 Outcome::Copies { original: program, copy: "copy" },
             )
@@ -107,7 +107,7 @@ fn without_a_server(context: &Context) -> Vec<Step> {
     let dave = Person { name: "dave", context };
     vec![
         step(
-            "without any server: the handshake as one pipeline, ssh in between if need be",
+            "without any server: the handshake as one pipeline, over ssh if you like",
             Line::new(carol.otr(&["init"])).pipe(dave.otr(&["respond"])).pipe(carol.otr(&["recv"])),
             Outcome::Done,
         ),
@@ -131,13 +131,13 @@ struct Person<'a> {
 }
 
 impl Person<'_> {
-    /// A command of this person's.
+    /// A command of this person.
     fn otr<'w>(&self, arguments: &[&'w str]) -> Vec<&'w str> {
         let named = self.program().into_iter().chain(["-s", self.name]);
         named.chain(arguments.iter().copied()).collect()
     }
 
-    /// `otr`, with what it takes to run where the tour does.
+    /// `otr`, with the options that it needs in the tour's directory.
     fn program(&self) -> Vec<&'static str> {
         let disk = self.context.options.allow_disk.then_some("--allow-disk");
         ["otr"].into_iter().chain(disk).collect()

@@ -1,5 +1,5 @@
-//! `otr forge`: makes a recorded packet say something else, with its published MAC key and nothing
-//! that only the two ends know.
+//! `otr forge`: makes a recorded packet say something else, with its published MAC key and without
+//! anything that only the two ends know.
 
 mod recorded;
 mod turns;
@@ -24,7 +24,7 @@ use recorded::{Packet, Recorded, no_key};
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// What was recorded: files, directories of files; without a name, or for '-', stdin
+    /// The capture: files, or directories of files; without a name, or for '-', stdin
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
 
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "was", value_hint = clap::ValueHint::FilePath)]
     was_file: Option<PathBuf>,
 
-    /// What it shall say: as long, or shorter and filled with spaces
+    /// What it should say: equally long, or shorter, to be filled with spaces
     #[arg(long, value_name = "TEXT", required_unless_present = "says_file")]
     says: Option<String>,
 
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "says", value_hint = clap::ValueHint::FilePath)]
     says_file: Option<PathBuf>,
 
-    /// Where in the packet's text it said that, in bytes
+    /// Where in the packet's text that was, in bytes
     #[arg(long, value_name = "BYTE", default_value_t = 0)]
     at: usize,
 
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N|ADDRESS")]
     packet: Option<String>,
 
-    /// Take published keys from this file too
+    /// Also take published keys from this file
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     keys: Option<PathBuf>,
 
@@ -60,7 +60,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
-    /// Whether the packet is of the inviting side's first turn: yes, no or guess; no packet shows it
+    /// Whether the packet belongs to the inviting side's first turn: yes, no or guess; no packet
+    /// shows it
     #[arg(
         long,
         value_name = "WHICH",
@@ -77,7 +78,7 @@ pub(crate) struct Args {
     form: Form,
 }
 
-/// In the inviting side's first turn the text lies 37 bytes later.
+/// In the inviting side's first turn the text begins 37 bytes later.
 #[derive(Clone, Copy, ValueEnum)]
 enum FirstTurn {
     Guess,
@@ -89,15 +90,15 @@ const HELP: &str = "\
   otr forge --was 'Yes, I will come' --says 'No, I stay here' < capture > forged
   cat capture forged | otr inspect --keys
 
-Whoever holds a packet, its published key and its text can do this; no key of the session is needed.
-The forgery verifies under the same key as the original, and no 'otr recv' accepts either any more.
+Anyone who has a packet, its published key and its text can do this, without any key of the session.
+The forgery verifies under the same key as the original, and 'otr recv' no longer accepts either.
 
-Nobody can see whether the packet really said TEXT: where it did not, the forgery verifies all the
-same and says something that nobody has chosen. A message of more than a megabyte is cut into packets:
-each is rewritten by itself, and --at counts from the beginning of that packet's text. Until the other side has answered for the first time,
-each packet of the inviting side holds 37 bytes more before its text. Where the capture begins with
-the invite or the reply, its first packets are taken for such ones, up to the first turn that the
-published keys between them show; --first-turn says it otherwise.";
+Nobody can see whether the packet really said TEXT: if it did not, the forgery verifies all the same
+and says something that nobody chose. A message of more than a megabyte is split into packets:
+rewrite each by itself; --at counts from the beginning of that packet's text. Until the other side
+has answered for the first time, each packet of the inviting side has 37 more bytes before its text.
+If the capture begins with the invite or the reply, its first packets are taken for such packets, up
+to the first turn that the published keys between them show; --first-turn overrides this.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?;
@@ -139,7 +140,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A text from the command line or from a file.
+/// Reads a text from the command line or from a file.
 fn text(given: Option<&String>, file: Option<&PathBuf>) -> Result<Vec<u8>, Failure> {
     match (given, file) {
         (Some(text), _) => Ok(text.as_bytes().to_vec()),
@@ -154,16 +155,16 @@ fn text(given: Option<&String>, file: Option<&PathBuf>) -> Result<Vec<u8>, Failu
 /// The new text, filled with spaces to the length of the old one.
 fn fitted(was: &[u8], mut says: Vec<u8>) -> Result<Vec<u8>, Failure> {
     if was.is_empty() {
-        let hint = "the forger has to know it";
-        return Err(Failure::new(Code::Usage, "what the packet said is empty", hint));
+        let hint = "a forger must know what the packet said";
+        return Err(Failure::new(Code::Usage, "the old text is empty", hint));
     }
     let Some(missing) = was.len().checked_sub(says.len()) else {
         let what = format!("the new text has {} bytes, the old one {}", says.len(), was.len());
-        return Err(Failure::new(Code::Usage, what, "use at most as many"));
+        return Err(Failure::new(Code::Usage, what, "use at most as many bytes"));
     };
     if missing > 0 {
-        warn(format_args!("the new text is shorter: {missing} spaces are put behind it"));
-        // Behind the text, but not on a line of their own.
+        warn(format_args!("the new text is shorter: {missing} spaces are added"));
+        // Added after the text, but not on a separate line.
         let end = says.len() - usize::from(says.ends_with(b"\n") && was.ends_with(b"\n"));
         says.splice(end..end, std::iter::repeat_n(b' ', missing));
     }
@@ -181,10 +182,10 @@ fn guessed(item: u64, first_turn: bool) -> String {
 fn explain(error: ForgeError, packet: &Packet, at: usize, length: usize, room: usize) -> Failure {
     match error {
         ForgeError::Outside if packet.bytes.len() < size(K_MAX) || room == 0 => {
-            let what = format!("the packet has no room for such a text, only for {room} bytes");
+            let what = format!("the packet has room for only {room} bytes of text");
             Failure::new(Code::Refused, what, "it said something else, or it is another packet")
         }
-        // A long message: where in it the text lies.
+        // A long message: say where in it the text is.
         ForgeError::Outside if at >= room => {
             let what = format!("a packet of a long message holds {room} bytes of its text");
             let (later, there) = (at / room, at % room);

@@ -1,4 +1,4 @@
-//! What the forger has: the packets and keys of a capture, and which of them fit each other.
+//! What a forger has: the packets and keys of a capture, and which of them belong together.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ use crate::commands::capture::{Input, KEPT_MAX, address, published, too_much};
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
 
-/// Hexadecimal digits from which on `--packet` is an address, as `inspect` shows it.
+/// From this many hexadecimal digits on, `--packet` is an address, as `inspect` shows it.
 const ADDRESS_DIGITS: usize = 8;
-/// Packets that are named where one has to be chosen: a line stays a line.
+/// How many packets to name when the user must choose one, so that the message stays on one line.
 const NAMED: usize = 8;
 
 /// The packets and keys of a capture.
@@ -77,7 +77,7 @@ impl Recorded {
         self.keys.entry(address(&key)).or_default().push(key);
     }
 
-    /// Asks the postbox for the keys that are not here.
+    /// Asks the postbox for keys that the capture lacks.
     pub(super) fn ask(&mut self, url: &str, route: &RouteArgs) -> Result<(), Failure> {
         let addresses = self.packets.iter().map(|packet| address(&packet.bytes));
         let unknown = addresses.filter(|address| !self.keys.contains_key(address)).collect();
@@ -93,7 +93,7 @@ impl Recorded {
         keys.iter().find(|key| forge::verifies(key, &packet.bytes))
     }
 
-    /// The packet that is meant: the one that was named, or the only one that can be rewritten.
+    /// The packet that the user means: the named one, or the only one that can be rewritten.
     pub(super) fn choose(&self, named: Option<&str>) -> Result<&Packet, Failure> {
         let mut candidates: Vec<&Packet> = match named {
             Some(name) => self.named(name)?,
@@ -101,7 +101,7 @@ impl Recorded {
         };
         if candidates.is_empty() {
             let hint = "a packet is a line that begins with otr1p:";
-            return Err(Failure::new(Code::Refused, "there is no packet in this", hint));
+            return Err(Failure::new(Code::Refused, "there is no packet in the input", hint));
         }
         candidates.retain(|packet| self.key_of(packet).is_some());
         let mut seen: Vec<&Packet> = Vec::new();
@@ -152,7 +152,7 @@ fn choice(candidates: &[&Packet]) -> Failure {
 pub(super) fn no_key() -> Failure {
     let hint =
         "keys are published by the receiver's next send or close: --keys FILE, --postbox URL";
-    Failure::new(Code::Refused, "no published key verifies a packet of this", hint)
+    Failure::new(Code::Refused, "no published key verifies a packet of the capture", hint)
 }
 
 /// The beginning of a packet's address, as `inspect` shows it.

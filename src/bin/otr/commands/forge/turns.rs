@@ -1,20 +1,20 @@
-//! Whose turn it was, as far as a capture shows it.
+//! Whose turn it was, as far as a capture shows.
 
 use std::collections::BTreeMap;
 
 use otr::protocol::packet::ADDRESS;
 
 /// The turns of a recorded conversation, as far as the published keys between its packets show
-/// them: a key is written by the receiver of its packet, beside packets of his own.
+/// them: the receiver of a packet writes its key, together with packets of his own.
 #[derive(Default)]
 pub(super) struct Turns {
     /// Whether the capture shows the beginning.
     from_the_beginning: bool,
-    /// By address, whether the packet's sender is the one of the very first packet.
+    /// By address: whether the packet's sender is also the sender of the very first packet.
     senders: BTreeMap<[u8; ADDRESS], bool>,
-    /// Whether the next packet is of that sender.
+    /// Whether the next packet is from that sender.
     first_sender: bool,
-    /// Whether the other one has sent anything.
+    /// Whether the other side has sent anything.
     answered: bool,
 }
 
@@ -32,7 +32,7 @@ impl Turns {
         }
     }
 
-    /// Whether this packet is one of the first turn, if the inviting side began.
+    /// Whether this packet belongs to the first turn, provided that the inviting side began.
     pub(super) fn packet(&mut self, address: &[u8; ADDRESS]) -> bool {
         self.senders.entry(*address).or_insert(self.first_sender);
         self.answered |= !self.first_sender;

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 #[derive(Default)]
 pub(super) struct Evidence {
     addresses: BTreeMap<[u8; ADDRESS], Group>,
-    /// The addresses in the order in which they came.
+    /// The addresses in order of appearance.
     order: Vec<[u8; ADDRESS]>,
     kept: usize,
 }
@@ -24,7 +24,7 @@ pub(super) struct Evidence {
 #[derive(Default)]
 struct Group {
     packets: Vec<(u64, Vec<u8>)>,
-    /// Each key once, whoever repeats it.
+    /// Each key once, even if it is repeated.
     keys: Vec<(KeyName, [u8; PUBLISHED_KEY])>,
 }
 
@@ -33,9 +33,9 @@ struct Group {
 pub(super) enum KeyName {
     /// An item of the capture.
     Item(u64),
-    /// One of the file of keys, by its number there.
+    /// A key of the file of keys, by its number there.
     File(u64),
-    /// One that the postbox has, by its number in the answer.
+    /// A key that the postbox has, by its number in the answer.
     Postbox(u64),
 }
 
@@ -57,7 +57,7 @@ impl KeyName {
 }
 
 impl Evidence {
-    /// Keeps a packet, to be tried with the keys that come.
+    /// Keeps a packet, to try later keys on it.
     pub(super) fn packet(&mut self, item: u64, packet: Vec<u8>) -> Result<(), Failure> {
         self.kept += packet.len();
         if self.kept > KEPT_MAX {
@@ -74,7 +74,7 @@ impl Evidence {
         }
     }
 
-    /// The addresses of packets for which no key is here.
+    /// The addresses of packets without a key.
     pub(super) fn without_key(&self) -> Vec<[u8; ADDRESS]> {
         let without = |address: &&[u8; ADDRESS]| {
             self.addresses.get(*address).is_some_and(|group| group.keys.is_empty())
@@ -119,7 +119,7 @@ fn judge(address: &[u8], group: &Group) -> Judged {
     judged
 }
 
-/// What came of it.
+/// The result.
 #[derive(Default)]
 pub(super) struct Verdict {
     groups: Vec<Judged>,
@@ -146,19 +146,19 @@ impl Tried {
 }
 
 impl Judged {
-    /// Whether different packets verify.
+    /// Whether several different packets verify.
     fn two_texts(&self) -> bool {
         self.packets.iter().filter(|tried| tried.copy_of.is_none() && tried.verifies()).count() > 1
     }
 }
 
 impl Verdict {
-    /// How many packets some key verifies.
+    /// How many packets are verified by some key.
     pub(super) fn verified(&self) -> usize {
         self.packets().filter(|tried| tried.verifies()).count()
     }
 
-    /// Under how many addresses different packets verify.
+    /// At how many addresses different packets verify.
     pub(super) fn two_texts(&self) -> usize {
         self.groups.iter().filter(|group| group.two_texts()).count()
     }
@@ -195,7 +195,7 @@ impl Verdict {
             let _ = writeln!(text, "  packets whose key is not published here: {without_key}");
         }
         text.push_str(
-            "That a key verifies a packet proves nothing about who made it: whoever holds\n\
+            "That a key verifies a packet proves nothing about who made it: anyone who has\n\
              a published key writes any text under it, and for any packet at all a key\n\
              can be made up that verifies it.\n",
         );

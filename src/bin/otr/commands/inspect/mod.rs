@@ -1,6 +1,5 @@
-//! `otr inspect`: what a stranger sees of packets, replies and invites that he records: how many
-//! bytes they have, their address, and that the rest looks like any random bytes. With `--keys`,
-//! also what published MAC keys verify.
+//! `otr inspect`: what a stranger sees of recorded packets, replies and invites: their size, their
+//! address, and that the rest looks random. With `--keys`, also what published MAC keys verify.
 
 mod evidence;
 mod randomness;
@@ -23,19 +22,20 @@ use evidence::{Evidence, KeyName};
 use randomness::{Histogram, Measure};
 use show::{Seen, TABLE_HEAD};
 
-/// Addresses that are remembered to count a packet and its forgery once: a few MiB, however long the
-/// capture is; copies of later packets count again, which little matters among so many.
+/// How many addresses to remember, in order to count a packet and its forgery once: a few MiB,
+/// however long the capture is. Copies of later packets are counted again, which makes no
+/// difference among so many.
 const COUNTED_MAX: usize = 1 << 16;
 
 /// `otr inspect`
 #[derive(clap::Args)]
 #[command(after_long_help = HELP)]
 pub(crate) struct Args {
-    /// What was recorded: files, directories of files; without a name, or for '-', stdin
+    /// The capture: files, or directories of files; without a name, or for '-', stdin
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
     files: Vec<PathBuf>,
 
-    /// Tell which packets the published MAC keys verify, those of the capture or also of KEYS
+    /// Show which packets are verified by published MAC keys, those of the capture and of KEYS
     #[arg(
         long,
         value_name = "KEYS",
@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[expect(clippy::option_option, reason = "absent, bare, with a file")]
     keys: Option<Option<PathBuf>>,
 
-    /// As --keys, with the keys that the postbox at this address has for these packets, too
+    /// Like --keys, also with the keys that the postbox at this address has for these packets
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     postbox: Option<String>,
 
@@ -55,22 +55,22 @@ pub(crate) struct Args {
 }
 
 const HELP: &str = "\
-Of a packet a stranger sees its size and its address, and nothing else. Of an address the first four
+A stranger sees the size and the address of a packet, and nothing else. Of an address, the first four
 of its 32 bytes are shown.
 
 chi-square compares how often each of the 256 byte values occurs with how often it should: about 255
 for random bytes. p is how often truly random bytes deviate at least as much: any value between 0
-and 1 is as likely as any other, so one packet in a hundred has a p below 0.01. Many small ones, and
-a small one over all packets together, are no chance. A high p is no proof: bytes can be evenly
-spread and predictable. Below 1,280 bytes the test says nothing, and no p is given; what the bytes
-of the whole capture suffice to notice is said at its end.
-Of packets with one address only the first counts there: a copy or a forgery has the others' bytes.
+and 1 is as likely as any other, so one packet in a hundred has a p below 0.01. Many small ones, or
+a small one over all packets together, are no accident. A high p is no proof: bytes can be evenly
+spread and predictable. Below 1,280 bytes the test says nothing, and no p is given; how small a flaw
+the whole capture would show is said at its end.
+Of packets with the same address only the first counts: a copy or a forgery repeats its bytes.
 A reply that is not text looks like any packet of 8,192 bytes.
 
---keys tries each published key on the packets of its address. Where two packets of one address
-verify, at least one is a forgery, and nothing tells which. That some key verifies a packet proves
-nothing about who made it: whoever holds a published key writes any text under it, and for any
-packet at all a key can be made up that verifies it. Packets are kept for this, at most 256 MiB.
+--keys tries each published key on the packets of its address. If two packets of one address
+verify, at least one is a forgery, and nothing tells which. That a key verifies a packet proves
+nothing about who made it: anyone who has a published key can write any text under it, and for any
+packet at all a key can be made up that verifies it. This keeps packets in memory, at most 256 MiB.
 
 --json writes one object a line:
   item    its number in the capture, from 1
@@ -83,10 +83,10 @@ packet at all a key can be made up that verifies it. Packets are kept for this, 
             (URL, or null); all null in an invite of a version that this otr does not know
   damaged:  reason
   mac:      with --keys, one for each packet and key of the same address: address, item, key (its
-            item, or null for one of KEYS or of the postbox), verifies, copy_of (the item with the very same bytes, or
-            null)
+            item, or null for one of KEYS or of the postbox), verifies, copy_of (the item with the
+            very same bytes, or null)
   total:    packets, replies, invites, keys, damaged, bytes, and chi_square and p over all packets
-            and replies together, notices (a value that comes so many times too often would be
+            and replies together, notices (a value that is this many times too frequent would be
             noticed); with --keys verified (packets that some key verifies), two_texts (addresses
             under which different packets verify)";
 
@@ -131,20 +131,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let end = inspection.end();
     out.write_all(end.as_bytes()).map_err(|error| Failure::output(&error))?;
     if inspection.foreign > 0 {
-        context
-            .voice
-            .say(format_args!("passed over lines that are not ours: {}", inspection.foreign));
+        context.voice.say(format_args!("skipped unrelated lines: {}", inspection.foreign));
     }
     inspection.code()
 }
 
-/// What was seen so far.
+/// What has been seen so far.
 #[derive(Default)]
 struct Inspection {
     json: bool,
     /// The input that is being read, unless it is stdin.
     file: Option<PathBuf>,
-    /// Whether the table's head, and the file's name, are still to be shown.
+    /// Whether the table's head and the file's name must still be shown.
     heading_due: bool,
     headed: bool,
     items: u64,
@@ -155,7 +153,7 @@ struct Inspection {
     damaged: u64,
     foreign: u64,
     bytes: u64,
-    /// Of all packets and replies, of each address the first.
+    /// The bytes of all packets and replies, but only the first of each address.
     sealed: Histogram,
     /// Their addresses.
     counted: BTreeSet<[u8; ADDRESS]>,
@@ -163,7 +161,7 @@ struct Inspection {
 }
 
 impl Inspection {
-    /// Published keys from a file of their own; whatever else is in it does not matter.
+    /// Reads published keys from a separate file; anything else in it is ignored.
     fn read_keys(&mut self, path: PathBuf) -> Result<(), Failure> {
         let Some(evidence) = &mut self.evidence else { return Ok(()) };
         let mut count = 0;
@@ -185,7 +183,7 @@ impl Inspection {
         Err(Failure::new(Code::Refused, "there is no key in the file of keys", hint))
     }
 
-    /// Counts an item; the line about it.
+    /// Counts an item; returns the line about it.
     fn line(&mut self, item: Item, source: &mut Source) -> Result<String, Failure> {
         self.items += 1;
         let seen = self.count(&item);
@@ -240,8 +238,8 @@ impl Inspection {
         *(if kind == "reply" { &mut self.replies } else { &mut self.packets }) += 1;
         self.bytes += bytes.len() as u64;
         let histogram = Histogram::of(bytes);
-        // A copy or a forgery has nearly all bytes of its original: counted again they would make
-        // chance look like a flaw.
+        // A copy or a forgery shares nearly all bytes with its original: counting them again would
+        // make chance look like a flaw.
         let address = capture::address(bytes);
         let known = self.counted.contains(&address);
         if !known {
@@ -253,7 +251,7 @@ impl Inspection {
         Seen::sealed(kind, bytes, &histogram)
     }
 
-    /// What is to be said when all was seen.
+    /// What to say at the end.
     fn end(&self) -> String {
         let measure = self.sealed.measure();
         let verdict = self.evidence.as_ref().map(Evidence::verdict);
@@ -268,7 +266,7 @@ impl Inspection {
         );
         if packets + replies > 0 {
             end.push_str(
-                "Visible of packets and replies: their size, their address, nothing else.\n",
+                "Visible in packets and replies: their size, their address, nothing else.\n",
             );
             end.push_str(&measure.report());
         }
@@ -297,9 +295,13 @@ impl Inspection {
             return Ok(());
         }
         Err(if self.damaged > 0 {
-            Failure::new(Code::Refused, "all that is ours in this is damaged", "record it again")
+            Failure::new(Code::Refused, "every item in the input is damaged", "record it again")
         } else {
-            Failure::new(Code::Refused, "nothing of ours in this", "lines of ours begin with otr1")
+            Failure::new(
+                Code::Refused,
+                "there is no item in the input",
+                "items are lines that begin with otr1",
+            )
         })
     }
 }

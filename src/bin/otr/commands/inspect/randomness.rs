@@ -1,18 +1,18 @@
-//! Whether bytes look random: Pearson's chi-square over the 256 byte values (NIST handbook,
-//! section 1.3.5.15). The p-value is a library's: own numerics go wrong in the tails.
+//! Whether bytes look random: Pearson's chi-square over the 256 byte values (NIST handbook, section
+//! 1.3.5.15). A library computes the p-value, because home-made numerics go wrong in the tails.
 
 use statrs::function::gamma::checked_gamma_ur;
 
-/// Values that a byte can have.
+/// How many values a byte can have.
 const VALUES: usize = 256;
 
-/// Fewer expected occurrences of a value than this make the p-value wrong (Cochran's rule).
+/// With fewer expected occurrences of a value, the p-value is wrong (Cochran's rule).
 const EXPECTED_MIN: u64 = 5;
 
-/// A p below this is called not random: once in ten thousand captures wrongly.
+/// A smaller p is called not random, wrongly once in ten thousand captures.
 const NOT_RANDOM: f64 = 0.0001;
 
-/// Below this many bytes a value has to come one and a half times as often to be noticed.
+/// With fewer bytes, a value must occur one and a half times as often as it should to be noticed.
 const FEW: u64 = 96 << 10;
 
 /// How often each byte value occurred.
@@ -33,14 +33,14 @@ impl Histogram {
         histogram
     }
 
-    /// Takes in what another one counted.
+    /// Adds the counts of another histogram.
     pub(super) fn add(&mut self, other: &Self) {
         for (count, more) in self.0.iter_mut().zip(other.0) {
             *count += more;
         }
     }
 
-    /// What can be said of so many bytes.
+    /// What can be said about these bytes.
     #[expect(clippy::cast_precision_loss, reason = "a count above 2^53 bytes is out of reach")]
     pub(super) fn measure(&self) -> Measure {
         let total: u64 = self.0.iter().sum();
@@ -53,15 +53,15 @@ impl Histogram {
     }
 }
 
-/// How often random bytes deviate at least as much.
+/// How often random bytes deviate at least this much.
 fn p_value(chi_square: f64) -> f64 {
-    // One less than there are values.
+    // One less than the number of values.
     const DEGREES: f64 = 255.0;
-    // It refuses what is not positive: no deviation at all is exceeded always.
+    // The library refuses arguments that are not positive; a deviation of zero is always exceeded.
     checked_gamma_ur(DEGREES / 2.0, chi_square / 2.0).unwrap_or(1.0).clamp(0.0, 1.0)
 }
 
-/// The result; none where there are too few bytes.
+/// The result; `None` if there are too few bytes.
 pub(super) struct Measure(Option<ChiSquare>);
 
 struct ChiSquare {
@@ -79,12 +79,12 @@ impl Measure {
         self.0.as_ref().map(|measured| measured.p)
     }
 
-    /// How many times as often as it should one value has to come for p to fall below
-    /// [`NOT_RANDOM`] more often than not. To shift chi-square by d, a value has to come
-    /// 1 + sqrt(d · 256 / bytes) times as often (the non-centrality is bytes · excess² / 256).
+    /// How many times too often a value must occur for p to fall below [`NOT_RANDOM`] more often
+    /// than not. To shift chi-square by d, a value must occur 1 + sqrt(d · 256 / bytes) times as
+    /// often (the non-centrality is bytes · excess² / 256).
     #[expect(clippy::cast_precision_loss, reason = "a count above 2^53 bytes is out of reach")]
     pub(super) fn notices(&self) -> Option<f64> {
-        // The quantile of 0.0001 with 255 degrees of freedom, 347.7, less their mean.
+        // The quantile of 0.0001 with 255 degrees of freedom, 347.7, minus the mean.
         const SHIFT: f64 = 92.7;
         let measured = self.0.as_ref()?;
         Some(1.0 + (SHIFT * VALUES as f64 / measured.bytes as f64).sqrt())
@@ -101,7 +101,7 @@ impl Measure {
         }
     }
 
-    /// What it says of a whole capture, and what it cannot say.
+    /// What this says about a whole capture, and what it cannot say.
     pub(super) fn report(&self) -> String {
         let (Some(measured), Some(notices)) = (&self.0, self.notices()) else {
             return "Too few bytes to test whether they look random.\n".to_owned();
@@ -159,7 +159,7 @@ mod tests {
         assert!(Histogram::of(&even[..1280]).measure().p().is_some());
     }
 
-    /// A value that is too frequent by the factor that is claimed is noticed about half the times.
+    /// A value that is too frequent by the stated factor is noticed about half of the time.
     #[test]
     #[expect(clippy::cast_possible_truncation, reason = "small")]
     #[expect(clippy::cast_sign_loss, reason = "a length")]

@@ -13,13 +13,13 @@ use crate::ui::printable::line;
 use crate::ui::units;
 use otr::postbox::client::without_secret;
 
-/// Bytes of an address that are shown: enough to tell two apart by eye.
+/// How many bytes of an address to show: enough to tell two apart by eye.
 const SHOWN: usize = 4;
 
-/// Above the rows that [`Seen::text`] gives.
+/// The heading of the rows from [`Seen::text`].
 pub(super) const TABLE_HEAD: &str = "    #  kind        bytes  address     chi-square        p\n";
 
-/// What is seen of one item.
+/// What is visible of one item.
 pub(super) enum Seen {
     /// A packet, a reply or a published key.
     Sealed {
@@ -64,15 +64,15 @@ impl Seen {
         Self::Invite { bytes: bytes.len(), measure: Histogram::of(bytes).measure(), fields }
     }
 
-    /// A row of the table, and below it what else there is to say; at most 80 columns, unless a
-    /// postbox has a long name.
+    /// A row of the table, with further details below it; at most 80 columns, unless a postbox has
+    /// a long name.
     pub(super) fn text(&self, item: u64, now: u64) -> String {
         match self {
             Self::Sealed { kind, bytes, address, measure } => {
                 row(item, kind, *bytes, address, &measure.cells())
             }
-            // Its randomness is shown to programs only: it is to be read, and its key's encoding is
-            // not uniform (FIPS 203: numbers below 3,329 in 12 bits).
+            // Only programs see its randomness, because an invite is readable, and the encoding of
+            // its key is not uniform (FIPS 203: numbers below 3,329 in 12 bits).
             Self::Invite { bytes, fields: Ok(fields), .. } => {
                 let row = row(item, "invite", *bytes, &fields.address, "   in clear");
                 format!("{row}{}", fields.text(now))
@@ -84,7 +84,7 @@ impl Seen {
         }
     }
 
-    /// As the long help has it, and a newline.
+    /// The object that the long help describes, and a newline.
     pub(super) fn json(&self, item: u64, file: Option<&Path>) -> String {
         let mut object = match self {
             Self::Sealed { kind, bytes, address, measure } => {

@@ -29,13 +29,13 @@ impl Side {
 /// What a side does.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Act {
-    /// A message; its text ends with a newline, as that of `echo` or `send --lines` does.
+    /// A message; its text ends with a newline, as with `echo` or `send --lines`.
     Says(String),
-    /// A message of so many bytes.
+    /// A message of this many bytes.
     Sends(usize),
-    /// A message: what the file holds.
+    /// A message: the contents of the file.
     File(PathBuf),
-    /// Takes what has come: all, or the first so many commands' worth of packets.
+    /// Takes what has arrived: everything, or the packets of this many commands.
     Reads(Option<usize>),
     /// `verify`, with this question.
     Asks(String),
@@ -49,19 +49,19 @@ pub(super) enum Act {
     Size(u8),
     /// From here on, bytes or lines of text.
     Raw(bool),
-    /// The end of one side, which it tells the other.
+    /// One side ends, and tells the other.
     Closes,
     /// `close --silent`
     Leaves,
 }
 
-/// A line of the script; `number` is its place there, from 1.
+/// A line of the script; `number` is its line number, from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) number: usize,
     pub(super) side: Side,
     pub(super) act: Act,
-    /// Whether what is sent with it never arrives.
+    /// Whether what it sends never arrives.
     pub(super) lost: bool,
 }
 
@@ -77,9 +77,9 @@ pub(super) struct Setup {
 /// When the invite ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// In so many seconds from now.
+    /// This many seconds from now.
     In(u64),
-    /// At that time, in Unix seconds.
+    /// At this time, in Unix seconds.
     At(u64),
 }
 
@@ -90,7 +90,8 @@ pub(super) struct Script {
 }
 
 impl Script {
-    /// Whether that side reads only where the script says so; otherwise each message at once.
+    /// Whether that side reads only where the script says so; otherwise it reads each message at
+    /// once.
     pub(super) fn reads_when_told(&self, side: Side) -> bool {
         self.lines.iter().any(|line| line.side == side && matches!(line.act, Act::Reads(_)))
     }
@@ -98,12 +99,12 @@ impl Script {
 
 const HINT: &str = "see 'otr simulate --help' for what a line can be";
 
-/// A line of the script that cannot be.
+/// Refuses a line of the script.
 pub(super) fn refused(number: usize, what: &str) -> Failure {
     Failure::new(Code::Refused, format!("line {number} of the script: {what}"), "change the script")
 }
 
-/// The script, with both closes at the end if it names none.
+/// Parses the script; adds both closes at the end if it has none.
 pub(super) fn parse(text: &str) -> Result<Script, Failure> {
     let mut script = Script { setup: Setup::default(), lines: Vec::new() };
     let mut open_end = false;
@@ -161,7 +162,7 @@ fn set_up(setup: &mut Setup, number: usize, line: &str) -> Result<(), Failure> {
     let Some((word, value)) = line.split_once(':') else { return Ok(()) };
     let value = value.trim();
     if value.is_empty() {
-        return Err(refused(number, "nothing stands behind the colon"));
+        return Err(refused(number, "nothing follows the colon"));
     }
     match word {
         "secret" => setup.secret = Some(value.to_owned()),
@@ -186,14 +187,14 @@ fn check(setup: &Setup) -> Result<(), Failure> {
         return refused("the script has a secret and a code: a code is one");
     }
     if setup.code.is_some() && setup.postbox.is_none() {
-        return refused("the script has a code and no postbox, where its invite would lie");
+        return refused("the script has a code but no postbox, where its invite would lie");
     }
     Ok(())
 }
 
 fn parse_line(number: usize, line: &str) -> Result<Line, Failure> {
     let unknown = || {
-        let what = format!("line {number} of the script is no line of A or B");
+        let what = format!("line {number} of the script is not a line of A or B");
         Failure::new(Code::Refused, what, HINT)
     };
     let (side, rest) = if let Some(rest) = line.strip_prefix('A') {
@@ -222,7 +223,7 @@ fn act(number: usize, word: &str, value: &str) -> Result<Option<Act>, Failure> {
         ("<", file) => Act::File(file.into()),
         ("reads", "") => Act::Reads(None),
         ("reads", count) => {
-            let count = count.parse().map_err(|_| bad("use a number behind 'reads'".to_owned()))?;
+            let count = count.parse().map_err(|_| bad("use a number after 'reads'".to_owned()))?;
             Act::Reads(Some(count))
         }
         ("asks", question) => Act::Asks(question.to_owned()),

@@ -1,4 +1,4 @@
-//! Both ends of a made-up conversation, played by one, with the code of the real commands.
+//! Both ends of a made-up conversation, played with the code of the real commands.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
@@ -21,11 +21,12 @@ use crate::failure::{Code, Failure};
 use crate::ui::printable;
 use otr::postbox::client::Url;
 
-/// How many numbers a long message takes at a time, as `send` does.
+/// How many numbers a long message reserves at a time, as in `send`.
 const BATCH: u32 = 256;
-/// Bytes of one message.
+/// The most bytes of a message.
 const MESSAGE_MAX: usize = 128 << 20;
-/// What both type at `verify`, and what the one types who does not know it. No packet shows it.
+/// What both people type at `verify`, and what somebody types who does not know it. No packet shows
+/// it.
 const ANSWER: &str = "swordfish";
 const WRONG_ANSWER: &str = "haddock";
 
@@ -41,9 +42,9 @@ struct End {
     session: Session,
     lookahead: Lookahead,
     habits: Habits,
-    /// What was sent to it and not read; what one command wrote stays together.
+    /// What was sent to it and not read yet; the output of one command stays together.
     waiting: VecDeque<Vec<Packet>>,
-    /// The addresses of what it has read, which may come again.
+    /// The addresses of packets that it has read, which may arrive again.
     read: BTreeSet<[u8; ADDRESS]>,
     reads_when_told: bool,
     gone: bool,
@@ -57,14 +58,14 @@ pub(super) struct Stage<'a> {
     random: &'a mut dyn Randomness,
 }
 
-/// Plays the whole script; what it leaves behind.
+/// Plays the whole script; returns the record of it.
 pub(super) fn play(
     script: &Script,
     habits: Habits,
     mut tape: Tape,
     random: &mut dyn Randomness,
 ) -> Result<Tape, Failure> {
-    // What is said of the form before anything else holds for the handshake, too.
+    // Lines about the form at the beginning apply to the handshake, too.
     let mut own = [habits; 2];
     let early = |line: &&Line| matches!(line.act, Act::Size(_) | Act::Raw(_) | Act::Again);
     let settings = script.lines.iter().take_while(early).count();
@@ -109,7 +110,7 @@ fn set(habits: &mut Habits, act: &Act) {
     }
 }
 
-/// Invite and reply, written as often as they were asked for.
+/// Makes the invite and the reply, and writes them as often as the script asks.
 fn handshake(
     setup: &Setup,
     habits: [Habits; 2],
@@ -127,7 +128,7 @@ fn handshake(
         (None, Some(secret)) => Some(Password::from_text(secret).map_err(|_| no_secret())?),
         (None, None) => None,
     };
-    // Nothing of the clock goes into the bytes of an invite that does not expire.
+    // The bytes of an invite that does not expire do not depend on the clock.
     let expires = match setup.expires {
         None => None,
         Some(Expiry::At(time)) => Some(time),
@@ -147,7 +148,7 @@ fn handshake(
     })?;
     let invite = inviting.invite().to_vec();
     match &code {
-        // It lies in the postbox, under the code's number.
+        // The invite lies in the postbox, under the code's number.
         Some(code) => {
             let sealed = Nameplate::of(code.number()).seal(&invite, random);
             tape.packet(&sealed.map_err(|_| Failure::no_randomness())?, false)?;
@@ -178,7 +179,7 @@ impl Stage<'_> {
         (end, &mut *self.random)
     }
 
-    /// With a postbox the inviting side answers the reply with a packet that says nothing.
+    /// With a postbox, the inviting side answers the reply with a packet that says nothing.
     fn greet(&mut self) -> Result<(), Failure> {
         let (end, random) = self.end_and_random(Side::A);
         let mut reservation = end.session.reserve(1, random).map_err(Error::from)?;
@@ -222,7 +223,7 @@ impl Stage<'_> {
         }
     }
 
-    /// `send`: what a check of a secret owes goes out before it, and published keys with it.
+    /// `send`: the pending step of a check goes out first, and published keys go out with it.
     fn say(&mut self, line: &Line, text: &[u8]) -> Result<(), Failure> {
         let side = line.side;
         let end = self.end(side);
@@ -254,7 +255,7 @@ impl Stage<'_> {
         self.hand_over(side, packets, line.lost)
     }
 
-    /// A session that checks have ended says no more.
+    /// Refuses to go on if failed checks have ended the session.
     fn still_goes_on(&mut self, line: &Line) -> Result<(), Failure> {
         if self.end(line.side).session.ending() == Ending::GoesOn {
             return Ok(());
@@ -293,11 +294,13 @@ impl Stage<'_> {
             },
         };
         let packet = sealed.map_err(|error| match error {
-            VerifyError::QuestionTooLong => refused(line.number, "a question of over 1,024 bytes"),
+            VerifyError::QuestionTooLong => {
+                refused(line.number, "the question is longer than 1,024 bytes")
+            }
             VerifyError::PeerAsked => refused(line.number, "the other side has asked: it answers"),
             VerifyError::NothingAsked => refused(line.number, "nobody has asked that side"),
             VerifyError::Waiting => {
-                refused(line.number, "that side has answered, and has not read what came of it")
+                refused(line.number, "that side has answered, and has not read the result")
             }
             _ => out_of_step(),
         })?;
@@ -315,7 +318,7 @@ impl Stage<'_> {
         self.hand_over(line.side, owed.into_iter().chain(last).collect(), line.lost)
     }
 
-    /// What one command writes, on its way.
+    /// Hands over what one command writes.
     fn hand_over(&mut self, from: Side, packets: Vec<Packet>, lost: bool) -> Result<(), Failure> {
         let raw = self.end(from).habits.raw;
         for packet in &packets {
@@ -329,8 +332,8 @@ impl Stage<'_> {
         if self.end(to).reads_when_told { Ok(()) } else { self.read(to, usize::MAX) }
     }
 
-    /// `recv`; with a postbox what was read is discarded there, with its key, and what is owed to
-    /// the other side is posted.
+    /// `recv`; with a postbox, it discards there what was read, with its key, and posts the pending
+    /// step.
     fn read(&mut self, side: Side, count: usize) -> Result<(), Failure> {
         let end = self.end(side);
         let count = count.min(end.waiting.len());
@@ -348,7 +351,7 @@ impl Stage<'_> {
 
 impl End {
     fn receive(&mut self, mut packet: Vec<u8>) -> Result<(), Failure> {
-        // What comes twice is refused, as by `recv`.
+        // A packet that arrives twice is refused, as by `recv`.
         if !self.read.insert(address(&packet)) {
             return Ok(());
         }
@@ -359,7 +362,7 @@ impl End {
     }
 }
 
-/// A message that one packet of 64 KiB does not hold.
+/// Seals a message that does not fit into one packet of 64 KiB.
 fn seal_long(
     session: &mut Session,
     text: &[u8],
@@ -398,7 +401,8 @@ fn too_long(line: &Line) -> Failure {
 }
 
 fn no_code() -> Failure {
-    let what = "the script's code is none: a number and two words, such as 417-guitar-vanish";
+    let what =
+        "the script's code is invalid: a code is a number and two words, such as 417-guitar-vanish";
     Failure::new(Code::Refused, what, "change the script")
 }
 

@@ -1,4 +1,4 @@
-//! What a made-up conversation leaves behind, kept until all of it is made: a bad script writes
+//! The record of a made-up conversation, kept until it is complete, so that a bad script writes
 //! nothing.
 
 use base64::Engine;
@@ -8,7 +8,7 @@ use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 
 use crate::failure::{Code, Failure};
 
-/// Bytes of a made-up conversation: it is kept in memory.
+/// The most bytes of a made-up conversation, which is kept in memory.
 const TAPE_MAX: usize = 256 << 20;
 
 pub(super) struct Tape {
@@ -25,7 +25,7 @@ impl Tape {
         &self.bytes
     }
 
-    /// Text always, as `init` writes it.
+    /// Always text, as `init` writes it.
     pub(super) fn invite(&mut self, invite: &[u8]) {
         encode::invite(&mut self.bytes, invite, self.wrap);
     }

@@ -1,5 +1,5 @@
-//! `otr status`: what there is to know about the sessions, for a person or, with `--json`, for a
-//! program. Never a key, a token or an address.
+//! `otr status`: everything worth knowing about the sessions, for a person or, with `--json`, for a
+//! program. It never shows a key, a token or an address.
 
 mod report;
 mod text;
@@ -21,8 +21,8 @@ use report::Report;
 #[derive(clap::Args)]
 #[command(after_long_help = SCHEMA)]
 pub(crate) struct Args {
-    /// Ask the postbox of each session, too, whether the other side still collects: what becomes
-    /// of the packets that were posted last
+    /// Also ask the postbox of each session whether the other side still collects: what has
+    /// happened to the packets that were posted last
     #[arg(long)]
     ask: bool,
 
@@ -30,50 +30,50 @@ pub(crate) struct Args {
     route: RouteArgs,
 }
 
-/// The promise to programs; a new field is no break, a field that is gone or means something else
+/// The promise to programs: a new field is not a break; removing a field or changing its meaning
 /// is, and raises `version`.
 const SCHEMA: &str = "\
-All sessions are shown, or with -s NAME on the command line that one, or with --state-fd the one
-that it gives (nothing is written to its OUT: give it /dev/null). 3 if there is none.
+All sessions are shown, or with -s NAME on the command line that session, or with --state-fd the one
+in that descriptor (nothing is written to OUT: use /dev/null). Ends with 3 if there is none.
 
 --json writes one object:
   version        1
-  sessions       an array, empty if there is none; of each session
+  sessions       an array, empty if there is none; for each session
     name           null with --state-fd
     directory      null with --state-fd; directory_base64 instead if it is not UTF-8
-    stage          inviting       no reply has come yet
+    stage          inviting       no reply has arrived yet
                    open
-                   unconfirmed    answering side: no packet of the other side has come yet
+                   unconfirmed    answering side: no packet of the other side has arrived yet
                    closed         by the other side
                    ended          by three failed checks of a secret; 'otr close' tells and wipes
-                   expired        nobody answered the invite by a day after its end: this command
+                   expired        nobody answered the invite by a day after it expired: this command
                                   has wiped its keys, and the next one finds no session
                    frozen         by 'otr export'; the other fields say what it was
                    damaged        the state cannot be read, see problem
-                   foreign        the state is of a version that this otr does not know
+                   foreign        the state has a version that this otr does not know
                    busy           another otr holds it, for longer than --lock-wait
-    problem        null, or why the state could not be read; then what follows it here is null
+    problem        null, or why the state could not be read; then the fields below are null
     role           inviter | responder
     authenticated  [how, …]: empty if nobody has checked who the other side is
                    secret         by a secret or a code that both sides had at the beginning
                    words          by words that were compared ('otr words --same')
                    verify         by a secret that was compared later
-    verify         {\"asked\": the other side's question that waits for 'otr verify' (maybe
+    verify         {\"asked\": the other side's question that waits for 'otr verify' (may be
                    empty), or null, \"waits\": whether the other side's step is awaited,
                    \"failures\": how many count, of three}
     created, age   Unix seconds, seconds
-    expires        Unix seconds after which the invite serves no more; null without an end, and
-                   once it was answered
+    expires        Unix seconds after which nobody answers the invite; null if it never expires,
+                   and once it was answered
     postbox        URL or null
     unposted       packets that wait to be posted
-    posted         null without --ask, without a postbox, or if it could not be asked; else what
-                   became of the reply, until it was answered, and of the last 8 packets that were
-                   posted: {\"collected\": …, \"held\": not collected yet, \"unknown\": lost, or nobody
-                   came in time, \"since\": Unix seconds of the oldest that is held, or null}
-    sent           messages that went out
-    received       messages that came whole
-    missing        [[first, last], …]: runs of numbers of messages that should be here and are not
-    skipped        packets that did not come, but can
+    posted         null without --ask, without a postbox, or if it could not be asked; otherwise what
+                   happened to the reply, until it was answered, and to the last 8 packets that were
+                   posted: {\"collected\": …, \"held\": not collected yet, \"unknown\": lost, or not
+                   collected in time, \"since\": Unix seconds of the oldest one held, or null}
+    sent           messages that were sent
+    received       messages that arrived complete
+    missing        [[first, last], …]: ranges of numbers of messages that should have arrived
+    skipped        packets that have not arrived, but still can
     lost           packets that can no longer be accepted
     unpublished    MAC keys: {\"waiting\": how many are still to be published, \"fell_out\": how
                    many never will be}
@@ -113,7 +113,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     problem.map_or(Ok(()), Err)
 }
 
-/// The sessions that were asked for; code 3 if there is none.
+/// The requested sessions; code 3 if there is none.
 fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
     if let Some(numbers) = context.state_fd {
         return Ok(vec![report(context, &mut Store::from_descriptors(numbers)?, None)?]);
@@ -128,7 +128,7 @@ fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
         for name in directory.sessions()? {
             let mut store = Store::in_directory(Arc::clone(&directory), &name);
             match report(context, &mut store, Some(&name)) {
-                // It was ended between being listed and being looked at.
+                // The session ended between being listed and being examined.
                 Err(failure) if failure.code == Code::NoSession => {}
                 report => reports.push(report?),
             }

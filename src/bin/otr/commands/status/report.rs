@@ -1,4 +1,4 @@
-//! What is known of one session.
+//! What is known about one session.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct Report {
     pub(super) condition: Condition,
 }
 
-/// What the directory does to the sessions in it.
+/// The facts about a directory that matter to the sessions in it.
 pub(super) struct Place {
     pub(super) directory: PathBuf,
     pub(super) in_memory: bool,
@@ -52,23 +52,23 @@ pub(super) struct Facts {
     pub(super) expires: Option<u64>,
     pub(super) postbox: Option<String>,
     pub(super) counts: Counts,
-    /// What may lie in the postbox: address, and when it was posted.
+    /// Packets that may lie in the postbox: address, and when they were posted.
     pub(super) posts: Vec<Posted>,
-    /// What became of that, if the postbox was asked.
-    pub(super) fates: Option<Fates>,
+    /// What has happened to them, if the postbox was asked.
+    pub(super) posted: Option<PostedCounts>,
 }
 
-/// What became of packets.
+/// What has happened to posted packets.
 #[derive(Default)]
-pub(super) struct Fates {
+pub(super) struct PostedCounts {
     pub(super) collected: usize,
     pub(super) held: usize,
     pub(super) unknown: usize,
-    /// When the oldest that is held was posted.
+    /// When the oldest packet that is still held was posted.
     pub(super) since: Option<u64>,
 }
 
-/// How far a check of a secret is.
+/// How far a check of a secret has come.
 #[derive(Default)]
 pub(super) struct Check {
     /// The other side's question; may be empty.
@@ -77,7 +77,7 @@ pub(super) struct Check {
     pub(super) failures: u8,
 }
 
-/// What went and came; all zero before the handshake.
+/// Counts of messages and packets; all zero before the handshake.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) sent: u64,
@@ -91,8 +91,8 @@ pub(super) struct Counts {
 }
 
 impl Report {
-    /// Reads the state and looks at where it lies. A state that is unusable is reported; code 3 is
-    /// one that is not there.
+    /// Reads the state and examines its directory. An unusable state is reported; a missing one is
+    /// an error with code 3.
     pub(super) fn of(
         store: &mut Store,
         name: Option<&Name>,
@@ -103,11 +103,12 @@ impl Report {
             Ok(Ok((stored, expired))) => {
                 Condition::Readable(Box::new(Facts::of(&stored, expired, now)))
             }
-            Ok(Err(StoredError::Damaged)) => {
-                Condition::Unreadable("damaged", "its bytes are not those that were stored".into())
-            }
+            Ok(Err(StoredError::Damaged)) => Condition::Unreadable(
+                "damaged",
+                "its bytes are not the ones that were stored".into(),
+            ),
             Ok(Err(StoredError::Version(version))) => {
-                Condition::Unreadable("foreign", format!("it is of version {version}"))
+                Condition::Unreadable("foreign", format!("it has version {version}"))
             }
             Err(failure) if failure.code == Code::NoSession => return Err(failure),
             Err(failure) if failure.code == Code::Busy => {
@@ -119,30 +120,30 @@ impl Report {
         Ok(Self { name: name.map(|name| name.as_str().to_owned()), place, condition })
     }
 
-    /// Asks the session's postbox what became of our packets.
+    /// Asks the session's postbox what has happened to our packets.
     pub(super) fn ask(&mut self, route: &RouteArgs) -> Result<(), Failure> {
         let Condition::Readable(facts) = &mut self.condition else { return Ok(()) };
         let Some(url) = &facts.postbox else { return Ok(()) };
         let client = whom::connect(url, route)?;
-        let mut fates = Fates::default();
+        let mut counts = PostedCounts::default();
         for posts in facts.posts.chunks(client.at_once()) {
             let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
             for (posted, fate) in posts.iter().zip(client.gone(&addresses, Duration::ZERO)?) {
                 match fate {
-                    Fate::Collected => fates.collected += 1,
-                    Fate::Unknown => fates.unknown += 1,
+                    Fate::Collected => counts.collected += 1,
+                    Fate::Unknown => counts.unknown += 1,
                     Fate::Held => {
-                        fates.held += 1;
-                        fates.since.get_or_insert(posted.at);
+                        counts.held += 1;
+                        counts.since.get_or_insert(posted.at);
                     }
                 }
             }
         }
-        facts.fates = Some(fates);
+        facts.posted = Some(counts);
         Ok(())
     }
 
-    /// As the long help has it.
+    /// The object that the long help describes.
     pub(super) fn json(&self) -> Value {
         let place = self.place.as_ref();
         let mut object = json!({
@@ -166,8 +167,8 @@ impl Report {
     }
 }
 
-/// The state, and what of it was too old to be kept: that is stored, but with --state-fd, which
-/// gives a state to look at.
+/// The state, and what was dropped from it because it had expired. The result is stored, except
+/// with --state-fd, which only shows a state.
 fn read(
     store: &mut Store,
     wait: Duration,
@@ -226,7 +227,7 @@ impl Facts {
             postbox: inviting.postbox(),
             counts: Counts::default(),
             posts: Vec::new(),
-            fates: None,
+            posted: None,
         }
     }
 
@@ -249,7 +250,7 @@ impl Facts {
             postbox: session.postbox().map(str::to_owned),
             counts: Counts::of(session),
             posts: posts(session),
-            fates: None,
+            posted: None,
         }
     }
 
@@ -270,11 +271,11 @@ impl Facts {
             "expires": self.expires,
             "postbox": self.postbox.as_deref().map(without_secret),
             "unposted": counts.unposted,
-            "posted": self.fates.as_ref().map(|fates| json!({
-                "collected": fates.collected,
-                "held": fates.held,
-                "unknown": fates.unknown,
-                "since": fates.since,
+            "posted": self.posted.as_ref().map(|posted| json!({
+                "collected": posted.collected,
+                "held": posted.held,
+                "unknown": posted.unknown,
+                "since": posted.since,
             })),
             "sent": counts.sent,
             "received": counts.received,
@@ -286,7 +287,7 @@ impl Facts {
     }
 }
 
-/// The same fields as [`Facts::json`], without what they would say.
+/// The same fields as [`Facts::json`], all null.
 fn unreadable(stage: &str, problem: &str) -> Value {
     json!({
         "stage": stage,
@@ -325,7 +326,7 @@ impl Counts {
     }
 }
 
-/// The reply, for as long as nothing has answered it, and the packets after it.
+/// The reply, as long as it has not been answered, and the packets after it.
 fn posts(session: &Session) -> Vec<Posted> {
     let reply = session.reply().and_then(|reply| reply.first_chunk());
     let reply = reply.map(|address| Posted { address: *address, at: session.created() });

@@ -5,14 +5,14 @@ use std::fmt::Write;
 use otr::protocol::authentication::verify::FAILURES_MAX;
 use otr::protocol::handshake::INVITE_GRACE;
 
-use super::report::{Check, Condition, Counts, Facts, Fates, Place, Report};
+use super::report::{Check, Condition, Counts, Facts, Place, PostedCounts, Report};
 use crate::commands::authenticated;
 use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
 use otr::postbox::client::without_secret;
 
-/// One block a session, and then what the machine does to all of them.
+/// One block per session, and then facts about the machine that concern all of them.
 pub(super) fn page(reports: &[Report], lock_limit: Option<u64>) -> String {
     let mut page = String::new();
     for report in reports {
@@ -52,7 +52,7 @@ fn headline(facts: &Facts) -> &'static str {
         "unconfirmed" => "waits for the other side's first packet",
         "closed" => "closed by the other side; end it here too with 'otr close'",
         "ended" => "ended by three failed checks of a secret; 'otr close' tells and wipes",
-        "expired" => "nobody answered the invite before its end; its keys are wiped now",
+        "expired" => "nobody answered the invite before it expired; its keys are wiped now",
         "frozen" => "frozen by export; then 'otr export --forget', or '--undo'",
         _ => "open",
     }
@@ -79,7 +79,7 @@ fn conversation(page: &mut String, facts: &Facts) {
     posted(page, facts);
 }
 
-/// For how long the invite can be answered, or how long its keys still wait for an answer.
+/// For how long the invite can be answered, or for how long its keys still wait for an answer.
 fn invite(page: &mut String, expires: u64, now: u64) {
     match expires.saturating_sub(now) {
         0 => {
@@ -90,7 +90,7 @@ fn invite(page: &mut String, expires: u64, now: u64) {
     }
 }
 
-/// Whether the other side still collects, where the postbox was asked.
+/// Whether the other side still collects, if the postbox was asked.
 fn posted(page: &mut String, facts: &Facts) {
     let unposted = facts.counts.unposted;
     if unposted > 0 {
@@ -101,10 +101,10 @@ fn posted(page: &mut String, facts: &Facts) {
         };
         put(page, format_args!("  posts     {unposted} to be {way}"));
     }
-    let Some(fates) = &facts.fates else { return };
-    let since = fates.since.map(|since| (facts.created + facts.age).saturating_sub(since));
+    let Some(posted) = &facts.posted else { return };
+    let since = posted.since.map(|since| (facts.created + facts.age).saturating_sub(since));
     let since = since.map_or(String::new(), |age| format!(", the oldest for {}", units::age(age)));
-    let Fates { collected, held, unknown, .. } = fates;
+    let PostedCounts { collected, held, unknown, .. } = posted;
     let last = "of the last packets there";
     put(page, format_args!("  posts     {last} {collected} collected, {held} not yet{since}"));
     if *unknown > 0 {
@@ -125,7 +125,7 @@ fn check(page: &mut String, check: &Check) {
     }
 }
 
-/// Said only where there is something to say.
+/// Adds a line only if there is something to say.
 fn packets(page: &mut String, counts: &Counts) {
     if counts.skipped > 0 || counts.lost > 0 {
         let Counts { skipped, lost, .. } = counts;
@@ -138,7 +138,7 @@ fn packets(page: &mut String, counts: &Counts) {
 }
 
 fn missing(runs: &[(u64, u64)]) -> String {
-    /// More runs than this are counted, not listed.
+    /// The most ranges to list; further ones are only counted.
     const LISTED: usize = 8;
     if runs.is_empty() {
         return String::new();
@@ -148,14 +148,14 @@ fn missing(runs: &[(u64, u64)]) -> String {
     });
     let listed = listed.collect::<Vec<_>>().join(", ");
     let more = runs.len().saturating_sub(LISTED);
-    let more = if more > 0 { format!(" and {more} more runs") } else { String::new() };
+    let more = if more > 0 { format!(" and {more} more ranges") } else { String::new() };
     format!("; not here: {listed}{more}")
 }
 
 fn surroundings(page: &mut String, place: &Place) {
     put(page, format_args!("  lies in   {}", place.directory.display()));
     if !place.in_memory {
-        put(page, "  warning   on a disk, where wiping does not wipe");
+        put(page, "  warning   on a disk, where wiping does not work");
     }
     if !place.swap.is_empty() {
         let areas = place.swap.join(", ");
@@ -167,8 +167,8 @@ fn surroundings(page: &mut String, place: &Place) {
     }
 }
 
-/// One line; a postbox's URL is somebody else's text, a path may hold anything.
+/// Adds one line; a postbox's URL is somebody else's text, and a path may contain anything.
 fn put(page: &mut String, words: impl std::fmt::Display) {
-    // A String takes whatever there is memory for.
+    // Writing to a String cannot fail.
     let _ = writeln!(page, "{}", line(&words.to_string()));
 }
