@@ -1,11 +1,11 @@
-//! Armor under whatever mail, chats, pipes and attackers do to it.
+//! Armor, and everything that mail, chats, pipes and attackers do to it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of #[test]")]
 
 use otr::armor::{Form, Item, Reason, Scanner, Wrap, encode};
 use proptest::prelude::*;
 
-/// Reads `input` in pieces of these sizes, over and over, as a pipe would hand them out.
+/// Reads `input` in pieces of these sizes, over and over, as from a pipe.
 fn scan_in(input: &[u8], pieces: &[usize]) -> (Vec<Item>, Scanner) {
     let mut scanner = Scanner::new();
     let mut items = Vec::new();
@@ -397,7 +397,7 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
-    /// Who records both ends gets both forms, in any order.
+    /// A recording of both ends may hold both forms, in any order.
     #[test]
     fn raw_and_text_follow_each_other(
         items in prop::collection::vec((items(12..=16), any::<bool>(), any::<bool>()), 1..8),
@@ -451,7 +451,7 @@ fn items_of_every_greatest_length_end_where_the_next_begins() {
                     );
                 }
             }
-            // One character too many is no item, and harms no other.
+            // One character too many makes an item invalid, but harms no other item.
             let items = scan(&[&first[..], b"A", &second].concat());
             assert!(is_damaged(&items[0], Reason::Length) && items[1] == small, "{items:?}");
         }

@@ -1,5 +1,5 @@
-//! Everything that is not a good packet, invite or state: refused with the right code, told in one
-//! line, nothing written, and the session as it was, byte for byte.
+//! Everything that is not a valid packet, invite or state is refused with the right code and a
+//! one-line message; nothing is written, and the session stays the same, byte for byte.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, outside of #[test]")]
 
@@ -23,7 +23,7 @@ const MIB: usize = 1 << 20;
 const LINE: usize = 6 + 5462 + 1;
 
 impl Pair {
-    /// Bob takes nothing of this, and is as before.
+    /// Bob accepts none of this, and his session is unchanged.
     #[track_caller]
     fn bob_refuses(&self, input: &[u8]) -> String {
         self.refuses("bob", "recv", input, 4)
@@ -55,7 +55,7 @@ fn a_small_packet_cut_at_every_character() {
     let pair = Pair::new();
     let packet = pair.sealed("", b"hi");
     assert_eq!(packet.len(), LINE);
-    // The last one has lost only its newline, and is whole.
+    // The last one has lost only its newline, and is complete.
     let mut cut = Vec::new();
     for end in 1..LINE - 1 {
         cut.extend_from_slice(&packet[..end]);
@@ -131,7 +131,7 @@ fn swapped_replayed_missing() {
     let run = pair.bob("recv", &packets[3]);
     assert!(run.err.contains("not here (yet): message 2"), "{}", run.err);
     assert_eq!(run.ok(), b"3");
-    // Of a mixture the new one counts; the others are told.
+    // In a mixture, the new one counts; the others are reported.
     let run = pair.bob("recv", &packets.concat());
     assert!(run.err.contains("(3 times)"), "{}", run.err);
     assert_eq!(run.ok(), b"2");
@@ -421,8 +421,8 @@ fn a_state_that_others_can_reach() {
     pair.talk();
 }
 
-/// Under another name a state is what it was: names are the user's, and nothing that only one of
-/// two copies knows protects from the other.
+/// Under another name a state stays the same: names belong to the user, and nothing that only one
+/// of two copies knows protects against the other.
 #[test]
 fn a_state_under_another_name_is_that_session() {
     let pair = Pair::new();
@@ -481,7 +481,7 @@ fn a_terminal_as_stdin() {
         let mut command = pair.end("bob", args);
         command.stdin(program.try_clone().unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // Typed at once it would be edited as a line, before anybody asked for anything else.
+        // If typed at once, it would be edited as a line, before anybody switched that off.
         until("the terminal hands out single characters", || {
             let modes = rustix::termios::tcgetattr(&program).unwrap().local_modes;
             !modes.contains(rustix::termios::LocalModes::ICANON)

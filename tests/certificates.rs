@@ -1,5 +1,5 @@
-//! A postbox with a certificate of its own: the recipe of docs/postbox.md as it stands there, and
-//! what is said of files and certificates that are no good.
+//! A postbox with its own certificate: the recipe of docs/postbox.md, run unchanged, and the
+//! messages about files and certificates that are not valid.
 
 #![allow(
     clippy::unwrap_used,
@@ -53,7 +53,7 @@ fn code(pair: &Pair, url: &str, more: &str) -> Run {
     feed(&mut command, b"")
 }
 
-/// What an editor of another system makes of a file.
+/// What another system's editor does to a file.
 fn mark(path: &Path) {
     let text = fs::read_to_string(path).unwrap().replace('\n', "\r\n");
     fs::write(path, format!("\u{FEFF}{text}")).unwrap();

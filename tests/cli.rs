@@ -171,7 +171,7 @@ fn an_empty_variable_counts_as_unset() {
         assert_eq!(code(&output), expected, "{name}: {}", text(&output.stderr));
     }
     assert!(place.state("default").exists());
-    // The usual places, not the directory in which one stands.
+    // The usual places, not the current directory.
     for arguments in [&["status"][..], &["send"]] {
         let mut command = place.otr(arguments);
         command.env("OTR_DIR", "").env("XDG_RUNTIME_DIR", place.path("run")).write_stdin("x");

@@ -27,7 +27,7 @@ fn sessions() -> Place {
     place
 }
 
-/// What a shell makes of these arguments, with `otr` on its path.
+/// How a shell completes these arguments, with `otr` on its path.
 fn shell(place: &Place, shell: &str, options: &[&str], arguments: &[&str]) -> Vec<String> {
     let binary = Path::new(env!("CARGO_BIN_EXE_otr")).parent().unwrap();
     let path = std::env::var("PATH").unwrap();

@@ -137,7 +137,7 @@ impl Direction {
         self.travelling.push(packets);
     }
 
-    /// Some of what travels arrives, in any order, some of it twice.
+    /// Some of the packets on their way arrive, in any order, some of them twice.
     fn arrive(&mut self, pair: &Pair, most: usize, chance: &mut Chance) {
         chance.shuffle(&mut self.travelling);
         let stay = self.travelling.len().saturating_sub(most);
@@ -220,7 +220,7 @@ struct User {
 }
 
 impl User {
-    /// Two of them, who are nobody else's; `which` pair of this process.
+    /// Two users for this test alone; `which` is the number of the pair in this process.
     fn two(which: u32, place: &TempDir) -> [Self; 2] {
         let program = place.path().join("otr");
         fs::copy(binary(), &program).unwrap();
@@ -238,7 +238,7 @@ impl User {
         feed(as_user(self.uid, &prlimit).arg("--nproc=1").arg(&self.program).args(args), input)
     }
 
-    /// Where sessions lie when nobody says anything.
+    /// Where sessions are stored by default.
     fn directory(&self) -> PathBuf {
         PathBuf::from(format!("/dev/shm/otr-{}", self.uid))
     }
@@ -251,7 +251,7 @@ impl Drop for User {
     }
 }
 
-/// The build may lie where other users may not look.
+/// The build may be in a place that other users cannot read.
 fn place_for_all() -> TempDir {
     tempfile::Builder::new()
         .permissions(fs::Permissions::from_mode(0o755))
@@ -275,7 +275,7 @@ fn one_who_may_start_no_thread_is_told() {
     let refused = bob.run_alone(&["recv"], &packets);
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("cannot start a thread"), "{}", refused.err);
-    // Nothing is lost: what was not written is still to be had.
+    // Nothing is lost: what was not written can still be received.
     let rest = bob.run(&["recv"], &packets).out;
     assert!(refused.out.len() + rest.len() >= long.len());
 }
@@ -299,7 +299,7 @@ fn two_users_of_one_machine() {
         let directory = fs::metadata(user.directory()).unwrap();
         assert_eq!((directory.uid(), directory.mode() & 0o7777), (user.uid, 0o700));
     }
-    // Neither gets at what the other has, by himself or with our help.
+    // Neither can reach the other's files, by himself or with our help.
     let state = alice.directory().join("default.state");
     let cat = as_user(bob.uid, &PathBuf::from("/bin/cat")).arg(&state).output().unwrap();
     assert!(!cat.status.success() && cat.stdout.is_empty());

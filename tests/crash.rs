@@ -1,5 +1,5 @@
-//! SIGKILL at any moment: the session goes on, nothing is sealed twice under one number, and
-//! nothing is shown twice but what was being shown.
+//! SIGKILL at any moment: the session continues, no number seals two packets, and nothing is shown
+//! twice except what was being shown.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
 
@@ -21,7 +21,7 @@ const KILLS: usize = 150;
 struct Seen(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Seen {
-    /// Each whole packet in this output; two different ones never have one address.
+    /// Each complete packet in this output; two different ones never have the same address.
     fn take(&mut self, output: &[u8]) {
         let mut scanner = Scanner::new();
         let mut rest = output;
@@ -44,8 +44,8 @@ impl Seen {
     }
 }
 
-/// Runs a command with this file as stdin and kills it after that time. What it wrote, and whether
-/// it was still at it.
+/// Runs a command with this file as stdin and kills it after that time; returns what it wrote, and
+/// whether it was still running.
 fn killed(pair: &Pair, command: &mut Command, input: &[u8], after: Duration) -> (Vec<u8>, bool) {
     let [stdin, stdout] = ["stdin", "stdout"].map(|name| pair.path(name));
     fs::write(&stdin, input).unwrap();
@@ -57,7 +57,7 @@ fn killed(pair: &Pair, command: &mut Command, input: &[u8], after: Duration) -> 
     (fs::read(stdout).unwrap(), !ended.success())
 }
 
-/// Up to when a kill comes in time; it follows what the machine is busy with.
+/// The time up to which a kill comes early enough; it adapts to the machine's load.
 struct Window(u64);
 
 impl Window {
@@ -130,8 +130,8 @@ fn a_killed_recv_loses_nothing_and_repeats_only_what_it_was_showing() {
         kills += usize::from(was_killed);
         let again = pair.bob("recv", &packets);
         assert!([0, 4].contains(&again.code), "{}", again.err);
-        // All of it came, in order, by one of the two; and by both only if the first was killed
-        // before it stored.
+        // All of it arrived, in order, through one of the two; and through both only if the first
+        // was killed before it stored.
         let all = texts.concat().into_bytes();
         assert!(all.starts_with(&first), "{:?}", String::from_utf8_lossy(&first));
         assert!(all.ends_with(&again.out));
@@ -163,7 +163,7 @@ fn a_killed_recv_of_a_stream_goes_on_and_a_file_repeats_nothing() {
             assert!(!file.exists() || fs::read(&file).unwrap() == text, "half a file");
         }
         let run = pair.bob(&args, &packets);
-        // Killed between the file's appearance and the state: the file is whole already.
+        // Killed between the file's appearance and the storing: the file is already complete.
         assert!([0, 4, 13].contains(&run.code), "{}: {}", run.code, run.err);
         assert!(file.exists(), "{}: {}", run.code, run.err);
         assert!(fs::read(&file).unwrap() == text);
@@ -187,7 +187,7 @@ fn a_killed_handshake_is_begun_again() {
         let again = pair.alice("init --again", b"");
         assert!([0, 3].contains(&again.code), "{}", again.err);
         let invite = if again.code == 0 { again.out } else { pair.alice("init", b"").ok() };
-        // A write to a file, too, ends in its middle where the process is killed.
+        // Even a write to a file ends in the middle if the process is killed.
         assert!(invite.starts_with(&out));
         let after = window.moment(&mut chance);
         let (out, _) = killed(&pair, &mut pair.end("bob", "respond"), &invite, after);

@@ -1,4 +1,4 @@
-//! `otr demo`: the tour is whole, readable, and leaves nothing behind.
+//! `otr demo`: the tour is complete and readable, and leaves nothing behind.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
 
@@ -21,7 +21,7 @@ fn is_empty(place: &Place) -> bool {
 #[test]
 fn the_tour_is_whole_and_leaves_nothing_behind() {
     let place = Place::new();
-    // What the person has set up is left alone.
+    // The person's own setup is left alone.
     let output = place.otr(&["demo"]).env("OTR_SESSION", "alice").output().unwrap();
     let shown = text(&output.stdout);
     assert_eq!((code(&output), text(&output.stderr)), (0, String::new()), "{shown}");
@@ -46,7 +46,7 @@ fn the_tour_is_whole_and_leaves_nothing_behind() {
     assert!(is_empty(&place));
 }
 
-/// Where the names of directories are not long.
+/// A place where directory names are short.
 #[test]
 fn the_tour_fits_80_columns() {
     let place = Place::new();
@@ -72,7 +72,7 @@ fn what_is_shown_can_be_typed() {
     let old = std::env::var_os("PATH").unwrap_or_default();
     let own = Path::new(binary).parent().unwrap().to_owned();
     let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&old))).unwrap();
-    // Ends, with all that it started, whatever goes wrong.
+    // It ends, with everything that it started, whatever goes wrong.
     let mut shell = Command::new("timeout");
     shell.args(["60", "bash", "-c", &script]).env("PATH", path);
     shell.current_dir(place.path("dir")).env("OTR_DIR", place.path("dir"));

@@ -1,11 +1,12 @@
-//! How many crates somebody builds who takes the library alone, without its command.
+//! How many crates a user builds who needs only the library, without the command.
 
 #![allow(clippy::unwrap_used, reason = "tests fail so")]
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Of all that is built for the program itself; macros and their own trees among it, build scripts not.
+/// Counts everything that is built for the program itself, including macros and their trees, but
+/// without build scripts.
 const CRATES_BELOW: usize = 45;
 
 #[test]

@@ -13,7 +13,7 @@ use std::thread;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use support::{Chance, Pair, shell_code, until};
 
-/// Runs a script that has to end with code 1, and to say this and nothing else on stdout.
+/// Runs a script that must end with code 1, with this and nothing else on stdout.
 #[track_caller]
 fn fails(pair: &Pair, script: &str, said: &str) {
     let run = pair.sh(script);
@@ -111,7 +111,7 @@ fn with_stderr_closed_no_file_takes_its_number() {
     let pair = Pair::new();
     let packet = pair.sealed("", b"text alone");
     std::fs::write(pair.path("packet"), &packet).unwrap();
-    // Of this the second half is refused, which is said.
+    // The second half of this is refused, which is reported.
     std::fs::write(pair.path("twice"), [&packet[..], &packet[..]].concat()).unwrap();
     assert_eq!(pair.sh("bob recv -o text < twice 2>&-").code, 0);
     assert_eq!(std::fs::read(pair.path("text")).unwrap(), b"text alone");
@@ -126,7 +126,7 @@ fn nonblocking(fd: impl AsFd) {
     fcntl_setfl(&fd, fcntl_getfl(&fd).unwrap() | OFlags::NONBLOCK).unwrap();
 }
 
-/// Starts a command between pipes that it has to find non-blocking; stderr, too.
+/// Starts a command between non-blocking pipes; stderr is one, too.
 fn between(pair: &Pair, who: &str, args: &str) -> (Child, PipeWriter, PipeReader, PipeReader) {
     let (stdin, to) = io::pipe().unwrap();
     let (from, stdout) = io::pipe().unwrap();
@@ -146,7 +146,7 @@ fn waits(child: &mut Child) -> bool {
     stat.rsplit(") ").next().unwrap().starts_with('S')
 }
 
-/// What comes out when the input comes late, and the output is taken late.
+/// The output when the input comes late, and the output is read late.
 #[track_caller]
 fn late(pair: &Pair, who: &str, args: &str, input: &[u8]) -> Vec<u8> {
     let (mut child, mut to, mut from, mut said) = between(pair, who, args);
@@ -154,7 +154,7 @@ fn late(pair: &Pair, who: &str, args: &str, input: &[u8]) -> Vec<u8> {
     let (out, err) = thread::scope(|scope| {
         scope.spawn(move || to.write_all(input).unwrap());
         if input.len() > 1 << 20 {
-            // More than any pipe holds: it has to wait for us.
+            // More than any pipe holds, so the command must wait for us.
             until("it waits for its output", || waits(&mut child));
         }
         let err = scope.spawn(move || {

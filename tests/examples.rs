@@ -1,4 +1,4 @@
-//! The examples of the library do what they say. `cargo test` builds them as programs, too.
+//! The library's examples do what they say. `cargo test` also builds them as programs.
 
 #![allow(clippy::unwrap_used, dead_code, reason = "an example's `main` is its program's")]
 

@@ -1,5 +1,5 @@
-//! Keys whose time is up go with any command that loads the state: those of packets that were
-//! skipped seven days ago, and those of an invite that nobody answered by a day after its end.
+//! Any command that loads the state drops expired keys: those of packets that were skipped seven
+//! days ago, and those of an invite that nobody answered by a day after it expired.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use place::{Place, code, set_mode, text};
 use postbox::Postbox;
 use serde_json::Value;
 
-/// Tests may take a while: what is to be too old is so by far, and what is not, too.
+/// Tests may take a while, so everything is too old, or young enough, by a wide margin.
 const HOUR: u64 = 3600;
 const ALICE: [&str; 2] = ["-s", "alice"];
 
@@ -40,7 +40,7 @@ fn put(place: &Place, stage: &Stage) {
     set_mode(&path, 0o600);
 }
 
-/// Alice's session, in which three numbers were skipped so many seconds ago.
+/// Alice's session, in which three numbers were skipped this many seconds ago.
 fn skipped(place: &Place, ago: u64) {
     put(place, &Stage::Session(Box::new(session_with_skipped(now() - ago))));
 }
@@ -122,7 +122,7 @@ fn an_invite_that_nobody_answered_goes_a_day_after_its_end() {
         assert_eq!(code(&output), 12, "{command:?}: {}", text(&output.stderr));
         assert!(text(&output.stderr).contains("nobody answered the invite"));
         assert!(!place.state("alice").exists(), "{command:?}");
-        // One that never ends stays, and one whose reply may be on its way.
+        // An invite that never expires stays, and so does one whose reply may be on its way.
         for expires in [0, now() + HOUR, now() - INVITE_GRACE + HOUR] {
             invite(&place, expires);
             place.otr(&[&ALICE, command].concat()).write_stdin("x").output().unwrap();
@@ -165,7 +165,7 @@ fn a_frozen_invite_is_not_thawed_after_its_time() {
     assert!(!place.state("alice").exists());
 }
 
-/// One who waits for the reply ends when the invite's time is up, and its keys with it.
+/// A command that waits for the reply ends when the invite expires, and the keys go with it.
 #[test]
 fn a_recv_that_waits_wipes_an_invite_whose_time_is_up() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -183,7 +183,7 @@ fn a_recv_that_waits_wipes_an_invite_whose_time_is_up() {
     assert!(!place.state("alice").exists());
 }
 
-/// A clock that was ahead when numbers were skipped does not keep their keys for so long.
+/// If the clock was ahead when numbers were skipped, their keys are not kept longer for that.
 #[test]
 fn keys_that_were_skipped_under_a_clock_ahead_age_from_now_on() {
     const YEAR: u64 = 365 * 24 * HOUR;

@@ -1,4 +1,4 @@
-//! `otr export` and `otr import`: a session moves whole, is frozen where it was, and bad input
+//! `otr export` and `otr import`: a session moves completely, is frozen where it was, and bad input
 //! changes nothing.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
@@ -58,7 +58,7 @@ fn an_exported_session_is_frozen_for_every_verb() {
     }
     let page = text(&place.run(&["status"], b""));
     assert!(page.contains("alice: frozen by export"), "{page}");
-    // The same once more, should the first have been lost on its way.
+    // The same once more, in case the first got lost on its way.
     assert!(place.run(&["-s", "alice", "export"], b"") == line);
 }
 
@@ -146,7 +146,7 @@ fn a_passphrase_must_be_one() {
     }
     let both = ["export", "--passphrase-file", "secret", "--ask-passphrase"];
     assert_eq!(fails(&place, &both, b"").0, 2);
-    // Nothing was frozen by any of it.
+    // None of it has frozen anything.
     place.run(&["-s", "alice", "send"], b"x");
 }
 
@@ -203,7 +203,7 @@ fn a_frozen_state_is_no_export() {
     assert_eq!(code(&output), 0, "{}", text(&output.stderr));
     let frozen = fs::read(place.path("frozen")).unwrap();
     assert_eq!(fails(&place, &["import"], &frozen).0, 14);
-    // What export wrote is the very state from before.
+    // Export wrote exactly the earlier state.
     let line = fs::read(place.path("line")).unwrap();
     assert!(line == fs::read(place.path("state")).unwrap());
     place.run(&["import"], &line);
@@ -220,7 +220,7 @@ fn a_damaged_session_is_not_exported() {
 }
 
 #[test]
-fn whoever_sends_is_waited_for() {
+fn export_waits_for_a_running_send() {
     let place = conversation();
     let lock = fs::File::create(place.path("dir/alice.send")).unwrap();
     place::set_mode(&place.path("dir/alice.send"), 0o600);

@@ -1,4 +1,4 @@
-//! `otr forge`: a stranger who holds a capture rewrites it, and no receiver takes the result.
+//! `otr forge`: a stranger who has a capture rewrites it, and no receiver accepts the result.
 
 #![allow(
     clippy::unwrap_used,
@@ -70,7 +70,7 @@ impl Recorded {
     }
 }
 
-/// A state that was set back accepts it: so one sees that the packet says what was asked for.
+/// A restored state accepts it, which shows that the packet says what was asked for.
 #[test]
 fn every_packet_is_rewritten_to_what_was_asked_for() {
     let recorded = record();
@@ -204,7 +204,7 @@ fn over_a_postbox_too() {
         assert_eq!((code(&output), &output.stdout[..]), (expected, &b""[..]));
         assert!(fs::read(place.state("alice")).unwrap() == before, "nothing changed");
     }
-    // What verifies can be seen with the postbox's key alone.
+    // The postbox's key alone shows what verifies.
     let both = [&packet[..], &forged].concat();
     let inspect = ["inspect", "--postbox", &postbox.url];
     let told = text(&run(&inspect, &both));
@@ -226,7 +226,7 @@ fn it_says_which_packet_and_where_in_a_long_message_a_text_lies() {
     let invite = run(&["-s", "alice", "init"], b"");
     let reply = run(&["-s", "bob", "respond"], &invite);
     run(&["-s", "alice", "recv"], &reply);
-    // Of the inviting side's first turn.
+    // A packet of the inviting side's first turn.
     let room = (1 << 20) - 2404 - 22 - 37;
     let mut message = vec![b'.'; room + 1000];
     message[room - 4..room + 4].copy_from_slice(b"ten euro");
@@ -249,7 +249,7 @@ fn it_says_which_packet_and_where_in_a_long_message_a_text_lies() {
     let said = text(&beyond.stderr);
     assert!(said.contains("1 after its first: choose that with --packet, and --at 1"), "{said}");
 
-    // As it says: one half here, one half there.
+    // As the hint says: one half here, one half there.
     let first = forge(&["--packet", "3", "--was", "ten ", "--says", "six ", "--at", &at]);
     let said = text(&first.stderr);
     assert_eq!(code(&first), 0, "{said}");

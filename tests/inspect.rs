@@ -1,5 +1,5 @@
-//! `otr inspect`: each kind of item is told with what a stranger sees of it, and what is not ours
-//! is no item.
+//! `otr inspect`: each kind of item is shown with what a stranger sees of it, and unrelated text is
+//! not an item.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
 
@@ -186,7 +186,7 @@ fn what_an_invite_says_cannot_reach_the_terminal() {
     assert!(told.contains("expired "), "{told}");
     assert_eq!(objects(&place, &line)[0]["postbox"], url);
 
-    // The same of a version that nobody knows yet.
+    // The same for a version that nobody knows yet.
     let mut later = inviting.invite().to_vec();
     later[0] = 9;
     line.clear();

@@ -1,5 +1,5 @@
-//! The layers of docs/architecture.md, read from the `use` lines of src/: no two files import each
-//! other, over however many others, and no layer imports one above it.
+//! Checks the layers of docs/architecture.md against the `use` lines of src/: no two files import
+//! each other, directly or through others, and no layer imports one above it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// What may import only itself and what stands before it.
+/// The layers: each may import only itself and earlier ones.
 const LAYERS: [&[&str]; 14] = [
     &["protocol"],
     &["armor"],
@@ -37,7 +37,8 @@ fn files(directory: &Path, above: &[String], found: &mut BTreeMap<Module, String
             match &*stem {
                 // Tests, and lists of words.
                 "tests" => {}
-                // The command is a crate of its own: its modules stand beside those of the library.
+                // The command is a separate crate: its modules are listed next to those of the
+                // library.
                 "bin" => files(&path.join("otr"), &[], found),
                 _ => files(&path, &[above, &[stem]].concat(), found),
             }
@@ -65,7 +66,7 @@ fn expand(tree: &str, paths: &mut Vec<String>) {
         paths.push(tree.split(" as ").next().unwrap().trim().to_owned());
         return;
     };
-    // No import without its end: it is some other text.
+    // A `use` without an end is not an import but other text.
     let Some(end) = inside.rfind('}') else { return };
     let inside = &inside[..end];
     let (mut depth, mut from) = (0, 0);
@@ -131,8 +132,8 @@ fn arrows(files: &BTreeMap<Module, String>) -> Arrows {
     files.iter().map(from).collect()
 }
 
-/// What is left when every file that imports nothing of what is left, or is imported by nothing of
-/// it, is taken away, again and again.
+/// What remains after repeatedly removing every file that imports none of the remaining files, or
+/// that none of them imports.
 fn circle(arrows: &Arrows) -> Vec<String> {
     let mut left = arrows.clone();
     loop {

@@ -1,5 +1,5 @@
-//! The bounds of an end's state, at their edges: numbers skipped, given up, given back, too far
-//! ahead, too old; keys that wait to be published.
+//! The limits of an end's state: numbers skipped, given up, given back, too far ahead, too old;
+//! keys that wait to be published.
 
 #![allow(
     clippy::unwrap_used,
@@ -222,8 +222,8 @@ fn at_most_1024_keys_wait_to_be_published() {
     assert_eq!(r.unpublished(), (0, 10));
 }
 
-/// Skipped numbers, each in a chain of its own, and keys that wait for their discard, as many as
-/// there may be: reckoned from how much a few of them take.
+/// As many skipped numbers, each in its own chain, and keys that wait for their discard, as
+/// possible: calculated from how much a few of them take.
 #[test]
 fn the_largest_ratchet_stays_below_one_mebibyte() {
     let (mut i, mut r, mut ahead, mut random) = pair(b"largest");

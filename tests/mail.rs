@@ -1,5 +1,5 @@
-//! Packets as mail, chats, shells and recordings hand them on: joined, wrapped, in quoted-printable,
-//! in UTF-16, text and bytes in one file.
+//! Packets as mail, chats, shells and recordings pass them on: joined, wrapped, in
+//! quoted-printable, in UTF-16, with text and bytes in one file.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
 
@@ -14,7 +14,7 @@ fn joined(text: &[u8]) -> &[u8] {
     text.strip_suffix(b"\n").unwrap()
 }
 
-/// As a mail program encodes it that thinks lines of more than 76 characters harmful.
+/// Encoded by a mail program that avoids lines of more than 76 characters.
 fn quoted_printable(text: &[u8]) -> Vec<u8> {
     let script = "import quopri, sys; quopri.encode(sys.stdin.buffer, sys.stdout.buffer, False)";
     feed(tool("python3", "python3").args(["-c", script]), text).quietly()

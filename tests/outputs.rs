@@ -109,7 +109,7 @@ fn names_of_every_length_serve() {
     }
 }
 
-/// As on a file system that knows none of these calls.
+/// As on a file system that supports none of these calls.
 fn without(pair: &Pair, calls: &[(&str, &str)], args: &str) -> i32 {
     let errors = calls.iter().map(|(call, error)| format!("{call}:error={error}"));
     traced(pair, "/dev/null", &errors.collect::<Vec<_>>(), args)
@@ -174,7 +174,7 @@ fn killed_after_the_file_appeared_the_same_command_gives_nothing_twice() {
         let (is_stored, has_appeared) = (pair.state("bob") != before, pair.path("file").exists());
         if has_appeared && !is_stored {
             gaps += 1;
-            // Another message does not pass for it, and is not lost.
+            // Another message is not mistaken for it, and is not lost.
             pair.bob(command, &other).fails(13);
         }
         let packet = fs::read(pair.path("packet")).unwrap();

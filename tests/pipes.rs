@@ -103,7 +103,8 @@ fn quoted(text: &[u8], before: &str) -> Vec<u8> {
     lines(text).into_iter().flat_map(line).collect()
 }
 
-/// Messages that overtake each other: those that wait for another one's end are here, not given up.
+/// Messages that overtake each other: those that wait for the end of another one are held, not
+/// given up.
 #[test]
 fn short_messages_among_the_packets_of_a_long_one_all_come() {
     let pair = Pair::new();
@@ -194,7 +195,7 @@ fn a_nul_ends_each_message() {
     assert!(out == [&long[..], b"\0"].concat());
 }
 
-/// What of a message is there before it is whole, and whether its file is.
+/// How much of a message is there before it is complete, and whether its file is.
 fn part_and_file(pair: &Pair) -> (u64, bool) {
     let beside = fs::read_dir(pair.path("")).unwrap().map(Result::unwrap);
     let part = beside.filter(|file| {
@@ -220,7 +221,7 @@ fn a_file_appears_when_its_message_is_whole() {
     assert_eq!(part_and_file(&pair), (0, true));
     assert!(fs::read(pair.path("file")).unwrap() == text);
 
-    // It replaces nothing, and then takes nothing, unless it is told to.
+    // Unless told to, it replaces nothing, and then accepts nothing.
     let next = pair.sealed("", b"next");
     let before = pair.state("bob");
     let said = pair.bob("recv -o file", &next).fails(13);
@@ -312,7 +313,7 @@ fn keys_are_published_with_the_next_packets_or_elsewhere() {
     let sent = pair.bob("send", b"").quietly();
     assert_eq!(counted(&sent), (3, 1));
     assert_eq!(counted(&pair.bob("send", b"").quietly()), (0, 1));
-    // What the other side published is nothing to receive, and no error.
+    // Keys that the other side published are not a message, and not an error.
     assert_eq!(pair.alice("recv", &sent).quietly(), b"");
     let keys: Vec<u8> = lines(&sent).into_iter().take(3).flatten().collect();
     assert_eq!(pair.alice("recv", &keys).quietly(), b"");

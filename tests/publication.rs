@@ -62,7 +62,7 @@ fn front(key: &[u8; 64]) -> [u8; 32] {
     key[..32].try_into().unwrap()
 }
 
-/// Up to when a kill comes in time; it follows what the machine is busy with.
+/// The time up to which a kill comes early enough; it adapts to the machine's load.
 struct Window(u64);
 
 /// Runs a command, kills it somewhere within the window, and gives its stdout.
@@ -251,8 +251,8 @@ fn a_postbox_session_writes_no_key_anywhere_but_with_its_discard() {
     assert_eq!(pair.alice("recv --reveal keys", b"").ok(), b"one");
     assert!(!pair.path("keys").exists() || fs::read(pair.path("keys")).unwrap().is_empty());
     assert_eq!(revealed(&postbox, &packet), addresses(&packet));
-    // What came by another way has no discard to leave with, and beside other packets it would
-    // link the two.
+    // A key of a packet that came another way has no discard to leave with, and published next to
+    // other packets it would link the two.
     let packet = pair.bob("send --stdout", b"two").ok();
     assert_eq!(pair.alice("recv --stdin", &packet).ok(), b"two");
     for args in ["send --stdout", "close --stdout"] {

@@ -1,4 +1,4 @@
-//! The README's own lines, run as they stand there.
+//! The README's own command lines, run unchanged.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
 

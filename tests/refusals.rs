@@ -1,4 +1,5 @@
-//! Bytes that nobody made, or that somebody changed: refused, without a panic, and nothing changes.
+//! Bytes that no end made, or that somebody changed: they are refused without a panic, and nothing
+//! changes.
 
 #![allow(
     clippy::unwrap_used,
@@ -61,7 +62,7 @@ fn every_bit_of_a_packet_counts() {
                 assert_eq!(r.state(), before, "bit {bit}");
             }
         }
-        // Refusing takes `&self`: what is left to see is that nothing inside it changed.
+        // Refusing takes `&self`; the test still checks that nothing inside changed.
         assert_eq!(r.state(), before);
         assert!(r.open(&mut ahead, &mut packet.clone(), None).is_ok());
     }
@@ -135,7 +136,7 @@ fn states() -> Vec<Vec<u8>> {
     vec![inviting.to_bytes().to_vec(), Awake::new(responder).state(), with_packets.state()]
 }
 
-/// What any command may do with a state that was read.
+/// What a command may do with a state that was read.
 fn use_state(stored: Stored) {
     static PACKETS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
         let (_, awaited, skipped) = waiting();
@@ -173,7 +174,7 @@ fn a_state_cut_or_changed_anywhere_is_refused() {
     for state in states() {
         for length in 0..state.len() {
             assert!(Stored::from_bytes(&state[..length]).is_err());
-            // Cut, but with the right check value.
+            // Truncated, but with the right check value.
             let whole = length == state.len() - 32;
             assert_eq!(Stored::from_bytes(&with_check(&state[..length])).is_ok(), whole);
         }

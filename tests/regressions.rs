@@ -1,4 +1,4 @@
-//! What a review found in the commands, each as the sentence that holds since.
+//! Bugs that a review found in the commands, each as a sentence that has held since its fix.
 
 #![allow(
     clippy::unwrap_used,
@@ -69,7 +69,7 @@ fn a_recv_that_reads_on_takes_the_answer_to_what_a_send_beside_it_sent() {
     assert_eq!(fs::read(pair.path("out")).unwrap(), b"one two", "{said}");
 }
 
-/// The state forgot parts whose text was in the memory of `recv --json` alone.
+/// The state forgot parts whose text was only in the memory of `recv --json`.
 #[test]
 fn what_json_tells_is_the_whole_message_even_after_a_kill() {
     let pair = Pair::new();
@@ -100,7 +100,7 @@ fn a_message_too_large_for_json_can_be_received_without_json() {
     assert_eq!((out.code, out.out.len()), (0, text.len()), "{}", out.err);
 }
 
-/// The rest of a message was told as success.
+/// The rest of a message was reported as success.
 #[test]
 fn the_rest_alone_of_a_message_is_not_code_0() {
     let pair = Pair::new();
@@ -114,7 +114,7 @@ fn the_rest_alone_of_a_message_is_not_code_0() {
 #[test]
 fn a_file_is_never_put_together_of_two_messages() {
     let pair = Pair::new();
-    // Message 0 is cut; what came of it stays in the part file.
+    // Message 0 is truncated; what arrived of it stays in the part file.
     let old = pair.sealed("--raw", &vec![b'A'; 3_000_000]);
     assert_eq!(pair.bob("recv -o file", &old[..2 * LARGE]).code, 6);
     // The beginning of message 1 goes elsewhere.
@@ -167,7 +167,7 @@ fn a_new_part_file_is_nobody_elses() {
     assert_eq!((file.len(), file.permissions().mode() & 0o777), (3_000_000, 0o600));
 }
 
-/// A `recv` that reads on showed what came after `close` had ended the session beside it.
+/// A `recv` that was still reading showed what came after `close` had ended the session.
 #[test]
 fn a_recv_that_reads_on_shows_nothing_after_the_session_was_closed() {
     let pair = Pair::new();
@@ -225,7 +225,7 @@ fn no_packet_of_the_other_side_is_thrown_away() {
     assert_eq!((next.code, next.out.as_slice()), (0, &b"next"[..]), "{}", next.err);
 }
 
-/// `send --stdout` put its packet in the place of one that was promised to be posted.
+/// `send --stdout` replaced a packet that was promised to be posted by its own.
 #[test]
 fn what_waits_to_be_posted_goes_out_with_what_is_sent_to_stdout() {
     let mut postbox = Postbox::start(&[]);

@@ -1,4 +1,4 @@
-//! What is said on stderr under `--json`: an object a line, whatever was asked for and however it
+//! The output on stderr under `--json`: one object per line, whatever the command and however it
 //! ends.
 
 #![allow(

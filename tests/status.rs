@@ -1,4 +1,4 @@
-//! `otr status`: every stage is told, one bad state does not hide the others, and nothing secret
+//! `otr status`: every stage is shown, one bad state does not hide the others, and nothing secret
 //! is shown.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]

@@ -71,7 +71,7 @@ impl Screen {
         self.run(&["paste-buffer"]);
     }
 
-    /// What one sees, lines that were broken at the edge joined.
+    /// What the person sees, with lines joined that were broken at the edge.
     fn shown(&self) -> String {
         String::from_utf8(self.run(&["capture-pane", "-p", "-J"])).unwrap()
     }
@@ -137,8 +137,8 @@ fn a_packet_is_pasted() {
     screen.wait_for("ready> true typed");
 }
 
-/// Whatever a command has seen by then, it takes the Ctrl-D that it has asked for: the shell behind it
-/// would end by that.
+/// However much a command has seen by then, it consumes the Ctrl-D that it has asked for, which
+/// would otherwise end the shell.
 #[test]
 fn a_paste_ends_with_ctrl_d_alone() {
     let pair = Pair::new();
@@ -248,7 +248,7 @@ fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
     let shown = screen.wait_for("ended: 0");
     assert!(shown.contains("that was the code: tell it to the other person, and to"), "{shown}");
 
-    // Not where a program has it, and not where nobody wants to be told.
+    // Not if a program reads the output, and not if nobody wants to be told.
     for args in ["init --anew -q", "init --anew | cat", "--json init --anew", "init --anew 2>&1 >f"]
     {
         screen.enter(&format!("alice {args}; echo ended: $?"));
@@ -518,7 +518,7 @@ fn completions_and_the_manual_say_where_they_go() {
         screen.enter(&format!("otr {command}; echo ended: $?"));
         let shown = screen.wait_for("ended: 0");
         assert!(shown.contains(hint), "{shown}");
-        // Not to whoever takes it elsewhere, and not where nobody wants to be told.
+        // Not if the output goes elsewhere, and not if nobody wants to be told.
         screen.enter(&format!("otr {command} | wc -l; otr {command} -q | wc -l; echo ended: $?"));
         assert!(!screen.wait_for("ended: 0").contains("otr: "), "{command}");
     }

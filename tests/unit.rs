@@ -1,5 +1,6 @@
-//! The systemd unit in `packaging/`: its list of system calls holds all that a postbox makes from its
-//! start to its end. systemd answers any other with an error, which nobody would see before then.
+//! The systemd unit in `packaging/`: its list of system calls contains all that a postbox makes
+//! from start to end. systemd answers any other call with an error, which nobody would notice
+//! earlier.
 
 #![allow(
     clippy::unwrap_used,

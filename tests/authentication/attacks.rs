@@ -1,5 +1,5 @@
-//! A man in the middle, with the real binary on both sides of him. What needs keys in his hands
-//! that no binary gives is in `src/protocol/tests/attacks.rs` and its neighbours.
+//! A man in the middle, with the real binary on both sides. Attacks with keys that no binary hands
+//! out are in `src/protocol/tests/attacks.rs` and its neighbours.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn go_on(world: &World) {
 }
 
 #[test]
-fn whoever_replaces_invite_and_reply_is_seen_by_the_words() {
+fn somebody_who_replaces_invite_and_reply_is_exposed_by_the_words() {
     for world in World::both() {
         for run in in_between(&world, [None, None]) {
             run.ok();
@@ -58,13 +58,13 @@ fn whoever_replaces_invite_and_reply_is_seen_by_the_words() {
 }
 
 #[test]
-fn whoever_replaces_invite_and_reply_is_seen_by_a_secret_compared_later() {
+fn somebody_who_replaces_invite_and_reply_is_exposed_by_a_secret_compared_later() {
     for world in World::both() {
         for run in in_between(&world, [None, None]) {
             run.ok();
         }
         go_on(&world);
-        // The question goes on to Bob; what comes of his answer does not come to Alice.
+        // The question is passed on to Bob, but the result of his answer does not reach Alice.
         let asked = world.verify("alice", "mallory", "the cat", "--question where?");
         assert!(asked.err.contains("where?"), "{}", asked.err);
         world.verify("mallory2", "bob", "a guess", "--question where?").ok();
@@ -92,7 +92,7 @@ fn with_a_secret_he_has_one_guess_on_each_side_and_both_learn_of_it() {
     }
 }
 
-/// His packets are sent on as they are: the binaries at the ends refuse them.
+/// His packets are passed on unchanged, and the binaries at the ends refuse them.
 #[test]
 fn what_is_reflected_or_meant_for_another_session_is_refused() {
     let world = World::of_pipes();
@@ -114,7 +114,7 @@ fn what_is_reflected_or_meant_for_another_session_is_refused() {
     assert!(world.otr("alice", "-s other respond", &own).fails(13).contains("your own session"));
 }
 
-/// Fills with what it is told the nonce is, and remembers nothing else.
+/// Randomness with a chosen nonce.
 struct Chosen {
     nonce: [u8; 32],
 }
@@ -160,7 +160,7 @@ fn a_commitment_that_is_opened_with_another_nonce_ends_the_session() {
     }
 }
 
-/// In the bytes of a state, as their owner can.
+/// Changes the bytes of a state, as its owner can.
 fn replace_nonce(state: &mut [u8], old: &[u8], new: &[u8]) {
     let places: Vec<usize> =
         (0..state.len() - 32).filter(|at| state[*at..*at + 32] == *old).collect();
@@ -171,10 +171,10 @@ fn replace_nonce(state: &mut [u8], old: &[u8], new: &[u8]) {
     state[fields..].copy_from_slice(&check);
 }
 
-/// An invite whose public values were exchanged for ones that give the peer's secret away.
+/// An invite whose public values were replaced by ones that would reveal the peer's secret.
 #[test]
 fn bad_points_in_an_invite_are_refused() {
-    /// Where in the invite's bytes they lie.
+    /// Their position in the invite's bytes.
     const DH: usize = 2;
     const SHARE: usize = 2 + 32 + 1184 + 32 + 32 + 8;
     let world = World::of_pipes();
@@ -274,8 +274,8 @@ fn crafted_replies_are_refused_and_with_a_secret_they_are_the_one_guess() {
     }
 }
 
-/// A recording of a handshake with a secret of one word, and all the words there are: nothing that
-/// one of them changes can be seen in it. Whoever has the invite opens the reply with any word, or
+/// A recording of a handshake whose secret is one word, tried with every word there is: none of
+/// them makes a visible difference. Anyone who has the invite can open the reply with any word, or
 /// none, and finds points and packets that look the same.
 #[test]
 fn a_recorded_handshake_shows_nothing_to_check_a_guess_against() {
@@ -301,7 +301,7 @@ fn a_recorded_handshake_shows_nothing_to_check_a_guess_against() {
         assert_eq!(pair[0][0].len(), pair[1][0].len());
         assert_eq!(pair[0][1].len(), pair[1][1].len());
     }
-    // The one thing that tells is to answer in person, once: the invite of "zebra" burns.
+    // The only test is to answer in person, once: that uses up the invite of "zebra".
     let wrong = world.secret("apple");
     let guess =
         world.otr("mallory", &format!("respond --secret-file {wrong}"), &recorded[0][0]).ok();

@@ -72,7 +72,7 @@ fn a_code_carries_the_invite_and_is_the_secret() {
     for who in ["alice", "bob"] {
         assert_eq!(world.authenticated(who), json!(["secret"]));
     }
-    // A second one who has the code finds nothing.
+    // A second person who has the code finds nothing.
     let late = world.otr("carol", "respond --code -", format!("{code}\n").as_bytes()).fails(8);
     assert!(late.contains("no invite lies under this number"), "{late}");
 }
@@ -142,7 +142,7 @@ fn an_operator_who_guesses_a_code_burns_it_visibly() {
     }
 }
 
-/// An invite of the operator's own in place of Alice's: he gets Bob's answer, and one guess.
+/// The operator replaces Alice's invite by his own: he gets Bob's answer, and one guess.
 #[test]
 fn an_invite_put_in_place_of_another_gives_one_guess_as_well() {
     let world = World::of_postbox();
@@ -196,7 +196,7 @@ fn an_invite_under_a_number_cannot_send_the_reply_elsewhere() {
     let code = format!("417-guitar-vanish@{}", postbox.url);
     let refused = world.otr("bob", &format!("respond --code {code}"), b"").fails(4);
     assert!(refused.contains("names another postbox"), "{refused}");
-    // And one that asks for no secret was not made for a code.
+    // An invite that asks for no secret was not made for a code.
     let plain = another(418, &postbox.url);
     assert_eq!(postbox.call("/v1/post", Form::Raw, &plain).status, 201);
     let code = format!("418-guitar-vanish@{}", postbox.url);
@@ -218,10 +218,10 @@ fn when_short_numbers_are_taken_longer_ones_are_used() {
     assert!((1_000..=9_999).contains(&number(&code)), "{code}");
 }
 
-/// Somebody between Alice and the postbox, who puts a second invite under the number at the very
-/// moment when hers gets there, once.
+/// Somebody between Alice and the postbox, who once posts a second invite under the number at the
+/// very moment when hers arrives.
 #[test]
-fn whoever_clashes_with_a_new_code_makes_it_take_another_number() {
+fn a_clash_makes_a_new_code_take_another_number() {
     let world = World::of_postbox();
     let url = world.postbox.as_ref().unwrap().url.clone();
     let behind = url.strip_prefix("http://").unwrap().to_owned();
@@ -238,13 +238,13 @@ fn whoever_clashes_with_a_new_code_makes_it_take_another_number() {
     let run = world.otr("alice", &format!("init --postbox {front} --code"), b"");
     let code = run.text().trim_end().to_owned();
     assert!(clashed.load(Ordering::SeqCst));
-    // What clashed is left alone with its number; hers works.
+    // The clashing invite is left alone under its number; hers works.
     world.otr("bob", &format!("respond --code {code}"), b"").ok();
     world.otr("alice", "recv --all", b"").ok();
     assert_eq!(world.authenticated("alice"), json!(["secret"]));
 }
 
-/// Hands each call on; after the first post, posts another invite for the same number.
+/// Passes on every call; after the first post, it posts another invite under the same number.
 fn relay(mut client: TcpStream, behind: &str, clashed: &AtomicBool, url: &str) {
     while let Some((head, body)) = request(&mut client) {
         let mut server = postbox::connect(behind);
@@ -281,8 +281,8 @@ fn request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
-/// Whoever has put an invite under a number may drop the answer, and put another: each answer with
-/// the same code is one more guess for him.
+/// Somebody who posted an invite under a number may drop the answer and post another invite: each
+/// answer with the same code gives him one more guess.
 #[test]
 fn answering_with_codes_again_and_again_is_warned_of() {
     let world = World::of_postbox();
@@ -294,7 +294,7 @@ fn answering_with_codes_again_and_again_is_warned_of() {
     assert!(second.err.contains("one guess at the secret"), "{}", second.err);
 }
 
-/// A friend's next code is no guess after the first one was right.
+/// A friend's next code does not count as a guess after the first one was right.
 #[test]
 fn a_code_that_was_right_is_not_counted_as_a_guess() {
     let world = World::of_postbox();
@@ -307,7 +307,7 @@ fn a_code_that_was_right_is_not_counted_as_a_guess() {
             world.otr(who, "close --silent", b"").ok();
         }
     }
-    // What became of one is not known yet, and so it counts.
+    // The outcome of one is not known yet, so it counts.
     for warned in [false, true] {
         let answered = world.said("bob", &format!("respond --code {}", code(&world)), b"");
         assert_eq!(answered.err.contains("one guess at the secret"), warned, "{}", answered.err);

@@ -1,5 +1,5 @@
-//! A session that failed checks have ended gives nothing more, waits for nothing, and is wiped, in
-//! whatever way telling the other side fails.
+//! A session that failed checks have ended hands out nothing more, waits for nothing, and is wiped,
+//! however telling the other side fails.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -57,7 +57,8 @@ fn a_postbox_that_takes_nothing_does_not_keep_the_session_alive() {
     world.otr("alice", "words", b"").fails(3);
 }
 
-/// The third failure came by hand: what is owed waits, and the next `recv` looks at nothing first.
+/// The third failure came by hand: the pending step waits, and the next `recv` does nothing else
+/// first.
 #[test]
 fn what_ended_by_hand_takes_nothing_from_the_postbox() {
     for works in [true, false] {
@@ -79,7 +80,7 @@ fn what_ended_by_hand_takes_nothing_from_the_postbox() {
     }
 }
 
-/// Alice has answered, and has something to post that nobody takes.
+/// Alice has answered, and has a packet that nobody takes.
 #[test]
 fn what_is_over_and_unposted_waits_for_nothing() {
     let (world, faulty) = with_faults();
@@ -117,7 +118,7 @@ fn what_comes_behind_the_third_failure_is_not_shown() {
     let said = world.otr("alice", "recv", &packets).fails(5);
     assert!(said.contains("(3 of 3 failures)"), "{said}");
     world.otr("alice", "recv", &packets).fails(5);
-    // What is owed, and the end.
+    // The pending step, and the end.
     let last = lines(&world.otr("alice", "close", b"").ok());
     assert_eq!(last.iter().filter(|line| line.starts_with(b"otr1p:")).count(), 2);
 }
@@ -140,9 +141,9 @@ fn fail_third(world: &World) {
     assert!(!world.is_wiped("alice"));
 }
 
-/// A long `send` seals nothing more when the session has ended beside it.
+/// A long `send` seals nothing more when another process has ended the session.
 #[test]
-fn a_long_send_stops_when_the_session_ends_beside_it() {
+fn a_long_send_stops_when_another_process_ends_the_session() {
     for (end, code) in [("verify", 5), ("their close", 7), ("our close", 3)] {
         let world = World::of_pipes();
         nearly(&world);

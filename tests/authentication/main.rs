@@ -1,5 +1,5 @@
-//! Who is it: a secret at the start, words, a code, a secret that is compared later; and whoever
-//! sits in between. Real processes, over pipes and through a real postbox.
+//! Authentication: a secret at the start, words, a code, a secret that is compared later; and
+//! somebody in between. Real processes, over pipes and through a real postbox.
 
 #![allow(
     clippy::unwrap_used,

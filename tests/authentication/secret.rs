@@ -47,7 +47,7 @@ fn a_conversation_that_nobody_has_checked_says_so_once() {
         };
         let quiet = take(&world.otr("alice", "send", b"one").ok(), "-q");
         assert!(!quiet.err.contains(UNCHECKED), "{}", quiet.err);
-        // That was not said, so it is now; and then no more.
+        // That has not been said yet, so it is now, and then never again.
         for (text, times) in [("two", 1), ("three", 0)] {
             let run = take(&world.otr("alice", "send", text.as_bytes()).ok(), "");
             assert_eq!(run.err.matches(UNCHECKED).count(), times, "{}", run.err);
@@ -173,7 +173,8 @@ fn a_secret_is_text_from_a_file_or_a_descriptor() {
     assert_eq!(world.otr("carol", "init --ask-secret --secret-fd 3", b"").code, 2);
 }
 
-/// Notepad puts a byte order mark before what it saves; who types the secret does not.
+/// Notepad puts a byte order mark in front of what it saves; a person who types the secret does
+/// not.
 #[test]
 fn a_byte_order_mark_before_a_secret_does_not_count() {
     let world = World::of_pipes();
@@ -199,7 +200,7 @@ fn a_byte_order_mark_before_a_secret_does_not_count() {
     world.otr("alice", &format!("init --secret-file {nothing}"), b"").fails(2);
 }
 
-/// Stretching a secret takes 64 MiB; where they cannot be had, nothing has happened.
+/// Stretching a secret takes 64 MiB; if they are not available, nothing changes.
 #[test]
 fn without_memory_for_a_secret_nothing_happens() {
     let world = World::of_pipes();

@@ -80,7 +80,7 @@ fn close_tells_what_is_owed_as_well() {
 }
 
 #[test]
-fn what_is_owed_goes_first_and_only_once() {
+fn a_pending_step_goes_first_and_only_once() {
     let world = World::of_pipes();
     world.meet(None);
     let packets = |who: &str, args: &str| -> Vec<Vec<u8>> {
@@ -94,7 +94,7 @@ fn what_is_owed_goes_first_and_only_once() {
     assert!(world.otr("bob", "recv", &sent[0]).err.contains("the secrets are equal"));
     assert_eq!(world.otr("bob", "recv", &sent[1]).ok(), b"text");
     assert_eq!(packets("alice", "send").len(), 1);
-    // A question takes it along in its own packet.
+    // A question carries it in its own packet.
     world.verify("bob", "alice", "cat", "").ok();
     world.verify("alice", "bob", "cat", "").ok();
     let file = world.secret("cat");
@@ -104,8 +104,8 @@ fn what_is_owed_goes_first_and_only_once() {
     assert!(told.contains("are equal") && told.contains("the other side asks"), "{told}");
 }
 
-/// A step that was stored and could not be written out (a full disk, a kill) stays owed: it went
-/// under with the next `send`, and one side believed itself verified.
+/// A step that was stored but could not be written (a full disk, a kill) stays pending. Once it got
+/// lost with the next `send`, and one side believed that it was verified.
 #[test]
 fn a_step_that_was_not_written_out_stays_owed() {
     for (who, other) in [("alice", "bob"), ("bob", "alice")] {
@@ -154,8 +154,8 @@ fn a_state_without_a_file_owes_as_well() {
     assert!(world.otr("bob", "recv", &packets[0]).err.contains("the secrets are equal"));
 }
 
-/// `recv` waits on both sides while people ask and answer beside it: each event is told once, as it
-/// came about in the state that was stored.
+/// `recv` waits on both sides while people ask and answer: each event is reported once, as it
+/// happened in the stored state.
 #[test]
 fn two_who_wait_are_told_each_step_once() {
     let world = World::of_postbox();
@@ -242,7 +242,7 @@ fn a_question_cannot_touch_the_terminal() {
 }
 
 #[test]
-fn of_two_that_cross_the_inviting_sides_question_goes_on() {
+fn of_two_that_cross_the_inviting_sides_question_stands() {
     let world = World::of_pipes();
     world.meet(None);
     let file = world.secret("cat");
@@ -258,13 +258,14 @@ fn of_two_that_cross_the_inviting_sides_question_goes_on() {
         world.otr("bob", &format!("verify --secret-file {file} --question mine"), b"").fails(14);
     assert!(refused.contains("has asked already"), "{refused}");
     let answer = world.otr("bob", &format!("verify --secret-file {file}"), b"").ok();
-    // He has answered, and waits.
+    // He has answered and waits.
     let waits = world.otr("bob", &format!("verify --secret-file {file}"), b"").fails(14);
     assert!(waits.contains("last step has not arrived"), "{waits}");
     assert!(world.otr("alice", "recv", &answer).err.contains("are equal"));
 }
 
-/// An answer gives away one guess: it is counted before it leaves, and comes again if it did not.
+/// An answer gives away one guess: it is counted before it is sent, and written again if it was
+/// not.
 #[test]
 fn the_failure_is_stored_before_the_answer_leaves() {
     let world = World::of_pipes();

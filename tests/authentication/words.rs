@@ -58,7 +58,7 @@ fn there_is_nothing_to_compare_without_a_session() {
     assert_eq!(world.otr("alice", "words --same --differ", b"").code, 2);
 }
 
-/// What `words --differ` may not open is still there, and it says so.
+/// A state that `words --differ` may not open stays, and the command says so.
 #[test]
 fn words_that_differ_do_not_claim_an_end_that_did_not_come() {
     let world = World::of_pipes();

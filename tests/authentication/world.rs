@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::postbox::Postbox;
 use crate::support::{Pair, Run, feed, start};
 
-/// The line that is said once where nobody has checked anything.
+/// The line that is said once if nobody has checked anything.
 pub(crate) const UNCHECKED: &str = "nobody has checked who the other side is";
 
 pub(crate) struct World {
@@ -40,7 +40,7 @@ impl World {
         feed(&mut command, input)
     }
 
-    /// As [`World::otr`], with all that it says on stderr.
+    /// Like [`World::otr`], with everything that it says on stderr.
     pub(crate) fn said(&self, who: &str, args: &str, input: &[u8]) -> Run {
         use std::io::Write;
         let mut command = self.pair.end(who, args);
@@ -73,7 +73,8 @@ impl World {
         .ok()
     }
 
-    /// Answers an invite, and brings the reply to whoever made it; what that one's `recv` says.
+    /// Answers an invite, and takes the reply to the side that made it; returns what the `recv`
+    /// there says.
     pub(crate) fn answer(
         &self,
         who: &str,
@@ -86,7 +87,7 @@ impl World {
         self.take(inviter, &reply)
     }
 
-    /// What came from a command of the other side, or what lies in the postbox.
+    /// Receives what a command of the other side wrote, or what lies in the postbox.
     pub(crate) fn take(&self, who: &str, packets: &[u8]) -> Run {
         match &self.postbox {
             Some(_) => {
@@ -97,7 +98,7 @@ impl World {
         }
     }
 
-    /// Alice and Bob meet; the first packet of Alice has come to Bob.
+    /// Alice and Bob meet; Alice's first packet has reached Bob.
     pub(crate) fn meet(&self, secret: Option<&str>) {
         let invite = self.invite("alice", secret);
         self.answer("bob", &invite, secret, "alice").ok();
@@ -107,21 +108,20 @@ impl World {
         };
     }
 
-    /// A message; what the other one's `recv` gives.
+    /// Sends a message; returns what the other side's `recv` writes.
     pub(crate) fn say(&self, from: &str, to: &str, text: &str) -> Run {
         let packets = self.otr(from, "send", text.as_bytes()).ok();
         self.take(to, &packets)
     }
 
-    /// `otr verify` with this secret; what the other one's `recv` gives.
+    /// `otr verify` with this secret; returns what the other side's `recv` writes.
     pub(crate) fn verify(&self, from: &str, to: &str, secret: &str, options: &str) -> Run {
         let file = self.secret(secret);
         let asked = self.otr(from, &format!("verify --secret-file {file} {options}"), b"");
         self.take(to, &asked.ok())
     }
 
-    /// What is owed to the other side goes out with the next message, or has lain in the postbox
-    /// since.
+    /// The pending step goes out with the next message, or already lies in the postbox.
     pub(crate) fn owed(&self, from: &str, to: &str) -> Run {
         match &self.postbox {
             Some(_) => self.take(to, b""),
@@ -136,7 +136,7 @@ impl World {
         all["sessions"][0].clone()
     }
 
-    /// How they made sure of each other.
+    /// How they have authenticated each other.
     pub(crate) fn authenticated(&self, who: &str) -> Value {
         self.status(who)["authenticated"].clone()
     }

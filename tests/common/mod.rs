@@ -66,7 +66,7 @@ impl Awake {
         self.0.to_bytes().to_vec()
     }
 
-    /// As after a restart.
+    /// Stores and loads it, as after a restart.
     pub(crate) fn from_state(bytes: &[u8]) -> Self {
         Self(Stored::from_bytes(bytes).unwrap())
     }
@@ -92,7 +92,8 @@ impl DerefMut for Awake {
     }
 }
 
-/// Looks less far ahead than the default: each packet of a stranger costs all of it.
+/// Searches less far ahead than the default, because each packet of a stranger costs the whole
+/// search.
 pub(crate) fn short_sighted() -> Lookahead {
     Lookahead::new(512)
 }

@@ -1,4 +1,4 @@
-//! `send --confirm` ends with 0 when the message was opened, and never otherwise.
+//! `send --confirm` ends with 0 if the message was opened, and never otherwise.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -52,8 +52,8 @@ fn what_nobody_collected_in_the_packets_time_is_told() {
     fails(&place, "alice", &["send", "--confirm"], b"too late", 6);
 }
 
-/// Whoever runs the postbox, or has a copy of the receiver's token, can take a packet away; but
-/// not show that it was opened.
+/// The postbox's operator, or somebody with a copy of the receiver's token, can take a packet away,
+/// but cannot show that it was opened.
 #[test]
 fn taken_away_is_not_opened() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));

@@ -81,7 +81,7 @@ fn what_ends_before_all_has_come_says_why() {
     }
 }
 
-/// Somebody who asks, and waits for an answer, is heard at once, and answered while `recv` waits on.
+/// A question is heard at once, and can be answered while `recv` keeps waiting.
 #[test]
 fn a_question_is_told_while_recv_waits() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));

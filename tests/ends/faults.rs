@@ -1,5 +1,5 @@
-//! Whatever the postbox, or something in its place, does: the code is that of the table, nothing is
-//! lost, and the next command goes on.
+//! Whatever the postbox, or something in its place, does: the exit code is that of the table,
+//! nothing is lost, and the next command continues.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,8 @@ fn http(status: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// While this is so, `send` ends with 9, its text taken, and `recv` with that code; and then all comes.
+/// During the fault, `send` ends with 9 and has taken its text, and `recv` ends with that code;
+/// afterwards everything arrives.
 #[track_caller]
 fn passes(fault: &dyn Fn(&'static str) -> Fault, recv: i32) {
     let (place, _postbox, faulty) = met();
@@ -35,7 +36,7 @@ fn passes(fault: &dyn Fn(&'static str) -> Fault, recv: i32) {
     assert_eq!((text(&output.stdout).as_str(), code(&output)), ("1\n", recv));
     faulty.set(Fault::None);
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"2\n");
-    // And none of it comes again.
+    // And none of it arrives again.
     fails(&place, "bob", &["recv", "--all"], b"", 8);
 }
 
@@ -81,7 +82,7 @@ fn half_a_packet_is_none() {
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"1\n");
 }
 
-/// Both at once, since it takes half a minute.
+/// Both at once, because this takes half a minute.
 #[test]
 fn a_postbox_that_never_answers_is_given_up() {
     let (place, _postbox, faulty) = met();
@@ -99,7 +100,7 @@ fn a_postbox_that_never_answers_is_given_up() {
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"1\n2\n");
 }
 
-/// A connection that is cut once, wherever that is, is not even noticed.
+/// Nobody even notices a connection that is cut once, wherever that happens.
 #[test]
 fn a_cut_in_the_middle_of_each_call_is_made_good() {
     let (place, _postbox, faulty) = met();
@@ -122,8 +123,8 @@ fn a_cut_in_the_middle_of_each_call_is_made_good() {
     fails(&place, "bob", &["recv", "--all"], b"", 8);
 }
 
-/// The answer by a code was stored, and then could not be posted: the next command does that, and takes
-/// the invite away, so that nobody else answers it.
+/// The answer to a code was stored, but could not be posted: the next command posts it, and
+/// discards the invite, so that nobody else answers it.
 #[test]
 fn an_invite_that_was_answered_does_not_stay_under_its_number() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));

@@ -1,4 +1,4 @@
-//! A way to the postbox that breaks when it is told to.
+//! A connection to the postbox that breaks on command.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,21 +13,22 @@ use crate::postbox::{Postbox, connect};
 pub(crate) enum Fault {
     /// All is well.
     None,
-    /// Each call of this path is answered so, and the connection ends.
+    /// Each call of this path gets this answer, and the connection ends.
     Answer(&'static str, Vec<u8>),
     /// Each call of this path gets an answer that never ends.
     Endless(&'static str),
-    /// Each call of this path that waits ends so after two seconds; without bytes: it is closed.
+    /// Each waiting call of this path ends with these bytes after two seconds; without bytes, the
+    /// connection is closed.
     EndsWaits(&'static str, Vec<u8>),
     /// No call is ever answered.
     Silent,
-    /// The next call of this path ends after so many parts of 8 of its request.
+    /// The next call of this path ends after this many eighths of its request.
     CutRequest(&'static str, usize),
-    /// The next call of this path ends after so many parts of 8 of its answer.
+    /// The next call of this path ends after this many eighths of its answer.
     CutAnswer(&'static str, usize),
 }
 
-/// Stands before a postbox, and passes on what it is sent, whole requests and whole answers.
+/// A proxy in front of a postbox that passes on whole requests and whole answers.
 pub(crate) struct Faulty {
     /// The address that the two ends know.
     pub(crate) url: String,
@@ -43,7 +44,7 @@ impl Faulty {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (behind, of) = (behind.clone(), Arc::clone(&of));
-                // Whatever breaks here breaks for the caller.
+                // An error here is an error for the caller.
                 thread::spawn(move || pass_on(stream.unwrap(), &behind, &of));
             }
         });
@@ -54,7 +55,7 @@ impl Faulty {
         *self.fault.lock().unwrap() = fault;
     }
 
-    /// Whether the call that was to be cut was made, and cut.
+    /// Whether the call to be cut was made, and was cut.
     pub(crate) fn is_well(&self) -> bool {
         matches!(*self.fault.lock().unwrap(), Fault::None)
     }
@@ -77,7 +78,7 @@ fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<
         match now {
             Fault::Answer(path, answer) if is_of(&request, path) => {
                 caller.write_all(&answer).ok()?;
-                // What is left unread would make a reset of the end.
+                // Unread bytes would turn the end of the connection into a reset.
                 caller.shutdown(Shutdown::Write).ok()?;
                 let _ = caller.read_to_end(&mut Vec::new());
                 return None;

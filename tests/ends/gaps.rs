@@ -1,4 +1,4 @@
-//! Numbers that never come: what lies beyond them is found.
+//! Numbers that never arrive: packets beyond them are found.
 
 use std::io::Write as _;
 use std::process::{Child, ChildStdin};
@@ -13,7 +13,7 @@ use crate::postbox::Postbox;
 use crate::socks::Socks;
 use crate::support::{start, tool};
 
-/// `send` of alice, which the signals end that whoever started the test may have ignored.
+/// alice's `send`, which signals end even if the test's parent process ignores them.
 fn interruptible(place: &Place) -> (Child, ChildStdin) {
     let mut command = tool("env", "coreutils");
     command.args(["--default-signal=INT,HUP", env!("CARGO_BIN_EXE_otr"), "-s", "alice", "send"]);
@@ -23,7 +23,7 @@ fn interruptible(place: &Place) -> (Child, ChildStdin) {
     (child, stdin)
 }
 
-/// alice and bob, and so many messages that went with their postbox.
+/// alice and bob, after losing this many messages together with their postbox.
 fn after_losing(lost: usize) -> (Place, Postbox) {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
@@ -39,7 +39,7 @@ fn a_message_after_many_lost_ones_is_found() {
         let came = otr(&place, "bob", wanted, b"");
         assert_eq!((code(&came), &came.stdout[..]), (0, &b"after"[..]), "{}", text(&came.stderr));
         assert!(text(&came.stderr).contains("not here (yet)"), "{}", text(&came.stderr));
-        // And then it goes on as ever, in both directions.
+        // And then everything continues as usual, in both directions.
         ok(&place, "alice", &["send"], b"next");
         assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"next");
         ok(&place, "bob", &["send"], b"back");
@@ -60,7 +60,7 @@ fn the_beginning_of_the_next_chain_may_be_lost() {
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"after");
 }
 
-/// Farther than one call asks for: who waits gets there.
+/// Farther than one call asks for: a `recv` that waits gets there.
 #[test]
 fn a_long_gap_takes_some_rounds() {
     let (place, _postbox) = after_losing(700);
@@ -95,7 +95,7 @@ fn a_message_after_an_interrupted_one_is_found() {
     }
 }
 
-/// What an interrupted message has not used is not missing: the next one takes it.
+/// Numbers that an interrupted message has not used are not missing: the next message uses them.
 #[test]
 fn an_interrupted_message_gives_its_numbers_back() {
     let place = Place::new();
@@ -122,7 +122,8 @@ fn an_interrupted_message_gives_its_numbers_back() {
     }
 }
 
-/// By Tor each number takes a circuit, so few are asked for; but one lost packet is no end.
+/// Through Tor each number takes a circuit, so `recv` asks for few; but one lost packet does not
+/// end the conversation.
 #[test]
 fn by_tor_a_few_lost_messages_hide_nothing() {
     let (place, postbox) = after_losing(10);
@@ -134,11 +135,11 @@ fn by_tor_a_few_lost_messages_hide_nothing() {
     assert_eq!(came, b"after");
     let found = socks.connections();
     fails(&place, "bob", &[&["recv", "--all"][..], &tor].concat(), b"", 8);
-    // Two, 16 beyond each of them, eight still farther of each, and four that were skipped.
+    // Two, 16 beyond each of them, eight still farther for each, and four that were skipped.
     assert!(socks.connections() - found <= 54, "{}", socks.connections() - found);
 }
 
-/// Each `recv --all` looked at the same 17 numbers, and what lay beyond never came.
+/// Each `recv --all` asked for the same 17 numbers, and packets beyond them never arrived.
 #[test]
 fn by_tor_who_asks_again_and_again_gets_beyond_many_lost_messages() {
     let (place, postbox) = after_losing(20);

@@ -1,5 +1,6 @@
-//! SIGKILL of sender, receiver or postbox at any moment of 200 messages: each comes in its order,
-//! at least once, twice only after a kill of the very `recv` that showed it, or is named missing.
+//! SIGKILL of sender, receiver or postbox at any moment of 200 messages: each arrives in order and
+//! at least once, twice only after a kill of the very `recv` that showed it, or is reported
+//! missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +20,7 @@ use crate::support::Chance;
 
 const MESSAGES: u64 = 200;
 
-/// How long a command is let live at most; it follows what the machine is busy with.
+/// How long a command may live at most; it adapts to the machine's load.
 struct Window {
     chance: Chance,
     micros: u64,
@@ -35,7 +36,7 @@ impl Window {
         Duration::from_micros(self.chance.next() % self.micros)
     }
 
-    /// Kills it at a moment of its life; whether that came in time.
+    /// Kills it at some moment of its life; returns whether that came in time.
     fn kill(&mut self, child: &mut Child) -> bool {
         thread::sleep(self.moment());
         child.kill().unwrap();
@@ -56,8 +57,8 @@ fn sent(place: &Place) -> u64 {
     status(place, "alice")["sent"].as_u64().unwrap()
 }
 
-/// Sends this number as the message of this number, however often it takes. A `send` that was
-/// killed has stored its message, or nothing of it.
+/// Sends this number as the message of this number, trying as often as necessary. A `send` that was
+/// killed has stored its whole message, or nothing of it.
 fn send(place: &Place, window: &mut Window, number: u64) {
     let message = format!("{number}\n");
     while sent(place) == number {
@@ -78,7 +79,7 @@ fn numbers(shown: &[u8]) -> Vec<u64> {
 /// What one `recv` showed, and whether it was killed.
 type Shown = (Vec<u64>, bool);
 
-/// In order, without a gap, and again only what the `recv` before showed and was killed over.
+/// In order, without a gap, and repeated only if the previous `recv` showed it and was killed.
 #[track_caller]
 fn judge(shown: &[Shown], first: u64, end: u64) {
     let mut next = first;
@@ -90,7 +91,7 @@ fn judge(shown: &[Shown], first: u64, end: u64) {
         assert_eq!(*numbers, run, "out of order");
         next = next.max(begin + numbers.len() as u64);
         if *killed {
-            // One that was killed before it showed anything stored nothing either.
+            // A `recv` that was killed before it showed anything has stored nothing either.
             again = if numbers.is_empty() { again } else { numbers };
         } else {
             again = &[];
@@ -99,9 +100,9 @@ fn judge(shown: &[Shown], first: u64, end: u64) {
     assert_eq!(next, end, "messages are lost");
 }
 
-/// Follows, killed again and again, until there is nothing more to come.
+/// Follows, killed again and again, until nothing more comes.
 fn follow(place: &Place, mut window: Window, stop: &AtomicBool) -> Vec<Shown> {
-    // A few messages long, since it would never end by itself.
+    // For a few messages, because it would never end by itself.
     window.micros = 50_000;
     let mut shown = Vec::new();
     while !stop.load(Ordering::SeqCst) {
@@ -133,7 +134,7 @@ fn killed_senders_and_receivers_lose_nothing() {
     for number in 1..MESSAGES {
         send(&place, &mut window, number);
     }
-    // The one whose send was killed before it posted.
+    // The message whose send was killed before it posted.
     ok(&place, "alice", &["send"], format!("{MESSAGES}\n").as_bytes());
     stop.store(true, Ordering::SeqCst);
     let shown = receiver.join().unwrap();
@@ -147,7 +148,7 @@ fn killed_senders_and_receivers_lose_nothing() {
 }
 
 #[test]
-fn a_file_takes_each_message_once_whoever_is_killed() {
+fn a_file_gets_each_message_once_whichever_process_is_killed() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
     let mut window = Window::new(&mut Chance::new());
@@ -160,7 +161,7 @@ fn a_file_takes_each_message_once_whoever_is_killed() {
                 window.kill(&mut spawn(&place, "bob", &arguments, b""));
             }
         }
-        // The same command again: what the killed one had stored is not waited for in vain.
+        // The same command again: it does not wait forever for what the killed one had stored.
         let again = otr(&place, "bob", &[&arguments[..], &["--wait", "0s"]].concat(), b"");
         assert!([0, 8].contains(&code(&again)), "{}", text(&again.stderr));
         assert_eq!(text(&fs::read(&file).unwrap()), format!("{number}\n"));
@@ -175,8 +176,8 @@ fn receive_all(place: &Place) -> Vec<u64> {
     numbers(&output.stdout)
 }
 
-/// A killed postbox has lost its packets. Whatever was in it is named missing by the next message;
-/// what was not posted yet still comes.
+/// A killed postbox has lost its packets. The next message shows which ones are missing; packets
+/// that were not posted yet still arrive.
 #[test]
 fn what_a_killed_postbox_lost_is_named_and_nothing_else() {
     let (place, mut postbox) = (Place::new(), Postbox::start(&[]));

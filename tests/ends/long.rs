@@ -1,4 +1,4 @@
-//! Long messages through a postbox: what goes on beside them, and what ends them.
+//! Long messages through a postbox: what happens meanwhile, and what ends them.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use crate::people::{ok, otr, pair, running, spawn};
 use crate::place::{Place, code, text};
 use crate::postbox::Postbox;
 
-/// alice and bob, and a mebibyte of short messages to bob: the next answer is asked for, and discards
-/// run, beside the opening.
+/// alice and bob, and a mebibyte of short messages to bob: while packets are opened, the next
+/// answer is requested, and discards run.
 fn with_many_short_ones() -> (Place, Postbox) {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
@@ -25,7 +25,7 @@ fn comes_whole(place: &Place, length: usize) {
     assert_eq!((code(&rest), rest.stdout.len()), (0, length), "{}", text(&rest.stderr));
 }
 
-/// The state forgot, and the postbox threw away, what was in the memory of `recv --json` alone.
+/// The state forgot, and the postbox discarded, what was only in the memory of `recv --json`.
 #[test]
 fn a_message_too_large_for_json_is_still_there_after_many_short_ones() {
     let (place, _postbox) = with_many_short_ones();
@@ -36,7 +36,7 @@ fn a_message_too_large_for_json_is_still_there_after_many_short_ones() {
     comes_whole(&place, long.len());
 }
 
-/// The same, where its process ends in the middle.
+/// The same if its process ends in the middle.
 #[test]
 fn what_json_had_not_told_is_still_there_after_a_kill() {
     let (place, _postbox) = with_many_short_ones();

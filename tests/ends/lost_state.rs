@@ -1,5 +1,5 @@
-//! After a reboot one end has no session any more: the other one learns that within one command,
-//! and one command on each side begins anew.
+//! After a reboot one end has lost its session: the other end learns that within one command, and
+//! one command on each side begins anew.
 
 use std::fs;
 
@@ -88,8 +88,8 @@ fn an_invite_begun_anew_is_another_one_and_one_s_own_is_still_refused() {
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"anew");
 }
 
-/// Begun anew, a session keeps its postbox unless another one is typed: also against `OTR_POSTBOX`,
-/// which is for sessions that have none yet.
+/// A session that begins anew keeps its postbox unless another one is typed, even against
+/// `OTR_POSTBOX`, which is for sessions that have none yet.
 #[test]
 fn an_invite_begun_anew_keeps_the_postbox() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -102,7 +102,7 @@ fn an_invite_begun_anew_keeps_the_postbox() {
         status["sessions"][0]["postbox"].clone()
     };
     let other = "https://box.example";
-    // There is nothing to keep one from.
+    // There is no session whose postbox could be kept.
     assert_eq!(anew(&[], ""), Value::Null);
     assert_eq!(anew(&[], other), other);
     // An invite that waits, and a session.

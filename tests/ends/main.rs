@@ -1,4 +1,4 @@
-//! Both ends at home on a postbox: real processes, the real server, and servers that are none.
+//! Both ends with a postbox: real processes, the real server, and servers that are not postboxes.
 
 #![allow(
     clippy::unwrap_used,

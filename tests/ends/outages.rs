@@ -1,5 +1,5 @@
-//! The network as it is: proxies that end calls, postboxes that restart. Who waits goes on waiting,
-//! and says so once.
+//! The network as it really is: proxies that end calls, postboxes that restart. A waiting command
+//! keeps waiting, and says so once.
 
 use std::io::{Read as _, Write as _};
 use std::process::Child;
@@ -21,7 +21,7 @@ fn is_alive(child: &mut Child) {
     assert!(child.try_wait().unwrap().is_none(), "it has ended");
 }
 
-/// A proxy in between ends what waits for more than two seconds, each in its way.
+/// A proxy in between ends calls that wait for more than two seconds, each in its way.
 #[test]
 fn a_proxy_that_ends_waiting_calls_ends_no_command() {
     for answer in [http("504 Gateway Time-out"), http("408 Request Timeout"), Vec::new()] {
@@ -93,7 +93,7 @@ fn patience_has_the_end_that_was_given() {
     }
 }
 
-/// What passes and what does not: a bad gateway does, a refusal does not.
+/// What is temporary and what is not: a bad gateway is, a refusal is not.
 #[test]
 fn a_gateway_that_is_bad_for_a_while_is_waited_for_and_a_refusal_is_not() {
     let (place, _postbox, faulty) = met();
@@ -150,7 +150,7 @@ fn too_large_is_not_full() {
         assert!(said.contains(" 4 KiB") && said.contains("client_max_body_size"), "{said}");
         assert!(said.contains("nothing of this message was sent"), "{said}");
     }
-    // What is sent once that is set is not held up.
+    // Packets that are sent after that is set are not held up.
     faulty.set(Fault::None);
     ok(&place, "alice", &["send"], b"at last");
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"at last");

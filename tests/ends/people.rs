@@ -14,7 +14,7 @@ pub(crate) fn otr(place: &Place, who: &str, arguments: &[&str], input: &[u8]) ->
     command.timeout(Duration::from_mins(1)).write_stdin(input).output().unwrap()
 }
 
-/// Its stdout, where it has to succeed.
+/// Its stdout; it must succeed.
 #[track_caller]
 pub(crate) fn ok(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let output = otr(place, who, arguments, input);
@@ -22,7 +22,7 @@ pub(crate) fn ok(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> 
     output.stdout
 }
 
-/// What it says, where it has to fail with that code, without output.
+/// What it says; it must fail with that code, without output.
 #[track_caller]
 pub(crate) fn fails(
     place: &Place,
@@ -41,7 +41,7 @@ pub(crate) fn fails(
 /// Starts `otr` as one of the two, this on its stdin.
 pub(crate) fn spawn(place: &Place, who: &str, arguments: &[&str], input: &[u8]) -> Child {
     let ((child, mut stdin), input) = (running(place, who, arguments), input.to_vec());
-    // Who stops reading has its reasons; the exit code tells.
+    // A program may stop reading for good reason; the exit code tells.
     std::thread::spawn(move || drop(stdin.write_all(&input)));
     child
 }
@@ -65,7 +65,7 @@ pub(crate) fn pair(place: &Place, postbox: &Postbox) {
     assert_eq!(ok(place, "bob", &["recv"], b""), b"one");
 }
 
-/// Kills a postbox, which has then lost all, and starts another one at its address.
+/// Kills a postbox, which thereby loses everything, and starts another one at its address.
 pub(crate) fn restart(postbox: Postbox) -> Postbox {
     let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
     drop(postbox);

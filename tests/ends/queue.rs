@@ -1,5 +1,5 @@
-//! While the postbox is away, messages wait in the session, in order and as many as fit; what is said
-//! of each is so. And what waits is never dropped without a word.
+//! While the postbox cannot be reached, messages wait in the session, in order and as many as fit,
+//! and what is said about each is true. Waiting messages are never dropped silently.
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -17,7 +17,8 @@ fn object(output: &Output) -> Value {
     serde_json::from_str(said.lines().last().unwrap()).unwrap()
 }
 
-/// Sends while the postbox is away: the exit code, and whether it was taken.
+/// Sends while the postbox cannot be reached; returns the exit code, and whether the message was
+/// taken.
 fn sent(place: &Place, arguments: &[&str], input: &[u8]) -> (i32, bool) {
     let output =
         otr(place, "alice", &[&["--json", "send", "--retry", "0s"], arguments].concat(), input);
@@ -48,7 +49,7 @@ fn messages_wait_in_order_while_the_postbox_is_away() {
     assert_eq!(unposted(&place), 3);
     let page = text(&ok(&place, "alice", &["status"], b""));
     assert!(page.contains("3 to be posted, by the next send or recv"), "{page}");
-    // What was said holds: neither is given again.
+    // What was said is true: neither is sent again.
     let _postbox = restart(postbox);
     ok(&place, "alice", &["send"], b"4\n");
     assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"1\n2\n3\n4\n");
@@ -62,7 +63,7 @@ fn lines_wait_as_well() {
     assert_eq!(sent(&place, &["--lines"], lines.as_bytes()), (9, true));
     assert_eq!(unposted(&place), 40);
     let _postbox = restart(postbox);
-    // Whoever receives posts, too.
+    // A receiving command posts, too.
     fails(&place, "alice", &["recv", "--all"], b"", 8);
     assert_eq!(text(&ok(&place, "bob", &["recv", "--all"], b"")), lines);
 }
@@ -80,10 +81,10 @@ fn what_does_not_fit_is_refused_and_can_be_given_again() {
         assert!(taken < 20, "the queue has no end");
     };
     assert_eq!((taken, last), (4, (10, false)));
-    // A small one fits no more either, and nothing has changed.
+    // A small one does not fit either, and nothing has changed.
     assert_eq!(sent(&place, &[], b"small"), (10, false));
     assert_eq!(unposted(&place), 4);
-    // Of lines, the first that was not taken is named.
+    // For lines, the first one that was not taken is named.
     let said = fails(&place, "alice", &["send", "--lines", "--retry", "0s"], b"a\nb\n", 10);
     assert!(said.contains("line 1 was not taken"), "{said}");
     let _postbox = restart(postbox);
@@ -96,7 +97,7 @@ fn what_does_not_fit_is_refused_and_can_be_given_again() {
 fn a_long_message_is_not_taken_and_9_never_says_so() {
     let (place, _postbox) = left_alone();
     let long = vec![b'A'; 3 << 20];
-    // Nothing waits: it begins, and is cut.
+    // Nothing waits: it begins, and is truncated.
     let (code, taken) = sent(&place, &[], &long);
     assert!(!taken && [6, 14].contains(&code), "{code}");
     assert_eq!(sent(&place, &[], b"short"), (9, true));
@@ -118,14 +119,14 @@ fn what_is_dropped_with_a_session_is_told() {
         assert!(said.contains("2 packets that waited to be handed out are dropped"), "{said}");
         assert_eq!(code(&output), if arguments == ["close"] { 9 } else { 0 }, "{said}");
     }
-    // What another session answers anew, too.
+    // The same if another session answers anew.
     let (place, _postbox) = left_alone();
     assert_eq!(sent(&place, &[], b"promised"), (9, true));
     let invite = ok(&place, "carol", &["init"], b"");
     let output = otr(&place, "alice", &["respond", "--anew"], &invite);
     let said = text(&output.stderr);
     assert!(output.status.success() && said.contains("a packet that waited"), "{said}");
-    // And where nothing waits, nothing is said.
+    // And if nothing waits, nothing is said.
     let output = otr(&place, "alice", &["close", "--silent"], b"");
     assert!(!text(&output.stderr).contains("waited"), "{}", text(&output.stderr));
 }
@@ -141,7 +142,7 @@ fn a_close_that_cannot_be_posted_still_discards_what_was_read() {
     ok(&place, "bob", &["recv"], b"");
     let sender = spawn(&place, "alice", &["send", "--confirm", "--wait", "50s"], b"1\n");
     let answer = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
-    // Read, but its discard does not get through.
+    // It was read, but its discard does not get through.
     faulty.set(Fault::Answer("discard", answer.to_vec()));
     let output = otr(&place, "bob", &["recv", "--wait", "30s"], b"");
     assert_eq!((text(&output.stdout).as_str(), code(&output)), ("1\n", 9));
@@ -151,7 +152,7 @@ fn a_close_that_cannot_be_posted_still_discards_what_was_read() {
     assert_eq!(code(&ended), 0, "{}", text(&ended.stderr));
 }
 
-/// What was sent to stdout after what was promised: a broken output loses neither.
+/// Sent to stdout after packets that were promised to be posted: a broken output loses neither.
 #[test]
 fn what_could_not_be_written_out_is_written_by_the_next_command() {
     let (place, _postbox) = left_alone();

@@ -1,5 +1,5 @@
-//! A postbox that takes no large packets: messages go in smaller ones, and one that was sealed before
-//! that was known is in nobody's way.
+//! A postbox that takes no large packets: messages go out in smaller ones, and a packet that was
+//! sealed before that was known blocks nothing.
 
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn a_short_message_goes_in_smaller_packets() {
     assert!(alice.wait().unwrap().success());
 }
 
-/// It was refused for ever, and all that came after waited behind it.
+/// It was refused for ever, and everything after it waited.
 #[test]
 fn what_was_taken_and_is_too_large_holds_nothing_up() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));

@@ -8,7 +8,7 @@ use crate::place::{Place, code, set_mode, text};
 use crate::postbox::{Postbox, otr as program};
 use crate::support::{as_user, feed};
 
-/// One that was told where to listen from where it stands.
+/// A postbox that was given a relative path to listen on.
 fn postbox(place: &Place) -> Postbox {
     let mut command = program();
     command.args(["postbox", "--listen", "unix:box.sock"]).current_dir(place.path(""));

@@ -42,13 +42,13 @@ fn a_certificate_that_has_expired_is_refused() {
             let said = fails(&place, &bob, &respond, &invite, 9);
             assert!(said.contains("has expired"), "{said}");
         }
-        // Nobody whom the system trusts has signed it.
+        // No authority that the system trusts has signed it.
         let again = ["respond", "--yes", "--anew"];
         assert_eq!(code(&otr(&place, "other", &again, &invite)), 9);
     }
 }
 
-/// The invite is made all the same: the postbox may be there when it is needed.
+/// The invite is made all the same: the postbox may answer by the time it is needed.
 #[test]
 fn an_invite_to_a_postbox_that_does_not_answer_warns() {
     let place = Place::new();
@@ -67,7 +67,7 @@ fn an_invite_to_a_postbox_that_does_not_answer_warns() {
         assert!(told.contains(said) && told.contains("the invite is valid"), "{told}");
         assert_eq!(told.lines().count(), 1, "{told}");
     }
-    // Nobody is seen there who means to come by another way.
+    // A user who will come another way is not seen there.
     for way in [&["--tor"][..], &["--proxy", "socks5h://127.0.0.1:9"]] {
         let arguments = [&["init", "--anew", "--postbox", &dead], way].concat();
         assert_eq!(text(&otr(&place, "alice", &arguments, b"").stderr), "", "{way:?}");
@@ -92,8 +92,8 @@ fn a_name_without_an_address_is_told() {
     ok(&place, "alice", &["recv", "--stdin"], &reply);
 }
 
-/// Whoever has a copy of bob's state takes messages away from bob, and shows them; together they
-/// have them all, and neither breaks.
+/// Somebody who has a copy of bob's state takes messages away from bob, and shows them; together
+/// they have all of them, and neither breaks.
 #[test]
 fn two_receivers_with_one_state() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -118,7 +118,7 @@ fn two_receivers_with_one_state() {
     assert!(all.into_iter().eq(1..=40));
 }
 
-/// Thousands who begin a request and never end it: the conversation beside them goes on, and the
+/// Thousands of callers begin a request and never finish it: the conversation continues, and the
 /// postbox stays within its memory.
 #[test]
 fn a_crowd_of_slow_heads_is_no_matter() {
@@ -134,7 +134,7 @@ fn a_crowd_of_slow_heads_is_no_matter() {
     for one in &mut crowd {
         one.write_all(b"POST /v1/post HTTP/1.1\r\nx-slow: ").unwrap();
     }
-    // Nobody waits at the door, neither they nor who comes after them.
+    // Nobody waits for a connection, neither they nor later callers.
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     let slow = thread::spawn(move || {
         for _ in 0..8 {

@@ -78,7 +78,7 @@ fn send_says_where_what_is_posted_does_not_lie_there_for_long() {
     }
 }
 
-/// Two who talk by a postbox, and the way to it, which may be set to fail.
+/// Two people who talk through a postbox, and a connection to it that can be made to fail.
 fn talking() -> (Place, Postbox, Faulty) {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     let way = Faulty::before(&postbox);
@@ -89,7 +89,7 @@ fn talking() -> (Place, Postbox, Faulty) {
     (place, postbox, way)
 }
 
-/// An answer that asks for so much.
+/// An answer that asks for this much work.
 fn asks(bits: &str) -> Fault {
     let head = format!("HTTP/1.1 402 Pay\r\notr-work: {bits} AAAAAAAAAAAAAAAAAAAAAA\r\n");
     Fault::Answer("post", format!("{head}content-length: 2\r\n\r\n0\n").into_bytes())
@@ -185,7 +185,7 @@ fn a_post_secret_comes_by_file_or_environment_and_without_it_nothing_is_posted()
     assert!(invite.status.success(), "{}", text(&invite.stderr));
     ok(&place, "bob", &["respond", "--yes"], &invite.stdout);
     ok(&place, "alice", &["send"], b"one");
-    // And one who has an invite without it.
+    // And somebody who has an invite without it.
     let invite = ok(&place, "carol", &["init", "--postbox", &postbox.url], b"");
     let said = fails(&place, "dave", &["respond", "--yes"], &invite, 9);
     assert!(said.contains("who have its secret"), "{said}");

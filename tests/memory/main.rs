@@ -1,5 +1,5 @@
-//! Keys that were used are gone: all writable memory of the process is searched for them, after
-//! they were found there while they were needed.
+//! Used keys are gone: these tests search all writable memory of the process for them, after
+//! finding them there while they were needed.
 
 #![allow(
     clippy::unwrap_used,
@@ -75,7 +75,7 @@ impl Randomness for Traceless {
     }
 }
 
-/// The session in a state that can be looked into.
+/// The session, with its state's bytes.
 struct End {
     stored: Stored,
     lookahead: Lookahead,
@@ -278,7 +278,7 @@ fn private_keys_are_gone_once_their_step_is_done() {
     drop(inviting);
     assert_gone(&of_invite);
 
-    // Each side's key is used up by the first packet of the other's next chain.
+    // The first packet of the other side's next chain uses up each side's key.
     for _ in 0..2 {
         assert_all_there(&of_reply);
         let [root, _, _] = r.keys();

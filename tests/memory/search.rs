@@ -1,5 +1,5 @@
-//! Looks through all writable memory of this process for bytes that the searcher itself never holds
-//! in clear: it knows them under a mask, and compares byte by byte.
+//! Searches all writable memory of this process for bytes that the searcher itself never holds in
+//! clear: it keeps them masked, and compares byte by byte.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,5 @@
-//! Names of hosts, in a root whose `nsswitch.conf` names modules that a static program must not
-//! load: most desktops have such a file, and the program is copied there from elsewhere.
+//! Host names, in a root directory whose `nsswitch.conf` names modules that a static program must
+//! not load: most desktops have such a file, and the program may be copied there from elsewhere.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,7 +59,7 @@ impl Root {
         self.0.path().join(name)
     }
 
-    /// `otr` in there, with what files it opens written to `opened`.
+    /// `otr` in that root; the files that it opens are written to `opened`.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = tool("strace", "strace");
         command.args(["-f", "-qq", "-e", "trace=open,openat,execve", "-o"]);
@@ -129,8 +129,8 @@ fn no_verb_that_names_a_host_loads_a_module() {
     assert!(said.contains("ADDRESS:PORT"), "{said}");
 }
 
-/// One call of the C library's `getaddrinfo` anywhere, be it for an address that is written out,
-/// and the program holds it; it alone reads that file.
+/// If the program calls the C library's `getaddrinfo` anywhere, even for a literal address, it is
+/// linked in; only that function reads this file.
 #[test]
 fn the_program_holds_nothing_of_the_c_librarys_lookup() {
     let program = fs::read(support::binary()).unwrap();
@@ -208,7 +208,7 @@ impl Silent {
     }
 }
 
-/// Tried one after the other, the two would cost more than half a minute.
+/// Tried one after another, the two would take more than half a minute.
 #[test]
 fn an_address_that_is_silent_costs_a_moment() {
     let postbox = Postbox::start(&[]);

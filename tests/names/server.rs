@@ -1,4 +1,4 @@
-//! A name server for a test: it answers what it was told to, and notes what it was asked.
+//! A name server for a test: it gives the answers that it was told to, and records the questions.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,8 +12,8 @@ pub(crate) struct NameServer {
 }
 
 impl NameServer {
-    /// One that knows these names, and says of all others that they don't exist. What `large` names
-    /// is told by TCP alone.
+    /// A server that knows these names, and says that all others do not exist. It answers for the
+    /// names in `large` only over TCP.
     pub(crate) fn start(at: Ipv4Addr, names: &[(&str, IpAddr)], large: &'static str) -> Self {
         let mut known: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         for (name, address) in names {

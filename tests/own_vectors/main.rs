@@ -1,6 +1,6 @@
-//! Vectors for what the given ones are too small for: packets above 2^16 bytes, whose salt is the
-//! fresh bytes themselves, messages of several full packets, and a check of a secret in which R asks
-//! (which `src/protocol/tests/made_vectors.rs` makes).
+//! Vectors for what the published ones are too small for: packets above 2^16 bytes, whose salt is
+//! the fresh bytes themselves, messages of several full packets, and a check of a secret in which R
+//! asks (which `src/protocol/tests/made_vectors.rs` makes).
 //!
 //! `tests/vectors/own/large.json` holds the randomness by name, the keys, and SHA-256 of each packet
 //! and text. The test makes it all again; a packet of 2^17 bytes is opened by a second
@@ -28,7 +28,7 @@ use reference::{ask, hex};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// Randomness that notes what it gave, by name.
+/// Randomness that records, by name, what it gave.
 struct Noted {
     source: Seeded,
     given: Map<String, Value>,

@@ -1,5 +1,5 @@
-//! Many senders at once, and beside those who receive: each message whose `send` ended with 0
-//! arrives once, in the order of its process, and no address is ever used for two packets.
+//! Many senders at once, while others receive: each message whose `send` ended with 0 arrives once,
+//! in the order of its process, and no address is ever used for two packets.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -63,7 +63,7 @@ pub(crate) fn send(place: &Place, who: &str, process: usize, messages: usize, by
     }
 }
 
-/// Each process' messages are all there, once and in order.
+/// The messages of each process are all there, once and in order.
 #[track_caller]
 pub(crate) fn judge<'a>(lines: impl Iterator<Item = &'a str>, processes: usize, messages: usize) {
     let mut next: BTreeMap<usize, usize> = BTreeMap::new();
@@ -149,7 +149,7 @@ fn senders_beside_followers_in_both_directions_lose_nothing() {
         for who in ["alice", "bob"] {
             for process in 0..PROCESSES {
                 let (place, by_lines) = (&place, process == 0);
-                // The one who sends lines holds nothing between them either.
+                // A process that sends lines holds no lock between them either.
                 scope.spawn(move || send(place, who, process, MESSAGES, by_lines));
             }
         }
@@ -159,7 +159,7 @@ fn senders_beside_followers_in_both_directions_lose_nothing() {
         judge(shown.iter().map(String::as_str), PROCESSES, MESSAGES);
         let status = status(&place, who);
         assert_eq!(status["missing"], json!([]), "{who}");
-        // Still alive in that direction: a ratchet that forked would not be.
+        // That direction still works: with a forked ratchet it would not.
         assert_eq!(status["lost"], json!(0), "{who}");
     }
     for (from, to) in [("alice", "bob"), ("bob", "alice")] {

@@ -1,5 +1,5 @@
-//! What ends or replaces a session, beside everything else and beside itself: what was sent before
-//! arrives, what comes later goes nowhere, and no file of the session comes back.
+//! Commands that end or replace a session, concurrently with everything else and with themselves:
+//! earlier messages arrive, later ones go nowhere, and no file of the session comes back.
 
 use std::fs;
 use std::io::Read as _;
@@ -73,8 +73,8 @@ fn anew_beside_sends_and_receivers() {
     }
 }
 
-/// Everything is wiped, by two at once, while everything is at work: nothing comes back, and what
-/// was said to have gone out lies in the postbox.
+/// Two processes wipe everything while everything is running: nothing comes back, and messages that
+/// were reported sent lie in the postbox.
 #[test]
 fn close_all_beside_everything() {
     let postbox = Postbox::start(&[]);
@@ -113,7 +113,8 @@ fn close_all_beside_everything() {
     }
 }
 
-/// What may be discarded is told once, whoever asks, while more is read.
+/// Each record of what may be discarded is written once, to any of several commands, while more is
+/// read.
 #[test]
 fn what_is_spent_is_told_once() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -152,7 +153,8 @@ fn what_is_spent_is_told_once() {
     assert_eq!(told, ROUNDS / 2 * 4);
 }
 
-/// Who exports at the same time gets the same session; one of the copies is imported and goes on.
+/// Several exports at the same time write the same session; one of the copies is imported and
+/// continues.
 #[test]
 fn exports_beside_each_other() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -177,8 +179,8 @@ fn exports_beside_each_other() {
     }
 }
 
-/// Of several that close, one tells the other side; to wipe what is wiped is no failure of those
-/// who tell nobody.
+/// If several processes close, one tells the other side; for those that tell nobody, wiping a wiped
+/// session is not a failure.
 #[test]
 fn closes_beside_each_other() {
     let postbox = Postbox::start(&[]);

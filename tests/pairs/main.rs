@@ -1,5 +1,5 @@
-//! Two and more processes of one session at once: nothing is lost, nothing comes twice, no key
-//! serves twice.
+//! Two or more processes of one session at once: nothing is lost, nothing arrives twice, no key is
+//! used twice.
 
 #![allow(
     clippy::unwrap_used,

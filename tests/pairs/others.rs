@@ -1,5 +1,5 @@
-//! Every other pair of commands, as docs/concurrency.md says what may run beside what: real
-//! processes, again and again, by pipes, by a postbox, and on one state descriptor.
+//! Every other pair of commands that docs/concurrency.md lists: real processes, again and again,
+//! with pipes, with a postbox, and on one state descriptor.
 
 use std::fs::{self, File};
 use std::process::{Child, Output, Stdio};
@@ -18,7 +18,7 @@ use crate::support::Pair;
 
 /// How often the short races are run.
 pub(crate) const ROUNDS: usize = 12;
-/// No process waits in vain for a lock on a slow machine.
+/// Long enough for a lock even on a slow machine.
 const PATIENT: [&str; 2] = ["--lock-wait", "60s"];
 
 pub(crate) fn end(child: Child) -> (i32, String) {
@@ -148,7 +148,7 @@ fn close_beside_sends() {
     }
 }
 
-/// One who follows ends when the session is closed beneath him, and makes nothing of it again.
+/// A following `recv` ends when another process closes the session, and does not recreate it.
 #[test]
 fn close_beside_receivers() {
     let postbox = Postbox::start(&[]);
@@ -178,7 +178,7 @@ fn close_beside_receivers() {
     }
 }
 
-/// The session leaves with all that was sent, and with nothing that is sent later.
+/// The session is exported with everything that was sent, and with nothing that is sent later.
 #[test]
 fn export_beside_sends_and_receivers() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
@@ -202,7 +202,7 @@ fn export_beside_sends_and_receivers() {
             assert_eq!(numbers(&ok(&place, "bob", &["recv", "--all"], b"")), taken);
         }
     }
-    // One who follows is not taken away from what he has begun.
+    // A following `recv` may finish what it has begun.
     let follower = Follower::start(&place, "bob");
     ok(&place, &who, &["send"], b"here\n");
     assert_eq!(follower.take(1), ["here"]);
@@ -212,7 +212,8 @@ fn export_beside_sends_and_receivers() {
     follower.kill();
 }
 
-/// A second `recv` waits its turn, and gets what the first has left; none gets what the other has.
+/// A second `recv` waits its turn, and gets what the first has left; neither gets what the other
+/// has.
 #[test]
 fn receivers_beside_each_other() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));

@@ -1,5 +1,5 @@
-//! What was loaded while another process stores is never stored again: forced, by a lock that the
-//! test holds while the commands wait for it.
+//! A state that was loaded before another process stored is never stored: the test forces this with
+//! a lock that it holds while the commands wait.
 
 use std::fs::{self, File};
 use std::process::Child;

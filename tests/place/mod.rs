@@ -1,4 +1,4 @@
-//! A place of its own in memory for each test, and the real binary in it.
+//! A separate place in memory for each test, and the real binary in it.
 
 #![allow(dead_code, reason = "each test file uses its part of it")]
 

@@ -166,7 +166,7 @@ fn a_collector_who_waits_is_woken_by_the_packet_and_not_by_others() {
     assert!(posted.elapsed() < Duration::from_secs(2));
 }
 
-/// As `nc -N` does at the end of its input. That he is gone for good would look the same.
+/// As `nc -N` does at the end of its input. A caller who is gone for good would look the same.
 #[test]
 fn a_caller_who_has_said_all_gets_his_answer_and_does_not_wait() {
     let postbox = Postbox::start(&[]);

@@ -1,4 +1,4 @@
-//! That a postbox can't keep anything, seen from outside.
+//! Checks from outside that a postbox cannot keep anything.
 
 use crate::support::*;
 use std::process::{Command, Stdio};

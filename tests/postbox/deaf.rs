@@ -1,4 +1,4 @@
-//! Callers who ask for much and read nothing, and what a body is charged for.
+//! Callers who ask for much and read nothing, and what a body counts for.
 
 use crate::support::*;
 use std::io::{Read as _, Write as _};
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const CAP: usize = 32 << 20;
-/// Room for everything a postbox has beside what its cap counts.
+/// Room for everything in a postbox that its cap does not count.
 const BESIDE_THE_CAP: usize = 32 << 20;
 
 /// Asks, and takes none of the answer but its first byte.
@@ -190,7 +190,7 @@ fn what_nobody_takes_does_not_lie_in_the_system_either() {
         before = now;
     }
     assert!(before < 1 << 20, "{before} bytes");
-    // All the same he gets it when he reads.
+    // He still gets it when he reads.
     let answer = read_answer(&mut deaf).unwrap();
     assert_eq!(answer.body.len(), 8 * ((1 << 20) + 1));
     assert!(answer.body.ends_with(&Place::new(8).packet(20, 1)[32..]));

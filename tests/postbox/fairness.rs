@@ -1,4 +1,4 @@
-//! That nobody takes what others need: of the memory, of the time, of the seats.
+//! Nobody takes what others need: memory, time, places to wait.
 
 use crate::support::*;
 use std::io::Write as _;
@@ -57,7 +57,7 @@ fn what_comes_into_a_full_postbox_lives_for_a_short_time_and_is_told_so() {
     assert_eq!(fate.both(), (200, "h"), "what lies there stays");
 }
 
-/// 312 who waited for 8,192 tokens each locked everybody out.
+/// 312 callers who waited for 8,192 tokens each once locked out everybody.
 #[test]
 fn who_waits_for_much_makes_room_for_who_waits_for_little() {
     let postbox = Postbox::start(&["--memory", "8M", "--work", "0"]);
@@ -79,7 +79,7 @@ fn who_waits_for_much_makes_room_for_who_waits_for_little() {
     assert_eq!(read_answer(&mut little).unwrap().status, 200);
 }
 
-/// 10,750 who waited for one token each took every seat.
+/// 10,750 callers who waited for one token each once took every place.
 #[test]
 fn who_has_waited_longest_makes_room_for_the_next() {
     let postbox = Postbox::start(&["--memory", "8M", "--work", "0"]);

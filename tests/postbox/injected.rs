@@ -1,5 +1,5 @@
-//! What somebody could do who runs code in the postbox: system calls are made for it from outside,
-//! with a debugger, as if it had made them itself.
+//! What somebody could do who runs code in the postbox: the test makes system calls in its name,
+//! with a debugger.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -107,7 +107,7 @@ fn no_call_but_those_of_serving_is_made_for_anybody() {
     std::thread::sleep(Duration::from_millis(200));
     let outward = outside.accept();
     assert!(outward.is_err(), "it called out: {outward:?}");
-    // And it serves on.
+    // And it continues to serve.
     assert_eq!(call(&mut connection, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
     assert_eq!(postbox.post(&raw(&Place::new(1).packet(12, 1))).status, 201);
 }

@@ -1,11 +1,11 @@
-//! What the postbox does with too much, too slow, and not at all what it should be.
+//! How the postbox handles input that is too large, too slow, or not what it should be.
 
 use crate::support::*;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// Room for everything a postbox has beside what its cap counts.
+/// Room for everything in a postbox that its cap does not count.
 const BESIDE_THE_CAP: usize = 32 << 20;
 
 /// Posts packets of 2^k bytes, each under an address of its own, until one is refused; how many
@@ -79,7 +79,7 @@ fn an_endless_body_is_taken_until_it_is_full_and_then_refused() {
 }
 
 #[test]
-fn whoever_writes_all_before_reading_still_finds_the_refusal() {
+fn a_caller_who_writes_everything_before_reading_still_finds_the_refusal() {
     let postbox = Postbox::start(&["--memory", "16M", "--work", "0"]);
     let body: Vec<u8> = (0..30).flat_map(|n| raw(&Place::new(n).packet(20, 1))).collect();
     let mut stream = postbox.connect();
@@ -88,7 +88,7 @@ fn whoever_writes_all_before_reading_still_finds_the_refusal() {
     let answer = read_answer(&mut stream).unwrap();
     assert_eq!(answer.status, 507);
     assert_eq!(answer.text(), "4\n", "no more than is left for others");
-    // And the connection is still good.
+    // And the connection still works.
     assert_eq!(call(&mut stream, "/v1/collect", Form::Raw, &[1; 32]).status, 204);
 }
 
@@ -226,7 +226,7 @@ fn a_connection_is_charged_for_a_head_that_does_not_end() {
             });
             all.collect()
         };
-        // What the first ones take is there for whoever comes, too.
+        // Room that the first callers free is available to any later caller.
         let few = open(50);
         let look = || (resident(postbox.child.id()), told(&admin, "otr_postbox_memory_used_bytes"));
         settle(&admin, 50);
@@ -352,7 +352,8 @@ fn what_is_discarded_while_somebody_reads_it_is_not_told_as_gone() {
     }
 }
 
-/// A caller who asked for small packets as text and read nothing took a hundred KiB beside the cap.
+/// A caller who asked for small packets as text and read nothing took a hundred KiB that the cap
+/// did not count.
 #[test]
 fn callers_who_read_nothing_take_no_more_than_they_are_charged_for() {
     let postbox = Postbox::start(&["--memory", "64M"]);

@@ -286,7 +286,8 @@ impl Price {
     }
 }
 
-/// Fills it until it asks for so many bits, paying for that; how many packets of 4 KiB that were.
+/// Fills it until it asks for this many bits, paying for that; returns how many packets of 4 KiB
+/// that took.
 pub(crate) fn crowd(postbox: &Postbox, bits: u32) -> u32 {
     let mut stream = postbox.connect();
     for n in 0.. {

@@ -1,5 +1,5 @@
-//! What has begun and not ended makes room for what comes whole: heads, bodies, connections that say
-//! nothing, answers that nobody takes.
+//! Unfinished requests and answers make room for complete requests: heads, bodies, connections that
+//! say nothing, answers that nobody takes.
 
 use crate::support::*;
 use std::io::{Read as _, Write as _};

@@ -1,11 +1,11 @@
-//! Who may post: whoever shows the work that a crowded postbox asks for, and in a private one only
-//! whoever has its secret.
+//! Who may post: callers who show the work that a crowded postbox asks for, and in a private one
+//! only callers who have its secret.
 
 use crate::support::*;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-/// A postbox that asks for this many bits at most, and for so many now.
+/// A postbox that asks for at most this many bits, and for that many now.
 fn crowded(most: &str, bits: u32) -> Postbox {
     let postbox = Postbox::start(&["--memory", "8M", "--work", most]);
     crowd(&postbox, bits);

@@ -1,5 +1,5 @@
-//! What holds whatever happens on the way: random schedules of both sides' sending, loss, doubling,
-//! reordering, forgery, crashes and restarts.
+//! Properties that hold whatever happens on the way: random schedules with sending on both sides,
+//! loss, doubling, reordering, forgery, crashes and restarts.
 
 #![allow(
     clippy::unwrap_used,

@@ -326,7 +326,7 @@ impl Pair {
         }
     }
 
-    /// As a reader does after each packet: held parts, then what has become hopeless.
+    /// What a reader does after each packet: tries held parts, then gives up hopeless messages.
     fn try_held(&mut self, to: usize) {
         loop {
             while let Some(at) = {

@@ -1,5 +1,5 @@
-//! The examples in `packaging/` for nginx and Caddy, run as they are but for names, ports and paths:
-//! a conversation goes through, and neither keeps a line or a byte of it.
+//! The examples in `packaging/` for nginx and Caddy, unchanged except for names, ports and paths: a
+//! conversation passes through, and neither keeps a line or a byte of it.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A judge who holds transcripts, and what he goes by: their structure, bytes that are always the
-//! same, and how random the rest is.
+//! A judge who has transcripts, and his criteria: their structure, bytes that are always the same,
+//! and how random the rest is.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use otr::armor::{Item, Scanner};
 use otr::protocol::deniability::forge::verifies;
 
-/// What a judge holds: transcripts, and of each what was said in it.
+/// What a judge has: transcripts, and the texts of each.
 pub(crate) struct Corpus(pub(crate) Vec<Vec<Item>>);
 
 pub(crate) fn items(transcript: &[u8]) -> Vec<Item> {

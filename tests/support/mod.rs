@@ -40,14 +40,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Its stdout, where it has to have succeeded and to have said nothing.
+    /// Its stdout; it must have succeeded and said nothing.
     #[track_caller]
     pub(crate) fn quietly(self) -> Vec<u8> {
         assert_eq!((self.code, self.err.as_str()), (0, ""));
         self.out
     }
 
-    /// Its stdout, where it has to have succeeded.
+    /// Its stdout; it must have succeeded.
     #[track_caller]
     pub(crate) fn ok(self) -> Vec<u8> {
         assert_eq!(self.code, 0, "{}", self.err);
@@ -59,8 +59,8 @@ impl Run {
         String::from_utf8(self.ok()).unwrap()
     }
 
-    /// It has to have failed with this code, without output, and to have spoken as all of otr
-    /// does; what it said.
+    /// What it said; it must have failed with this code, without output, and with a message in
+    /// otr's form.
     #[track_caller]
     pub(crate) fn fails(self, code: i32) -> String {
         assert_eq!(self.code, code, "{}", self.err);
@@ -99,7 +99,7 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The program of a Debian package, which has to be there.
+/// The program of a Debian package, which must be installed.
 pub(crate) fn tool(program: &str, package: &str) -> Command {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|place| place.join(program).is_file());
@@ -112,7 +112,7 @@ pub(crate) fn feed(command: &mut Command, input: &[u8]) -> Run {
     let mut child = start(command);
     let mut stdin = child.stdin.take().unwrap();
     let output = thread::scope(|scope| {
-        // Who stops reading has its reasons; the exit code tells.
+        // A program may stop reading for good reason; the exit code tells.
         scope.spawn(move || drop(stdin.write_all(input)));
         child.wait_with_output().unwrap()
     });
@@ -128,7 +128,7 @@ pub(crate) fn start(command: &mut Command) -> Child {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits until something is so.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();

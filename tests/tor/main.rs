@@ -154,7 +154,7 @@ impl Ends {
         let circuits = judge(&witness.seen()).unwrap();
         witness.forget();
         let sightings = control.streams_to(&self.network.onion("witnessed"));
-        // More where a call had not arrived yet when its command was done.
+        // More if a call had not arrived yet when its command had ended.
         let begun = isolated(&sightings);
         assert!(begun.as_ref().is_ok_and(|begun| *begun >= circuits), "{begun:?}: {sightings:?}");
         assert!(circuits >= 8, "{circuits}: a reply, a greeting, messages and their collection");
