@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::time::Instant;
 
+use otr::conversation::System;
 use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet::{K_MIN, size};
-use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use otr::protocol::session::{Outcome, Part, Session};
 
@@ -16,14 +16,6 @@ const TEXT: usize = 32;
 const ROUNDS: usize = 5;
 const TURNS: usize = 2000;
 const NOW: u64 = 1_700_000_000;
-
-struct System;
-
-impl Randomness for System {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        getrandom::fill(out).map_err(|_| NoRandomness)
-    }
-}
 
 struct End {
     session: Session,

@@ -16,7 +16,7 @@ use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Session};
 use sha2::{Digest, Sha256};
 
-/// The same bytes in every run.
+/// The same bytes in every run: replies of the corpus answer an invite that was made with them.
 struct Counting(u64);
 
 impl Randomness for Counting {

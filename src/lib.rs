@@ -138,8 +138,12 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as otr;
+
 pub mod armor;
 pub mod conversation;
+mod kind;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod postbox;
 pub mod protocol;

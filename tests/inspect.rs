@@ -1,12 +1,14 @@
 //! `otr inspect`: each kind of item is shown with what a stranger sees of it, and unrelated text is
 //! not an item.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests fail as tests do")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
+mod common;
 mod place;
 
 use std::fs;
 
+use common::Seeded;
 use place::{Place, code, text};
 use serde_json::Value;
 
@@ -162,21 +164,13 @@ fn bytes_that_are_not_random_are_told() {
 fn what_an_invite_says_cannot_reach_the_terminal() {
     use otr::armor::encode;
     use otr::protocol::handshake::{Invitation, Inviting};
-    use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 
-    struct Ones;
-    impl Randomness for Ones {
-        fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-            out.fill(1);
-            Ok(())
-        }
-    }
     let place = Place::new();
     let url = "https://x/\u{1b}[2J\n\u{202e}";
     let inviting = Inviting::new(
         Invitation { postbox: Some(url), expires: Some(1), ..Invitation::default() },
         0,
-        &mut Ones,
+        &mut Seeded::new(b"inspect"),
     )
     .unwrap();
     let mut line = Vec::new();

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 /// The layers: each may import only itself and earlier ones.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
+    &["kind"],
     &["protocol"],
     &["armor"],
     &["store"],

@@ -9,8 +9,9 @@ use crate::protocol::packet::frame::Data;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::{Accepted, Identity, Session};
 
-use super::cause::{Cause, ErrorKind};
+use super::cause::Cause;
 use super::error::Error;
+use crate::kind::ErrorKind;
 
 /// What the caller may want to tell a person; everything also works without it.
 #[derive(Debug)]

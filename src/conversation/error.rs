@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::cause::{Cause, ErrorKind};
+use super::cause::Cause;
+use crate::kind::ErrorKind;
 use crate::protocol::authentication::verify::FAILURES_MAX;
 use crate::protocol::handshake::invite::InviteError;
 use crate::protocol::handshake::{InvitingError, RespondError};

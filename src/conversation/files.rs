@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
-use super::cause::{Cause, ErrorKind};
+use super::cause::Cause;
 use super::driver::{Host, Notice};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
-use crate::store::{self, Loaded, RoleLock, StateLock, Store, StoreError, Version};
+use crate::store::{Loaded, RoleLock, StateLock, Store, StoreError, Version};
 
 /// A store, the system's clock and the system's randomness.
 pub struct Files {
@@ -58,16 +58,7 @@ pub fn now() -> u64 {
 
 impl From<StoreError> for Cause {
     fn from(error: StoreError) -> Self {
-        let kind = match error.kind() {
-            store::ErrorKind::NoSession => ErrorKind::NoSession,
-            store::ErrorKind::Exists => ErrorKind::Exists,
-            store::ErrorKind::Busy => ErrorKind::Busy,
-            store::ErrorKind::Unsafe => ErrorKind::Unsafe,
-            store::ErrorKind::Full => ErrorKind::Full,
-            store::ErrorKind::Descriptor => ErrorKind::Usage,
-            store::ErrorKind::Failed => ErrorKind::Failed,
-        };
-        Self::new(kind, error)
+        Self::new(error.kind(), error)
     }
 }
 

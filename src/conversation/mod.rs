@@ -37,8 +37,9 @@ mod tests;
 mod transaction;
 mod verify;
 
+pub use crate::kind::ErrorKind;
 pub use crate::protocol::handshake::Invitation;
-pub use cause::{Cause, ErrorKind};
+pub use cause::Cause;
 pub use close::{Last, end, farewell};
 pub use driver::{Host, Notice, Outlet, OutletKind, Packets, Piece, Sink};
 pub use error::{Doing, Error};

@@ -1,10 +1,10 @@
 //! Packets that wait to be handed out. They are stored before that, and forgotten afterwards, so
 //! that the next process hands them out, whatever ends this one in between.
 
-use super::cause::ErrorKind;
 use super::driver::{Host, Notice, Outlet, OutletKind};
 use super::error::{Doing, Error};
 use super::transaction::Transaction;
+use crate::kind::ErrorKind;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::{K_MIN, Packet, size};
 use crate::protocol::randomness::Randomness;

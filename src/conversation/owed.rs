@@ -1,10 +1,10 @@
 //! The pending step of a check of a secret, which is handed out before anything else.
 
-use super::cause::ErrorKind;
 use super::driver::{Host, Outlet};
 use super::error::Error;
 use super::outbox::{hand_out_waiting, queue, wipe_untold};
 use super::transaction::Transaction;
+use crate::kind::ErrorKind;
 use crate::protocol::packet::Packet;
 use crate::protocol::session::verify::Ending;
 

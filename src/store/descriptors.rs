@@ -177,8 +177,8 @@ mod tests {
     use std::io;
     use std::os::fd::AsRawFd;
 
-    use super::super::error::ErrorKind;
     use super::*;
+    use crate::kind::ErrorKind;
 
     fn open(input: &impl AsRawFd, output: &impl AsRawFd) -> Result<Descriptors, StoreError> {
         let numbers = format!("{},{}", input.as_raw_fd(), output.as_raw_fd());
@@ -313,6 +313,6 @@ mod tests {
     #[test]
     fn a_descriptor_that_is_not_open_is_wrong_usage() {
         let failure = Descriptors::open("65534,65535".parse().unwrap()).unwrap_err();
-        assert_eq!(failure.kind(), ErrorKind::Descriptor);
+        assert_eq!(failure.kind(), ErrorKind::Usage);
     }
 }

@@ -13,9 +13,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::error::{ErrorKind, StoreError};
+use super::error::StoreError;
 use super::name::Name;
 use super::unfit::Unfit;
+use crate::kind::ErrorKind;
 
 /// The suffix of a state file's name.
 pub(super) const STATE: &str = ".state";

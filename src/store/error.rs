@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::name::Name;
 use super::unfit::Unfit;
+use crate::kind::ErrorKind;
 
 /// What a lock is for. Locks for different purposes do not exclude each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +18,6 @@ pub enum Purpose {
     Send,
     /// Being the one receiver of the session.
     Receive,
-}
-
-/// What a caller can act on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// There is no such session.
-    NoSession,
-    /// A session of that name exists already.
-    Exists,
-    /// Another process holds the lock.
-    Busy,
-    /// The state is not in memory, not the user's own, readable by others, or damaged.
-    Unsafe,
-    /// There is no room; the state is unchanged.
-    Full,
-    /// A descriptor given by number cannot be used.
-    Descriptor,
-    /// Anything else.
-    Failed,
 }
 
 /// Why an operation of a store failed.
@@ -151,7 +132,7 @@ impl StoreError {
             | Self::Damaged { .. }
             | Self::DamagedLine { .. } => ErrorKind::Unsafe,
             Self::Full { .. } => ErrorKind::Full,
-            Self::Descriptor { .. } => ErrorKind::Descriptor,
+            Self::Descriptor { .. } => ErrorKind::Usage,
             Self::Changed { .. } | Self::AnotherStore | Self::System { .. } => ErrorKind::Failed,
         }
     }

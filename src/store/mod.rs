@@ -28,9 +28,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+pub use crate::kind::ErrorKind;
 pub use descriptors::{BadNumbers, Numbers};
 pub use directory::{Directory, Options, Search, usual_places};
-pub use error::{ErrorKind, Purpose, StoreError};
+pub use error::{Purpose, StoreError};
 pub use name::{BadName, Name};
 pub use unfit::Unfit;
 

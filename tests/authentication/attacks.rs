@@ -6,6 +6,7 @@ use std::fs;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::armor::encode;
+use otr::conversation::System;
 use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Invitation, Inviting};
 use otr::protocol::packet::K_MIN;
@@ -123,7 +124,7 @@ impl Randomness for Chosen {
     fn fill(&mut self, draw: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
         match draw {
             Draw::Nonce => out.copy_from_slice(&self.nonce),
-            _ => getrandom::fill(out).map_err(|_| NoRandomness)?,
+            _ => System.fill(draw, out)?,
         }
         Ok(())
     }

@@ -6,22 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use otr::conversation::System;
 use otr::protocol::authentication::nameplate::Nameplate;
 use otr::protocol::handshake::{Invitation, Inviting};
-use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use serde_json::json;
 
 use crate::postbox::{self, Form, Postbox, raw};
 use crate::world::World;
-
-/// The system's randomness, for what Mallory makes.
-struct System;
-
-impl Randomness for System {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        getrandom::fill(out).map_err(|_| NoRandomness)
-    }
-}
 
 fn code(world: &World) -> String {
     let url = &world.postbox.as_ref().unwrap().url;

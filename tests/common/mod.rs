@@ -2,48 +2,16 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+mod seeded;
+
 use std::ops::{Deref, DerefMut};
 
 use otr::protocol::handshake::{Invitation, Inviting, respond};
-use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::lookahead::Lookahead;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::{Stage, Stored};
-use sha2::{Digest, Sha256};
 
-/// SHA-256 of a seed and a count: the same bytes in every run.
-pub(crate) struct Seeded {
-    seed: [u8; 32],
-    count: u64,
-}
-
-impl Seeded {
-    pub(crate) fn new(seed: &[u8]) -> Self {
-        Self { seed: Sha256::digest(seed).into(), count: 0 }
-    }
-
-    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        self.fill_any(&mut bytes);
-        bytes
-    }
-
-    fn fill_any(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(32) {
-            let block =
-                Sha256::new().chain_update(self.seed).chain_update(self.count.to_be_bytes());
-            chunk.copy_from_slice(&block.finalize()[..chunk.len()]);
-            self.count += 1;
-        }
-    }
-}
-
-impl Randomness for Seeded {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        self.fill_any(out);
-        Ok(())
-    }
-}
+pub(crate) use seeded::Seeded;
 
 /// Both ends after a handshake without a secret: inviter, responder.
 pub(crate) fn handshake(random: &mut Seeded) -> [Awake; 2] {

@@ -82,14 +82,6 @@ fn lock(range: Range<*const u8>) -> bool {
     region::lock(range.start, length).map(ManuallyDrop::new).is_ok()
 }
 
-/// Whether this signal is ignored, as by `nohup`: then the program must not listen for it.
-pub(crate) fn ignores(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    u32::try_from(signal - 1).is_ok_and(|bit| ignored.checked_shr(bit).unwrap_or(0) & 1 == 1)
-}
-
 /// Ends the process as SIGPIPE would have ended it, for a command whose output was closed. Rust
 /// ignores SIGPIPE from the start, and it stays ignored, because `close` must wipe even if nobody
 /// reads its output. So a closed pipe is an ordinary error, and `main` finally calls this for it.

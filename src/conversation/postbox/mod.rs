@@ -16,9 +16,10 @@ mod window;
 
 use std::thread::{Builder, JoinHandle};
 
-use super::cause::{Cause, ErrorKind};
+use super::cause::Cause;
 use super::driver::{Outlet, OutletKind};
 use super::error::Error as Stopped;
+use crate::kind::ErrorKind;
 use crate::postbox::client::{Client, Error, Why};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::cause::ErrorKind;
 use super::driver::{Host, Notice, Outlet, Piece, Sink};
 use super::error::{Doing, Error};
 use super::handshake;
 use super::outbox::{greet, hand_out_waiting, wipe_untold};
 use super::owed;
 use super::transaction::{Snapshot, Transaction, is_over};
+use crate::kind::ErrorKind;
 use crate::protocol::authentication::verify::Event;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::ReplyError;

@@ -9,14 +9,14 @@ use super::world::{Flaw, World};
 use crate::conversation::OutletKind;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::session::stored::Stage;
-use crate::protocol::tests::support::Counted;
+use crate::protocol::tests::support::Seeded;
 
 pub(super) type Process = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Gives both ends a session; a process of the inviting end may still have to accept the reply.
 pub(super) fn meet(world: &World, seed: u64) {
     let postbox = if world.kind == OutletKind::Postbox { "http://postbox" } else { "" };
-    let mut random = Counted::new(seed ^ 0xA5A5);
+    let mut random = Seeded::numbered(seed ^ 0xA5A5);
     let now = world.time.get();
     let inviting = Inviting::new(
         Invitation { postbox: Some(postbox), ..Invitation::default() },

@@ -17,7 +17,7 @@ use crate::protocol::packet::Packet;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::OutboxKind;
 use crate::protocol::session::stored::{Stage, Stored};
-use crate::protocol::tests::support::Counted;
+use crate::protocol::tests::support::Seeded;
 
 /// What is broken on purpose, to show that the ledger finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +138,7 @@ impl Drop for Held {
 pub(super) struct SimHost {
     pub(super) world: Rc<World>,
     pub(super) end: usize,
-    randomness: Counted,
+    randomness: Seeded,
     /// Packets that waited in the state that this process last saw.
     waiting: usize,
     /// The address of the packet that it has queued, or kept to be sent again.
@@ -150,7 +150,7 @@ impl SimHost {
         let process = world.processes.get() + 1;
         world.processes.set(process);
         // No two processes draw the same bytes.
-        let randomness = Counted::new(world.seed.wrapping_mul(1 << 20).wrapping_add(process));
+        let randomness = Seeded::numbered(world.seed.wrapping_mul(1 << 20).wrapping_add(process));
         Self { world: Rc::clone(world), end, randomness, waiting: 0, own: None }
     }
 

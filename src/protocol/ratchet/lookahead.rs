@@ -154,12 +154,12 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::tests::support::{Counted, handshake, seal};
+    use crate::protocol::tests::support::{Seeded, handshake, seal};
 
     /// Two addresses with a common beginning are not mistaken for each other, and both are kept.
     #[test]
     fn an_address_is_found_by_all_of_it() {
-        let random = &mut Counted::new(90);
+        let random = &mut Seeded::numbered(90);
         let (mut inviter, responder) = handshake(None, random);
         let packet = seal(&mut inviter, &[], random);
         let address: [u8; ADDRESS] = packet[..ADDRESS].try_into().unwrap();

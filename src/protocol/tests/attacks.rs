@@ -9,7 +9,7 @@ use crate::protocol::handshake::{Invitation, Inviting, ReplyError, RespondError,
 use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::session::{Opening, Part, Refusal, SealError, Session, nothing_frames};
 use crate::protocol::tests::support::{
-    Counted, asleep, asleep_inviting, deliver, handshake, password, seal,
+    Seeded, asleep, asleep_inviting, deliver, handshake, password, seal,
 };
 
 /// Legs on each side of the man in the middle.
@@ -30,7 +30,7 @@ fn cut(nonce: &[u8; 32], session: &Session) -> u64 {
 }
 
 /// A handshake with the inviter's first packet delivered: the inviter's end, then the other one.
-fn leg(random: &mut Counted) -> (Session, Session) {
+fn leg(random: &mut Seeded) -> (Session, Session) {
     let (mut inviter, mut responder) = handshake(None, random);
     let packet = seal(&mut inviter, &nothing_frames(), random);
     deliver(&mut responder, &packet);
@@ -45,7 +45,7 @@ fn leg(random: &mut Counted) -> (Session, Session) {
 /// opened with I's nonce once that has arrived.
 #[test]
 fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_times() {
-    let random = &mut Counted::new(2026);
+    let random = &mut Seeded::numbered(2026);
     let inviters: Vec<Session> = (0..LEGS).map(|_| leg(random).0).collect();
     let responders: Vec<Session> = (0..LEGS).map(|_| leg(random).1).collect();
     let own: Vec<u64> = responders.iter().map(|end| cut(nonce(end), end)).collect();
@@ -65,7 +65,7 @@ fn in_forty_thousand_runs_a_man_in_the_middle_finds_twelve_bits_equal_about_ten_
 /// accepts it, and the words differ all the same.
 #[test]
 fn a_copied_commitment_gives_other_words() {
-    let random = &mut Counted::new(6);
+    let random = &mut Seeded::numbered(6);
     let (inviter, _) = leg(random);
     let mut his = Inviting::new(Invitation::default(), 0, random).unwrap();
     let mut invite = Invite::parse(his.invite()).unwrap();
@@ -85,7 +85,7 @@ fn a_copied_commitment_gives_other_words() {
 /// So the test above can fail; and R refuses the nonce that he then opens.
 #[test]
 fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
-    let random = &mut Counted::new(7);
+    let random = &mut Seeded::numbered(7);
     let (inviter, _) = leg(random);
     let (mut his, mut responder) = handshake(None, random);
     let wanted = cut(nonce(&inviter), &inviter);
@@ -107,7 +107,7 @@ fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
 
 #[test]
 fn words_are_the_same_on_both_ends_and_are_recorded() {
-    let random = &mut Counted::new(8);
+    let random = &mut Seeded::numbered(8);
     let (inviter, mut responder) = leg(random);
     assert!(!responder.authentication().any());
     responder.record_same_words().unwrap();
@@ -118,7 +118,7 @@ fn words_are_the_same_on_both_ends_and_are_recorded() {
     assert_ne!(inviter.words().unwrap(), other.words().unwrap());
 }
 
-fn inviting(secret: &str, random: &mut Counted) -> Inviting {
+fn inviting(secret: &str, random: &mut Seeded) -> Inviting {
     Inviting::new(
         Invitation { secret: Some(&password(secret)), ..Invitation::default() },
         0,
@@ -127,14 +127,14 @@ fn inviting(secret: &str, random: &mut Counted) -> Inviting {
     .unwrap()
 }
 
-fn reply(invite: &[u8], secret: &str, random: &mut Counted) -> (Session, Vec<u8>) {
+fn reply(invite: &[u8], secret: &str, random: &mut Seeded) -> (Session, Vec<u8>) {
     respond(invite, Some(&password(secret)), 0, random).unwrap()
 }
 
 /// The relay has the invite, replaces both directions, and does not know the secret.
 #[test]
 fn a_man_in_the_middle_without_the_secret_is_refused_on_both_sides() {
-    let random = &mut Counted::new(20);
+    let random = &mut Seeded::numbered(20);
     let mut inviter = inviting("apple", random);
     let (_, guessed) = reply(inviter.invite(), "guess", random);
     let opened = inviter.open(&guessed).unwrap();
@@ -150,7 +150,7 @@ fn a_man_in_the_middle_without_the_secret_is_refused_on_both_sides() {
 
 #[test]
 fn an_invite_gives_one_guess_even_if_the_process_is_killed() {
-    let random = &mut Counted::new(21);
+    let random = &mut Seeded::numbered(21);
     let mut inviter = inviting("apple", random);
     let replies: Vec<Vec<u8>> = ["pear", "plum", "apple"]
         .iter()
@@ -176,7 +176,7 @@ fn an_invite_gives_one_guess_even_if_the_process_is_killed() {
 
 #[test]
 fn a_good_reply_may_be_tried_again_after_a_crash() {
-    let random = &mut Counted::new(22);
+    let random = &mut Seeded::numbered(22);
     let mut inviter = inviting("apple", random);
     let (mut responder, good) = reply(inviter.invite(), "apple", random);
     let _ = inviter.open(&good).unwrap();
@@ -193,7 +193,7 @@ fn a_good_reply_may_be_tried_again_after_a_crash() {
 /// A state does not try a reply that another state opened.
 #[test]
 fn a_reply_must_be_opened_by_the_state_that_accepts_it() {
-    let random = &mut Counted::new(23);
+    let random = &mut Seeded::numbered(23);
     let mut inviter = inviting("apple", random);
     let copy = asleep_inviting(asleep_copy(&mut inviter));
     let (_, good) = reply(inviter.invite(), "apple", random);
@@ -202,7 +202,7 @@ fn a_reply_must_be_opened_by_the_state_that_accepts_it() {
 }
 
 fn asleep_copy(inviting: &mut Inviting) -> Inviting {
-    let taken = core::mem::replace(inviting, self::inviting("x", &mut Counted::new(0)));
+    let taken = core::mem::replace(inviting, self::inviting("x", &mut Seeded::numbered(0)));
     let bytes = crate::protocol::session::stored::Stage::Inviting(Box::new(taken)).to_bytes(false);
     let wake = || match crate::protocol::session::stored::Stored::from_bytes(&bytes).unwrap().stage
     {
@@ -218,7 +218,7 @@ fn asleep_copy(inviting: &mut Inviting) -> Inviting {
 /// A relay sends I's own share back as R's: it does not know the key.
 #[test]
 fn the_inviters_share_reflected_is_refused() {
-    let random = &mut Counted::new(24);
+    let random = &mut Seeded::numbered(24);
     let mut inviter = inviting("apple", random);
     let share = Invite::parse(inviter.invite()).unwrap().cpace_share.unwrap();
     let (_, guessed) = reply(inviter.invite(), "guess", random);
@@ -242,14 +242,14 @@ fn the_inviters_share_reflected_is_refused() {
 /// AEAD is tried.
 #[test]
 fn a_reply_tests_one_secret() {
-    let random = &mut Counted::new(25);
+    let random = &mut Seeded::numbered(25);
     let secrets = ["apple", "pear", "plum", "cherry"];
     let addresses: Vec<Vec<u8>> = secrets
         .iter()
         .map(|secret| {
             // The same invite and the same values of R: only the secret differs.
-            let inviter = inviting("apple", &mut Counted::new(26));
-            let (_, reply) = reply(inviter.invite(), secret, &mut Counted::new(27));
+            let inviter = inviting("apple", &mut Seeded::numbered(26));
+            let (_, reply) = reply(inviter.invite(), secret, &mut Seeded::numbered(27));
             let invite = Invite::parse(inviter.invite()).unwrap();
             let fields = crate::protocol::handshake::reply::open(
                 inviter.invite(),
@@ -286,7 +286,7 @@ fn a_reply_tests_one_secret() {
 #[test]
 fn a_wrong_secret_gives_invites_and_replies_of_the_same_form() {
     let lengths = |secret: &str| {
-        let random = &mut Counted::new(28);
+        let random = &mut Seeded::numbered(28);
         let inviter = inviting(secret, random);
         let (_, reply) = reply(inviter.invite(), secret, random);
         assert!(crate::protocol::authentication::pake::is_valid_share(
@@ -299,12 +299,12 @@ fn a_wrong_secret_gives_invites_and_replies_of_the_same_form() {
 
 #[test]
 fn the_flag_taken_off_or_put_on_is_refused() {
-    let random = &mut Counted::new(29);
+    let random = &mut Seeded::numbered(29);
     let with = inviting("apple", random);
     let without = Inviting::new(Invitation::default(), 0, random).unwrap();
     let secret = password("apple");
     let error = |invite: &[u8], secret: Option<&Password>| {
-        respond(invite, secret, 0, &mut Counted::new(30)).err()
+        respond(invite, secret, 0, &mut Seeded::numbered(30)).err()
     };
     assert_eq!(error(without.invite(), Some(&secret)), Some(RespondError::SecretTakenOff));
     assert_eq!(error(with.invite(), None), Some(RespondError::SecretAsked));
@@ -320,12 +320,12 @@ fn the_flag_taken_off_or_put_on_is_refused() {
 /// With a secret, R's text waits for I's first packet, but cover traffic does not.
 #[test]
 fn the_answering_side_sends_no_text_before_it_is_confirmed() {
-    let random = &mut Counted::new(31);
+    let random = &mut Seeded::numbered(31);
     for secret in [None, Some("apple")] {
         let (mut inviter, responder) = handshake(secret, random);
         let mut responder = asleep(responder);
         assert_eq!(responder.may_send_text(), secret.is_none());
-        let text = |responder: &mut Session, random: &mut Counted| {
+        let text = |responder: &mut Session, random: &mut Seeded| {
             let mut reservation = responder.reserve(1, random).unwrap();
             let part = Part { message: 0, offset: 0, end: true, length: 2 };
             reservation.seal_part(&mut [0; 4096], part, random).map(drop)
@@ -369,7 +369,7 @@ fn codes_as_people_type_them() {
 
 #[test]
 fn codes_at_random() {
-    let random = &mut Counted::new(40);
+    let random = &mut Seeded::numbered(40);
     for digits in 0..12_u32 {
         for _ in 0..20 {
             let code = Code::generate(digits, random).unwrap();
@@ -383,7 +383,7 @@ fn codes_at_random() {
 
 #[test]
 fn what_lies_under_a_number_is_checked() {
-    let random = &mut Counted::new(41);
+    let random = &mut Seeded::numbered(41);
     let inviter = inviting("417-guitar-vanish", random);
     let place = Nameplate::of(417);
     let bytes = place.seal(inviter.invite(), random).unwrap();

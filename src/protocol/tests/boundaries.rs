@@ -1,34 +1,17 @@
 //! Boundaries that no test can reach from outside in reasonable time: the last number of a chain,
 //! and stored states that no session ever wrote.
 
-use crate::protocol::crypto::primitives::sha256;
-use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::message::Unfinished;
-use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::LAST_NUMBER;
 use crate::protocol::ratchet::skipped::{Position, SkippedNumber};
 use crate::protocol::ratchet::{RESPONDERS_FIRST, StepError};
 use crate::protocol::session::stored::{Stage, Stored, StoredError};
 use crate::protocol::session::{SealError, Session, nothing_frames};
-
-struct Counting(u64);
-
-impl Randomness for Counting {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        for chunk in out.chunks_mut(32) {
-            self.0 += 1;
-            chunk.copy_from_slice(&sha256(&[&self.0.to_be_bytes()])[..chunk.len()]);
-        }
-        Ok(())
-    }
-}
+use crate::protocol::tests::support::{Seeded, handshake};
 
 /// Inviter and responder.
 fn ends() -> [Session; 2] {
-    let mut inviting = Inviting::new(Invitation::default(), 0, &mut Counting(0)).unwrap();
-    let (responder, reply) = respond(inviting.invite(), None, 0, &mut Counting(1000)).unwrap();
-    let opened = inviting.open(&reply).unwrap();
-    [inviting.accept(opened, 0).unwrap(), responder]
+    handshake(None, &mut Seeded::numbered(0)).into()
 }
 
 #[test]
@@ -36,7 +19,7 @@ fn a_sender_stops_after_the_last_number() {
     for (before, asked, got) in [(2, 5, 3), (0, 1, 1)] {
         let [_, mut responder] = ends();
         responder.ratchet.sending.as_mut().unwrap().chain.next = LAST_NUMBER - before;
-        let mut random = Counting(2000);
+        let mut random = Seeded::numbered(2000);
         let mut numbers = responder.reserve(asked, &mut random).unwrap();
         assert_eq!(numbers.left(), got);
         for _ in 0..got {
@@ -90,9 +73,9 @@ fn a_stored_message_that_cannot_be_is_damage() {
 #[test]
 fn a_clock_that_jumps_does_no_harm() {
     use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
-    use crate::protocol::tests::support::{Counted, handshake, open, seal};
+    use crate::protocol::tests::support::{open, seal};
     const YEAR: u64 = 31_556_952;
-    let random = &mut Counted::new(41);
+    let random = &mut Seeded::numbered(41);
     let (mut inviter, mut responder) = handshake(None, random);
     let clocks = [0, 20 * YEAR, 5, u64::MAX, YEAR / 52, 1, u64::MAX / 2];
     for (round, now) in clocks.into_iter().cycle().take(50).enumerate() {

@@ -15,7 +15,7 @@ use crate::protocol::packet::{self, Packet};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::session::{Outcome, Session};
-use crate::protocol::tests::support::Counted;
+use crate::protocol::tests::support::Seeded;
 use crate::protocol::tests::vectors::hex;
 
 const SECRET: &str = "Gr\u{fc}n ist die Farbe";
@@ -24,7 +24,7 @@ const SIDES: [&str; 2] = ["I", "R"];
 
 /// Randomness that records, by name, what it gave.
 struct Noted {
-    source: Counted,
+    source: Seeded,
     given: Map<String, Value>,
 }
 
@@ -58,7 +58,7 @@ struct Conversation {
 
 impl Conversation {
     fn begin() -> (Self, Value) {
-        let mut random = Noted { source: Counted::new(0x0712), given: Map::new() };
+        let mut random = Noted { source: Seeded::numbered(0x0712), given: Map::new() };
         let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
         let of_inviter = random.taken();
         let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();

@@ -9,4 +9,4 @@ mod primitives;
 mod publication;
 mod regressions;
 pub(crate) mod support;
-mod vectors;
+pub(crate) mod vectors;

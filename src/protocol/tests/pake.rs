@@ -3,15 +3,11 @@
 use serde_json::Value;
 
 use super::*;
+use crate::protocol::tests::vectors::unhex;
 
 fn published() -> Value {
     let text = include_str!("../../../tests/vectors/published/draft-irtf-cfrg-cpace-21.json");
     serde_json::from_str(text).unwrap()
-}
-
-fn unhex(value: &Value) -> Vec<u8> {
-    let text = value.as_str().unwrap();
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
 fn array(value: &Value) -> [u8; 32] {

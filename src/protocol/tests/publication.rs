@@ -12,7 +12,7 @@ use crate::protocol::crypto::primitives::{TAG, hkdf};
 use crate::protocol::packet::{self, ADDRESS, BODY_START};
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use crate::protocol::session::{Outcome, Part, Session};
-use crate::protocol::tests::support::{Counted, asleep, handshake};
+use crate::protocol::tests::support::{Seeded, asleep, handshake};
 
 /// Bytes of a `ChaCha20` block.
 const BLOCK: usize = 64;
@@ -25,7 +25,7 @@ fn event() -> impl Strategy<Value = Event> {
     (any::<bool>(), 0..20_000_u16, any::<u8>(), 0..3_u8, any::<bool>(), any::<bool>())
 }
 
-fn seal(from: &mut Session, text: &[u8], random: &mut Counted) -> Vec<u8> {
+fn seal(from: &mut Session, text: &[u8], random: &mut Seeded) -> Vec<u8> {
     let mut reservation = from.reserve(1, random).unwrap();
     let mut packet = vec![0; packet::size(reservation.fit(text.len(), 12).unwrap())];
     let start = reservation.text_start();
@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn a_published_key_is_block_0_and_no_text_is(seed: u64, events in vec(event(), 1..30)) {
-        let mut random = Counted::new(seed);
+        let mut random = Seeded::numbered(seed);
         let (inviter, responder) = handshake(None, &mut random);
         let mut ends = [inviter, responder];
         let mut keys = BTreeSet::new();

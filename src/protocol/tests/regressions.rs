@@ -8,7 +8,7 @@ use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame;
 use crate::protocol::packet::message::RUNS_MAX;
-use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::protocol::randomness::{Draw, Randomness};
 use crate::protocol::ratchet::RatchetError;
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use crate::protocol::ratchet::skipped::{SKIPPED_MAX, SKIPPED_SECONDS};
@@ -16,28 +16,13 @@ use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::{
     Accepted, OutboxKind, Outcome, Refusal, Reservation, SealError, Session, nothing_frames,
 };
-use crate::protocol::tests::support::{answer, password};
-
-/// Reproducible and good enough for tests: a linear congruential generator.
-struct Seeded(u64);
-
-impl Randomness for Seeded {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *byte = self.0.to_be_bytes()[1];
-        }
-        Ok(())
-    }
-}
+use crate::protocol::tests::support::{Seeded, answer, handshake, password};
 
 /// The inviter, the responder, and their source of randomness.
 fn pair(seed: u64) -> (Session, Session, Seeded) {
-    let mut random = Seeded(seed);
-    let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
-    let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
-    let opened = inviting.open(&reply).unwrap();
-    (inviting.accept(opened, 0).unwrap(), responder, random)
+    let mut random = Seeded::numbered(seed);
+    let (inviter, responder) = handshake(None, &mut random);
+    (inviter, responder, random)
 }
 
 fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
@@ -201,7 +186,7 @@ fn jumps_without_end_do_not_grow_the_address_index_without_end() {
 
 #[test]
 fn an_invite_that_asks_for_a_secret_is_not_answered_without_one() {
-    let mut random = Seeded(40);
+    let mut random = Seeded::numbered(40);
     let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (_, plain) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&plain).unwrap();
@@ -386,7 +371,7 @@ fn whatever_two_processes_of_an_end_do_no_number_serves_twice_and_no_packet_is_l
         let mut ends = [End::new(inviter), End::new(responder)];
         // What was sent to each end.
         let mut network: [Vec<Vec<u8>>; 2] = Default::default();
-        let mut chance = Seeded(seed);
+        let mut chance = Seeded::numbered(seed);
         let mut draw = |below: usize| {
             let mut bytes = [0; 8];
             chance.fill(Draw::Code, &mut bytes).unwrap();
@@ -485,7 +470,7 @@ fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
 
 #[test]
 fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
-    let mut random = Seeded(41);
+    let mut random = Seeded::numbered(41);
     let secret = || password("the same");
     let inviting = Inviting::new(
         Invitation { secret: Some(&secret()), ..Invitation::default() },
@@ -502,7 +487,7 @@ fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
 
 #[test]
 fn an_invite_knows_the_session_it_became_from_any_other() {
-    let mut random = Seeded(42);
+    let mut random = Seeded::numbered(42);
     let mut inviting = Inviting::new(Invitation::default(), 0, &mut random).unwrap();
     let (responder, reply) = respond(inviting.invite(), None, 0, &mut random).unwrap();
     let opened = inviting.open(&reply).unwrap();

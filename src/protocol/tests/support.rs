@@ -1,35 +1,21 @@
 //! What the protocol's tests share: a repeatable source of randomness, and ends that talk.
 
+// The one that the tests of the command have, too.
+#[path = "../../../tests/common/seeded.rs"]
+mod seeded;
+
 use crate::protocol::authentication::password::Password;
-use crate::protocol::crypto::primitives;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
-use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
+use crate::protocol::randomness::Randomness;
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::verify::VerifyError;
 use crate::protocol::session::{Accepted, Effects, Outcome, Session};
+pub(crate) use seeded::Seeded;
 
-/// SHA-256 of a counter: as good as random for tests, and the same each time.
-pub(crate) struct Counted {
-    seed: u64,
-    count: u64,
-}
-
-impl Counted {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, count: 0 }
-    }
-}
-
-impl Randomness for Counted {
-    fn fill(&mut self, _: Draw, out: &mut [u8]) -> Result<(), NoRandomness> {
-        for chunk in out.chunks_mut(32) {
-            self.count += 1;
-            let block = primitives::sha256(&[&self.seed.to_be_bytes(), &self.count.to_be_bytes()]);
-            chunk.copy_from_slice(&block[..chunk.len()]);
-        }
-        Ok(())
-    }
+/// Bytes that are written as hex.
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
 }
 
 /// A secret that costs nothing to stretch.
@@ -49,7 +35,7 @@ pub(crate) fn answer(
 }
 
 /// A successful handshake, with or without a secret.
-pub(crate) fn handshake(secret: Option<&str>, random: &mut Counted) -> (Session, Session) {
+pub(crate) fn handshake(secret: Option<&str>, random: &mut Seeded) -> (Session, Session) {
     let secret = secret.map(password);
     let mut inviting =
         Inviting::new(Invitation { secret: secret.as_ref(), ..Invitation::default() }, 0, random)
@@ -77,7 +63,7 @@ pub(crate) fn open(to: &Session, packet: &[u8]) -> Box<Accepted> {
 }
 
 /// A packet with these frames.
-pub(crate) fn seal(from: &mut Session, frames: &[u8], random: &mut Counted) -> Vec<u8> {
+pub(crate) fn seal(from: &mut Session, frames: &[u8], random: &mut Seeded) -> Vec<u8> {
     let mut reservation = from.reserve(1, random).unwrap();
     reservation.seal_frames(12, frames, random).unwrap().into()
 }

@@ -16,10 +16,10 @@ use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
 use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::{Outcome, Refusal, Role, Session};
+use crate::protocol::tests::support;
 
-pub(super) fn unhex(value: &Value) -> Vec<u8> {
-    let text = value.as_str().expect("a hex string");
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+pub(crate) fn unhex(value: &Value) -> Vec<u8> {
+    support::unhex(value.as_str().expect("a hex string"))
 }
 
 pub(super) fn hex(bytes: &[u8]) -> Value {

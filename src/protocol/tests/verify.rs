@@ -7,12 +7,10 @@ use crate::protocol::authentication::verify::FAILURES_MAX;
 use crate::protocol::packet::frame::{self, FrameError, VERIFY_HEAD};
 use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::session::{Refusal, nothing_frames};
-use crate::protocol::tests::support::{
-    Counted, answer, asleep, deliver, handshake, password, seal,
-};
+use crate::protocol::tests::support::{Seeded, answer, asleep, deliver, handshake, password, seal};
 
 /// Both ends, I and R, after the opening.
-fn pair(random: &mut Counted) -> (Session, Session) {
+fn pair(random: &mut Seeded) -> (Session, Session) {
     let (mut inviter, mut responder) = handshake(None, random);
     let opening = seal(&mut inviter, &nothing_frames(), random);
     deliver(&mut responder, &opening);
@@ -24,7 +22,7 @@ fn run(
     starter: &mut Session,
     answerer: &mut Session,
     secrets: [&str; 2],
-    random: &mut Counted,
+    random: &mut Seeded,
 ) -> [Vec<Event>; 2] {
     let packet = starter.start_verify(&password(secrets[0]), "who?", random).unwrap();
     let asked = deliver(answerer, &packet).verify;
@@ -40,7 +38,7 @@ fn run(
 /// One packet could hold 95,053 frames, and the person was told of each.
 #[test]
 fn a_packet_holds_four_frames_at_most() {
-    let random = &mut Counted::new(70);
+    let random = &mut Seeded::numbered(70);
     let (mut inviter, responder) = pair(random);
     let stop = encode(true, 1, Step::Stop);
     let four = seal(&mut inviter, &stop.repeat(4), random);
@@ -56,7 +54,7 @@ fn a_packet_holds_four_frames_at_most() {
 /// An answer that was stretched for one question is not sent for another.
 #[test]
 fn an_answer_belongs_to_one_question() {
-    let random = &mut Counted::new(71);
+    let random = &mut Seeded::numbered(71);
     let (mut inviter, mut responder) = pair(random);
     for question in ["first", "second"] {
         let packet = inviter.start_verify(&password("a"), question, random).unwrap();
@@ -78,7 +76,7 @@ fn different(failures: u8) -> Vec<Event> {
 
 #[test]
 fn both_learn_whether_the_secrets_are_equal() {
-    let random = &mut Counted::new(1);
+    let random = &mut Seeded::numbered(1);
     for inviter_starts in [true, false] {
         let (mut inviter, mut responder) = pair(random);
         let (starter, answerer) = if inviter_starts {
@@ -100,7 +98,7 @@ fn both_learn_whether_the_secrets_are_equal() {
 
 #[test]
 fn three_failures_in_both_roles_together_end_the_session() {
-    let random = &mut Counted::new(2);
+    let random = &mut Seeded::numbered(2);
     let (mut inviter, mut responder) = pair(random);
     run(&mut inviter, &mut responder, ["a", "b"], random);
     run(&mut responder, &mut inviter, ["a", "b"], random);
@@ -122,7 +120,7 @@ fn three_failures_in_both_roles_together_end_the_session() {
 
 #[test]
 fn an_answerer_that_is_never_told_the_result_counts_it() {
-    let random = &mut Counted::new(3);
+    let random = &mut Seeded::numbered(3);
     let (mut inviter, mut responder) = pair(random);
     for failures in 1..=3 {
         let packet = inviter.start_verify(&password("guess"), "", random).unwrap();
@@ -148,7 +146,7 @@ fn an_answerer_that_is_never_told_the_result_counts_it() {
 
 #[test]
 fn of_two_that_cross_the_inviters_goes_on() {
-    let random = &mut Counted::new(4);
+    let random = &mut Seeded::numbered(4);
     let (mut inviter, mut responder) = pair(random);
     let by_responder = responder.start_verify(&password("a"), "mine", random).unwrap();
     let by_inviter = inviter.start_verify(&password("a"), "no, mine", random).unwrap();
@@ -166,7 +164,7 @@ fn of_two_that_cross_the_inviters_goes_on() {
 
 #[test]
 fn a_pending_step_goes_out_with_the_next_one() {
-    let random = &mut Counted::new(5);
+    let random = &mut Seeded::numbered(5);
     let (mut inviter, mut responder) = pair(random);
     let packet = inviter.start_verify(&password("a"), "", random).unwrap();
     deliver(&mut responder, &packet);
@@ -183,7 +181,7 @@ fn a_pending_step_goes_out_with_the_next_one() {
 }
 
 /// A packet of `from` with one VERIFY frame of the attacker's choice.
-fn frame_of(from: &mut Session, verify: &Verify, random: &mut Counted) -> Vec<u8> {
+fn frame_of(from: &mut Session, verify: &Verify, random: &mut Seeded) -> Vec<u8> {
     let mut bytes = Vec::new();
     frame::put_verify(&mut bytes, verify);
     seal(from, &bytes, random)
@@ -191,7 +189,7 @@ fn frame_of(from: &mut Session, verify: &Verify, random: &mut Counted) -> Vec<u8
 
 #[test]
 fn frames_that_belong_to_no_active_run_are_dropped() {
-    let random = &mut Counted::new(6);
+    let random = &mut Seeded::numbered(6);
     let (mut inviter, mut responder) = pair(random);
     let steps = || {
         [Step::Answer { share: [9; 32], mac: [0; 32] }, Step::Confirm { mac: [0; 32] }, Step::Stop]
@@ -213,7 +211,7 @@ fn frames_that_belong_to_no_active_run_are_dropped() {
 
 #[test]
 fn an_attempt_must_rise() {
-    let random = &mut Counted::new(7);
+    let random = &mut Seeded::numbered(7);
     let (mut inviter, mut responder) = pair(random);
     let first = inviter.start_verify(&password("a"), "old", random).unwrap();
     let second = inviter.start_verify(&password("a"), "new", random).unwrap();
@@ -228,7 +226,7 @@ fn an_attempt_must_rise() {
 /// question would be sent under another run's name.
 #[test]
 fn a_stop_of_a_later_attempt_ends_an_earlier_run() {
-    let random = &mut Counted::new(72);
+    let random = &mut Seeded::numbered(72);
     for answered in [false, true] {
         let (mut inviter, mut responder) = pair(random);
         let packet = responder.start_verify(&password("a"), "", random).unwrap();
@@ -265,7 +263,7 @@ fn bad_shares() -> impl Iterator<Item = [u8; 32]> {
 
 #[test]
 fn a_bad_share_in_step_1_is_answered_by_a_stop_and_counts_nothing() {
-    let random = &mut Counted::new(8);
+    let random = &mut Seeded::numbered(8);
     let (mut inviter, mut responder) = pair(random);
     for (attempt, share) in (1..).zip(bad_shares()) {
         let question = Zeroizing::new(String::new());
@@ -285,7 +283,7 @@ fn a_bad_share_in_step_1_is_answered_by_a_stop_and_counts_nothing() {
 
 #[test]
 fn a_bad_share_in_step_2_counts_as_wrong() {
-    let random = &mut Counted::new(9);
+    let random = &mut Seeded::numbered(9);
     for share in bad_shares() {
         let (mut inviter, mut responder) = pair(random);
         let packet = inviter.start_verify(&password("a"), "", random).unwrap();
@@ -301,7 +299,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
 /// A peer that does not know the secret sends back what it received: the share, and the MAC.
 #[test]
 fn reflection_is_refused() {
-    let random = &mut Counted::new(10);
+    let random = &mut Seeded::numbered(10);
     let (mut inviter, mut responder) = pair(random);
     inviter.start_verify(&password("a"), "", random).unwrap();
     let Run::Started(started) = &inviter.verify.run else { panic!("it has started") };
@@ -340,7 +338,7 @@ fn reflection_is_refused() {
 /// The man in the middle has a session with each side, and forwards the frames.
 #[test]
 fn a_relay_between_two_sessions_learns_that_they_differ() {
-    let random = &mut Counted::new(11);
+    let random = &mut Seeded::numbered(11);
     let (mut inviter, mut to_inviter) = pair(random);
     let (mut to_responder, mut responder) = pair(random);
     let packet = inviter.start_verify(&password("same"), "", random).unwrap();
@@ -359,7 +357,7 @@ fn a_relay_between_two_sessions_learns_that_they_differ() {
 
 #[test]
 fn another_question_or_secret_gives_no_agreement() {
-    let random = &mut Counted::new(12);
+    let random = &mut Seeded::numbered(12);
     let (mut inviter, mut responder) = pair(random);
     let packet = inviter.start_verify(&password("a"), "asked", random).unwrap();
     deliver(&mut responder, &packet);
@@ -371,7 +369,7 @@ fn another_question_or_secret_gives_no_agreement() {
 
 #[test]
 fn questions_have_bounds() {
-    let random = &mut Counted::new(13);
+    let random = &mut Seeded::numbered(13);
     let (mut inviter, mut responder) = pair(random);
     let longest = "?".repeat(QUESTION_MAX);
     let error = inviter.start_verify(&password("a"), &format!("{longest}?"), random).err();
@@ -386,7 +384,7 @@ fn questions_have_bounds() {
 
 #[test]
 fn a_question_that_is_not_utf_8_is_refused() {
-    let random = &mut Counted::new(14);
+    let random = &mut Seeded::numbered(14);
     let (mut inviter, responder) = pair(random);
     let question = Zeroizing::new("?".to_owned());
     let step = Step::Ask { share: [2; 32], question };
@@ -427,12 +425,12 @@ struct Schedule {
     wires: [Vec<Vec<u8>>; 2],
     secrets: [&'static str; 2],
     answers: [u8; 2],
-    random: Counted,
+    random: Seeded,
 }
 
 impl Schedule {
     fn new(equal: bool, seed: u64) -> Self {
-        let mut random = Counted::new(seed);
+        let mut random = Seeded::numbered(seed);
         let (inviter, responder) = pair(&mut random);
         Self {
             ends: [Some(inviter), Some(responder)],

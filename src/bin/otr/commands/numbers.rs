@@ -36,7 +36,7 @@ impl Numbers {
         let left = Arc::new(Mutex::new(Some(reservation)));
         if let Some(mut files) = files.beside(SIGNAL_WAIT) {
             let theirs = Arc::clone(&left);
-            let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|one| !process::ignores(*one));
+            let heard = process::not_ignored(&[SIGINT, SIGTERM, SIGHUP]);
             let mut signals = Signals::new(heard).map_err(|error| {
                 Failure::new(Code::Failed, format!("cannot watch for signals: {error}"), "")
             })?;

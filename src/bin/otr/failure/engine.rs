@@ -72,7 +72,7 @@ impl Code {
     }
 
     /// The code of a failure of that kind: one for each.
-    fn of(kind: ErrorKind) -> Self {
+    pub(super) fn of(kind: ErrorKind) -> Self {
         Self::ALL.into_iter().find(|code| code.kind() == kind).unwrap_or(Self::Failed)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use otr::store::{BadName, ErrorKind, StoreError, Unfit};
+use otr::store::{BadName, StoreError, Unfit};
 
 use super::{Code, Failure};
 
@@ -22,23 +22,11 @@ impl From<StoreError> for Failure {
             }
             error => error.to_string(),
         };
-        let failure = Self::new(code(error.kind()), what, hint(&error));
+        let failure = Self::new(Code::of(error.kind()), what, hint(&error));
         match error.path() {
             Some(path) => failure.about(path),
             None => failure,
         }
-    }
-}
-
-fn code(kind: ErrorKind) -> Code {
-    match kind {
-        ErrorKind::NoSession => Code::NoSession,
-        ErrorKind::Exists => Code::Exists,
-        ErrorKind::Busy => Code::Busy,
-        ErrorKind::Unsafe => Code::UnsafeState,
-        ErrorKind::Full => Code::Full,
-        ErrorKind::Descriptor => Code::Usage,
-        _ => Code::Failed,
     }
 }
 

@@ -7,10 +7,7 @@ mod ml_kem;
 mod x25519;
 
 use crate::protocol::crypto::secret::Secret;
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
-}
+use crate::protocol::tests::support::unhex;
 
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.try_into().unwrap()

@@ -140,11 +140,10 @@ fn handshake(
         random,
     );
     let mut inviting = inviting.map_err(|error| match error {
-        InvitingError::OutOfMemory => Failure::out_of_memory(),
         InvitingError::PostboxTooLong => {
             Failure::new(Code::Refused, "the postbox's address is too long", "")
         }
-        InvitingError::NoRandomness => Failure::no_randomness(),
+        error => Error::from(error).into(),
     })?;
     let invite = inviting.invite().to_vec();
     match &code {
@@ -156,7 +155,7 @@ fn handshake(
         None => (0..=again[0]).for_each(|_| tape.invite(&invite)),
     }
     let answered = respond(&invite, secret.as_ref(), 0, random);
-    let (b, reply) = answered.map_err(|_| Failure::no_randomness())?;
+    let (b, reply) = answered.map_err(Error::from)?;
     (0..=again[1]).for_each(|_| tape.reply(&reply, habits[1].raw));
     let opened = inviting.open(&reply).map_err(|_| out_of_step())?;
     let a = inviting.accept(opened, 0).map_err(|_| out_of_step())?;
