@@ -67,9 +67,9 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
     let waiting = packets.len();
     let (postbox, spent) = (session.postbox().map(str::to_owned), session.collected());
     let mut last = Last { keys, packets, waiting, postbox, spent, fault: None };
-    let owed = session.seal_pending(randomness).map_err(Error::from);
-    match owed.and_then(|owed| Ok((owed, farewell(&mut session, randomness)?))) {
-        Ok((owed, farewell)) => last.packets.extend(owed.into_iter().chain(farewell)),
+    let pending = session.seal_pending(randomness).map_err(Error::from);
+    match pending.and_then(|pending| Ok((pending, farewell(&mut session, randomness)?))) {
+        Ok((pending, farewell)) => last.packets.extend(pending.into_iter().chain(farewell)),
         // Half of them would be of no use.
         Err(error) => return Last { fault: Some(error), ..Last::default() },
     }

@@ -28,7 +28,7 @@ impl Files {
     /// descriptors.
     pub fn beside(&self, wait: Duration) -> Option<Self> {
         let notices = Arc::clone(&self.notices);
-        self.store.beside().map(|store| Self { store, wait, randomness: System, notices })
+        self.store.another().map(|store| Self { store, wait, randomness: System, notices })
     }
 
     /// The host of the session in `store`, which waits at most `wait` for locks and passes notices

@@ -104,7 +104,7 @@ impl Store {
     }
 
     /// Another store of the same session, for another thread; `None` for a store of descriptors.
-    pub fn beside(&self) -> Option<Self> {
+    pub fn another(&self) -> Option<Self> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
                 Some(Self::in_directory(Arc::clone(directory), name))

@@ -14,7 +14,7 @@ fn nearly(world: &World) {
     world.meet(None);
     for _ in 0..2 {
         fail_once(world);
-        world.owed("alice", "bob").ok();
+        world.take_pending("alice", "bob").ok();
     }
 }
 

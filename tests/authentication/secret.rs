@@ -15,7 +15,7 @@ fn each_combination_works_and_says_how_it_was_authenticated() {
                 if verified {
                     world.verify("bob", "alice", "plum", "").ok();
                     world.verify("alice", "bob", "plum", "").ok();
-                    world.owed("bob", "alice").ok();
+                    world.take_pending("bob", "alice").ok();
                 }
                 let mut expected = Vec::new();
                 expected.extend(secret.map(|_| "secret"));

@@ -21,7 +21,7 @@ fn equal_secrets_are_found_equal_by_both() {
         assert!(answered.err.contains("the secrets are equal"), "{}", answered.err);
         // Counted until the last step takes it back.
         assert_eq!(world.status("bob")["verify"]["failures"], 1);
-        let told = world.owed("alice", "bob");
+        let told = world.take_pending("alice", "bob");
         assert!(told.err.contains("the secrets are equal"), "{}", told.err);
         for who in ["alice", "bob"] {
             assert_eq!(world.authenticated(who), json!(["verify"]));
@@ -40,7 +40,7 @@ fn the_third_failure_ends_the_session_on_both_sides() {
             let told = format!("the secrets differ ({failures} of 3 failures)");
             assert!(answered.err.contains(&told), "{}", answered.err);
             answered.ok();
-            let stopped = world.owed("alice", "bob");
+            let stopped = world.take_pending("alice", "bob");
             assert!(stopped.err.contains(&told), "{}", stopped.err);
             stopped.ok();
         }
@@ -129,7 +129,7 @@ fn a_step_that_was_not_written_out_stays_owed() {
                 assert_eq!(told.out, b"text");
             }
             if then != "close" {
-                let end = world.owed(other, who);
+                let end = world.take_pending(other, who);
                 assert!(end.err.contains("the secrets are equal"), "{}", end.err);
                 assert_eq!(world.authenticated(who), json!(["verify"]));
             }
@@ -277,7 +277,7 @@ fn the_failure_is_stored_before_the_answer_leaves() {
     assert_eq!(world.status("bob")["verify"]["failures"], 1);
     let answer = world.otr("bob", "send --last", b"").ok();
     assert!(world.otr("alice", "recv", &answer).err.contains("are equal"));
-    world.owed("alice", "bob").ok();
+    world.take_pending("alice", "bob").ok();
     assert_eq!(world.status("bob")["verify"]["failures"], 0);
 }
 

@@ -122,10 +122,10 @@ impl World {
     }
 
     /// The pending step goes out with the next message, or already lies in the postbox.
-    pub(crate) fn owed(&self, from: &str, to: &str) -> Run {
+    pub(crate) fn take_pending(&self, from: &str, to: &str) -> Run {
         match &self.postbox {
             Some(_) => self.take(to, b""),
-            None => self.say(from, to, "with what is owed"),
+            None => self.say(from, to, "with the pending step"),
         }
     }
 

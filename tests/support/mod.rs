@@ -175,7 +175,7 @@ impl Pair {
         self.alice("recv", &reply).ok();
     }
 
-    /// A path beside the two directories.
+    /// A path next to the two directories.
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.place.path().join(file)
     }
@@ -202,8 +202,8 @@ impl Pair {
         self.alice(&format!("send {args}"), text).quietly()
     }
 
-    /// Runs a script, in which `otr` is the binary, `alice` and `bob` are the two, and the
-    /// working directory is beside theirs.
+    /// Runs a script, in which `otr` is the binary, `alice` and `bob` are the two, and the working
+    /// directory is next to theirs.
     pub(crate) fn sh(&self, script: &str) -> Run {
         feed(&mut self.script(script), b"")
     }

@@ -1,4 +1,4 @@
-//! Work beside the command, by a thread of its own.
+//! Work on a separate thread, concurrent with the command.
 
 use std::thread::{Builder, JoinHandle};
 

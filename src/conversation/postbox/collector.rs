@@ -1,5 +1,5 @@
-//! Asks the postbox for packets: several tokens in one call, or through Tor one a call, each by a
-//! circuit of its own, all at the same time.
+//! Asks the postbox for packets: several tokens in one call or, through Tor, one token per call,
+//! each through its own circuit and all at the same time.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,8 +13,8 @@ use crate::postbox::api::Token;
 use crate::postbox::client::{self, Client, Found, Patience};
 use crate::protocol::session::Session;
 
-/// So many bytes in one answer are a part of a long message, and what follows is asked for while
-/// they are opened.
+/// An answer of this many bytes belongs to a long message, so the next packets are requested while
+/// these are opened.
 const LONG: usize = 1 << 20;
 
 type Answer = (Token, Result<Vec<Found>, client::Error>);
@@ -22,8 +22,8 @@ type Answer = (Token, Result<Vec<Found>, client::Error>);
 /// Asks the postbox.
 pub(super) struct Collector {
     client: Client,
-    /// Through Tor: the calls that are still waiting. They outlast the question for which they
-    /// were made, since a second call for the same token would only tell the postbox more.
+    /// Through Tor: the calls that are still waiting. They outlast the request for which they were
+    /// made, because a second call for the same token would only tell the postbox more.
     asked: BTreeSet<Token>,
     tell: Sender<Answer>,
     answers: Receiver<Answer>,
@@ -42,14 +42,14 @@ impl Collector {
         self.client = self.client.lasting(patience);
     }
 
-    /// What lies under these tokens, as soon as there is something, or nothing after `wait`.
+    /// The packets under these tokens, as soon as there are any; none after `wait`.
     pub(super) fn collect(
         &mut self,
         tokens: &[Token],
         wait: Duration,
     ) -> Result<Vec<Found>, Error> {
         if let Some(ahead) = self.ahead.take()
-            // What went wrong with it goes wrong again below.
+            // An error of that call happens again below.
             && let Ok(Ok(found)) = ahead.join()
             && !found.is_empty()
         {
@@ -81,7 +81,8 @@ impl Collector {
         Ok(Vec::new())
     }
 
-    /// Asks for what is there beyond `found` already, if that is much; the next question gets it.
+    /// Requests the packets beyond `found` in advance, if there are many; the next request gets
+    /// them.
     pub(super) fn ask_ahead(
         &mut self,
         session: &Session,
@@ -101,7 +102,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Whether such a call is on its way.
+    /// Whether such a call is running.
     pub(super) fn is_ahead(&self) -> bool {
         self.ahead.is_some()
     }
@@ -112,7 +113,7 @@ impl Collector {
         }
         let (client, tell) = (self.client.clone(), self.tell.clone());
         let call = move || {
-            // Nobody listens any more when the command is about to end.
+            // Nobody listens any more if the command is about to end.
             drop(tell.send((token, client.collect(&[token], wait))));
         };
         start(call).map(drop)

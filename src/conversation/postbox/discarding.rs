@@ -1,5 +1,5 @@
-//! Throwing away what was opened and stored, beside the opening of what follows: the postbox hashes
-//! each packet that it throws away.
+//! Discards packets that were opened and stored, while the next ones are opened, because the
+//! postbox hashes each packet that it discards.
 
 use std::thread::JoinHandle;
 
@@ -15,7 +15,7 @@ pub(super) struct Discarding {
 }
 
 impl Discarding {
-    /// Discards `all` of these, of which the state remembers `spent` until it is done.
+    /// Discards `all` of these, of which the state remembers `spent` until that is done.
     pub(super) fn start(
         client: &Client,
         spent: Vec<[u8; Discard::SIZE]>,
@@ -26,7 +26,7 @@ impl Discarding {
         Ok(Self { spent, thread })
     }
 
-    /// Waits for it; what the state may forget then.
+    /// Waits for it; returns what the state may then forget.
     pub(super) fn end(self) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
         self.thread.join().map_err(|_| Error::WorkerEnded)??;
         Ok(self.spent)

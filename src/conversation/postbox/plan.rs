@@ -1,4 +1,5 @@
-//! Which tokens are asked for in which round of a wait, and for how long. It computes, and calls nobody.
+//! Which tokens to ask for in which round of a wait, and for how long. This only computes, and
+//! calls nobody.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,17 +8,17 @@ use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
 use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
 use crate::protocol::session::Session;
 
-/// Numbers asked for in one call: two answers full of the largest packets.
+/// How many numbers to ask for in one call: two answers full of the largest packets.
 const AHEAD: u32 = 16;
 /// The first wait; each next one without an answer is twice as long, up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// Numbers of each chain that are asked for once after a wait in vain: a call of 32 KiB. As many as
-/// a weekend's messages, whose time is up.
+/// How many numbers of each chain to ask for, once, after a wait that brought nothing: a call of 32
+/// KiB. As many as the expired messages of a weekend.
 const BEYOND: u32 = 512;
-/// Further numbers of each chain in the next rounds, as many as one call may name beside those,
-/// until all of the look-ahead was asked for.
+/// How many further numbers of each chain to ask for in the next rounds, as many as fit into one
+/// call with those, until the whole look-ahead has been asked for.
 const FARTHER: u32 = 3_584;
-/// After that, the first ones again in every so many rounds: somebody may follow for weeks.
+/// After that, the first ones again every this many rounds: somebody may follow for weeks.
 const SELDOM: u32 = 8;
 /// The same through Tor, where each number takes a circuit: so many at once,
 const BEYOND_BY_TOR: u32 = 16;
@@ -28,12 +29,12 @@ const LAST_BY_TOR: u32 = 512;
 /// Who waits for nothing asks for one of those rounds: the first with a chance of one in so many, one
 /// of the next two with the same, and so on.
 const OCTAVES: u8 = 6;
-/// Skipped numbers that are asked for through Tor in one round: each takes a circuit.
+/// How many skipped numbers to ask for through Tor in one round: each takes a circuit.
 const SKIPPED_BY_TOR: usize = 4;
 
-/// The tokens for round `round` of a wait (0: before anything was waited for in vain).
+/// The tokens for round `round` of a wait (0: before any wait brought nothing).
 pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
-    // Never one that opening would not look for: what lies there would pass for junk.
+    // Never one that opening would not look for: a packet there would be taken for junk.
     let ahead: Vec<u32> = (0..near(isolates).min(look_ahead)).collect();
     let mut tokens = session.awaited_tokens(&ahead);
     let skipped = session.skipped_tokens();
@@ -71,8 +72,8 @@ fn near(isolates: bool) -> u32 {
     if isolates { 1 } else { AHEAD }
 }
 
-/// The tokens of numbers beyond those, to be asked for when round `round` was waited for in vain:
-/// those before them may have been lost.
+/// The tokens of numbers beyond those, to ask for when round `round` brought nothing: earlier
+/// packets may have been lost.
 pub(super) fn beyond(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
     session.awaited_tokens(&numbers_beyond(round, look_ahead, isolates))
 }
@@ -94,9 +95,9 @@ fn numbers_beyond(round: u32, look_ahead: u32, isolates: bool) -> Vec<u32> {
     numbers
 }
 
-/// Through Tor, the tokens of a few numbers still farther, for who waits for nothing. Which is chance,
-/// near ones more often: so who asks again and again gets beyond a gap, and nothing has to be
-/// remembered for it.
+/// Through Tor, the tokens of a few numbers still farther ahead, for a command that does not wait.
+/// They are chosen at random, near ones more often, so that asking again and again gets beyond a
+/// gap without remembering anything.
 pub(super) fn by_chance(session: &Session, look_ahead: u32, chance: [u8; 2]) -> Vec<Token> {
     session.awaited_tokens(&numbers_by_chance(chance, look_ahead))
 }
@@ -136,7 +137,7 @@ mod tests {
         for round in 0..=20 {
             let numbers = numbers_beyond(round, LOOK_AHEAD, false);
             assert!(numbers.len() * 2 <= MAX_RECORDS && numbers.is_sorted());
-            // An early gap is never far from being found.
+            // An early gap is soon found.
             assert!(round > 18 || numbers.contains(&AHEAD) && numbers.contains(&(BEYOND - 1)));
             asked.extend(numbers);
         }

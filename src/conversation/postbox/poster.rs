@@ -1,4 +1,4 @@
-//! The packets of a long message, posted beside the sealing of the next ones.
+//! Posts the packets of a long message while the next ones are sealed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +12,12 @@ use super::window::Window;
 use crate::conversation::error::Error;
 use crate::protocol::packet::receipt::Receipt;
 
-/// How many sealed packets wait while one is posted.
+/// How many sealed packets may wait while one is posted.
 const WAITING: usize = 1;
 
 /// A sealed packet on its way out.
 pub struct Framed {
-    /// One byte of room, then the packet, then what else the buffer has.
+    /// One spare byte, then the packet, then the rest of the buffer.
     pub framed: Zeroizing<Vec<u8>>,
     /// Bytes of the room and the packet.
     pub length: usize,
@@ -25,7 +25,7 @@ pub struct Framed {
     pub receipt: Option<Receipt>,
 }
 
-/// Posts into a window, in order, by a thread of its own.
+/// Posts into a window, in order, on a separate thread.
 pub struct Poster {
     packets: SyncSender<Framed>,
     thread: JoinHandle<Result<Window, Error>>,
@@ -44,7 +44,7 @@ impl Poster {
         let seen = Arc::clone(&abandoned);
         let work = move || {
             let posted = post_all(window, &from_us, &buffers, &seen);
-            // First nothing more can be handed over; so whoever does not wait for a block sees it.
+            // Closes the channel first, so that a sender that does not wait for a block notices it.
             drop(from_us);
             if posted.is_err() {
                 stop();
@@ -64,7 +64,7 @@ impl Poster {
         self.packets.send(sealed).is_ok()
     }
 
-    /// Waits until all is posted.
+    /// Waits until everything is posted.
     pub fn end(self) -> Result<Window, Error> {
         drop(self.packets);
         self.thread.join().map_err(|_| Error::WorkerEnded)?

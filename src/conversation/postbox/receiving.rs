@@ -1,5 +1,5 @@
-//! Receiving from a postbox: collect, open, deliver, store, discard, in this order, so that whatever
-//! ends it in between, the packet still lies there.
+//! Receiving from a postbox: collect, open, deliver, store, discard, in this order, so that the
+//! packet is still there, whatever ends this in between.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -28,7 +28,7 @@ const PATIENT_BY_TOR: u32 = 6;
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// This many messages came whole.
+    /// This many messages have arrived complete.
     Messages(u64),
     /// Nothing more is there.
     Empty,
@@ -44,13 +44,13 @@ pub struct Collecting<H: Host> {
     collector: Collector,
     until: Until,
     look_ahead: u32,
-    /// What has come so far, in numbers.
+    /// What has arrived so far, in numbers.
     pub counts: Counts,
-    /// Packets that were put under our tokens by somebody else.
+    /// Packets that somebody else has posted under our tokens.
     junk: Vec<[u8; Discard::SIZE]>,
     /// Tokens of later parts that are held, and stay in the postbox until they are due.
     parked: BTreeSet<Token>,
-    /// What the postbox throws away beside all this.
+    /// What the postbox is discarding meanwhile.
     discarding: Option<Discarding>,
 }
 
@@ -77,7 +77,7 @@ impl<H: Host> Collecting<H> {
         })
     }
 
-    /// The session as it is by now, if the handshake is done.
+    /// The current session, if the handshake is done.
     pub fn session(&self) -> Option<&Session> {
         self.receiver.session()
     }
@@ -87,7 +87,7 @@ impl<H: Host> Collecting<H> {
         self.receiver.into_host()
     }
 
-    /// Finishes what an earlier receiver could not.
+    /// Finishes what an earlier receiver could not finish.
     pub async fn take_up(&mut self) -> Result<(), Error> {
         self.receiver.end_if_over().await?;
         if let Some(session) = self.receiver.session() {
@@ -192,7 +192,7 @@ impl<H: Host> Collecting<H> {
         self.store(sink).await
     }
 
-    /// Whether what was asked for has come.
+    /// Whether the requested packets have arrived.
     pub fn is_done(&self, sink: &impl Sink) -> bool {
         let enough = match self.until {
             Until::Messages(count) => {
@@ -215,7 +215,7 @@ impl<H: Host> Collecting<H> {
         tokens
     }
 
-    /// As [`Self::tokens`], beyond a gap.
+    /// Like [`Self::tokens`], beyond a gap.
     fn beyond(&self, round: u32) -> Vec<Token> {
         let Some(session) = self.receiver.session() else { return Vec::new() };
         let mut tokens = plan::beyond(session, round, self.look_ahead, self.client.isolates());
@@ -243,7 +243,7 @@ impl<H: Host> Collecting<H> {
         if matches!(self.receiver.stage(), Stage::Inviting(_)) {
             return self.take_replies(&found).await;
         }
-        // A sender beside this may have made possible what came.
+        // A concurrent sender may have made this packet possible.
         self.receiver.refresh().await?;
         if let Some(session) = self.receiver.session() {
             plan::one_chain(session, self.look_ahead, &mut found, |one| one.token);
@@ -323,8 +323,8 @@ impl<H: Host> Collecting<H> {
         self.discard().await
     }
 
-    /// Throws away what was opened and stored, and what will never open. The keys stay in the
-    /// state until the postbox has them.
+    /// Discards packets that were opened and stored, and those that will never open. The keys stay
+    /// in the state until the postbox has them.
     async fn discard(&mut self) -> Result<(), Error> {
         self.discarded().await?;
         if self.receiver.is_ahead() {
@@ -345,7 +345,7 @@ impl<H: Host> Collecting<H> {
         self.receiver.forget_collected(&spent).await
     }
 
-    /// Waits until the postbox has thrown away what it was told to.
+    /// Waits until the postbox has discarded what it was told to.
     async fn discarded(&mut self) -> Result<(), Error> {
         let Some(discarding) = self.discarding.take() else { return Ok(()) };
         self.receiver.forget_collected(&discarding.end()?).await

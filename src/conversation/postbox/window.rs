@@ -15,11 +15,11 @@ use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 use crate::protocol::packet::receipt::Receipt;
 
-/// Bytes of packets that wait to be collected at most: enough for a receiver far away to be kept
-/// busy, an eighth of what a postbox holds by default.
+/// The most bytes of packets that wait to be collected: enough to keep a distant receiver busy, and
+/// an eighth of what a postbox holds by default.
 const WINDOW: usize = 32 << 20;
 
-/// What was posted of a message and, as far as is known, not collected yet.
+/// The packets of a message that were posted and, as far as is known, not collected yet.
 pub struct Window {
     client: Client,
     /// In order.
@@ -69,14 +69,14 @@ impl Window {
         Ok(())
     }
 
-    /// This packet lies in the postbox from now on.
+    /// Notes that this packet now lies in the postbox.
     pub fn posted(&mut self, packet: &[u8], receipt: Option<Receipt>) {
         let address = std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default());
         self.bytes += packet.len();
         self.uncollected.push_back(Posted { address, size: packet.len(), receipt });
     }
 
-    /// Waits until all of it was collected, for `limit` at most.
+    /// Waits until all packets were collected, for at most `limit`.
     ///
     /// # Errors
     /// [`Error::NotCollected`] after that time; [`Error::Lost`], or [`Error::NotShownOpened`].
@@ -108,7 +108,8 @@ impl Window {
 
     /// Forgets what was collected, from the oldest on.
     fn take_out_collected(&mut self) -> Result<(), Error> {
-        // Whoever collects takes several: one call tells of all, where one may name several.
+        // A receiver collects several at a time, so one call asks about all of them, if a call may
+        // name several.
         let some = self.uncollected.iter().take(self.client.at_once());
         let asked: Vec<Address> = some.map(|posted| posted.address).collect();
         let fates = self.client.gone(&asked, Duration::ZERO)?;
@@ -124,8 +125,8 @@ impl Window {
         Ok(())
     }
 
-    /// Whether the keys that were published for the oldest `count` packets are those that we
-    /// sealed them with. Whoever runs the postbox can say "collected", but cannot make these up.
+    /// Whether the keys that were published for the oldest `count` packets are those that we sealed
+    /// them with. The postbox's operator can say "collected", but cannot make these up.
     fn check_opened(&self, count: usize) -> Result<(), Error> {
         let waiting = self.uncollected.iter().take(count);
         let waiting: Vec<(&Address, &Receipt)> = waiting

@@ -41,7 +41,7 @@ pub(crate) struct Source {
 
 enum Reading {
     Here { input: Box<dyn Read + Send>, scanner: Box<Scanner>, read: usize },
-    Beside { items: Receiver<io::Result<Brought>>, buffers: Sender<Vec<u8>> },
+    OnThread { items: Receiver<io::Result<Brought>>, buffers: Sender<Vec<u8>> },
     Ended,
 }
 
@@ -81,7 +81,7 @@ impl Source {
 
     /// The items of the next read, perhaps none; `None` at the end.
     pub(crate) fn next_items(&mut self) -> Result<Option<Vec<Item>>, Failure> {
-        self.read_beside_if_much()?;
+        self.read_on_thread_if_much()?;
         let read = match &mut self.reading {
             Reading::Here { input, scanner, read } => {
                 let result = read_items(input, scanner);
@@ -96,7 +96,7 @@ impl Source {
                 }
                 Some(result)
             }
-            Reading::Beside { items, .. } => items.recv().ok(),
+            Reading::OnThread { items, .. } => items.recv().ok(),
             Reading::Ended => None,
         };
         let Some(read) = read.transpose().map_err(|error| self.unreadable(&error))? else {
@@ -108,7 +108,7 @@ impl Source {
 
     /// The items of another read, if it comes without a noticeable pause.
     pub(crate) fn items_soon(&mut self) -> Result<Option<Vec<Item>>, Failure> {
-        let Reading::Beside { items, .. } = &self.reading else { return Ok(None) };
+        let Reading::OnThread { items, .. } = &self.reading else { return Ok(None) };
         let read =
             items.recv_timeout(PAUSE).ok().transpose().map_err(|error| self.unreadable(&error))?;
         Ok(read.map(|read| {
@@ -123,7 +123,7 @@ impl Source {
         match &mut self.reading {
             Reading::Here { scanner, .. } => scanner.recycle(buffer),
             // The reading thread may have ended.
-            Reading::Beside { buffers, .. } => drop(buffers.send(buffer)),
+            Reading::OnThread { buffers, .. } => drop(buffers.send(buffer)),
             Reading::Ended => {}
         }
     }
@@ -156,7 +156,7 @@ impl Source {
         }
     }
 
-    fn read_beside_if_much(&mut self) -> Result<(), Failure> {
+    fn read_on_thread_if_much(&mut self) -> Result<(), Failure> {
         if !matches!(&self.reading, Reading::Here { read, .. } if *read >= MUCH) {
             return Ok(());
         }
@@ -166,7 +166,7 @@ impl Source {
             let (to_us, items) = sync_channel(AHEAD);
             let (buffers, from_us) = channel();
             worker::start(move || read_all(input, *scanner, &to_us, &from_us))?;
-            self.reading = Reading::Beside { items, buffers };
+            self.reading = Reading::OnThread { items, buffers };
         }
         Ok(())
     }

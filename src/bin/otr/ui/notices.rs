@@ -52,7 +52,7 @@ pub(crate) fn tell(notice: &Notice<'_>) {
         }
         Notice::Guesses(Ok(count)) if count > 1 => warn(format_args!(
             "this is invite {count} answered with a secret within a day, and of none of them is it \
-             known yet that the other side has it; each gave whoever made it one guess at the \
+             known yet that the other side has it; each gave its author one guess at the \
              secret, so take another one if you did not expect that many"
         )),
         Notice::Guesses(Err(error)) => {

@@ -50,7 +50,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Failure> {
 fn show(step: &Step, place: &Place, screen: &mut Screen) -> Result<(), Failure> {
     let (directory, family) = (place.path(), place.family());
     screen.print(&format!("\n# {}\n", step.story))?;
-    let beside = match &step.beside {
+    let background = match &step.background {
         None => None,
         Some(line) => {
             screen.print(&format!("$ {line} &\n"))?;
@@ -61,12 +61,12 @@ fn show(step: &Step, place: &Place, screen: &mut Screen) -> Result<(), Failure> 
     let mut ran = step.line.run(directory, family).map_err(|error| not_started(&error))?;
     screen.indent(&ran.stdout)?;
     screen.indent(&ran.stderr)?;
-    if let Some(beside) = beside {
+    if let Some(background) = background {
         // The postbox is the first job.
         screen.print("$ wait %2\n")?;
-        let beside = beside.wait().map_err(|error| not_started(&error))?;
-        screen.indent(&beside.stderr)?;
-        ran.fed &= beside.fed && beside.code == Some(0);
+        let background = background.wait().map_err(|error| not_started(&error))?;
+        screen.indent(&background.stderr)?;
+        ran.fed &= background.fed && background.code == Some(0);
     }
     judge(step, &ran, directory)?;
     screen.print(&step.outcome.praise())
@@ -144,7 +144,7 @@ mod tests {
     use line::Line;
 
     fn verdict(outcome: Outcome, ran: &Ran, directory: &Path) -> bool {
-        let step = Step { story: "", beside: None, line: Line::new(["true"]), outcome };
+        let step = Step { story: "", background: None, line: Line::new(["true"]), outcome };
         judge(&step, ran, directory).is_ok()
     }
 

@@ -11,7 +11,7 @@ use crate::failure::{Code, Failure};
 pub(super) struct Step {
     pub(super) story: &'static str,
     /// What runs in the background meanwhile, and must succeed.
-    pub(super) beside: Option<Line>,
+    pub(super) background: Option<Line>,
     pub(super) line: Line,
     pub(super) outcome: Outcome,
 }
@@ -51,7 +51,7 @@ pub(super) fn tour(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
 }
 
 pub(super) fn step(story: &'static str, line: Line, outcome: Outcome) -> Step {
-    Step { story, beside: None, line, outcome }
+    Step { story, background: None, line, outcome }
 }
 
 fn through_the_postbox(context: &Context, url: &str) -> Result<Vec<Step>, Failure> {
@@ -84,7 +84,7 @@ fn through_the_postbox(context: &Context, url: &str) -> Result<Vec<Step>, Failur
         ),
         step("for Alice", Line::new(alice.otr(&["recv"])), Outcome::Writes("hello, alice\n")),
         Step {
-            beside: Some(Line::new(bob.otr(&["recv"])).to("copy")),
+            background: Some(Line::new(bob.otr(&["recv"])).to("copy")),
             ..step(
                 "a real file, this program itself; Alice's end waits until Bob's has opened it",
                 Line::new(alice.otr(&["send", "--confirm"])).from(&program),

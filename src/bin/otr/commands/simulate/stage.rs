@@ -264,8 +264,8 @@ impl Stage<'_> {
 
     fn pay(&mut self, side: Side, lost: bool) -> Result<(), Failure> {
         let (end, random) = self.end_and_random(side);
-        let owed = end.session.seal_pending(random).map_err(|_| out_of_step())?;
-        owed.map_or(Ok(()), |packet| self.hand_over(side, vec![packet], lost))
+        let pending = end.session.seal_pending(random).map_err(|_| out_of_step())?;
+        pending.map_or(Ok(()), |packet| self.hand_over(side, vec![packet], lost))
     }
 
     /// `verify`, which asks or answers.
@@ -310,11 +310,11 @@ impl Stage<'_> {
     fn close(&mut self, line: &Line) -> Result<(), Failure> {
         let (end, random) = self.end_and_random(line.side);
         let (keys, raw) = (end.session.take_published(), end.habits.raw);
-        let owed = end.session.seal_pending(random).map_err(|_| out_of_step())?;
+        let pending = end.session.seal_pending(random).map_err(|_| out_of_step())?;
         let last = farewell(&mut end.session, random)?;
         end.gone = true;
         self.tape.keys(&keys, raw);
-        self.hand_over(line.side, owed.into_iter().chain(last).collect(), line.lost)
+        self.hand_over(line.side, pending.into_iter().chain(last).collect(), line.lost)
     }
 
     /// Hands over what one command writes.
