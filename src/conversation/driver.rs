@@ -302,7 +302,7 @@ pub trait Sink {
     fn add(&mut self, piece: Piece);
 
     /// A message was given up: no more of it follows.
-    fn cut(&mut self, message: u64);
+    fn truncated(&mut self, message: u64);
 
     /// Nobody has checked yet who the other side is. Returns whether the person was told, which
     /// happens once.

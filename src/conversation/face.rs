@@ -510,7 +510,7 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
         self.line.push_back(Next::Piece(piece));
     }
 
-    fn cut(&mut self, message: u64) {
+    fn truncated(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }

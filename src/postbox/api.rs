@@ -1,5 +1,5 @@
-//! What the postbox and those who call it agree on: paths, media types, sizes, limits, and how
-//! the records in a body are written.
+//! What the postbox and its callers agree on: paths, media types, sizes, limits, and how the
+//! records in a body are written.
 //!
 //! Tokens and addresses travel in bodies only, never in a URL or a header, where proxies log them.
 
@@ -14,7 +14,7 @@ use crate::protocol::packet::{K_MAX, K_MIN, size};
 pub(crate) const POST: &str = "/v1/post";
 /// Gives the packets that lie under the addresses of tokens; takes nothing away.
 pub(crate) const COLLECT: &str = "/v1/collect";
-/// Throws packets away, each by its token and hash.
+/// Discards packets, each by its token and hash.
 pub(crate) const DISCARD: &str = "/v1/discard";
 /// Says of each address whether a packet is held, was collected, or is unknown.
 pub(crate) const GONE: &str = "/v1/gone";
@@ -24,7 +24,8 @@ pub(crate) const REVEALED: &str = "/v1/revealed";
 /// Stands before the path in the address of a Unix socket.
 pub(crate) const UNIX: &str = "unix:";
 
-/// In the answer of a post: the seconds for which all of its packets lie there, uncollected.
+/// In the answer to a post: the seconds for which the postbox keeps all of its packets, if they are
+/// not collected.
 pub(crate) const KEEPS: &str = "otr-keeps";
 
 /// Media type of raw records and raw packet streams.
@@ -34,15 +35,15 @@ pub(crate) const RAW: &str = "application/octet-stream";
 pub const MIN_PACKET: usize = size(K_MIN);
 /// The largest packet, bytes (protocol, section 4).
 pub const MAX_PACKET: usize = size(K_MAX);
-/// The longest that one `collect` or `gone` waits; a longer wish is cut to this. Below the minute
-/// after which proxies and address translators commonly drop a silent connection.
+/// The longest that one `collect` or `gone` waits; longer requests are shortened to this. Below the
+/// minute after which proxies and address translators commonly drop a silent connection.
 pub const MAX_WAIT: Duration = Duration::from_mins(1);
 /// Records in one body. A receiver may ask for all of its 4,096 skipped numbers and some more.
 pub const MAX_RECORDS: usize = 8_192;
-/// Different packets under one address: room for junk that someone put there, no store of it.
+/// Different packets under one address: a little room in case a stranger puts junk there.
 pub const MAX_UNDER_ADDRESS: usize = 4;
 
-/// Names a packet's place: the first 32 bytes of the packet.
+/// The address of a packet: its first 32 bytes.
 pub type Address = [u8; 32];
 /// The right to collect and discard what lies under the address that is its hash.
 pub type Token = [u8; 32];
@@ -58,11 +59,11 @@ pub fn address_of(token: &Token) -> Address {
 
 /// One record of a `discard`, 96 bytes: token 32 ‖ packet hash 32 ‖ published key 32, or zeros.
 pub struct Discard {
-    /// Whose hash is the address.
+    /// The token whose hash is the address.
     pub token: Token,
-    /// Which of the packets under that address.
+    /// The hash of the packet under that address.
     pub hash: PacketHash,
-    /// The key to publish, where there is one.
+    /// The key to publish, if there is one.
     pub key: Option<Key>,
 }
 
@@ -70,7 +71,7 @@ impl Discard {
     /// Size in bytes.
     pub const SIZE: usize = 96;
 
-    /// The record that throws a packet away and publishes no key.
+    /// The record that discards a packet and publishes no key.
     pub fn without_key(token: &Token, hash: &PacketHash) -> [u8; Self::SIZE] {
         let mut record = [0; Self::SIZE];
         record[..32].copy_from_slice(token);
@@ -78,7 +79,7 @@ impl Discard {
         record
     }
 
-    /// Takes a record apart.
+    /// Parses a record.
     pub fn from_record(record: &[u8; Self::SIZE]) -> Self {
         let third = |n: usize| std::array::from_fn(|i| record[n * 32 + i]);
         let key: Key = third(2);
@@ -86,12 +87,13 @@ impl Discard {
     }
 }
 
-/// What `gone` says of an address, one byte each in the order asked (then a newline, in text).
+/// The status of a packet, by its address: what `gone` answers, one byte each in the order asked
+/// (then a newline, in text).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum PacketStatus {
     /// A packet lies there.
     Held = b'h' as isize,
-    /// None lies there, and one was discarded within the time that packets live.
+    /// No packet lies there, and one was discarded within the lifetime of packets.
     Collected = b'c' as isize,
     /// Never here, expired, or lost with a restart.
     Unknown = b'u' as isize,

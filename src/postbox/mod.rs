@@ -1,4 +1,4 @@
-//! The blind postbox: what both of its sides agree on, the side that calls, and the side that serves.
+//! The blind postbox: what both sides agree on, the client, and the server.
 //!
 //! A postbox holds sealed packets in memory until they are collected. It has no accounts, and sees
 //! nothing but random bytes under addresses that are used once. `docs/postbox.md` is its API.

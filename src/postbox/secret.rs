@@ -1,5 +1,5 @@
-//! The post secret of a private postbox: who may post. It travels as the password of HTTP's Basic
-//! scheme, which is what curl makes of `https://:SECRET@HOST`, and what a `.netrc` is for.
+//! The post secret of a private postbox, which allows posting. It travels as the password of HTTP's
+//! Basic scheme, as curl sends it for `https://:SECRET@HOST` or from a `.netrc`.
 
 use crate::protocol::crypto::labels;
 #[cfg(feature = "server")]
@@ -9,34 +9,34 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Characters of a secret: what 96 random bits take, and what no URL has to escape.
+/// Length of a secret, from the characters that 96 random bits take on; no URL has to escape them.
 const LENGTH: std::ops::RangeInclusive<usize> = 16..=128;
-/// What it has to be, for people.
+/// The form of a secret, for people.
 pub const SHAPE: &str = "16 to 128 letters, digits, '-', '.', '_' or '~'";
 
-/// Whether it can be one.
+/// Whether the text can be a secret.
 pub fn is_sound(secret: &str) -> bool {
     LENGTH.contains(&secret.len()) && is_plain(secret)
 }
 
-/// Whether it stands in a URL as it is (RFC 3986, section 2.3: unreserved).
+/// Whether a URL holds the text unescaped (RFC 3986, section 2.3: unreserved).
 pub(crate) fn is_plain(text: &str) -> bool {
     text.bytes().all(|sign| sign.is_ascii_alphanumeric() || b"-._~".contains(&sign))
 }
 
-/// What the server keeps of it.
+/// The hash that the server keeps of it.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::new_with_prefix(labels::POST_SECRET).chain_update(secret).finalize().into()
 }
 
-/// The value of `Authorization`.
+/// The value of the field `Authorization`.
 #[cfg(feature = "client")]
 pub(crate) fn shown(user: &str, secret: &str) -> Zeroizing<String> {
     let pair = Zeroizing::new(format!("{user}:{secret}"));
     Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)))
 }
 
-/// Whether that value shows the secret, whatever the user's name is.
+/// Whether this value shows the secret with that hash, whatever the user's name is.
 #[cfg(feature = "server")]
 pub(crate) fn is_shown(authorization: Option<&str>, hash_of: &[u8; 32]) -> bool {
     let Some((scheme, coded)) = authorization.and_then(|value| value.split_once(' ')) else {

@@ -1,11 +1,11 @@
-//! Proofs of work, which a crowded postbox asks of those who post: sixteen nonces for exactly one
-//! packet, found by trying.
+//! Proofs of work, which a crowded postbox asks of senders: sixteen nonces for exactly one packet,
+//! found by trial.
 //!
-//! SHA-256, which a script has at hand and the server checks in one microsecond. Equi-X, which Tor
-//! uses, is kinder to slow machines beside graphics cards, but its crate is under the LGPL, which a
-//! static program cannot keep to, and fast only where it may compile code at run time, which the
-//! postbox's walls forbid. Sixteen small searches instead of a large one take nearly the same time
-//! each time: two thirds more than the mean in one of a hundred.
+//! The hash is SHA-256, which any script can compute and the server checks in a microsecond.
+//! Equi-X, which Tor uses, is fairer to slow machines against graphics cards, but its crate is
+//! under the LGPL, with which a static program cannot comply, and it is fast only if it may compile
+//! code at run time, which the postbox's walls forbid. Sixteen small searches instead of a large
+//! one take nearly the same time each time: one in a hundred takes two thirds more than the mean.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,28 +21,29 @@ pub const PARTS: usize = 16;
 pub const PROOF: usize = PARTS * 8;
 /// The header field that tells the price: bits, a blank, the salt in base64url.
 pub const HEADER: &str = "otr-work";
-/// The most that a postbox asks for by itself: half a second of one core, where measured
-/// (docs/measurements, work).
+/// The default maximum of a postbox: half a second of one core, as measured (docs/measurements,
+/// work).
 pub const FULL_BITS: u8 = 19;
-/// No postbox asks for more zero bits for its smallest packet: 32 times the work of the above.
+/// No postbox asks for more zero bits for its smallest packet: 32 times the work of the default
+/// maximum.
 pub const MAX_BITS: u8 = 24;
 
-/// What a proof made before cannot know.
+/// A value that no earlier proof can know.
 pub type Salt = [u8; 16];
 /// A nonce for each part, big-endian.
 pub type Proof = [u8; PROOF];
 
-/// What a postbox asks for a packet.
+/// The price of a packet: what a postbox asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Price {
     /// Zero bits at the beginning of each hash, for a packet of the smallest size.
     pub bits: u8,
-    /// For how long it is good is the postbox's affair.
+    /// The postbox decides how long the salt is valid.
     pub salt: Salt,
 }
 
 impl Price {
-    /// The salt, as it is told.
+    /// The salt, as the postbox tells it.
     pub fn salt_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.salt)
     }
@@ -52,7 +53,7 @@ impl Price {
         format!("{} {}", self.bits, self.salt_text())
     }
 
-    /// Reads that value; `None` where no postbox would ask for it.
+    /// Reads that value; `None` if no postbox would ask for it.
     pub fn of_header(value: &str) -> Option<Self> {
         let (bits, text) = value.split_once(' ')?;
         let bits = bits.parse().ok().filter(|bits| (1..=MAX_BITS).contains(bits))?;
@@ -63,13 +64,13 @@ impl Price {
         }
     }
 
-    /// Zero bits for a packet of so many bytes: twice the work for twice the memory.
+    /// Zero bits for a packet of this many bytes: twice the work for twice the memory.
     pub fn bits_for(&self, bytes: usize) -> u32 {
         u32::from(self.bits) + (bytes / MIN_PACKET).max(1).ilog2()
     }
 }
 
-/// What is to be found for one packet.
+/// The search for one packet's proof.
 #[derive(Clone, Copy)]
 pub struct Puzzle {
     seed: [u8; 32],
@@ -77,7 +78,7 @@ pub struct Puzzle {
 }
 
 impl Puzzle {
-    /// That of a packet of so many bytes.
+    /// The puzzle of a packet of this many bytes.
     pub fn new(price: &Price, hash: &PacketHash, bytes: usize) -> Self {
         let seed = Sha256::new_with_prefix(labels::WORK).chain_update(price.salt);
         Self { seed: seed.chain_update(hash).finalize().into(), bits: price.bits_for(bytes) }
@@ -94,7 +95,7 @@ impl Puzzle {
         u64::from_be_bytes(front).leading_zeros() >= self.bits
     }
 
-    /// Whether each part of the proof fits. Junk costs a hash or two.
+    /// Whether each part of the proof fits. Rejecting junk costs a hash or two.
     pub fn is_solved_by(&self, proof: &Proof) -> bool {
         let (nonces, _) = proof.as_chunks::<8>();
         (0..).zip(nonces).all(|(part, nonce)| self.fits(part, *nonce))

@@ -287,7 +287,7 @@ impl Pair {
                 let end = &mut self.ends[to];
                 let effects = end.session.accept(&mut end.lookahead, &accepted, self.now).unwrap();
                 assert_eq!(effects.lost.fell_out + effects.lost.given_up, 0);
-                assert!(effects.cut.is_empty());
+                assert!(effects.truncated.is_empty());
                 let twice = end.accepted.insert(address(packet), packet.clone());
                 assert!(twice.is_none(), "accepted once");
                 if let Some(data) = &accepted.frames.data {

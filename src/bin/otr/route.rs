@@ -1,4 +1,4 @@
-//! How a command reaches its postbox, as it was typed: the options, and the client that they make.
+//! How a command reaches its postbox: the options, and the client that is made from them.
 
 use std::path::{Path, PathBuf};
 
@@ -28,17 +28,17 @@ pub(crate) struct RouteArgs {
 }
 
 impl RouteArgs {
-    /// Whether that postbox is called straight from here, and so sees who calls.
+    /// Whether this postbox is called directly, and so sees the caller's address.
     pub(crate) fn is_direct(&self, url: &Url) -> bool {
         self.route(None).is_direct(url)
     }
 
-    /// Refuses a URL to which this route does not lead, or not without being read on the way.
+    /// Refuses a URL that this route cannot reach, or whose calls could be read on the way.
     pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
         Ok(self.route(None).check(url)?)
     }
 
-    /// The postbox, by this route; nobody is called yet.
+    /// The postbox, by this route; no call is made yet.
     pub(crate) fn client(&self, url: Url) -> Result<Client, Failure> {
         let authorities = self.ca_file.as_deref().map(authorities).transpose()?;
         Ok(Client::new(url, &self.route(authorities))?)

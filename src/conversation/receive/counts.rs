@@ -1,10 +1,10 @@
-//! What a run of receiving has brought, in numbers.
+//! The results of receiving, in numbers.
 
 use std::collections::BTreeMap;
 
 use crate::protocol::session::Refusal;
 
-/// Why something that came was not accepted.
+/// Why an item was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rejected {
@@ -56,8 +56,9 @@ pub struct Counts {
     /// Packets that were accepted.
     pub packets: u64,
     /// Messages that were given up.
-    pub cut: Vec<u64>,
-    /// Messages of which only the rest came out, since an earlier process was ended in the middle.
+    pub truncated: Vec<u64>,
+    /// Messages of which only the rest came out, since an earlier process was interrupted in the
+    /// middle.
     pub rests: Vec<u64>,
     /// Packets that can no longer be accepted.
     pub lost: u64,
@@ -65,19 +66,19 @@ pub struct Counts {
     pub replied: bool,
     /// Whether the other side's CLOSE came.
     pub closed: bool,
-    /// Packets that were not looked at, since nothing more is taken.
+    /// Packets that were not tried, since no more are taken.
     pub left: u64,
-    /// What was not accepted.
+    /// The items that were not accepted, by reason.
     pub rejected: BTreeMap<Rejected, u64>,
 }
 
 impl Counts {
-    /// Counts something that was not accepted.
+    /// Counts an item that was not accepted.
     pub fn reject(&mut self, why: Rejected) {
         *self.rejected.entry(why).or_default() += 1;
     }
 
-    /// How much was not accepted.
+    /// How many items were not accepted.
     pub fn rejected(&self) -> u64 {
         self.rejected.values().sum()
     }

@@ -1,4 +1,4 @@
-//! Later parts that came first: held until those before them have come, or are given up.
+//! Parts that came too early: held until those before them have come or are given up.
 
 use super::counts::{Counts, Rejected};
 use super::{Change, HeldPacket, Receiver};
@@ -7,11 +7,11 @@ use crate::conversation::error::Error;
 use crate::protocol::session::Session;
 use crate::protocol::session::stored::Stage;
 
-/// Bytes of later parts that are held while the part before them has not come.
+/// The most bytes of later parts to hold while the part before them has not come.
 const HELD_MAX: usize = 64 << 20;
 
 impl<H: Host, O: Outlet> Receiver<H, O> {
-    /// Gives up what is waited for in vain, now that later parts are held.
+    /// Gives up missing parts that will not come, now that later parts are held.
     pub async fn settle<S: Sink>(
         &mut self,
         sink: &mut S,
@@ -54,7 +54,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.held.insert(part, held);
         self.held_more = true;
         while self.held_bytes > HELD_MAX {
-            // What everything waits for will not be waited for any longer.
+            // Give up the part for which all the others wait.
             let first = self.held.keys().next().map(|(message, _)| *message);
             let Some(message) = sink.writing().or(first) else { break };
             self.give_up(message, sink, counts);
@@ -77,8 +77,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(())
     }
 
-    /// The first held part that is no longer ahead of its message, of the message that is being
-    /// written out if there is one.
+    /// The first held part that is now due in its message; if a message is being written out, a
+    /// part of that one.
     fn due(&self, writing: Option<u64>) -> Option<(u64, u64)> {
         let session = self.session()?;
         let of = writing.map_or((0, 0)..=(u64::MAX, u64::MAX), |one| (one, 0)..=(one, u64::MAX));
@@ -97,7 +97,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             let Some(session) = self.session() else { return Ok(()) };
             let mut hopeless = session.hopeless(&held);
             if let Some(message) = sink.writing() {
-                // Parts of other messages were not tried: they may wait for nothing but this one's end.
+                // Parts of other messages were not tried: they may only wait for the end of this
+                // one.
                 hopeless.retain(|one| *one == message);
             }
             if hopeless.is_empty() {
@@ -114,12 +115,12 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         if let Stage::Session(session) = &mut self.stage {
             session.give_up(message);
             self.changes.push(Change::GivenUp(message));
-            sink.cut(message);
-            counts.cut.push(message);
+            sink.truncated(message);
+            counts.truncated.push(message);
         }
     }
 
-    /// The input has ended: what is unfinished now stays so.
+    /// The input has ended: unfinished messages stay unfinished.
     pub async fn finish<S: Sink>(
         &mut self,
         sink: &mut S,

@@ -26,10 +26,10 @@ use crate::protocol::session::verify::Ending;
 use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
 pub use counts::{Counts, Rejected};
 
-/// What happened to the working copy since it was stored, to be done again on a state that a
-/// `send` has moved on.
+/// A change to the working copy since it was stored, to be repeated on a state that a `send` has
+/// advanced.
 enum Change {
-    /// And when, in Unix seconds.
+    /// With the time, in Unix seconds.
     Accepted(Box<Accepted>, u64),
     GivenUp(u64),
 }
@@ -52,22 +52,22 @@ pub struct Receiver<H: Host, O: Outlet> {
     changes: Vec<Change>,
     /// Opened packets whose text waits to be delivered.
     opened: Vec<Zeroizing<Vec<u8>>>,
-    /// Those whose text is delivered.
+    /// Packets whose text is delivered.
     delivered: Vec<Zeroizing<Vec<u8>>>,
-    /// By message and offset.
+    /// Held parts, by message and offset.
     held: BTreeMap<(u64, u64), HeldPacket>,
     held_bytes: usize,
     /// Whether parts are held that [`settle`](Self::settle) has not seen.
     held_more: bool,
-    /// What became of checks of a secret, by the acceptances that are going to be stored.
+    /// Results of secret checks, from packets that are about to be stored.
     checks: Vec<Event>,
-    /// Whether the person was told in this run that nobody has checked who the other side is.
+    /// Whether the user was told in this run that the other side's identity is unchecked.
     unchecked_told: bool,
-    /// Whether it is open whether the other side knows the secret.
+    /// Whether the other side has yet to show that it knows the secret.
     is_guess: bool,
-    /// Where what is owed to the other side can be handed out.
+    /// The outlet for packets that we owe the other side.
     outlet: Option<O>,
-    /// Whether a delivery has begun and was not finished: nothing is stored any more.
+    /// Whether a delivery began and did not finish: then nothing more is stored.
     undelivered: bool,
 }
 
@@ -107,7 +107,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         })
     }
 
-    /// The session as it is by now, if the handshake is done.
+    /// The current session, if the handshake is done.
     pub fn session(&self) -> Option<&Session> {
         match &self.stage {
             Stage::Session(session) => Some(session),
@@ -115,7 +115,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
     }
 
-    /// How far the conversation is by now.
+    /// How far the conversation has come.
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
@@ -125,7 +125,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.host
     }
 
-    /// Takes over what a sender has stored meanwhile; whether it has.
+    /// Takes over what a sender has stored meanwhile; returns whether it has.
     pub async fn refresh(&mut self) -> Result<bool, Error> {
         let lock = self.host.lock().await?;
         let changed = !self.host.is_current(&lock, &self.version).await?;
@@ -145,7 +145,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             };
             self.version = version;
         } else if self.changes.is_empty() {
-            // A receiver that runs for weeks.
+            // For a receiver that runs for weeks.
             match self.stage.expire(self.host.now()) {
                 Expired::Nothing => {}
                 Expired::Numbers => self.replace(&lock).await?,
@@ -164,7 +164,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.host.notice(notice);
     }
 
-    /// Whether what was taken is not stored yet.
+    /// Whether accepted packets are not stored yet.
     pub fn is_ahead(&self) -> bool {
         !self.changes.is_empty()
     }
@@ -174,7 +174,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.held.values().any(|held| held.packet.starts_with(address))
     }
 
-    /// Hands out what waits for it, unless a sender is at it.
+    /// Hands out packets that wait for it, unless a sender is doing so.
     pub async fn hand_out_waiting(&mut self) -> Result<(), Error> {
         let Ok(_sender) = self.host.become_sender(true).await else { return Ok(()) };
         let of = self.session().map(Session::identity);
@@ -183,7 +183,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.reload().await
     }
 
-    /// The postbox has these keys: token, packet hash and key, 96 bytes each.
+    /// Notes that the postbox has these keys: token, packet hash and key, 96 bytes each.
     pub async fn forget_collected(&mut self, records: &[[u8; 96]]) -> Result<(), Error> {
         if records.is_empty() {
             return Ok(());
@@ -193,8 +193,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             session.forget_collected(records);
         }
         if self.is_ahead() {
-            // Text of what was taken may be in memory alone: the state that forgets it comes later,
-            // and with it this. Until then the postbox may be told twice.
+            // The text of accepted packets may still be only in memory. The state that forgets them
+            // is stored later, and this with it. Until then the postbox may be told twice.
             return Ok(());
         }
         self.replace(&lock).await
@@ -205,13 +205,13 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(self.host.replace(lock, &mut self.version, &bytes).await?)
     }
 
-    /// Reads what this process itself has stored by another way.
+    /// Reads what this process itself has stored elsewhere.
     async fn reload(&mut self) -> Result<(), Error> {
         let lock = self.host.lock().await?;
         self.load(&lock).await
     }
 
-    /// Loads what is stored, and does the changes again on that.
+    /// Loads the stored state, and repeats the changes on it.
     async fn load(&mut self, lock: &H::Lock) -> Result<(), Error> {
         let Snapshot { stage, version } = Snapshot::load(&mut self.host, lock).await?;
         self.stage = self.again(stage)?;
@@ -238,7 +238,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
                 if let Some((session, randomness)) = transaction.any_session()
                     && session.postbox().is_some()
                 {
-                    // In the same step: it is posted even if this process ends here.
+                    // Stored in the same step, so it is posted even if this process ends here.
                     greet(session, randomness)?;
                 }
                 transaction.store().await?;
@@ -261,8 +261,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(())
     }
 
-    /// Takes a packet: its text, if it is due, goes in line at `sink`. `hash` is its SHA-256, where that
-    /// is known.
+    /// Takes a packet: its text, if it is due, is queued at `sink`. `hash` is its SHA-256, if
+    /// known.
     pub async fn packet<S: Sink>(
         &mut self,
         packet: Vec<u8>,
@@ -300,21 +300,21 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         match self.open_packet(&mut packet, hash, sink.writing()).await? {
             Ok(Opened::Accepted(accepted)) => {
                 if sink.will_keep_back(&accepted) {
-                    // What came before is out, and must not wait for this message's end.
+                    // Earlier text is out, and must not wait for the end of this message.
                     self.store(sink).await?;
                 }
                 self.accept(packet, accepted, sink, counts).await
             }
             Ok(Opened::Held { message, offset, at }) => {
                 let held = HeldPacket { packet, at };
-                // It may give up a message, which tries what is held.
+                // It may give up a message, after which held parts are tried.
                 Box::pin(self.hold((message, offset), held, sink, counts)).await?;
                 Ok(false)
             }
             Err(Refusal::CommitmentBroken) => {
                 let ours = self.session().map(Session::identity);
                 let transaction = Transaction::begin(&mut self.host).await?;
-                // Not another one that got the name meanwhile.
+                // Never another session that got the name meanwhile.
                 match (ours, &transaction.stage) {
                     (Some(ours), Stage::Session(session)) if ours.is(&session.identity()) => {}
                     _ => return Err(Error::Changed),
@@ -329,7 +329,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
     }
 
-    /// Takes what opened into the working copy, and its text in line.
+    /// Takes an opened packet into the working copy, and queues its text.
     async fn accept<S: Sink>(
         &mut self,
         packet: Vec<u8>,
@@ -346,9 +346,9 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.checks.extend(effects.verify);
         counts.packets += 1;
         counts.lost += effects.lost.fell_out + effects.lost.given_up;
-        for message in effects.cut {
-            counts.cut.push(message);
-            sink.cut(message);
+        for message in effects.truncated {
+            counts.truncated.push(message);
+            sink.truncated(message);
         }
         counts.closed |= accepted.frames.close.is_some();
         if let (Some(data), false) = (&accepted.frames.data, accepted.dropped || over) {
@@ -366,14 +366,14 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.opened.push(Zeroizing::new(packet));
         self.changes.push(Change::Accepted(accepted, at));
         if over {
-            // Nothing that lies behind it is looked at.
+            // Later packets are not tried.
             self.store(sink).await?;
         }
         Ok(true)
     }
 
-    /// Opens a packet. One that nothing is expected under may answer what a sender beside this receiver
-    /// has sent: then, once, it is tried on what that one has stored.
+    /// Opens a packet. An unexpected one may answer what a parallel sender has sent: then it is
+    /// tried once more on the state that the sender has stored.
     async fn open_packet(
         &mut self,
         packet: &mut [u8],
@@ -401,8 +401,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
     }
 
-    /// Delivers what was opened. Where that fails, or is given up in the middle, the receiver is of no use
-    /// any more: what was not stored comes again to the next one.
+    /// Delivers opened packets. If that fails, or is abandoned midway, the receiver can no longer
+    /// be used: what was not stored comes again to the next one.
     pub async fn deliver<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         if self.undelivered {
             return Err(Error::Undelivered);
@@ -414,15 +414,15 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(())
     }
 
-    /// The buffers of packets whose text is delivered, to be used again; their text is still in them.
+    /// The buffers of delivered packets, for reuse; their text is still in them.
     pub fn take_buffers(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
         std::mem::take(&mut self.delivered)
     }
 
-    /// Delivers what was opened, then stores the state that forgets its keys.
+    /// Delivers opened packets, then stores the state that forgets their keys.
     pub async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         self.deliver(sink).await?;
-        // At the session's end nobody will have the rest of what is kept back.
+        // At the session's end the rest of incomplete messages will never come.
         if self.changes.is_empty() || (sink.keeps_back() && !self.is_over()) {
             return Ok(());
         }
@@ -441,7 +441,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         told.and(ended)
     }
 
-    /// Tells what checks of a secret have come to, and publishes keys.
+    /// Reports the results of secret checks, and publishes keys.
     async fn tell<S: Sink>(
         &mut self,
         sink: &mut S,
@@ -456,7 +456,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(())
     }
 
-    /// Takes back that answering the invite gave a guess at the secret away, once that is known.
+    /// Once the other side has shown that it knows the secret, no longer counts answering the
+    /// invite as a failed guess.
     fn count_no_guess(&mut self) {
         if !self.is_guess || is_unconfirmed(&self.stage) {
             return;
@@ -467,7 +468,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         }
     }
 
-    /// Refuses to take anything more in a session that failed checks have ended.
+    /// Refuses to accept more in a session that failed checks have ended.
     pub fn refuse_if_over(&self) -> Result<(), Error> {
         if self.is_over() { Err(Error::NearlyOver) } else { Ok(()) }
     }
@@ -477,13 +478,13 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.session().is_some_and(|session| session.ending() != Ending::GoesOn)
     }
 
-    /// Hands out what is owed to the other side, if it can be, and ends the session where failed checks
-    /// do. Where there is an outlet, nothing is left of it then, even if the other side could not be
-    /// told. Nothing may wait to be stored here.
+    /// Hands out what we owe the other side, if possible, and ends the session if checks have
+    /// failed too often. With an outlet, nothing is left of the session then, even if the other
+    /// side could not be told. Every change must be stored before this call.
     pub async fn end_if_over(&mut self) -> Result<(), Error> {
         let was_over = self.is_over();
         match self.pay().await {
-            // A sender that was at it has ended it.
+            // A sender that was handing it out has ended the session.
             Err(error) if was_over && error.kind() == ErrorKind::NoSession => {
                 return Err(Error::Over);
             }
@@ -502,8 +503,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Err(Error::NearlyOver)
     }
 
-    /// Hands out what is owed to the other side, unless a sender is at it: then that does, or the next
-    /// call. At the session's end that one is waited for.
+    /// Hands out what we owe the other side, unless a sender is doing so: then the sender does, or
+    /// the next call. At the session's end we wait for the sender.
     async fn pay(&mut self) -> Result<(), Error> {
         let (over, of) = (self.is_over(), self.session().map(Session::identity));
         if self.outlet.is_none() || (!over && !self.session().is_some_and(Session::owes)) {
@@ -527,7 +528,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.reload().await
     }
 
-    /// Locks the state to store it, with what a sender has stored meanwhile under our changes.
+    /// Locks the state to store it, and applies our changes to what a sender has stored meanwhile.
     async fn catch_up(&mut self) -> Result<H::Lock, Error> {
         let lock = self.host.lock().await?;
         if !self.host.is_current(&lock, &self.version).await? {
@@ -536,7 +537,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(lock)
     }
 
-    /// Does the changes again on a state that was loaded anew.
+    /// Repeats the changes on a freshly loaded state.
     fn again(&mut self, stage: Stage) -> Result<Stage, Error> {
         let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
             return Err(Error::Changed);
@@ -566,7 +567,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     }
 }
 
-/// Whether the other side has still to show that it knows the secret.
+/// Whether the other side has yet to show that it knows the secret.
 fn is_unconfirmed(stage: &Stage) -> bool {
     matches!(stage, Stage::Session(session) if session.used_secret() && !session.is_confirmed())
 }

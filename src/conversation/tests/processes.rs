@@ -152,7 +152,7 @@ impl Sink for Page {
         self.pieces.push(piece);
     }
 
-    fn cut(&mut self, message: u64) {
+    fn truncated(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }

@@ -1,12 +1,12 @@
-//! What the postbox answers, taken apart. Whole answers only: half a packet is none.
+//! Parses what the postbox answers, and only whole answers: half a packet is no packet.
 
 use std::io::{self, Read};
 
 use super::error::Why;
 use crate::armor::marks::{KEY_LEAD, PACKET_LEAD};
-use crate::postbox::api::{Address, Fate, Key, MAX_PACKET, MIN_PACKET};
+use crate::postbox::api::{Address, Key, MAX_PACKET, MIN_PACKET, PacketStatus};
 
-/// The next packet behind its byte, in a buffer of its size; `None` at the end of the answer.
+/// The next packet after its type byte, in a buffer of its size; `None` at the end of the answer.
 pub(super) fn next_packet(
     answer: &mut impl Read,
     buffer: impl FnOnce(usize) -> Vec<u8>,
@@ -18,22 +18,24 @@ pub(super) fn next_packet(
     let size = size.filter(|size| (MIN_PACKET..=MAX_PACKET).contains(size));
     let mut packet = buffer(size.ok_or(Why::Nonsense)?);
     answer.read_exact(&mut packet).map_err(|error| match error.kind() {
-        // The answer's length was right: it holds half a packet.
+        // The answer had its full length, and ends within a packet.
         io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => Why::Nonsense,
         _ => Why::of_reading(error),
     })?;
     Ok(Some(packet))
 }
 
-/// Fates, a byte each.
-pub(super) fn fates(answer: &[u8]) -> Option<Vec<Fate>> {
-    let fate = |byte: &u8| {
-        [Fate::Held, Fate::Collected, Fate::Unknown].into_iter().find(|fate| *fate as u8 == *byte)
+/// Packet statuses, one byte each.
+pub(super) fn statuses(answer: &[u8]) -> Option<Vec<PacketStatus>> {
+    let status = |byte: &u8| {
+        [PacketStatus::Held, PacketStatus::Collected, PacketStatus::Unknown]
+            .into_iter()
+            .find(|status| *status as u8 == *byte)
     };
-    answer.iter().map(fate).collect()
+    answer.iter().map(status).collect()
 }
 
-/// Published keys, each behind its byte.
+/// Published keys, each after its type byte.
 pub(super) fn keys(answer: &[u8]) -> Option<Vec<(Address, Key)>> {
     let (records, []) = answer.as_chunks::<65>() else { return None };
     let key = |record: &[u8; 65]| {
@@ -60,8 +62,11 @@ mod tests {
         for wrong in [&one[..4096], &[0xF4][..], &[0xFE], &[0xC0], b"<html>", &[0xFF; 9000]] {
             assert!(next_packet(&mut &wrong[..], buffer).is_err());
         }
-        assert_eq!(fates(b"hcu"), Some(vec![Fate::Held, Fate::Collected, Fate::Unknown]));
-        assert_eq!(fates(b"h\n"), None);
+        assert_eq!(
+            statuses(b"hcu"),
+            Some(vec![PacketStatus::Held, PacketStatus::Collected, PacketStatus::Unknown])
+        );
+        assert_eq!(statuses(b"h\n"), None);
         let key = [&[0xC0][..], &[1; 32], &[2; 32]].concat();
         assert_eq!(keys(&key), Some(vec![([1; 32], [2; 32])]));
         assert_eq!(keys(&key[..64]), None);

@@ -1,5 +1,5 @@
-//! How a connection comes about: to the host itself, through a SOCKS proxy, or to a Unix socket; and
-//! how bytes go over it. TLS comes above it.
+//! Makes connections, to the host itself, through a SOCKS proxy, or to a Unix socket, and moves
+//! bytes over them. TLS is a layer above.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,9 +21,9 @@ use super::race;
 use super::socks::{self, Login};
 use crate::postbox::names;
 
-/// For a connection to stand, a circuit through Tor to an onion service included.
+/// The time to connect, including a Tor circuit to an onion service.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(45);
-/// Addresses of a name that are tried at most; there is no room for more.
+/// The most addresses of a name that are tried; there is no room for more.
 const ADDRESSES: usize = 16;
 
 /// Looks up the names of postboxes and proxies.
@@ -53,9 +53,9 @@ fn port(uri: &Uri) -> u16 {
 /// Opens connections.
 #[derive(Debug)]
 pub(super) struct Dial {
-    /// The Unix socket to call, whatever the URL says.
+    /// The Unix socket to call, if there is one; it overrides the URL.
     pub(super) socket: Option<PathBuf>,
-    /// Whether a proxy has to know each of them by a user name of its own.
+    /// Whether each connection needs a user name of its own at the proxy.
     pub(super) isolates: bool,
 }
 
@@ -110,11 +110,11 @@ impl std::fmt::Display for NoEntry {
 
 impl std::error::Error for NoEntry {}
 
-/// To the system a stream is a stream: what is read and written from here on is the same as over TCP.
+/// To the system all streams are alike: reads and writes from here on are the same as over TCP.
 fn open_unix(path: &Path, time: Duration) -> io::Result<TcpStream> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
     let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-    // For as long as that, too, whoever connects waits while others do.
+    // The same time limits the wait for other connecting clients.
     set_socket_timeout(&socket, Limit::Send, Some(time))?;
     let address = SocketAddrUnix::new(path)?;
     match rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address)) {
@@ -125,7 +125,7 @@ fn open_unix(path: &Path, time: Duration) -> io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// A stream whose reads and writes all end within one time.
+/// A stream whose reads and writes share one deadline.
 struct Timed<'a> {
     stream: &'a TcpStream,
     begun: Instant,
@@ -162,8 +162,8 @@ impl Write for Timed<'_> {
 pub(super) struct Tcp {
     stream: TcpStream,
     buffers: LazyBuffers,
-    /// What the system was last told of how long a read and a write may take: it is told again
-    /// only where that changes.
+    /// The time limits of reads and writes that the system knows, which we set again only when they
+    /// change.
     limits: [Option<Duration>; 2],
 }
 
@@ -201,7 +201,7 @@ impl Transport for Tcp {
         Ok(amount > 0)
     }
 
-    /// Nothing has come on it that nobody asked for, an end included.
+    /// Whether nothing unexpected has come on it, not even its end.
     fn is_open(&mut self) -> bool {
         let waits = |stream: &TcpStream| {
             stream.set_nonblocking(true)?;
@@ -213,7 +213,7 @@ impl Transport for Tcp {
     }
 }
 
-/// What is left of a time; none at all is an error, since to the system zero means for ever.
+/// What is left of a time; zero is an error, since the system takes it to mean for ever.
 fn limit(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     if timeout.after.is_zero() {
         return Err(Error::Timeout(timeout.reason));
@@ -221,7 +221,7 @@ fn limit(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     Ok(timeout.not_zero().map(|time| *time))
 }
 
-/// The error, or that the time for it is up.
+/// The error, or that the time is up.
 fn late(error: io::Error, reason: Timeout) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(reason),

@@ -1,4 +1,4 @@
-//! What goes wrong with a call: whether it may pass by itself, and how long to wait.
+//! What went wrong with a call, whether it may pass by itself, and how long to wait.
 //!
 //! Nothing that came from the other side is ever part of an error's text.
 
@@ -14,10 +14,10 @@ use crate::postbox::names::NoAddress;
 
 /// The first pause between two calls; each next one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// No `Retry-After` is waited for longer.
+/// The longest `Retry-After` that we honour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Why a postbox could not be called, or not as it was asked.
+/// Why a call to a postbox failed.
 #[derive(Debug)]
 pub struct Error {
     postbox: Box<str>,
@@ -25,7 +25,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// Of the postbox at `host`.
+    /// An error of the postbox at `host`.
     pub(super) fn new(host: &str, why: Why) -> Self {
         Self { postbox: host.into(), why }
     }
@@ -50,19 +50,19 @@ impl Error {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Why {
-    /// `http://` to another machine, which was not allowed: nobody was called.
+    /// `http://` to another machine, which was not allowed: no call was made.
     InTheClear,
-    /// A Unix socket, and a proxy, through which none is reached: nobody was called.
+    /// A Unix socket together with a proxy, which cannot reach it: no call was made.
     SocketThroughProxy,
-    /// An `.onion` address without Tor: nobody was called.
+    /// An `.onion` address without Tor: no call was made.
     OnionWithoutTor,
-    /// The proxy cannot be given a user name of its own: nobody was called.
+    /// The proxy's URL cannot carry a user name of our own: no call was made.
     BadProxy,
     /// The system gave no randomness for the user name at the proxy.
     NoRandomness,
     /// No connection, or one that ended too early.
     Connection(io::ErrorKind),
-    /// The name has no address that could be found.
+    /// No address was found for the name.
     NoHost(NoAddress),
     /// The proxy takes no user name, and so cannot keep circuits apart.
     NoIsolation,
@@ -72,7 +72,7 @@ pub enum Why {
     Slow,
     /// TLS failed.
     Tls(TlsFault),
-    /// Not what a postbox answers.
+    /// The answer is not one of a postbox.
     Nonsense,
     /// A redirect, which is not followed.
     Elsewhere,
@@ -82,7 +82,7 @@ pub enum Why {
     Full,
     /// 413, and the bytes of the packet that was refused.
     TooLarge(usize),
-    /// 408, 502, 504 and the like, of a proxy that got no answer.
+    /// 408, 502, 504 and the like, from a proxy that got no answer.
     Gateway(u16),
     /// 429, 503; the seconds it asks for.
     Busy(Option<u64>),
@@ -90,11 +90,11 @@ pub enum Why {
     Status(u16),
 }
 
-/// Why no connection by TLS stands.
+/// Why TLS could not be established.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsFault {
-    /// What answers speaks another protocol.
+    /// The server speaks another protocol.
     NotTls,
     /// The certificate has expired.
     Expired,
@@ -104,18 +104,18 @@ pub enum TlsFault {
     OtherName,
     /// No authority that is trusted has signed it.
     UnknownIssuer,
-    /// It is the certificate of an authority (CA:TRUE).
+    /// The certificate is that of an authority (CA:TRUE).
     Authority,
-    /// It is of version 1.
+    /// The certificate is of version 1.
     Version1,
-    /// It cannot be used for another reason.
+    /// The certificate cannot be used for another reason.
     BadCertificate,
     /// Anything else.
     Failed,
 }
 
 impl Why {
-    /// An answer that does not say what was hoped for.
+    /// The error for an answer that is not a success.
     pub(super) fn answered(status: u16) -> Self {
         match status {
             200..300 => Self::Nonsense,
@@ -128,12 +128,12 @@ impl Why {
         }
     }
 
-    /// With the `Retry-After` that stood beside it.
+    /// The same, with the answer's `Retry-After`.
     pub(super) fn or_after(self, after: Option<u64>) -> Self {
         if let Self::Busy(_) = self { Self::Busy(after) } else { self }
     }
 
-    /// What the calling library says.
+    /// The error for a failure of the HTTP library.
     pub(super) fn of(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Io(error) => Self::of_io(&error),
@@ -185,12 +185,12 @@ impl Why {
         )
     }
 
-    /// Whether it may succeed some time later: the postbox, or the way to it, is away.
+    /// Whether it may succeed some time later, since the postbox or the network is away.
     pub(super) fn may_end(&self) -> bool {
         self.may_pass() || matches!(self, Self::NoHost(_) | Self::Slow | Self::Gateway(_))
     }
 
-    /// Whether that is how somebody in between ends a call that waits for too long.
+    /// Whether a proxy in between could have ended a long wait like this.
     pub(super) fn ends_a_wait(&self) -> bool {
         use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
         match self {
@@ -275,8 +275,8 @@ impl fmt::Display for TlsFault {
     }
 }
 
-/// How long to wait before the next call: so that many who wait do not come all at once, half of
-/// it is chance.
+/// How long to wait before the next call. Half of it is random, so that many waiting clients do not
+/// call all at once.
 pub(super) fn pause(attempt: u32, why: &Why) -> Result<Duration, Why> {
     let asked = match why {
         Why::Busy(Some(seconds)) => Duration::from_secs(*seconds),
@@ -320,7 +320,7 @@ fn certificate(why: &CertificateError) -> TlsFault {
             TlsFault::OtherName
         }
         CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
-        // Names that the checking library gives: rustls has none for these.
+        // Names from the verifier's library, since rustls has none for these errors.
         CertificateError::Other(other) => match other.to_string().as_str() {
             "CaUsedAsEndEntity" => TlsFault::Authority,
             "UnsupportedCertVersion" => TlsFault::Version1,

@@ -1,8 +1,8 @@
-//! The side of the postbox that calls: the five calls, in raw form.
+//! The postbox's client: the five calls, in raw form.
 //!
-//! Every call may be made again without harm, and is, for a short while or as long as the command
-//! has patience, when the connection fails or the postbox is busy. What the postbox says is never
-//! shown: an error tells what kind it was.
+//! Every call can be repeated without harm. When the connection fails or the postbox is busy, the
+//! client repeats it for a short while, or as long as the command has patience. It never shows what
+//! the postbox says: an error only tells its kind.
 
 mod answer;
 mod dial;
@@ -29,8 +29,8 @@ use ureq::{Agent, Body, BodyReader};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::api::{
-    self, Address, COLLECT, DISCARD, Discard, Fate, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT,
-    POST, PacketHash, RAW, REVEALED, Token, address_of,
+    self, Address, COLLECT, DISCARD, Discard, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT, POST,
+    PacketHash, PacketStatus, RAW, REVEALED, Token, address_of,
 };
 pub use super::names::NoAddress;
 use super::work::Price;
@@ -43,25 +43,27 @@ use route::Connector;
 pub use route::{Authorities, BadAuthorities, BadProxy, Proxy, Route};
 pub use url::{Url, with_secret, without_secret};
 
-/// Bytes of packets that are asked for at a time: enough that a stream's calls cost little, and a
-/// part of the 96 MiB that a command may take.
+/// Bytes of packets to ask for at a time: enough that a stream's calls cost little, and only a part
+/// of the 96 MiB that a command may take.
 const COLLECT_MAX: usize = 8 << 20;
-/// Bytes of a `collect`'s answer at most: what was asked for, a byte before each packet of at least
-/// 4 KiB, and room for one packet more than fits.
+/// The most bytes of an answer to `collect`: what was asked for, a byte before each packet of at
+/// least 4 KiB, and room for one more packet.
 const COLLECT_ANSWER: usize = COLLECT_MAX + COLLECT_MAX / api::MIN_PACKET + MAX_PACKET + 1;
-/// Bytes of packets in one `post`; what is refused in the middle goes again as a whole.
+/// Bytes of packets in one `post`; a body that is refused midway is sent again whole.
 const POST_MAX: usize = 4 << 20;
-/// Bytes of the other answers: a record of 65 bytes for each asked.
+/// Bytes of the other answers: a record of 65 bytes for each address asked about.
 const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
-/// For an answer to begin, beyond the time that the call itself waits: two turns through Tor.
+/// The time for an answer to begin, beyond the time that the call itself waits: two round trips
+/// through Tor.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// Bytes of what a postbox says of itself: it says some 300.
+/// The most bytes of a postbox's description of itself, which has about 300.
 const LIMITS_ANSWER: u64 = 16 << 10;
-/// The pause after an answer of nothing that came well before the time that was asked for.
+/// The pause after an empty answer that came well before the requested time.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Buffers of the largest packets that are kept for the next ones: two answers full.
+/// How many buffers of the largest size are kept for later packets: enough for two answers.
 const BUFFERS: usize = 2 * (COLLECT_MAX / MAX_PACKET + 1);
-/// Agents that are kept where each address has its own; the oldest circuit is of no more use then.
+/// How many agents are kept when each address has its own; beyond them the oldest circuit is of no
+/// more use.
 const AGENTS: usize = 4_096;
 
 /// A postbox, from the outside. Clones share their connections.
@@ -74,40 +76,40 @@ pub struct Client {
 struct Inner {
     url: Url,
     connector: Connector,
-    /// For all addresses, where none is isolated.
+    /// The agent for all addresses, if none is isolated.
     shared: Agent,
     /// The same for the packets of a long message.
     long: OnceLock<Agent>,
-    /// By address: what is said about one packet goes by the circuit it came by.
+    /// Agents by address: calls about a packet use the circuit by which it came.
     own: Mutex<BTreeMap<Address, Agent>>,
-    /// Of the largest packets, so that a long stream does not ask the system for new pages.
+    /// Buffers of the largest packets, so that a long stream asks the system for no new pages.
     buffers: Mutex<Vec<Vec<u8>>>,
     outage: Mutex<Outage>,
     waits: Waits,
-    /// Whether something refuses bodies of several packets.
+    /// Whether the postbox or a proxy refuses bodies of several packets.
     one_a_post: AtomicBool,
     /// Bytes of the largest packet that may come through, as far as is known.
     largest: AtomicUsize,
-    /// The postbox was asked for that.
+    /// Whether the postbox was asked for that size.
     asked: Once,
-    /// What it asked of the last post, and when.
+    /// The price that it asked of the last post, and when.
     price: Mutex<Option<(Price, Instant)>>,
-    /// The fewest seconds for which it keeps what was posted, and whether that was told.
+    /// The fewest seconds for which it keeps what was posted, and whether the user was told.
     keeps: (AtomicU32, AtomicBool),
 }
 
-/// What lay under one of the tokens.
+/// A packet that lay under one of the tokens.
 pub struct Found {
     /// The token.
     pub token: Token,
-    /// The packet; whoever can name the token's address may have put it there.
+    /// The packet; anyone who knows the token's address may have put it there.
     pub packet: Vec<u8>,
-    /// What a discard names it by.
+    /// The hash by which a discard names it.
     pub hash: PacketHash,
 }
 
 impl Client {
-    /// Calls nobody yet.
+    /// A client, which makes no call yet.
     pub fn new(url: Url, route: &Route) -> Result<Self, Error> {
         let connector = Connector::new(&url, route)?;
         let shared = connector.agent().map_err(|why| Error::new(url.host(), why))?;
@@ -131,7 +133,7 @@ impl Client {
         Ok(Self { inner: Arc::new(inner), trying })
     }
 
-    /// The same postbox; `listener` hears what takes long.
+    /// The same postbox; `listener` is notified of what takes long.
     #[must_use]
     pub fn telling(&self, listener: Listener) -> Self {
         let trying = Trying { listener: Some(listener), ..self.trying.clone() };
@@ -155,12 +157,12 @@ impl Client {
         self.inner.url.host()
     }
 
-    /// Whether each call names one address only, by a circuit of its own.
+    /// Whether each call names only one address, by a circuit of its own.
     pub fn isolates(&self) -> bool {
         self.inner.connector.isolates
     }
 
-    /// Whether it answers, asked once, for what nobody has put there.
+    /// Whether the postbox answers a single call, which asks for a packet that does not exist.
     pub fn answers(&self) -> Result<(), Error> {
         let mut token = [0; 32];
         getrandom::fill(&mut token).map_err(|_| self.error(Why::NoRandomness))?;
@@ -197,7 +199,7 @@ impl Client {
         Ok(found)
     }
 
-    /// Takes an answer apart as it comes in.
+    /// Parses an answer as it arrives.
     fn found(
         &self,
         by_address: &BTreeMap<Address, Token>,
@@ -212,7 +214,7 @@ impl Client {
         Ok(found)
     }
 
-    /// A buffer of that size, of any content.
+    /// A buffer of this size, with any content.
     fn buffer(&self, size: usize) -> Vec<u8> {
         let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
@@ -230,7 +232,7 @@ impl Client {
         }
     }
 
-    /// Throws packets away, and publishes the keys of those that were there.
+    /// Discards packets, and publishes the keys of those that were there.
     pub fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
         for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
@@ -244,8 +246,8 @@ impl Client {
         Ok(())
     }
 
-    /// What has become of packets, as soon as none of them is held, or after `wait`.
-    pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<Fate>, Error> {
+    /// The status of each packet, as soon as none of them is held, or after `wait`.
+    pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
         let wait = wait.min(self.longest_wait());
@@ -255,10 +257,10 @@ impl Client {
             if status != 200 || answer.len() != addresses.len() {
                 return Err(Why::answered(status));
             }
-            answer::fates(answer).ok_or(Why::Nonsense)
+            answer::statuses(answer).ok_or(Why::Nonsense)
         };
-        let held = || vec![Fate::Held; addresses.len()];
-        let fates = self.call_reading(
+        let held = || vec![PacketStatus::Held; addresses.len()];
+        let statuses = self.call_reading(
             &agent,
             &path,
             &addresses.concat(),
@@ -266,13 +268,13 @@ impl Client {
             |head, answer| read(head.status.as_u16(), &small(answer)?),
             held,
         )?;
-        if fates.contains(&Fate::Held) {
+        if statuses.contains(&PacketStatus::Held) {
             wait_instead(asked, wait);
         }
-        Ok(fates)
+        Ok(statuses)
     }
 
-    /// The published keys of packets, of those that were published.
+    /// The published keys of packets, as far as they were published.
     pub fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
         let mut keys = Vec::new();
         for some in addresses.chunks(self.at_once()) {
@@ -316,7 +318,7 @@ impl Client {
         Ok(self.inner.long.get_or_init(|| agent).clone())
     }
 
-    /// No more is said about this address.
+    /// No further call will be about this address.
     pub fn forget(&self, address: &Address) {
         self.inner.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
     }
@@ -333,12 +335,12 @@ impl Client {
             read(head.status.as_u16(), &small(answer)?).map(Some)
         };
         let done = self.call_reading(agent, path, body, Duration::ZERO, read, || None)?;
-        // Nothing ends a wait that is none.
+        // A call that does not wait is not ended early.
         done.ok_or_else(|| self.error(Why::Slow))
     }
 
-    /// Makes a call until `read` can make something of its answer, or there is no hope of that; or,
-    /// where somebody in between ended its wait, until `nothing` is known to have come.
+    /// Repeats a call until `read` accepts its answer or no try can succeed; if a proxy in between
+    /// ended its wait, returns `nothing`, since no packet has come.
     fn call_reading<T>(
         &self,
         agent: &Agent,
@@ -385,7 +387,7 @@ impl Client {
         let mut is_news = false;
         let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
         let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_news = true);
-        // Who listens may call, too.
+        // The listener may make calls, too.
         drop(outage);
         if is_news {
             self.tell(Notice::Unreachable(&self.error(why.clone())));
@@ -430,7 +432,7 @@ fn small(answer: &mut BodyReader<'_>) -> Result<Vec<u8>, Why> {
     if bytes.len() > SMALL_ANSWER { Err(Why::Nonsense) } else { Ok(bytes) }
 }
 
-/// Pauses for a postbox, or a proxy before it, that did not: it is asked again at once.
+/// Pauses in place of a postbox or a proxy that did not wait, since the next call follows at once.
 fn wait_instead(asked: Instant, wait: Duration) {
     let (wait, spent) = (wait.min(MAX_WAIT), asked.elapsed());
     if spent < wait / 2 {
@@ -442,7 +444,7 @@ fn retry_after(head: &Parts) -> Option<u64> {
     head.headers.get("retry-after")?.to_str().ok()?.parse().ok()
 }
 
-/// Whole seconds, as the postbox takes them; a part of one counts as one.
+/// Whole seconds, as the postbox takes them, rounded up.
 fn seconds(wait: Duration) -> u64 {
     let wait = wait.min(MAX_WAIT);
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)

@@ -1,5 +1,5 @@
-//! How long a call is made again while the postbox is away, what is said of that, and how long one
-//! call may wait for something to come.
+//! How long a call is repeated while the postbox is away, which notices that gives, and how long
+//! one call may wait for a packet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::error::{Error, Why};
 
-/// The longest that one call waits: what stands between ends a silent call after a minute (nginx,
-/// and load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
+/// The longest that one call waits: proxies in between end a silent call after a minute (nginx, and
+/// load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
 const LONGEST_WAIT: u64 = 25;
-/// No proxy that lets anything through ends calls sooner: below that, it is trouble.
+/// No working proxy ends calls sooner than this: a call that ends sooner has failed.
 const SHORTEST_WAIT: u64 = 1;
 /// A call that ends sooner was not ended for its length.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -20,11 +20,11 @@ pub(super) const ATTEMPTS: u32 = 5;
 /// How long to go on calling a postbox that cannot be reached.
 #[derive(Clone, Copy, Debug)]
 pub enum Patience {
-    /// For some seconds, as everything that calls does at least.
+    /// For some seconds, the least that any call is repeated.
     Brief,
-    /// For so long from when it first could not be reached.
+    /// For this long from the first call that failed.
     For(Duration),
-    /// Until then.
+    /// Until this moment.
     Until(Instant),
     /// As long as it takes.
     Endless,
@@ -41,7 +41,7 @@ impl Patience {
     }
 }
 
-/// Of the postbox, for all who call it in this process.
+/// The state of the postbox, for all callers in this process.
 #[derive(Default)]
 pub(super) struct Outage {
     /// The first call that failed since one came through.
@@ -50,7 +50,7 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// Whether to make the call again that was made `attempt` times, the last one from `began` on.
+    /// Whether to repeat a call after `attempt` tries, the last of which began at `began`.
     pub(super) fn goes_on(
         &mut self,
         (attempt, began): (u32, Instant),
@@ -61,7 +61,7 @@ impl Outage {
         let since = *self.since.get_or_insert(began);
         let brief = attempt < ATTEMPTS && why.may_pass();
         let patient = why.may_end() && patience.lasts(since);
-        // What passes in a moment is not worth a word.
+        // A failure that passes in a moment is not worth a notice.
         if patient && !self.told && (attempt >= 3 || !why.may_pass()) {
             self.told = true;
             tell();
@@ -69,7 +69,7 @@ impl Outage {
         brief || patient
     }
 
-    /// A call came through; whether that is news.
+    /// A call came through; says whether that is news.
     pub(super) fn is_over(&mut self) -> bool {
         self.since = None;
         std::mem::take(&mut self.told)
@@ -88,10 +88,10 @@ pub enum Notice<'a> {
     Crowded(&'a str),
 }
 
-/// Hears such notices, from any thread.
+/// Receives these notices, from any thread.
 pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 
-/// How a client tries.
+/// The patience of a client.
 #[derive(Clone)]
 pub(super) struct Trying {
     pub(super) patience: Patience,
@@ -110,8 +110,8 @@ impl Waits {
         Duration::from_secs(self.0.load(Ordering::Relaxed))
     }
 
-    /// Whether a call that was to wait for `asked`, and failed after `spent`, was ended by somebody
-    /// in between who lets none wait so long: then nothing came, and the next waits for half of it.
+    /// Whether a call that was to wait for `asked` and failed after `spent` was ended by a proxy in
+    /// between that allows no such wait: then nothing came, and the next call waits half as long.
     pub(super) fn was_cut(&self, asked: Duration, spent: Duration, why: &Why) -> bool {
         let floor = Duration::from_secs(SHORTEST_WAIT);
         if !why.ends_a_wait() || spent < AT_ONCE || asked <= floor {
@@ -156,7 +156,7 @@ mod tests {
         let no_time = Patience::For(Duration::ZERO);
         assert!(!outage.goes_on((9, began), &refused, no_time, || told += 1));
         assert!(outage.is_over() && !outage.is_over());
-        // What will not change is not tried again.
+        // A lasting error is not tried again.
         for status in [400, 404, 413, 500] {
             let trouble = Why::answered(status);
             assert!(!outage.goes_on((1, began), &trouble, Patience::Endless, || told += 1));

@@ -1,4 +1,5 @@
-//! Work for a crowded postbox, which is done by itself, and said where it takes longer than a second.
+//! Work for a crowded postbox. The client does it unasked, and gives notice if it takes longer than
+//! a second.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,19 +15,19 @@ use super::{Client, lead};
 use crate::armor::marks::WORK_LEAD;
 use crate::postbox::work::{PARTS, PROOF, Price, Proof, Puzzle};
 
-/// Threads that work at most: a person waits, and one more core is worth little after these.
+/// The most threads that work: a person waits, but more cores than these gain little.
 const THREADS: usize = 4;
-/// What takes longer is said.
+/// Work that takes longer gives a notice.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A price that was told longer ago is asked for again.
 const PRICE_AGE: Duration = Duration::from_mins(1);
-/// How often one packet is paid for. The price grows in steps of a bit while a postbox is filled, and
-/// there are no more steps.
+/// How often one packet is paid for. The price grows in steps of a bit while a postbox fills, and
+/// there are no more steps than this.
 const BARGAINS: u32 = 24;
 
 impl Client {
-    /// What the postbox asked of the last post. Not where addresses are kept apart: a salt that was
-    /// told by one circuit and used by another would tie them together.
+    /// The price of the last post. `None` if addresses are isolated: a salt that was told by one
+    /// circuit and used by another would link them.
     pub(super) fn known_price(&self) -> Option<Price> {
         let known = self.inner.price.lock().unwrap_or_else(PoisonError::into_inner);
         known.filter(|(_, told)| told.elapsed() < PRICE_AGE).map(|(price, _)| price)
@@ -52,7 +53,7 @@ impl Client {
         body
     }
 
-    /// Whether to go on with a postbox that has asked for work so often for one packet.
+    /// Whether to go on with a postbox that has asked this often for work for one packet.
     pub(super) fn check_bargain(&self, asked_for: u32) -> Result<(), Error> {
         if asked_for < BARGAINS {
             return Ok(());
@@ -76,7 +77,7 @@ fn solve(puzzle: &Puzzle, tell: impl FnOnce()) -> Proof {
                     }
                 }
             };
-            // Where the system gives no thread, what is missing is found below.
+            // If the system gives no thread, the rest is found below.
             let _ = Builder::new().spawn_scoped(scope, work);
         }
         drop(found);

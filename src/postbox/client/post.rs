@@ -1,4 +1,4 @@
-//! Posting: packets in bodies as large as they may be, and what is done where they are refused.
+//! Posts packets in bodies as large as allowed, and handles refusals.
 
 use std::io::Read as _;
 use std::sync::atomic::Ordering;
@@ -12,15 +12,15 @@ use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, front, lead, small};
 use crate::postbox::api::{self, MAX_PACKET, POST};
 use crate::postbox::work::{self, FULL_BITS, Price};
 
-/// Seconds: what is kept for less is told.
+/// If packets are kept for fewer seconds than this, the user is told.
 const SHORT_LIFE: u64 = 12 * 60 * 60;
 
-/// What was made of a body.
+/// The outcome of a body.
 enum Posted {
     All,
     /// Refused for its size.
     TooLarge,
-    /// So many were stored from its beginning, and the next one has to show work.
+    /// This many were stored from its beginning, and the next packet has to show work.
     Asked {
         stored: usize,
         price: Price,
@@ -37,7 +37,8 @@ impl Client {
         }
     }
 
-    /// Posts packets, in order, but those that are refused for their size; which these are.
+    /// Posts packets in order, except those that are refused for their size; returns which these
+    /// are.
     pub fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
         let (mut at, mut refused) = (0, Vec::new());
         let (mut asked, mut asked_for) = (None, 0);
@@ -55,7 +56,7 @@ impl Client {
             };
             match self.post_body(&agent, &body, count)? {
                 Posted::All => (at, asked_for) = (at + count, 0),
-                // Where it was refused with others, it may be too much only together.
+                // If it was refused with others, only all together may be too large.
                 Posted::TooLarge if count == 1 => self.is_refused(first.len()),
                 Posted::TooLarge => {}
                 Posted::Asked { stored, price } => {
@@ -67,7 +68,7 @@ impl Client {
         Ok(refused)
     }
 
-    /// As many of these packets, at least one, as go into one body.
+    /// As many of these packets as fit into one body, at least one.
     fn body<P: AsRef<[u8]>>(&self, packets: &[P]) -> (Vec<u8>, usize) {
         let (mut body, mut count) = (Vec::new(), 0);
         for packet in packets.iter().map(AsRef::as_ref) {
@@ -86,7 +87,7 @@ impl Client {
     /// Posts a packet of a long message, which has a byte of room before it.
     ///
     /// # Errors
-    /// Among others [`Why::Full`], also where the postbox asks for long work though the caller `may_wait`
+    /// Among others [`Why::Full`], also if the postbox asks for long work and the caller `may_wait`
     /// for room instead.
     pub fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
@@ -119,20 +120,20 @@ impl Client {
         }
     }
 
-    /// The seconds for which the postbox keeps what was posted, once, where that is much shorter than
-    /// the day that is usual.
+    /// The seconds for which the postbox keeps what was posted, if that is much shorter than the
+    /// usual day. Returned only once.
     pub fn take_keeps_short(&self) -> Option<u64> {
         let (keeps, told) = &self.inner.keeps;
         let seconds = u64::from(keeps.load(Ordering::Relaxed));
         (seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed)).then_some(seconds)
     }
 
-    /// A packet of so many bytes was refused, alone.
+    /// Notes that a packet of this many bytes was refused by itself.
     fn is_refused(&self, bytes: usize) {
         self.inner.largest.fetch_min(bytes / 2, Ordering::Relaxed);
     }
 
-    /// What is said of a packet that is refused for its size.
+    /// The error for a packet that is refused for its size.
     pub fn too_large(&self, bytes: usize) -> Error {
         self.error(Why::TooLarge(bytes))
     }
@@ -147,7 +148,7 @@ impl Client {
         self.inner.largest.load(Ordering::Relaxed)
     }
 
-    /// The same; the postbox is asked for it, once.
+    /// The same; asks the postbox for it, once.
     pub fn largest_packet(&self) -> usize {
         self.inner.asked.call_once(|| {
             if let Some(told) = self.limits() {
@@ -174,7 +175,7 @@ impl Client {
         Some(bytes.clamp(api::MIN_PACKET, MAX_PACKET))
     }
 
-    /// What was made of a body of so many packets.
+    /// The outcome of a body of this many packets.
     fn post_body(&self, agent: &Agent, body: &[u8], count: usize) -> Result<Posted, Error> {
         let read = |head: &Parts, answer: &mut BodyReader<'_>| {
             let price = head.headers.get(work::HEADER).and_then(|value| value.to_str().ok());

@@ -23,7 +23,7 @@ pub(super) fn connect(addresses: &[SocketAddr], time: Duration) -> io::Result<Tc
         let next = rest.next();
         if let Some(&address) = next {
             let (tries, left) = (tries.clone(), until.saturating_duration_since(Instant::now()));
-            // Who comes too late finds nobody; what it has connected is closed with it.
+            // A late thread finds no receiver; its connection is closed with it.
             Builder::new().spawn(move || {
                 drop(tries.send(TcpStream::connect_timeout(&address, left)));
             })?;

@@ -1,7 +1,7 @@
-//! How a postbox is reached: the proxy or Tor in front of it, whose certificates count.
+//! How to reach a postbox: through which proxy or Tor, and with which trusted certificates.
 //!
-//! Nothing of it comes from the environment: `HTTP_PROXY` and the like are passed over, so that no
-//! call leaves by a route that nobody chose.
+//! Nothing of it comes from the environment: `HTTP_PROXY` and the like are ignored, so that no call
+//! takes a route that the user did not choose.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::error::{Error, Why};
 use super::url::Url;
 use crate::postbox::pem;
 
-/// For a body, in either direction: 8 MiB at 28 KB a second.
+/// The time for a body, in either direction: 8 MiB at 28 KB a second.
 const BODY_TIME: Duration = Duration::from_mins(5);
 
 /// Where Tor takes connections unless `--proxy` says otherwise.
@@ -29,38 +29,38 @@ const TOR: &str = "socks5h://127.0.0.1:9050";
 /// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
 /// does not begin on one that is about to end.
 const IDLE_TIME: Duration = Duration::from_secs(12);
-/// Bytes that are read at a time; more made no long message faster.
+/// Bytes to read at a time; larger buffers made no long message faster.
 const INPUT: usize = 32 << 10;
-/// Bytes that are written at a time.
+/// Bytes to write at a time.
 const OUTPUT: usize = 32 << 10;
-/// The same of a long message, which took a twentieth less with it than with a quarter of it.
+/// The same for a long message, which took a twentieth less time than with a quarter of it.
 const LONG_OUTPUT: usize = 512 << 10;
-/// Bytes of an answer's head: the postbox sends some 200.
+/// Bytes of an answer's head: the postbox sends about 200.
 const HEAD: usize = 16 << 10;
 /// The first byte of a certificate in DER form; PEM begins with a hyphen or a remark.
 const DER: u8 = 0x30;
 
-/// How a postbox is reached; by default straight from here, and by `https://` but on this machine.
+/// How to reach a postbox; by default directly, and by `https://` except on this machine.
 #[derive(Clone, Default)]
 pub struct Route {
-    /// Through Tor, each packet by a circuit of its own; by `proxy` where that is where Tor listens.
+    /// Through Tor, each packet by a circuit of its own; `proxy` says where Tor listens.
     pub tor: bool,
     /// Through this proxy.
     pub proxy: Option<Proxy>,
-    /// Whose certificates count, instead of the usual authorities'.
+    /// The trusted certificates, instead of the usual authorities'.
     pub authorities: Option<Authorities>,
-    /// Also by `http://` to another machine, where all on the way see what the postbox sees.
+    /// Also by `http://` to another machine, where everyone on the way sees what the postbox sees.
     pub plain_http: bool,
 }
 
 impl Route {
-    /// Whether that postbox is called straight from here, and so sees who calls.
+    /// Whether this postbox is called directly, and so sees the caller's address.
     pub fn is_direct(&self, url: &Url) -> bool {
         !self.tor && self.proxy.is_none() && !url.is_onion()
     }
 
-    /// Refuses a URL whose calls could be read on the way, unless that was asked for, and one to which
-    /// no proxy leads where one was given.
+    /// Refuses a URL whose calls could be read on the way, unless that is allowed, and a URL that
+    /// the given proxy cannot reach.
     pub fn check(&self, url: &Url) -> Result<(), Error> {
         if url.is_open() && !self.plain_http {
             return Err(Error::new(url.host(), Why::InTheClear));
@@ -76,7 +76,7 @@ impl Route {
 #[derive(Clone)]
 pub struct Proxy(ureq::Proxy);
 
-/// The text names no such proxy.
+/// The text does not name such a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadProxy;
 
@@ -133,7 +133,7 @@ impl fmt::Display for BadAuthorities {
 impl std::error::Error for BadAuthorities {}
 
 impl Authorities {
-    /// Those in a PEM file, each of which has to be one.
+    /// Reads the certificates of a PEM file, each of which must be valid.
     pub fn from_pem(file: &[u8]) -> Result<Self, BadAuthorities> {
         if file.first() == Some(&DER) {
             return Err(BadAuthorities::Der);
@@ -150,7 +150,7 @@ impl Authorities {
             return Err(if others { BadAuthorities::Key } else { BadAuthorities::Empty });
         }
         for (number, certificate) in (1..).zip(&found) {
-            // One that is damaged would be passed over, and the reason be seen nowhere.
+            // A damaged one would be skipped, and nobody would see the reason.
             if RootCertStore::empty().add(certificate.der().into()).is_err() {
                 return Err(BadAuthorities::DamagedCertificate(number));
             }
@@ -159,7 +159,7 @@ impl Authorities {
     }
 }
 
-/// Connections to one postbox are made with this.
+/// Makes connections to one postbox.
 pub(super) struct Connector {
     proxy: Option<ureq::Proxy>,
     socket: Option<PathBuf>,
@@ -184,12 +184,12 @@ impl Connector {
             None => RootCerts::WebPki,
         };
         let socket = url.socket().map(Path::to_owned);
-        // What takes a call to an onion is Tor, also where it was only called a proxy.
+        // A proxy that reaches an onion is Tor, even if it was only given as a proxy.
         Ok(Self { proxy, socket, isolates: route.tor || url.is_onion(), roots })
     }
 
-    /// One that keeps its connections for itself: where addresses are isolated, by a circuit that
-    /// no other agent shares, since Tor gives each SOCKS user its own.
+    /// An agent with connections of its own: if addresses are isolated, by a circuit that no other
+    /// agent shares, since Tor gives each SOCKS user its own.
     pub(super) fn agent(&self) -> Result<Agent, Why> {
         self.agent_writing(OUTPUT)
     }
@@ -211,7 +211,7 @@ impl Connector {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // What names a program tells it from others.
+            // A user agent would tell the program from others.
             .user_agent(AutoHeaderValue::None)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
@@ -229,7 +229,7 @@ impl Connector {
     }
 }
 
-/// The same proxy for a user that nobody else is.
+/// The same proxy with a user name that no other agent has.
 fn isolated(proxy: &ureq::Proxy) -> Result<ureq::Proxy, Why> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|_| Why::NoRandomness)?;

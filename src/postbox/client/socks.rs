@@ -1,7 +1,7 @@
-//! What is said to a SOCKS 5 proxy (RFC 1928, 1929).
+//! The client's side of SOCKS 5 (RFC 1928, 1929).
 //!
-//! Tor gives each user name a circuit of its own, so where circuits have to be apart the name is
-//! not offered but demanded: a proxy that takes none, or prefers none, would join them silently.
+//! Tor gives each user name a circuit of its own. So to keep circuits apart, we demand the name
+//! instead of offering it: a proxy that takes none, or prefers none, would join them silently.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -13,11 +13,11 @@ const LOGIN: u8 = 2;
 const LOGIN_VERSION: u8 = 1;
 const CONNECT: u8 = 1;
 
-/// Who calls.
+/// The user name and password of the caller.
 pub(super) struct Login<'a> {
     pub(super) user: &'a str,
     pub(super) password: &'a str,
-    /// Whether a call without it may not be made.
+    /// Whether the proxy must take it.
     pub(super) demanded: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) fn connect(
     if reply != 0 {
         return Err(refusal(reply).into());
     }
-    // The address that the proxy calls from is of no interest.
+    // The address from which the proxy calls does not matter.
     let length = match kind {
         1 => 4,
         4 => 16,
@@ -86,7 +86,7 @@ fn log_in(proxy: &mut (impl Read + Write), login: &Login<'_>) -> io::Result<()> 
     }
 }
 
-/// An address as one, anything else as a name.
+/// Sends an address as an address, anything else as a name.
 fn target(host: &str) -> io::Result<Vec<u8>> {
     Ok(match host.trim_matches(['[', ']']).parse() {
         Ok(IpAddr::V4(ip)) => [&[1][..], &ip.octets()].concat(),

@@ -17,12 +17,12 @@ const SOCKET_MAX: usize = 107;
 
 /// A postbox's URL, taken apart.
 pub struct Url {
-    /// Without a slash at its end.
+    /// The URL without a slash at its end.
     base: String,
-    /// Of a Unix socket, the whole address but for the path of the calls.
+    /// For a Unix socket, the whole address without the path of the calls.
     host: String,
     tls: bool,
-    /// What shows the post secret that stood in it.
+    /// The header value that shows the post secret in the URL.
     authorization: Option<Zeroizing<String>>,
 }
 
@@ -33,7 +33,7 @@ impl PartialEq for Url {
     }
 }
 
-/// The same URL without its post secret: what may be shown.
+/// The same URL without its post secret, which may be shown.
 pub fn without_secret(text: &str) -> Cow<'_, str> {
     match take_apart(text) {
         Some((scheme, _, rest)) => format!("{scheme}{rest}").into(),
@@ -41,14 +41,14 @@ pub fn without_secret(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same URL with this post secret in the place of its own; none where there is no place for it.
+/// The same URL with this post secret instead of its own; `None` if it has no place for one.
 pub fn with_secret(text: &str, secret: &str) -> Option<String> {
     let bare = without_secret(text);
     let (scheme, rest) = bare.split_once("://")?;
     Some(format!("{scheme}://:{secret}@{rest}"))
 }
 
-/// What stands before a user's name and password, those, and what follows the `@`.
+/// The part before user name and password, both of these, and the part after the `@`.
 fn take_apart(text: &str) -> Option<(&str, &str, &str)> {
     let begin = text.find("://")? + 3;
     let end = text[begin..].find(['/', '?', '#']).map_or(text.len(), |at| begin + at);
@@ -57,7 +57,7 @@ fn take_apart(text: &str) -> Option<(&str, &str, &str)> {
 }
 
 impl Url {
-    /// Reads a URL; why not, where it is none that can be called.
+    /// Reads a URL, or says why it cannot be called.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "a postbox's address is https://HOST, with a port or a path if need be, \
              or unix:/PATH";
@@ -88,7 +88,7 @@ impl Url {
     fn of_socket(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "a Unix socket's address is unix:/PATH, whole and without blanks, or \
              unix:/PATH:/PREFIX";
-        // What is shown and copied, and nothing that changes what is seen.
+        // Only characters that can be shown and copied, none that change how others look.
         let is_plain = |sign: char| sign.is_ascii_graphic() || sign.is_alphanumeric();
         let (path, prefix) = match text.find(":/") {
             Some(at) => (&text[..at], &text[at + 1..]),
@@ -117,12 +117,12 @@ impl Url {
         format!("{}{path}", self.base)
     }
 
-    /// What a post shows, where the URL has a post secret.
+    /// The header value of a post, if the URL has a post secret.
     pub(super) fn authorization(&self) -> Option<&str> {
         self.authorization.as_ref().map(|shown| shown.as_str())
     }
 
-    /// Whether it has one.
+    /// Whether the URL has a post secret.
     pub fn has_secret(&self) -> bool {
         self.authorization.is_some()
     }
@@ -132,7 +132,7 @@ impl Url {
         &self.host
     }
 
-    /// The Unix socket that is called, if it is one.
+    /// The path of the Unix socket, if it is one.
     pub(super) fn socket(&self) -> Option<&Path> {
         self.host.strip_prefix(UNIX).map(Path::new)
     }
@@ -149,7 +149,7 @@ impl Url {
         loopback || self.socket().is_some()
     }
 
-    /// Whether what is sent there can be read on the way.
+    /// Whether calls to it can be read on the way.
     pub(super) fn is_open(&self) -> bool {
         !self.tls && !self.is_local() && !self.is_onion()
     }

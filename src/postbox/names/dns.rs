@@ -18,20 +18,20 @@ use super::{LOOKUP_TIME, NoAddress};
 
 const PATH: &str = "/etc/resolv.conf";
 const PORT: u16 = 53;
-/// Servers that are asked; more of them are not looked at by the C libraries either.
+/// The most servers to ask; C libraries do not look at more either.
 const SERVERS: usize = 3;
-/// Endings that are tried after a name; as many as the C library has had for decades.
+/// The most search domains to try; the C library's limit for decades.
 const ENDINGS: usize = 6;
-/// A question by UDP is asked again after so long: one of its two packets was lost.
+/// A question by UDP is asked again after this time: one of its two packets was lost.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long the IPv6 addresses are waited for, once those of IPv4 have come (RFC 8305, 3).
+/// How long to wait for IPv6 addresses once those of IPv4 have come (RFC 8305, 3).
 const OTHER_FAMILY: Duration = Duration::from_millis(50);
 /// Bytes of the largest answer.
 const ANSWER: usize = 65_535;
 
 /// The addresses of a name in lower case, without a dot at its end; `absolute` where it had one.
 pub(super) fn addresses(name: &str, absolute: bool) -> Result<Vec<IpAddr>, NoAddress> {
-    // A line that is not understood is passed over, as it is by everybody else.
+    // Other resolvers skip lines that they do not understand, too.
     let (mut config, _) = Config::parse_with_errors(&fs::read(PATH).unwrap_or_default());
     config.nameservers = config.get_nameservers_or_local();
     config.nameservers.truncate(SERVERS);
@@ -39,7 +39,7 @@ pub(super) fn addresses(name: &str, absolute: bool) -> Result<Vec<IpAddr>, NoAdd
     let mut last = NoAddress::Unknown;
     for candidate in candidates(name, absolute, &config) {
         match both_families(&candidate, &config, until) {
-            // Another name is as good a question while this one has had an answer.
+            // This name got an answer, so the next name is worth asking.
             Err(NoAddress::Unknown) => {}
             Err(other) => last = other,
             found => return found,
@@ -48,7 +48,7 @@ pub(super) fn addresses(name: &str, absolute: bool) -> Result<Vec<IpAddr>, NoAdd
     Err(last)
 }
 
-/// The names that are asked for, in turn.
+/// The names to ask for, in turn.
 fn candidates(name: &str, absolute: bool, config: &Config) -> Vec<String> {
     let alone = [name.to_owned()];
     if absolute {
@@ -57,7 +57,7 @@ fn candidates(name: &str, absolute: bool, config: &Config) -> Vec<String> {
     let endings = config.get_last_search_or_domain().take(ENDINGS);
     let longer = endings.map(|ending| format!("{name}.{}", ending.trim_matches('.')));
     let longer = longer.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-    // Whatever is appended to a name, no name server is told of an onion.
+    // No name server is told of an onion, whatever is appended to it.
     let longer =
         longer.filter(|longer| longer != name && longer.rsplit('.').next() != Some("onion"));
     let dots = name.bytes().filter(|&byte| byte == b'.').count();
@@ -68,7 +68,7 @@ fn candidates(name: &str, absolute: bool, config: &Config) -> Vec<String> {
     }
 }
 
-/// The addresses of both families, each asked for beside the other.
+/// The addresses of both families, asked for in parallel.
 fn both_families(name: &str, config: &Config, until: Instant) -> Result<Vec<IpAddr>, NoAddress> {
     let (answers, answered) = channel();
     ask_beside(name, config, until, &answers, |found: A| found.address.into());
@@ -94,7 +94,7 @@ fn both_families(name: &str, config: &Config, until: Instant) -> Result<Vec<IpAd
     }
 }
 
-/// What asking for one family came to.
+/// The outcome of asking for one family.
 type Answer = Result<Vec<IpAddr>, NoAddress>;
 
 fn ask_beside<D: RData + 'static>(
@@ -105,12 +105,12 @@ fn ask_beside<D: RData + 'static>(
     address: fn(D) -> IpAddr,
 ) {
     let (name, config, answers) = (name.to_owned(), config.clone(), answers.clone());
-    // Nobody may be waiting any more. Without a thread the other family has to do.
+    // The receiver may be gone. Without a thread the other family has to suffice.
     let work = move || drop(answers.send(ask(&name, &config, until, address)));
     drop(Builder::new().spawn(work));
 }
 
-/// Asks each server in turn, and all of them again, until one says something.
+/// Asks each server in turn, and all of them again, until one answers.
 fn ask<D: RData>(name: &str, config: &Config, until: Instant, address: fn(D) -> IpAddr) -> Answer {
     let rounds = config.attempts.max(1) as usize;
     let servers = config.nameservers.iter().filter_map(at);
@@ -127,7 +127,7 @@ fn ask<D: RData>(name: &str, config: &Config, until: Instant, address: fn(D) -> 
                 return Err(NoAddress::Unknown);
             }
             Err(error) if is_about_the_name(&error) => return Err(NoAddress::Unknown),
-            // Away, or of no use: the next one.
+            // This server is away or of no use: try the next.
             Err(_) => {}
         }
     }
@@ -141,7 +141,7 @@ fn ask_server<D: RData>(
     time: Duration,
 ) -> rsdns::Result<RecordSet<D>> {
     let strategy = if config.use_vc { ProtocolStrategy::Tcp } else { ProtocolStrategy::Udp };
-    // As everywhere: an old server may not know of it.
+    // As elsewhere: an old server may not know it.
     let edns =
         if config.edns0 { EDns::On { version: 0, udp_payload_size: 1232 } } else { EDns::Off };
     let config = ClientConfig::with_nameserver(server)
@@ -155,7 +155,7 @@ fn ask_server<D: RData>(
     RecordSet::from_msg(&answer[..size])
 }
 
-/// Whether no server can be asked for such a name at all.
+/// Whether this name cannot be asked for at all.
 fn is_about_the_name(error: &rsdns::Error) -> bool {
     use rsdns::Error as E;
     matches!(
@@ -167,7 +167,7 @@ fn is_about_the_name(error: &rsdns::Error) -> bool {
     )
 }
 
-/// A server's address; `fe80::1%eth0` has the number of that interface in it.
+/// A server's address; `fe80::1%eth0` becomes an address with that interface's number.
 fn at(server: &ScopedIp) -> Option<SocketAddr> {
     let ScopedIp::V6(ip, Some(zone)) = server else {
         return Some((IpAddr::from(server), PORT).into());

@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::net::IpAddr;
 
 const PATH: &str = "/etc/hosts";
-/// Bytes that are read of it: lists of hosts to be blocked have some 10 MiB.
+/// The most bytes to read of it: blocklists have about 10 MiB.
 const SIZE_MAX: u64 = 64 << 20;
 
-/// The addresses that the file has for a name in lower case; none where there is no such file.
+/// The addresses that the file has for a name in lower case; none if there is no such file.
 pub(super) fn addresses(name: &str) -> Vec<IpAddr> {
     let mut text = Vec::new();
     let read = File::open(PATH).and_then(|file| file.take(SIZE_MAX).read_to_end(&mut text));
@@ -19,7 +19,7 @@ fn of(file: &[u8], name: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for line in file.split(|&byte| byte == b'\n') {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or_default();
-        // A line that is not UTF-8 names no host that could be asked for.
+        // A line that is not UTF-8 names no host that a user could ask for.
         let Ok(line) = std::str::from_utf8(line) else { continue };
         let mut words = line.split_whitespace();
         let Some(Ok(address)) = words.next().map(str::parse) else { continue };

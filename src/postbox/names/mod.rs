@@ -1,8 +1,8 @@
 //! The addresses of a host's name: from the hosts file, or else from the name servers of
 //! `/etc/resolv.conf`.
 //!
-//! Never by the C library. Its way leads through `/etc/nsswitch.conf` to modules that it loads, and
-//! in a static program those end the process where the system has another C library.
+//! We never use the C library's resolver. It loads modules named in `/etc/nsswitch.conf`, and in a
+//! static program these crash the process if the system has another C library.
 
 mod dns;
 mod hosts;
@@ -10,7 +10,8 @@ mod hosts;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// A name is looked up for so long; with all servers of three away, longer than anybody waits.
+/// The time limit of a lookup; with all of three servers away it would take longer than anyone
+/// waits.
 pub(crate) const LOOKUP_TIME: Duration = Duration::from_secs(15);
 
 /// The longest name that DNS has.
@@ -20,11 +21,11 @@ const NAME_MAX: usize = 253;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NoAddress {
-    /// Everybody who was asked says so.
+    /// All servers that were asked say so.
     Unknown,
-    /// No name server has answered.
+    /// No name server answered.
     NoServer,
-    /// It is for Tor alone, and never shown to a name server.
+    /// It is only for Tor, and no name server ever sees it.
     Onion,
 }
 
@@ -67,8 +68,8 @@ pub fn addresses(host: &str) -> Result<Vec<IpAddr>, NoAddress> {
     Ok(mixed(found))
 }
 
-/// IPv6 first, and the families in turn (RFC 8305), so that no family that leads nowhere stands
-/// before all of the other.
+/// IPv6 first, then the families in turn (RFC 8305), so that a family without a route does not
+/// precede all of the other.
 fn mixed(found: Vec<IpAddr>) -> Vec<IpAddr> {
     let (six, four): (Vec<_>, Vec<_>) = found.into_iter().partition(IpAddr::is_ipv6);
     let mut four = four.into_iter();

@@ -1,4 +1,4 @@
-//! Takes connections in, as many as there may be.
+//! Accepts connections, up to the limit.
 
 use super::caller::Caller;
 use super::connection::{self, Side};
@@ -18,33 +18,35 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// Said to a connection above the limit, before it is closed.
+/// The answer to a connection above the limit, before it is closed.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
     cache-control: no-store\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-/// After an `accept` that failed for want of descriptors or memory: until some were given back.
+/// The pause after an `accept` that failed for lack of descriptors or memory, until some are given
+/// back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Turns of all others in which those leave whose places are needed.
+/// Turns of the other tasks within which callers leave whose places are needed.
 const TURNS: usize = 32;
 
-/// A listener that the runtime knows.
+/// A listener that is registered with the runtime.
 enum Gate {
     Tcp(TcpListener, Option<Tls>),
     Unix(UnixListener),
 }
 
-/// Where callers come in, open.
+/// An open listener for callers.
 pub(crate) struct Entrance {
     gate: Gate,
     side: Side,
 }
 
 impl Entrance {
-    /// Hands a listener to the runtime. The operator's side has no TLS, and needs none where it lies.
+    /// Hands a listener to the runtime. The operator's side has no TLS, and needs none where it
+    /// listens.
     pub(crate) fn new(listener: Listener, side: Side, tls: Option<Tls>) -> io::Result<Self> {
         let gate = match listener {
             Listener::Tcp(tcp) => {
                 tcp.set_nonblocking(true)?;
-                // Of its connections, too. Where there is no such option, the system's bound must do.
+                // Its connections inherit the option. Without it, the system's own bound has to do.
                 let _ = SockRef::from(&tcp).set_tcp_notsent_lowat(UNSENT);
                 Gate::Tcp(TcpListener::from_std(tcp)?, tls.filter(|_| side == Side::Public))
             }
@@ -56,7 +58,7 @@ impl Entrance {
         Ok(Self { gate, side })
     }
 
-    /// Takes connections in until the server stops; ends when the last of them has ended.
+    /// Accepts connections until the server stops; returns when the last of them has ended.
     pub(crate) async fn serve(self, server: Arc<Server>) {
         let mut stop = server.stop_signal();
         let mut running = JoinSet::new();
@@ -84,7 +86,7 @@ impl Entrance {
     }
 }
 
-/// A connection that came in.
+/// An accepted connection.
 enum Taken {
     Tcp(TcpStream, Option<Origin>),
     Tls(TcpStream, Option<Origin>, TlsAcceptor),
@@ -108,7 +110,7 @@ impl Gate {
     }
 }
 
-/// The same as [`seated`], after a handshake.
+/// As [`seated`], after a handshake.
 async fn seated_tls(
     server: Arc<Server>,
     side: Side,
@@ -130,7 +132,7 @@ async fn seated_tls(
     }
 }
 
-/// A place for a connection, if need be that of one who keeps us waiting.
+/// A place for a connection, if need be that of a caller that keeps us waiting.
 async fn seat(server: &Server, cost: usize, origin: Option<Origin>) -> Option<Seat<'_>> {
     for _ in 0..TURNS {
         let seat = server.connect(cost, origin);
@@ -163,7 +165,7 @@ where
         connection::serve(Arc::clone(&server), who, side, stream).await;
     } else {
         server.refused.busy.fetch_add(1, Relaxed);
-        // A few bytes into an empty socket buffer: it doesn't wait, and need not arrive.
+        // A few bytes into an empty socket buffer: this does not wait, and they need not arrive.
         let _ = stream.write(BUSY).await;
     }
 }

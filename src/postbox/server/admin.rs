@@ -1,4 +1,4 @@
-//! What the operator may see: totals. Nothing here can be told apart by who called or when.
+//! What the operator may see: totals. They say nothing about who called or when.
 
 use super::reply::{Answer, Body, answer};
 use super::state::Server;

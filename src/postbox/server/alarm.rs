@@ -1,5 +1,6 @@
-//! One timer a connection, for whatever it waits for. A wait that begins or ends costs nothing: the
-//! timer is set to an earlier time where it has to be, and to a later one only when it has rung.
+//! One timer for each connection, whatever it waits for. A wait that begins or ends costs nothing:
+//! the timer is set to an earlier time where it has to be, and to a later one only when it has
+//! fired.
 
 use hyper::rt::{Sleep as HyperSleep, Timer};
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What wakes the task that serves a connection. Tasks that wait at the same time have one each.
+/// Wakes the task that serves a connection. Tasks that wait at the same time need one each.
 #[derive(Clone, Default)]
 pub(crate) struct Alarm(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
 
@@ -40,7 +41,7 @@ impl Timer for Alarm {
     }
 }
 
-/// A wait of hyper's.
+/// A sleep that hyper asked for.
 struct Until {
     alarm: Alarm,
     when: Instant,
@@ -75,7 +76,7 @@ mod tests {
             poll_fn(|cx| alarm.poll_until(cx, after(wait))).await;
             assert!(Instant::now() >= after(wait));
         }
-        assert!(!look(after(60_000)).await, "later, after it rang");
+        assert!(!look(after(60_000)).await, "later, after it fired");
         alarm.sleep(Duration::from_millis(5)).await;
         assert!(Instant::now() < after(30_000));
     }

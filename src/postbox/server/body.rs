@@ -16,29 +16,29 @@ use std::sync::Arc;
 use std::task::Poll;
 use tokio::time::Instant;
 
-/// Records that there is room for at first; twice as many each time that it is full.
+/// Records that a new list has room for; it doubles each time that it is full.
 const FIRST: usize = 16;
 
-/// What comes next of a body.
+/// The next piece of a body.
 pub(crate) enum Piece {
     /// More of it.
     Bytes(Bytes),
     /// Its end.
     End,
-    /// Nothing before the deadline.
+    /// Nothing came before the deadline.
     Slow,
-    /// Others need what it takes, and it is behind.
+    /// Others need its memory, and it is behind.
     Behind,
-    /// The connection broke, or what came was not HTTP.
-    Cut,
+    /// The connection broke, or the caller sent something other than HTTP.
+    Broken,
 }
 
-/// The body of a request, and who sends it.
+/// The body of a request, and its caller.
 pub(crate) struct Upload {
     body: Incoming,
     caller: Arc<Caller>,
     alarm: Alarm,
-    /// Where the rest of it keeps us waiting.
+    /// Its entry among the unfinished, if the rest of it keeps us waiting.
     begun: Option<Begun>,
 }
 
@@ -48,8 +48,8 @@ impl Upload {
         Self { body, caller, alarm, begun: None }
     }
 
-    /// Of what began at that time so much has come; `bytes`: none where it is whole. What of that is
-    /// kept may have to go, for others among `all`.
+    /// Notes that `bytes` have arrived of what began at `since`; 0 if nothing is unfinished. What
+    /// has arrived may have to make room for others among `all`.
     pub(crate) fn has_brought(&mut self, all: &Arc<Unfinished>, since: Instant, bytes: usize) {
         if self.has_come() {
             self.begun = None;
@@ -62,17 +62,17 @@ impl Upload {
         }
     }
 
-    /// What has begun has come: it is not among the unfinished any more.
+    /// The body has arrived: it is no longer among the unfinished.
     pub(crate) fn is_whole(&mut self) {
         self.begun = None;
     }
 
-    /// Whether all of it has come.
+    /// Whether all of it has arrived.
     pub(crate) fn has_come(&self) -> bool {
         self.body.is_end_stream()
     }
 
-    /// Who sends it.
+    /// The caller that sends it.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -81,7 +81,7 @@ impl Upload {
 /// The next piece of a body.
 pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece {
     let Upload { body, caller, alarm, begun } = upload;
-    // Known without another round, where its length was told.
+    // With a known length the end needs no further poll.
     if body.is_end_stream() {
         return Piece::End;
     }
@@ -93,25 +93,25 @@ pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece 
     });
     poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
         Poll::Ready(None) => Poll::Ready(Piece::End),
-        Poll::Ready(Some(Err(_))) => Poll::Ready(Piece::Cut),
+        Poll::Ready(Some(Err(_))) => Poll::Ready(Piece::Broken),
         Poll::Ready(Some(Ok(frame))) => {
             Poll::Ready(Piece::Bytes(frame.into_data().unwrap_or_default()))
         }
-        // All that he sent was there before: this body stays a part of one.
-        Poll::Pending if caller.poll_hangs_up(cx).is_ready() => Poll::Ready(Piece::Cut),
+        // All that the caller sent was there before: this body stays incomplete.
+        Poll::Pending if caller.poll_hangs_up(cx).is_ready() => Poll::Ready(Piece::Broken),
         Poll::Pending if goes.as_mut().poll(cx).is_ready() => Poll::Ready(Piece::Behind),
         Poll::Pending => alarm.poll_until(cx, deadline).map(|()| Piece::Slow),
     })
     .await
 }
 
-/// Reads on behind an answer that came before the body's end, for a while.
+/// After an answer that came before the body's end, reads on for a while.
 pub(crate) fn linger(mut body: Upload) {
     body.begun = None;
     if body.has_come() {
         return;
     }
-    // Beside what the connection waits for.
+    // A timer of its own, beside the connection's.
     body.alarm = Alarm::default();
     tokio::spawn(async move {
         let (deadline, mut left) = (Instant::now() + LINGER_TIME, LINGER_BYTES);
@@ -122,7 +122,7 @@ pub(crate) fn linger(mut body: Upload) {
     });
 }
 
-/// Why a body of records is not taken.
+/// Why a body of records is refused.
 #[derive(Clone, Copy)]
 pub(crate) enum BadRecords {
     /// Not records of this length.
@@ -133,24 +133,24 @@ pub(crate) enum BadRecords {
     Full,
     /// It came too slowly.
     Slow,
-    /// The caller is gone.
-    Cut,
+    /// The caller has hung up.
+    Broken,
 }
 
-/// Records of `N` bytes each, and what they are charged for as long as they are kept.
+/// Records of `N` bytes each, and their charge for as long as they are kept.
 pub(crate) struct Records<const N: usize> {
     list: Vec<[u8; N]>,
     charge: Charge,
 }
 
 impl<const N: usize> Records<N> {
-    /// In the order they came.
+    /// The records in order of arrival.
     pub(crate) fn list(&self) -> &[[u8; N]] {
         &self.list
     }
 
-    /// The same with each record once, where it came first: what is asked for twice is work and
-    /// memory twice, and says nothing new.
+    /// The same with each record only once, at its first place: a repeated record costs work and
+    /// memory again, and its answer says nothing new.
     pub(crate) fn without_repeats(mut self) -> Self {
         if self.list.len() > 1 {
             let mut seen = BTreeSet::new();
@@ -160,13 +160,13 @@ impl<const N: usize> Records<N> {
         self
     }
 
-    /// Those that `keep` says.
+    /// Only those for which `keep` is true.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&[u8; N]) -> bool) {
         self.list.retain(keep);
         self.let_go();
     }
 
-    /// Others in their place.
+    /// Replaces the records.
     pub(crate) fn map(mut self, other: impl Fn(&[u8; N]) -> [u8; N]) -> Self {
         for record in &mut self.list {
             *record = other(record);
@@ -174,17 +174,17 @@ impl<const N: usize> Records<N> {
         self
     }
 
-    /// From now on they lie here for one who waits.
+    /// From now on the charge is for a waiting call.
     pub(crate) fn wait(&mut self) {
         self.charge.turn_to(Purpose::Waits);
     }
 
-    /// What they are charged, bytes.
+    /// Bytes that they are charged.
     pub(crate) fn charged(&self) -> usize {
         self.charge.bytes()
     }
 
-    /// Frees what is not needed any more.
+    /// Frees memory that is no longer needed.
     fn let_go(&mut self) {
         let before = self.list.capacity();
         self.list.shrink_to_fit();
@@ -192,7 +192,7 @@ impl<const N: usize> Records<N> {
     }
 }
 
-/// Reads a whole body of records; where memory for them runs short, others among `all` make room.
+/// Reads a whole body of records; if memory for them runs short, others among `all` make room.
 pub(crate) async fn records<const N: usize>(
     body: &mut Upload,
     form: Form,
@@ -213,16 +213,16 @@ pub(crate) async fn records<const N: usize>(
             }
             Piece::Behind => return Err(BadRecords::Full),
             Piece::Slow => return Err(BadRecords::Slow),
-            Piece::Cut => return Err(BadRecords::Cut),
+            Piece::Broken => return Err(BadRecords::Broken),
         }
     }
 }
 
-/// Cuts bytes into records as they come.
+/// Splits bytes into records as they arrive.
 struct Reader<const N: usize> {
     all: Arc<Unfinished>,
     form: Form,
-    /// Bytes that may still come: blank lines are not records, but no reason to read for ever.
+    /// Bytes that may still come: blank lines are no records, and must not make us read for ever.
     left: usize,
     /// The beginning of a record.
     rest: Vec<u8>,
@@ -245,7 +245,7 @@ impl<const N: usize> Reader<N> {
         self.left = self.left.checked_sub(bytes.len()).ok_or(BadRecords::TooMany)?;
         while !bytes.is_empty() {
             if self.form == Form::Text && self.rest.is_empty() {
-                // Many at once: a body may be nothing else.
+                // All blank lines at once: a body may hold nothing else.
                 let blank = bytes.iter().position(|&byte| byte != b'\n').unwrap_or(bytes.len());
                 bytes = &bytes[blank..];
             }
@@ -291,8 +291,8 @@ impl<const N: usize> Reader<N> {
         Ok(())
     }
 
-    /// Room for one more, charged before it is taken. (A list that moves is there twice for a
-    /// moment: no more than one at a time.)
+    /// Makes room for one more, charged before it is allocated. (While a list moves it takes memory
+    /// twice, but only one list moves at a time.)
     fn make_room(&mut self) -> Result<(), BadRecords> {
         if self.list.len() == self.list.capacity() {
             let more = self.list.capacity().max(FIRST);

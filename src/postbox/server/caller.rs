@@ -14,13 +14,13 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Who is at the other end of a connection.
+/// The caller at the other end of a connection.
 pub(crate) struct Caller {
-    /// What the heads of requests are charged to, and who else is here; `None`: the operator.
+    /// The budget that pays for heads of requests, and all other callers; `None` for the operator.
     guest: Option<(Arc<Budget>, Arc<Callers>)>,
     state: Mutex<State>,
-    bell: Notify,
-    /// His place is needed.
+    notify: Notify,
+    /// Whether the caller was told to leave.
     goes: AtomicBool,
     leave: Notify,
     alarm: Alarm,
@@ -28,21 +28,21 @@ pub(crate) struct Caller {
 
 #[derive(Default)]
 struct State {
-    /// For the head of a request that has begun.
+    /// The charge for the head of a request that has begun.
     head: Option<Charge>,
-    /// From the end of a request's head until all of its answer is on its way.
+    /// Whether a call runs: from the end of a request's head until all of its answer is on its way.
     calls: bool,
-    /// His call waits: what he sends now is another request.
+    /// The call waits: what the caller sends now is another request.
     waits: bool,
     /// He sends no more.
     hung_up: bool,
-    /// Reads his body, and is told that no more of it comes.
+    /// Wakes the task that reads the body, to learn that no more of it comes.
     listener: Option<Waker>,
-    /// Reads on when the call is over.
+    /// Wakes the task that reads on when the call is over.
     reader: Option<Waker>,
-    /// When the answer has to be taken.
+    /// When the caller must have taken the answer.
     answer_by: Option<Instant>,
-    /// Since when he keeps us waiting; `None`: we him.
+    /// Since when the caller keeps us waiting; `None` while the caller waits for us.
     since: Option<Instant>,
 }
 
@@ -52,7 +52,7 @@ impl Caller {
         Self::new(None)
     }
 
-    /// One who has come, and whose share of the memory that is.
+    /// A new caller, whose memory is charged to `budget`.
     pub(crate) fn enter(callers: &Arc<Callers>, budget: &Arc<Budget>) -> (Arc<Self>, Here) {
         let caller = Self::new(Some((budget, callers)));
         let here = callers.enter(Arc::<Self>::clone(&caller));
@@ -63,7 +63,7 @@ impl Caller {
         Arc::new(Self {
             guest: guest.map(|(budget, callers)| (Arc::clone(budget), Arc::clone(callers))),
             state: Mutex::new(State { since: Some(Instant::now()), ..State::default() }),
-            bell: Notify::new(),
+            notify: Notify::new(),
             goes: AtomicBool::new(false),
             leave: Notify::new(),
             alarm: Alarm::default(),
@@ -74,8 +74,8 @@ impl Caller {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes came: those of a head are charged until it is whole, since they lie in buffers that
-    /// are larger than what came.
+    /// Bytes have arrived. A head is charged until it is whole, since its buffer is larger than
+    /// what has arrived.
     pub(crate) fn sent(&self) -> Result<(), Full> {
         let Some((budget, callers)) = &self.guest else { return Ok(()) };
         let mut state = self.state();
@@ -84,7 +84,7 @@ impl Caller {
         }
         let mut charge = Charge::nothing(budget, Purpose::Heads);
         if charge.grow(HEAD_COST).is_err() {
-            // They are looked at, and so is he.
+            // Making room locks the state of every caller, this one included.
             drop(state);
             if !callers.make_room(Which::InHead) {
                 return Err(Full);
@@ -97,24 +97,24 @@ impl Caller {
         Ok(())
     }
 
-    /// He keeps us waiting since then, or does not any more.
+    /// The caller keeps us waiting since then, or no longer.
     pub(crate) fn keeps(&self, since: Option<Instant>) {
         self.state().since = since;
     }
 
-    /// Until he is told to go.
+    /// Waits until the caller is told to go.
     pub(crate) async fn goes(&self) {
         self.leave.notified().await;
     }
 
-    /// No more bytes come. While a call runs that is no reason to end it: he may listen still. It
-    /// is told, and `reader` woken when it is over; true if so.
+    /// The caller sends no more bytes. That does not end a running call, since the caller may still
+    /// listen: the call is told, and `reader` is woken when it is over. True if a call runs.
     pub(crate) fn hung_up(&self, reader: &Waker) -> bool {
         let mut state = self.state();
         if state.calls {
             state.hung_up = true;
             state.reader = Some(reader.clone());
-            self.bell.notify_one();
+            self.notify.notify_one();
             if let Some(listener) = state.listener.take() {
                 listener.wake();
             }
@@ -122,14 +122,14 @@ impl Caller {
         state.calls
     }
 
-    /// Until he sends no more.
+    /// Waits until the caller sends no more.
     pub(crate) async fn hangs_up(&self) {
         while !self.state().hung_up {
-            self.bell.notified().await;
+            self.notify.notified().await;
         }
     }
 
-    /// Ready when he sends no more.
+    /// Ready when the caller sends no more.
     pub(crate) fn poll_hangs_up(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.hung_up {
@@ -139,7 +139,7 @@ impl Caller {
         Poll::Pending
     }
 
-    /// The timer of his connection.
+    /// The timer of the connection.
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
     }
@@ -147,13 +147,13 @@ impl Caller {
     /// A call begins.
     pub(crate) fn calls(self: &Arc<Self>) -> Call {
         let mut state = self.state();
-        // From here on for its body.
+        // From here on `since` is about the body.
         *state = State { calls: true, since: state.since, ..State::default() };
         drop(state);
         Call(Arc::clone(self))
     }
 
-    /// His call waits, until what is returned is dropped.
+    /// The call waits until the returned value is dropped.
     pub(crate) fn waits(&self) -> Waits<'_> {
         self.state().waits = true;
         Waits(self)
@@ -164,7 +164,7 @@ impl Caller {
         self.state().answer_by = Some(when);
     }
 
-    /// When the answer that is on its way has to be taken.
+    /// When the caller must have taken the answer that is on its way.
     pub(crate) fn answer_by(&self) -> Option<Instant> {
         self.state().answer_by
     }

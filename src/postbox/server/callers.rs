@@ -1,9 +1,9 @@
-//! All who are connected. When there is no room for one more, or for the head of one more request,
-//! those go first who have kept us waiting longest: for a request, its head, the rest of its body, or
-//! for taking their answer. So nobody keeps others out by being there and doing nothing, and a
-//! request that comes whole always gets in.
+//! All connected callers. When there is no room for another connection, or for the head of another
+//! request, we drop the callers that have kept us waiting longest: for a request, for its head, for
+//! the rest of its body, or for taking their answer. So no caller can keep others out by being
+//! idle, and a request that arrives whole always gets in.
 //!
-//! Some go at a time, so that looking for them costs each newcomer next to nothing.
+//! Several are dropped at a time, so that the search costs each newcomer next to nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -11,58 +11,58 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Of those who keep us waiting one in so many goes at a time.
+/// Of the callers that keep us waiting, one in this many is dropped at a time.
 const SOME: usize = 16;
 
-/// Until they are looked for again where there were none.
+/// The pause before the next search when one has found no caller to drop.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Whose place is needed.
+/// Which callers may be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// Any.
     All,
-    /// Of those whose request's head has begun and not ended.
+    /// Those that have begun the head of a request and not ended it.
     InHead,
 }
 
-/// What is asked of everybody who is here.
+/// What we ask each connected caller.
 pub(crate) trait Guest: Send + Sync {
-    /// Since when he keeps us waiting, if he does, and is not told to go already.
+    /// Since when this caller keeps us waiting, if it does and was not told to go already.
     fn keeps_since(&self, which: Which) -> Option<Instant>;
-    /// Tells him to go; false where he was told.
+    /// Tells the caller to go; false if it was told before.
     fn go(&self) -> bool;
-    /// Whether he was.
+    /// Whether the caller was told to go.
     fn is_told_to_go(&self) -> bool;
 }
 
-/// Everybody who is here.
+/// All connected callers.
 #[derive(Default)]
 pub(crate) struct Callers {
     next: AtomicU64,
     here: Mutex<BTreeMap<u64, Arc<dyn Guest>>>,
-    /// Those who were told to go, and have not gone yet.
+    /// How many were told to go and have not gone yet.
     going: AtomicUsize,
-    /// Where nobody was found to go: when that was.
+    /// When the last search found no caller to drop.
     nobody: Mutex<Option<Instant>>,
 }
 
-/// One of them, for as long as he is connected.
+/// A caller's entry, for as long as it is connected.
 pub(crate) struct Here {
     all: Arc<Callers>,
     number: u64,
 }
 
 impl Callers {
-    /// One who has come.
+    /// Adds a new caller.
     pub(crate) fn enter(self: &Arc<Self>, guest: Arc<dyn Guest>) -> Here {
         let number = self.next.fetch_add(1, Relaxed);
         self.lock().insert(number, guest);
         Here { all: Arc::clone(self), number }
     }
 
-    /// Tells those to go who have kept us waiting longest, unless such are on their way already; false
-    /// where nobody does.
+    /// Tells the callers that have kept us waiting longest to go, unless some are leaving already;
+    /// false if no caller keeps us waiting.
     pub(crate) fn make_room(&self, which: Which) -> bool {
         if self.going.load(Relaxed) > 0 {
             return true;
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
-    /// One who keeps us waiting, if he does; in a head or not.
+    /// A caller: since when it keeps us waiting, whether within a head, whether told to go.
     struct One(Option<Instant>, bool, AtomicBool);
 
     impl Guest for One {
@@ -129,7 +129,7 @@ mod tests {
         let told = || -> Vec<usize> { (0..40).filter(|at| ones[*at].is_told_to_go()).collect() };
         assert!(all.make_room(Which::InHead));
         assert_eq!(told(), [3], "one of two");
-        assert!(all.make_room(Which::All), "one goes already");
+        assert!(all.make_room(Which::All), "one is leaving already");
         assert_eq!(told(), [3]);
         here[3] = None;
         assert!(all.make_room(Which::All));

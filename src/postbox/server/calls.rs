@@ -11,7 +11,7 @@ use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Discard, Fate, KEEPS, MAX_WAIT, address_of};
+use crate::postbox::api::{Discard, KEEPS, MAX_WAIT, PacketStatus, address_of};
 use crate::postbox::storage::budget::{Budget, Full, Purpose};
 use crate::postbox::storage::packet::{Packet, most_cost};
 use crate::postbox::storage::unfinished::GRACE;
@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
-/// What `?wait=` and `&max=` ask for.
+/// The values of `?wait=` and `&max=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wishes {
     wait: Duration,
@@ -33,7 +33,8 @@ pub(crate) struct Wishes {
 }
 
 impl Wishes {
-    /// Reads a query; `None` for anything but these two, once, in whole numbers.
+    /// Reads a query; `None` for anything but these two fields, each at most once, in whole
+    /// numbers.
     pub(crate) fn of_query(query: &str) -> Option<Self> {
         let (mut wait, mut max) = (None, None);
         for part in query.split('&').filter(|part| !part.is_empty()) {
@@ -53,15 +54,15 @@ impl Wishes {
     }
 }
 
-/// Why a packet, and all after it, were not stored.
+/// Why a packet and all packets after it were not stored.
 enum Refusal {
     Unfit(Unfit),
     Unpaid(Price),
     Crowded,
-    /// Others need the room, and it is behind.
+    /// Others need the memory, and it is behind.
     Behind,
     Slow,
-    Cut,
+    Broken,
 }
 
 /// Takes packets; the answer's fields go into `headers`.
@@ -80,7 +81,7 @@ pub(crate) async fn post(
     };
     let refused = &server.refused;
     let (status, count, again) = match outcome {
-        // An empty body is a mistake at the other end of somebody's pipe.
+        // An empty body is a mistake, likely at the other end of the caller's pipe.
         Ok(()) if stored == 0 => (StatusCode::BAD_REQUEST, Some(&refused.unfit), false),
         Ok(()) => (StatusCode::CREATED, None, false),
         Err(Refusal::Unfit(Unfit::NotAPacket | Unfit::PublishedKey)) => {
@@ -96,8 +97,8 @@ pub(crate) async fn post(
         Err(Refusal::Crowded) => (StatusCode::TOO_MANY_REQUESTS, Some(&refused.crowded), true),
         Err(Refusal::Behind) => (StatusCode::SERVICE_UNAVAILABLE, Some(&refused.busy), true),
         Err(Refusal::Slow) => (StatusCode::REQUEST_TIMEOUT, Some(&refused.slow), false),
-        // Nobody is there to read it.
-        Err(Refusal::Cut) => (StatusCode::BAD_REQUEST, None, false),
+        // The caller is gone and cannot read it.
+        Err(Refusal::Broken) => (StatusCode::BAD_REQUEST, None, false),
     };
     if let Some(count) = count {
         count.fetch_add(1, Relaxed);
@@ -113,11 +114,11 @@ pub(crate) async fn post(
     if again { retry(answer) } else { answer }
 }
 
-/// What has become of a body of packets.
+/// The outcome of a body of packets.
 #[derive(Default)]
 struct Done {
     stored: u64,
-    /// The shortest of their lives, seconds.
+    /// The shortest of their lifetimes, seconds.
     keeps: Option<u32>,
 }
 
@@ -144,7 +145,7 @@ async fn take_packets(
                 all.make_room(budget, Purpose::Packets, cost, grace).await;
                 let mut rest = &bytes[..];
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
-                    // Or it would count twice.
+                    // Otherwise it would count twice.
                     body.is_whole();
                     put(packet, intake.take_proof())?;
                     since = Instant::now();
@@ -158,7 +159,7 @@ async fn take_packets(
             }
             Piece::Behind => return Err(Refusal::Behind),
             Piece::Slow => return Err(Refusal::Slow),
-            Piece::Cut => return Err(Refusal::Cut),
+            Piece::Broken => return Err(Refusal::Broken),
         }
     }
 }
@@ -195,7 +196,7 @@ pub(crate) async fn collect(
     charged(server, form, packets.map(Body::packets))
 }
 
-/// Throws packets away, and keeps the keys of those that were there.
+/// Discards packets, and keeps the keys of those that were there.
 pub(crate) async fn discard(
     server: &Server,
     budget: &Arc<Budget>,
@@ -209,7 +210,8 @@ pub(crate) async fn discard(
         };
     for record in records.list() {
         server.store.discard(&Discard::from_record(record));
-        // A record may hash four packets of 1 MiB; others get their turn between two.
+        // One record may hash four packets of 1 MiB; other tasks get their turn between two
+        // records.
         tokio::task::yield_now().await;
     }
     nothing()
@@ -229,16 +231,16 @@ pub(crate) async fn gone(
     };
     let turn = server.turn(addresses.list().len()).await;
     addresses.wait();
-    let mut fates = server.store.fates(addresses.list());
-    if fates.contains(&Fate::Held) {
+    let mut statuses = server.store.statuses(addresses.list());
+    if statuses.contains(&PacketStatus::Held) {
         let waiting = (body.caller(), &addresses, turn);
         match wait_for(server, budget, waiting, wishes.wait, Wanted::Collected).await {
-            // Some may be gone, and others not.
-            Ok(_) => fates = server.store.fates(addresses.list()),
+            // Some packets may be gone, and others not.
+            Ok(_) => statuses = server.store.statuses(addresses.list()),
             Err(Busy) => return busy(server),
         }
     }
-    let mut out: Vec<u8> = fates.into_iter().map(|fate| fate as u8).collect();
+    let mut out: Vec<u8> = statuses.into_iter().map(|status| status as u8).collect();
     if form == Form::Text {
         out.push(b'\n');
     }
@@ -259,7 +261,7 @@ pub(crate) async fn revealed(
     charged(server, form, Keys::new(server, form, addresses, budget).map(Body::Keys))
 }
 
-/// The answer with that body, if there was memory for it.
+/// The answer with this body, if there was memory for it.
 fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
     match body {
         Ok(body) => answer(StatusCode::OK, form.media_type(), body),
@@ -267,13 +269,12 @@ fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
     }
 }
 
-/// No more may wait.
+/// No more calls may wait.
 struct Busy;
 
-/// Waits until what is wanted has come, and says whether it has, or the time is up, or somebody else needs the seat, or
-/// nothing more comes from the caller:
-/// whether one who has said all that he has to say listens still can't be told from whether he is
-/// gone, so he gets his answer, and his seat is free.
+/// Waits until what is wanted has come, the time is up, another call needs the seat, or the caller
+/// sends no more; says whether it has come. A caller that has finished sending may still listen or
+/// may be gone. We can't tell, so it gets its answer and the seat becomes free.
 async fn wait_for(
     server: &Server,
     budget: &Arc<Budget>,
@@ -320,7 +321,7 @@ fn refuse_records(server: &Server, why: BadRecords, body: Upload) -> Answer {
         BadRecords::Slow => {
             (&refused.slow, StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n")
         }
-        BadRecords::Unfit | BadRecords::Cut => (
+        BadRecords::Unfit | BadRecords::Broken => (
             &refused.unfit,
             StatusCode::BAD_REQUEST,
             "not records of this call; raw ones need Content-Type: application/octet-stream\n",

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1, with an end to every kind of waiting.
+//! One connection: HTTP/1.1, with a limit to every kind of waiting.
 
 use super::caller::Caller;
 use super::http;
@@ -14,17 +14,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Which side of the postbox a connection came to.
+/// The side of the postbox that a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Everybody's.
+    /// The public side.
     Public,
-    /// The operator's.
+    /// The operator's side.
     Admin,
 }
 
-/// Serves a connection to its end, or until others need its place, and charges what that takes. What
-/// goes wrong on it is nobody's business but the caller's.
+/// Serves a connection to its end, or until others need its place, and charges the memory for it.
+/// Errors on it concern only the caller.
 pub(crate) async fn serve<S>(
     server: Arc<Server>,
     (caller, budget): (&Arc<Caller>, &Arc<Budget>),

@@ -11,11 +11,11 @@ use std::thread::{Builder, JoinHandle};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// Descriptors that it takes of the program's at most.
+/// The most descriptors that it takes of the program's.
 const DESCRIPTORS: u64 = 512;
 
-/// A postbox that runs until it is stopped, or dropped. It lies within no walls
-/// ([`confine`](super::confine)): they would be the whole program's.
+/// A postbox that runs until it is stopped, or dropped. It is not confined
+/// ([`confine`](super::confine)): that would confine the whole program.
 pub struct Embedded {
     url: String,
     stop: Option<oneshot::Sender<()>>,
@@ -43,7 +43,7 @@ impl Embedded {
             let (runtime, relay) = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
-                    // Who started it waits for this.
+                    // The starting thread waits for this.
                     let _ = tell.send(Err(error));
                     return 0;
                 }
@@ -57,13 +57,13 @@ impl Embedded {
         Ok(Self { url, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it is called.
+    /// The URL at which it can be called.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Stops it, and says how many packets were lost with it. Calls that are being served may take half
-    /// a minute more; so they may where it is dropped.
+    /// Stops it, and returns how many packets were lost with it. Running calls may take half a
+    /// minute more, as they may when it is dropped.
     pub fn stop(mut self) -> u64 {
         self.end()
     }

@@ -1,4 +1,4 @@
-//! How the records of a body are written: as bytes, or as lines for those who call with curl.
+//! How the records of a body are written: as bytes, or as lines for people who call with curl.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,8 +19,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Raw where the request says `application/octet-stream`, lines otherwise: what curl sends
-    /// by itself is lines.
+    /// Raw if the request says `application/octet-stream`, else lines, which is what curl gets by
+    /// default.
     pub(crate) fn of_media_type(value: Option<&str>) -> Self {
         let essence = value.and_then(|v| v.split(';').next()).unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case(RAW) { Self::Raw } else { Self::Text }
@@ -35,7 +35,7 @@ impl Form {
     }
 }
 
-/// A record of `N` bytes from its line (without the line's end); `None` when it is not one.
+/// A record of `N` bytes from its line (without the line's end); `None` if it is none.
 pub(crate) fn record_of_line<const N: usize>(line: &[u8]) -> Option<[u8; N]> {
     let mut record = [0; N];
     match URL_SAFE_NO_PAD.decode_slice(line, &mut record) {

@@ -1,7 +1,8 @@
-//! Admission by work: what a post has to show while the postbox is crowded, or fills fast.
+//! Admission by work: the proof that a post has to show while the postbox is crowded, or fills
+//! fast.
 //!
-//! Nothing is kept of a proof or of who brought it: the salt of the hour makes it new, and that it is
-//! for exactly one packet makes it useless a second time.
+//! The postbox keeps nothing of a proof or its caller: the salt of the hour makes each proof fresh,
+//! and since a proof fits exactly one packet, it is useless a second time.
 
 use crate::postbox::storage::memory::Store;
 use crate::postbox::storage::packet::Packet;
@@ -11,31 +12,31 @@ use sha2::{Digest as _, Sha256};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// The least that is asked for, where anything is: 4,096 tries, a quarter of a millisecond of the core
-/// that took half a second for 19 bits.
+/// The lowest price above zero: 4,096 tries, a quarter of a millisecond on the core that took half
+/// a second for 19 bits.
 const LEAST_BITS: u8 = 8;
-/// Of 1,024 parts of the room for packets: so much may be taken before anything is asked for; from
-/// there on it grows,
+/// In 1,024 parts of the room for packets: up to this fill posts need no work; from there the price
+/// grows,
 const FULL_FROM: usize = 512;
-/// and is whole here, so that at full price there is still room.
+/// and is highest here, so that at full price there is still room.
 const FULL_TO: usize = 896;
-/// The growth within a minute, in 1,024 parts of what is left: the same. By itself a long message that
-/// nobody collects grows by a quarter of it, by default.
+/// The same for the growth within a minute, in 1,024 parts of what is left. A single long message
+/// that is not collected grows by a quarter of that, by default.
 const FAST_FROM: usize = 384;
-/// What would be full within a minute.
+/// Growth that would fill the rest within a minute.
 const FAST_TO: usize = 1024;
-/// Seconds of one look at the fill, of which there are twelve.
+/// Seconds between two looks at the fill; a minute has twelve.
 const LOOK: u64 = 5;
-/// Looks that are remembered.
+/// How many looks are remembered.
 const LOOKS: usize = 12;
-/// Seconds for which a salt is told; it is good for as long again.
+/// Seconds for which a salt is told; it stays valid for as long again.
 const SALT_TIME: u64 = 3600;
 
-/// What stands before the store.
+/// Admission to the store.
 pub(crate) struct Gate {
     secret: [u8; 32],
     began: Instant,
-    /// The most zero bits that are asked for the smallest packet; 0: never any.
+    /// The most zero bits for the smallest packet; 0 asks for no work at all.
     most: u8,
     lately: Mutex<Lately>,
 }
@@ -47,10 +48,10 @@ struct Lately {
 }
 
 impl Lately {
-    /// By how much it has grown within a minute, to `used` at `now`.
+    /// How much the fill has grown within a minute, to `used` at `now`.
     fn growth(&mut self, now: u64, used: usize) -> usize {
         let place = |look: u64| usize::try_from(look % LOOKS as u64).unwrap_or_default();
-        // What nobody looked at counts for nothing.
+        // Times without a look count for nothing.
         for look in (self.now + 1..=now).rev().take(LOOKS) {
             self.least[place(look)] = usize::MAX;
         }
@@ -62,21 +63,21 @@ impl Lately {
 }
 
 impl Gate {
-    /// One that asks for `most` zero bits at most; nobody else knows the secret.
+    /// A gate that asks for `most` zero bits at most; `secret` stays in it.
     pub(crate) fn new(most: u8, secret: [u8; 32]) -> Self {
         let lately = Mutex::new(Lately { now: 0, least: [usize::MAX; LOOKS] });
         Self { secret, began: Instant::now(), most, lately }
     }
 
-    /// What a post has to show now; none while there is room.
+    /// The work that a post has to show now; `None` while there is room.
     pub(crate) fn price(&self, store: &Store) -> Option<Price> {
         let seconds = self.began.elapsed().as_secs();
         self.bits(store.fill(), seconds / LOOK)
             .map(|bits| Price { bits, salt: self.salt(seconds / SALT_TIME) })
     }
 
-    /// Lets the packet in, or says what it has to show. It is charged already, and counts as if it
-    /// were not: what is told to one who comes without is the same.
+    /// Admits the packet, or returns the work that it has to show. The packet is charged already
+    /// but does not count here, so that the price is the same as for a caller without a packet.
     pub(crate) fn admit(
         &self,
         store: &Store,
@@ -107,8 +108,8 @@ impl Gate {
         std::array::from_fn(|at| hash[at])
     }
 
-    /// Zero bits for the smallest packet, of the bytes of packets, of what is left for more, and of
-    /// how fast it was. Other callers take room, too, but no work is asked for that.
+    /// Zero bits for the smallest packet, by the bytes of packets, the bytes left for more, and the
+    /// growth. Other purposes take memory, too, but never ask for work.
     fn bits(&self, (held, left): (usize, usize), look: u64) -> Option<u8> {
         if self.most == 0 {
             return None;
@@ -119,7 +120,7 @@ impl Gate {
         full.max(fast)
     }
 
-    /// Each bit doubles the work: it grows with the power of what is taken, not in step with it.
+    /// Each bit doubles the work, so it grows exponentially with the fill.
     fn steep(&self, parts: usize, from: usize, to: usize) -> Option<u8> {
         let above = parts.checked_sub(from)?.min(to - from);
         let span = usize::from(self.most.saturating_sub(LEAST_BITS));
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(bits(19, 0), None, "a long message on its way");
         assert!(bits(30, 0).is_some(), "a flood");
         assert_eq!(bits(50, 0), Some(19), "full within a minute");
-        // A minute later nothing more has come.
+        // A minute later nothing more has arrived.
         assert_eq!(bits(49, 13), None);
         assert_eq!(bits(50, 13), Some(8));
         assert_eq!(bits(100, 99), Some(19));
@@ -171,7 +172,7 @@ mod tests {
         let proof = solved(&Puzzle::new(&price, packet.hash(), 4096));
         let good: Vec<u64> = (0..9).filter(|&h| gate.is_paid(9, h, &packet, &proof)).collect();
         assert_eq!(good, [5, 6]);
-        assert!(gate.is_paid(8, 5, &packet, &proof), "more than is asked for");
+        assert!(gate.is_paid(8, 5, &packet, &proof), "more than was asked for");
         assert!(!gate.is_paid(14, 5, &packet, &proof));
         assert!(!gate.is_paid(9, 5, &self::packet(8), &proof), "another packet");
         assert!(!Gate::new(9, [2; 32]).is_paid(9, 5, &packet, &proof), "another postbox");

@@ -1,19 +1,19 @@
-//! Who is here: whose share of the memory a connection's is. Those who come from one address, or
-//! one IPv6 network of 64 bits, have one share. On a Unix socket and from this machine itself,
-//! where a proxy or Tor brings everybody, each connection has its own.
+//! Which share of the memory each connection uses. All connections from one address, or from one
+//! IPv6 /64 network, use the same share. On a Unix socket and from this machine itself, where a
+//! proxy or Tor brings all callers, each connection has its own.
 //!
-//! An address is known here while a connection from it is open, and no longer. A packet only knows
-//! its share, one of 255, so that which came together can't be told from it.
+//! An address is known here only while a connection from it is open. A packet only knows its share,
+//! one of 255, so the share does not tell which packets came together.
 
 use crate::postbox::storage::budget::Budget;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How many there are.
+/// The number of shares.
 const SHARES: usize = 255;
 
-/// Where a connection comes from, as far as one caller can't easily have two.
+/// Where a connection comes from, so coarse that one caller can't easily have two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Origin(u128);
 
@@ -28,10 +28,10 @@ impl Origin {
     }
 }
 
-/// All shares, and who has which.
+/// All shares, and which origin has which.
 pub(crate) struct Guests {
     shares: Vec<Arc<Budget>>,
-    /// What is nobody's.
+    /// The part of the budget that belongs to no share.
     rest: Arc<Budget>,
     inner: Mutex<Inner>,
 }
@@ -61,7 +61,8 @@ impl Guests {
         Self { shares, rest: Arc::clone(budget), inner: Mutex::default() }
     }
 
-    /// The share of a connection from there; for one of a new origin that of which least is taken.
+    /// The share for a connection from `origin`; a new origin gets the share of which least is
+    /// taken.
     pub(crate) fn enter(&self, origin: Option<Origin>) -> Guest<'_> {
         let mut guard = self.lock();
         let inner = &mut *guard;
@@ -82,7 +83,7 @@ impl Guests {
         Guest { guests: self, origin, share }
     }
 
-    /// How many connections from there are open; of this machine's own each is alone.
+    /// How many connections from `origin` are open; connections from this machine do not count.
     pub(crate) fn from(&self, origin: Option<Origin>) -> usize {
         let of = |origin| self.lock().here.get(&origin).map_or(0, |party| party.connections);
         origin.map_or(0, of)
@@ -94,7 +95,7 @@ impl Guests {
 }
 
 impl Guest<'_> {
-    /// What all that is done for it is charged to.
+    /// The budget that pays for everything done for this connection.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.share
     }
@@ -149,7 +150,7 @@ mod tests {
         drop((first, other));
         assert_eq!(guests.lock().here.len(), 1);
         drop(second);
-        assert!(guests.lock().here.is_empty(), "nobody is known any more");
+        assert!(guests.lock().here.is_empty(), "no origin is known any more");
         for _ in 0..2 * SHARES {
             let next = guests.enter(None);
             assert!(!Arc::ptr_eq(next.budget(), &share), "others are emptier");

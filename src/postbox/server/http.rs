@@ -21,8 +21,8 @@ use hyper::{Method, Request, StatusCode, Version};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// What a request wants, without anything of the request: its head lies in a buffer of 8 KiB, which
-/// is free again while the call waits.
+/// What a request asks for, copied out of it: its head fills a buffer of 8 KiB, which is free again
+/// while the call waits.
 enum Wanted {
     Page(Look),
     Post,
@@ -30,7 +30,7 @@ enum Wanted {
     Discard(Form),
     Gone(Wishes, Form),
     Revealed(Form),
-    /// Nothing that there is.
+    /// Something that does not exist.
     Refused(Answer),
 }
 
@@ -64,8 +64,8 @@ pub(crate) async fn answer(
     }
 }
 
-/// Whether a request says once for whom it is, as HTTP/1.1 has it: two who pass it on in turn, and
-/// take each another of two, see two different requests.
+/// Whether a request names its host exactly once, as HTTP/1.1 demands: given two names, two proxies
+/// in a row could each take another one and see two different requests.
 fn names_its_host(version: Version, headers: &HeaderMap) -> bool {
     let hosts = headers.get_all(HOST).iter().count();
     hosts == 1 || (hosts == 0 && version < Version::HTTP_11)

@@ -1,7 +1,7 @@
-//! Packets out of a body, one by one, as its bytes come in.
+//! Reads packets from a body, one by one, as its bytes arrive.
 //!
 //! The bytes go straight into a packet's blocks: neither a line nor a packet is ever held twice,
-//! and what has come of a packet is charged to the memory cap before the rest has come.
+//! and the part of a packet that has arrived is charged to the memory cap before the rest arrives.
 
 use super::form::record_of_line;
 use crate::armor::marks::{
@@ -15,19 +15,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 
-/// Length of a line's prefix, bytes; it is the same for all.
+/// Length of a line's prefix, bytes; all prefixes have the same.
 const PREFIX: usize = PACKET_LINE.len();
 /// Characters that are decoded at a time: a multiple of four, on the stack.
 const PIECE: usize = 4096;
 /// Characters of a proof's line, behind its prefix.
 const PROOF_LINE: usize = (PROOF * 4).div_ceil(3);
 
-/// Why a body is not taken further.
+/// Why a body is read no further.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// Not a packet, or not a whole one.
     NotAPacket,
-    /// A published key: those go with `discard`, never beside packets.
+    /// A published key: keys go with `discard`, never beside packets.
     PublishedKey,
     /// Larger than this postbox takes.
     TooLarge,
@@ -44,15 +44,15 @@ impl From<Overflow> for Unfit {
     }
 }
 
-/// Where in the body we are.
+/// The position in the body.
 enum Stage {
     /// Between packets.
     Between,
-    /// In a raw packet of that size.
+    /// In a raw packet of this size.
     Raw(Filling, usize),
     /// In the prefix of a line.
     Prefix([u8; PREFIX], usize),
-    /// In a line's base64url, with up to three characters that wait for a fourth.
+    /// In a line's base64url, with up to three characters that await a fourth.
     Line(Filling, [u8; 4], usize),
     /// In a raw proof.
     Proof(Proof, usize),
@@ -60,7 +60,7 @@ enum Stage {
     ProofLine([u8; PROOF_LINE], usize),
 }
 
-/// A body on its way in.
+/// A body that is arriving.
 pub(crate) struct Intake {
     budget: Arc<Budget>,
     max: usize,
@@ -74,12 +74,12 @@ impl Intake {
         Self { budget: Arc::clone(budget), max, stage: Stage::Between, proof: None }
     }
 
-    /// The proof that stood before the packet that is whole now, if one did.
+    /// The proof that preceded the packet that is whole now, if there was one.
     pub(crate) fn take_proof(&mut self) -> Option<Proof> {
         self.proof.take()
     }
 
-    /// Bytes of a packet that has begun; none between two.
+    /// Bytes of the packet that has begun; 0 between two packets.
     pub(crate) fn begun(&self) -> usize {
         match &self.stage {
             Stage::Between => 0,
@@ -88,7 +88,7 @@ impl Intake {
         }
     }
 
-    /// Takes bytes from the front of `input` until a packet is whole or all are taken.
+    /// Takes bytes from the front of `input` until a packet is whole or the input is used up.
     pub(crate) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Packet>, Unfit> {
         while !input.is_empty() {
             match &mut self.stage {
@@ -138,7 +138,7 @@ impl Intake {
         Ok(None)
     }
 
-    /// The end of the body: the packet of a last line without an end, if there is one.
+    /// Ends the body; returns the packet of a last line without a newline, if there is one.
     pub(crate) fn end(&mut self) -> Result<Option<Packet>, Unfit> {
         match self.stage {
             Stage::Between => Ok(None),
@@ -198,14 +198,14 @@ impl Intake {
     }
 }
 
-/// Moves bytes from the front of `input` until `room` is full; how many.
+/// Moves bytes from the front of `input` until `room` is full; returns how many.
 fn fill(room: &mut [u8], input: &mut &[u8]) -> usize {
     let part = front(input, room.len());
     room[..part.len()].copy_from_slice(part);
     part.len()
 }
 
-/// Cuts up to `count` bytes off the front of `input`.
+/// Splits up to `count` bytes off the front of `input`.
 fn front<'a>(input: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (now, later) = input.split_at(count.min(input.len()));
     *input = later;

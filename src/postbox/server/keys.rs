@@ -1,5 +1,5 @@
-//! Published keys on their way out. They are looked up a window at a time, so that a caller who
-//! reads nothing holds the addresses that he named, and no more windows than can wait for him.
+//! Published keys on their way out. They are looked up a window at a time, so that a caller that
+//! reads nothing costs only the addresses that it named and the few windows that can wait for it.
 
 use super::body::Records;
 use super::form::{Form, write_key};
@@ -12,12 +12,12 @@ use std::sync::Arc;
 
 /// Bytes of keys that are looked up at a time.
 const WINDOW: usize = 1024;
-/// What a window costs: the keys of its last address may lie behind its end, and there is what
-/// holds it together.
+/// The memory of a window: the keys of its last address may reach beyond its end, and its own
+/// structures count.
 const WINDOW_COST: usize = WINDOW + 768;
-/// Windows that wait at once: hyper takes so many pieces of a body ahead, and one is here.
+/// Windows that wait at once: those that hyper takes ahead, and one here.
 const WINDOWS: usize = 17;
-/// Bytes of one address's keys at most, as lines.
+/// The most bytes of one address's keys, as lines.
 const KEYS: usize = (MAX_UNDER_ADDRESS + 1) * 93;
 
 /// All published keys of some addresses.
@@ -25,18 +25,18 @@ pub(crate) struct Keys {
     server: Arc<Server>,
     form: Form,
     addresses: Records<32>,
-    /// How many of them were looked up.
+    /// How many addresses were looked up.
     done: usize,
     window: Bytes,
-    /// Shared with every window that is on its way.
+    /// Shared by all windows that are on their way.
     charge: Arc<Charge>,
 }
 
 impl Keys {
-    /// The keys that there are, of addresses that are named once each.
+    /// The published keys of these addresses, each of which is named once.
     ///
     /// # Errors
-    /// [`Full`] where there is no memory for the windows.
+    /// [`Full`] if there is no memory for the windows.
     pub(crate) fn new(
         server: &Arc<Server>,
         form: Form,
@@ -58,7 +58,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// How long all of it is, where that is known: when nothing is left to look up.
+    /// The length of the rest, which is known once nothing is left to look up.
     pub(crate) fn size(&self) -> Option<u64> {
         (self.done == self.addresses.list().len()).then_some(self.window.len() as u64)
     }

@@ -1,80 +1,80 @@
-//! How much of everything one caller may take, and for how long. The page and the documentation
+//! How much of each resource one caller may take, and for how long. The page and the documentation
 //! show these numbers.
 
 use crate::postbox::storage::budget::SMALL;
 use std::time::Duration;
 
-/// For the head of a request, and for the silence between two requests. Longer than clients keep
-/// an unused connection, far shorter than it would take to fill all connections with such.
+/// For the head of a request, and for the silence between two requests. Longer than clients keep an
+/// unused connection, far shorter than an attacker needs to fill all connections with idle ones.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(20);
-/// For each packet of a body, counted from the one before it: 1 MiB at 9 KiB a second, and a pause
-/// of two minutes in a stream that somebody types.
+/// For each packet of a body, counted from the one before it: 1 MiB at 9 KiB a second, or a pause
+/// of two minutes in a stream that a person types.
 pub(crate) const PACKET_TIME: Duration = Duration::from_mins(2);
 /// For a whole body of records.
 pub(crate) const RECORDS_TIME: Duration = Duration::from_secs(30);
-/// For a caller who takes nothing of the answer.
+/// For a caller that takes nothing of the answer.
 pub(crate) const STALL_TIME: Duration = Duration::from_mins(1);
-/// For each MiB of an answer that has begun, as for one of a packet: whoever reads it keeps its
-/// packets in memory, also when they are discarded or their time is up ...
+/// For each MiB of an answer that has begun, as for one of a packet: the reader keeps its packets
+/// in memory, even when they are discarded or their time is up ...
 pub(crate) const ANSWER_TIME: Duration = PACKET_TIME;
-/// ... so for no more than so many of them, as much as `otr` asks for at once. Who wants more in one
-/// answer reads faster, or asks for less with `max=`.
+/// ... so for no more than this many MiB, as much as `otr` asks for at once. A caller that wants
+/// more in one answer must read faster, or ask for less with `max=`.
 const ANSWER_MOST: u64 = 8;
 /// For a TLS handshake.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For running calls after SIGTERM; systemd sends SIGKILL after 90 seconds.
 pub(crate) const GRACE_TIME: Duration = Duration::from_secs(30);
 
-/// What follows a refused packet is read and dropped for so long and so far, so that a caller who
-/// writes all before it reads finds the answer, not a reset connection.
+/// For this long and this far we read and drop what follows a refused packet, so that a caller that
+/// writes everything before it reads finds the answer, not a reset connection.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(10);
-/// See [`LINGER_TIME`]; bytes, as many as a sender may have on their way uncollected.
+/// See [`LINGER_TIME`]; bytes, as many as a sender may have posted and not collected.
 pub(crate) const LINGER_BYTES: usize = 32 << 20;
 
-/// Bytes of a request's head: more than any that `otr`, curl or a browser sends, and as many as are
-/// read at a time, so that one that doesn't end takes no second buffer.
+/// Bytes of a request's head: more than `otr`, curl or a browser sends, and as many as are read at
+/// a time, so that a head that does not end takes no second buffer.
 pub(crate) const HEAD: usize = 8 * 1024;
-/// Bytes that are read at a time of a connection that brings much: fewer calls to the system make
-/// a long message a twentieth faster, and more than this do not. It is charged for them.
+/// Bytes to read at a time from a busy connection, which is charged for them: fewer system calls
+/// make a long message a twentieth faster; a larger buffer does not help.
 pub(crate) const BUFFER: usize = 64 * 1024;
-/// Bytes that are read at a time of any other.
+/// Bytes to read at a time from any other connection.
 pub(crate) const SMALL_BUFFER: usize = 8 * 1024;
-/// Bytes of answers that lie in the system's buffers of one connection and are not on their way: what
-/// nobody takes is nobody's charge there, and without a bound of ours grows to several MiB each.
+/// Bytes of answers that may lie unsent in the system's buffers of one connection: they are charged
+/// to no caller there, and without a bound they grow to several MiB each.
 pub(crate) const UNSENT: u32 = 128 * 1024;
 /// Header fields in a request.
 pub(crate) const HEADERS: usize = 64;
 
-/// Memory that a connection is charged for, bytes: measured is somewhat less than this.
+/// Bytes of memory that a connection is charged: somewhat more than it takes by measurement.
 pub(crate) const CONNECTION_COST: usize = 16 * 1024;
-/// The same for a head that has begun and not ended, on top of it: a buffer that is twice there
-/// when it grows.
+/// On top of it, for a head that has begun and not ended: a growing buffer takes its memory twice.
 pub(crate) const HEAD_COST: usize = 12 * 1024;
 /// The same for a connection with TLS, whose buffers hold whole records of 16 KiB.
 pub(crate) const TLS_CONNECTION_COST: usize = 64 * 1024;
-/// Descriptors that are not for connections: standard ones, listeners, the poll, signals.
+/// Descriptors that are not for connections: standard streams, listeners, the poll, signals.
 pub(crate) const SPARE_DESCRIPTORS: u64 = 64;
 
-/// How long the caller may take for an answer of that size; `None`: not known before its end.
+/// How long the caller may take for an answer of this size; `None` if the size is not known before
+/// its end.
 pub(crate) fn answer_time(size: Option<u64>) -> Duration {
     let begun = size.map_or(ANSWER_MOST, |size| size.div_ceil(1 << 20));
     ANSWER_TIME * u32::try_from(begun.clamp(1, ANSWER_MOST)).unwrap_or(1)
 }
 
-/// Connections of the operator's side.
+/// The most connections of the operator's side.
 pub(crate) const ADMIN_CONNECTIONS: usize = 16;
 
-/// What a connection is charged beside itself: for a small call and its answer.
+/// What a connection is charged beyond its own memory: a small call and its answer.
 pub(crate) const CALL_COST: usize = 2 * SMALL;
 
-/// Connections that a memory cap allows: they take half of it at most, so that what they carry has
-/// room, too.
+/// Connections that a memory cap allows: they take at most half of it, so that room is left for
+/// what they carry.
 pub(crate) fn connections_of(memory: usize) -> usize {
     memory / 2 / (CONNECTION_COST + CALL_COST)
 }
 
-/// Of all connections that are possible, those that may wait are seven eighths: what they wait
-/// for must still be able to come in.
+/// Seven eighths of all possible connections may wait: the packets that they wait for must still be
+/// able to come in.
 pub(crate) fn waiting_of(connections: usize) -> usize {
     (connections / 8 * 7).max(1)
 }

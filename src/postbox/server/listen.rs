@@ -9,8 +9,8 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Connections that may wait to be taken in. With the 128 of the standard library a crowd makes
-/// the kernel drop a caller's first packet, and the caller try again a second later.
+/// Connections that may wait to be accepted. With the standard library's 128, the kernel drops
+/// first packets when a crowd arrives, and these callers try again a second later.
 const BACKLOG: i32 = 4096;
 
 /// An open listener.
@@ -25,7 +25,7 @@ impl Listener {
     /// Opens `ADDRESS:PORT` or `unix:PATH`.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where the text is neither; or what the system says.
+    /// [`io::ErrorKind::InvalidInput`] if the text is neither; or the system's error.
     pub fn open(address: &str) -> io::Result<Self> {
         match address.strip_prefix(UNIX) {
             Some(path) => bind_unix(Path::new(path)).map(Self::Unix),
@@ -33,7 +33,8 @@ impl Listener {
         }
     }
 
-    /// Whether it is one, and not somebody's connection. Where the system can't tell, it is.
+    /// Whether it is a listener, not a caller's connection. If the system can't tell, it counts as
+    /// one.
     pub fn listens(&self) -> bool {
         match self {
             Self::Tcp(tcp) => socket_acceptconn(tcp),
@@ -42,7 +43,7 @@ impl Listener {
         .unwrap_or(true)
     }
 
-    /// The URL that leads here: with the real port, where the system chose one.
+    /// The URL of this listener, with the real port if the system chose it.
     pub fn url(&self, tls: bool) -> String {
         match self {
             Self::Tcp(tcp) => {
@@ -67,12 +68,12 @@ fn bind_tcp(address: &str) -> io::Result<TcpListener> {
         Ok(address) => TcpListener::bind(address),
         Err(_) => bind_name(address),
     }?;
-    // Again, on one that listens already: that changes how many may wait.
+    // A second `listen` changes how many connections may wait.
     rustix::net::listen(&listener, BACKLOG)?;
     Ok(listener)
 }
 
-/// Binds the first address of a name that is this machine's.
+/// Binds the first address of the name that belongs to this machine.
 fn bind_name(address: &str) -> io::Result<TcpListener> {
     let wrong = || io::Error::new(io::ErrorKind::InvalidInput, "it is no ADDRESS:PORT");
     let (host, port) = address.rsplit_once(':').ok_or_else(wrong)?;
@@ -82,10 +83,10 @@ fn bind_name(address: &str) -> io::Result<TcpListener> {
     TcpListener::bind(&found[..])
 }
 
-/// Binds a Unix socket. One that nobody listens on any more is replaced: a postbox that has shut
-/// itself in can't remove its own at its end.
+/// Binds a Unix socket. It replaces a socket without a listener: a postbox that has confined itself
+/// can't remove its own at its end.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    // The system would choose a name that is no file's.
+    // The system would choose a name without a file.
     if path.as_os_str().is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no path"));
     }

@@ -1,9 +1,9 @@
-//! The serving side of the postbox: a [`Relay`] in a runtime of the caller's, or an [`Embedded`] one
+//! The serving side of the postbox: a [`Relay`] in the caller's runtime, or an [`Embedded`] one
 //! with a thread of its own.
 //!
-//! One thread. It does nothing but move bytes between sockets and memory; one heap keeps the
-//! resident memory at what is counted, and one thread is what can be shut in on every kernel
-//! ([`confine`]). It prints nothing and hears no signal: that is its caller's.
+//! It runs on one thread, since it only moves bytes between sockets and memory. One heap keeps the
+//! resident memory at what is counted, and every kernel can confine one thread ([`confine`]). It
+//! prints nothing and handles no signal: its caller does both.
 
 mod accept;
 mod admin;

@@ -1,4 +1,4 @@
-//! Packets on their way out: raw, many of their blocks at a time from where they lie, or as lines
+//! Packets on their way out: raw, written straight from many of their blocks at a time, or as lines
 //! of text, encoded a window at a time.
 
 use super::form::Form;
@@ -17,21 +17,21 @@ use zeroize::Zeroizing;
 /// one window to the next.
 const WINDOW: usize = 6 * 1024;
 
-/// Packets, as they go out. They stay in memory until they are out, also when they are discarded
+/// Packets that are going out. They stay in memory until they are out, even if they are discarded
 /// meanwhile.
 pub(crate) enum Packets {
-    /// Each where it lies, behind its prefix.
+    /// Each straight from its blocks, after its prefix.
     Raw {
         /// Those that have not begun.
         waiting: Waiting,
-        /// The one whose prefix went out last.
+        /// The packet whose prefix went out last.
         begun: Option<Arc<Packet>>,
     },
-    /// All of them as one piece, so that one window is all that waits for the caller.
+    /// All of them as one piece, so that only one window waits for the caller.
     Text(Option<Waiting>),
 }
 
-/// Packets in line, and what the line and the window are charged for.
+/// Queued packets, and the charge for the queue and the window.
 pub(crate) struct Waiting {
     packets: IntoIter<Arc<Packet>>,
     _charge: Charge,
@@ -52,7 +52,7 @@ impl Packets {
     /// All of these.
     ///
     /// # Errors
-    /// [`Full`] where there is no memory for the list of them and a window.
+    /// [`Full`] if there is no memory for their list and a window.
     pub(crate) fn new(
         form: Form,
         packets: Vec<Arc<Packet>>,
@@ -68,7 +68,7 @@ impl Packets {
         })
     }
 
-    /// How many bytes go out, before any has.
+    /// How many bytes will go out in total.
     pub(crate) fn size(&self) -> u64 {
         let size = match self {
             Self::Raw { waiting, .. } => waiting.sizes().map(|size| 1 + size).sum(),
@@ -101,7 +101,7 @@ impl Iterator for Packets {
 pub(crate) enum Piece {
     /// A few bytes.
     Short(Bytes),
-    /// Some bytes, and what they are charged for until they are out.
+    /// Some bytes, and their charge until they are out.
     Charged(Charged),
     /// A raw packet.
     Raw(Raw),
@@ -109,7 +109,7 @@ pub(crate) enum Piece {
     Lines(Lines),
 }
 
-/// Some bytes, charged until the last of those who share the charge is gone.
+/// Some bytes, charged until the last owner of the charge is gone.
 pub(crate) struct Charged {
     bytes: Bytes,
     _charge: Arc<Charge>,
@@ -132,7 +132,7 @@ pub(crate) struct Lines {
     waiting: Waiting,
     /// The packet that is being encoded, and how far it is.
     begun: Option<(Arc<Packet>, usize)>,
-    /// What is encoded and not out yet.
+    /// Bytes that are encoded and not out yet.
     window: Zeroizing<Vec<u8>>,
     at: usize,
     /// Bytes of all lines behind the window.
@@ -221,8 +221,8 @@ impl Buf for Lines {
         &self.window[self.at..]
     }
 
-    /// The window, and nothing behind it: hyper, which writes from many pieces at once, would take
-    /// the next one for what comes behind the window. So no room is left for that.
+    /// The window, and nothing after it: hyper writes from many pieces at once and would put the
+    /// next piece right after the window. So no room is left for that.
     fn chunks_vectored<'a>(&'a self, out: &mut [IoSlice<'a>]) -> usize {
         let (Some((first, others)), true) = (out.split_first_mut(), self.has_remaining()) else {
             return 0;
@@ -281,7 +281,7 @@ impl Buf for Piece {
     }
 }
 
-/// The byte before a raw packet of that length.
+/// The byte before a raw packet of this length.
 fn raw_prefix(length: usize) -> &'static [u8] {
     const ALL: [u8; 32] = {
         let mut all = [0; 32];
@@ -328,8 +328,8 @@ mod tests {
         assert_eq!(budget.used(), 0);
     }
 
-    /// What is queued, as hyper writes it: many parts of many pieces at once, of which the system
-    /// takes no more than `step` bytes.
+    /// Writes the queue as hyper does: many parts of many pieces at once, of which the system takes
+    /// no more than `step` bytes.
     fn taken(queue: &mut VecDeque<Piece>, step: usize) -> Vec<u8> {
         let mut out = Vec::new();
         while let Some(first) = queue.front() {

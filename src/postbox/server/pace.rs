@@ -1,4 +1,4 @@
-//! A stream with an end to every kind of waiting, that takes no more memory than it has to.
+//! A stream with a limit to every kind of waiting, which takes no more memory than it must.
 
 use super::caller::Caller;
 use super::limits::{BUFFER, SMALL_BUFFER, STALL_TIME};
@@ -11,15 +11,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A stream whose writes fail when the other side takes nothing for too long, or an answer too
-/// slowly, and whose reads stay small until it brings much.
+/// slowly, and whose reads stay small until it is busy.
 pub(crate) struct Paced<S> {
     stream: S,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
-    /// Reads on when no write waits any more.
+    /// Wakes the reader when no write waits any more.
     reader: Option<Waker>,
     budget: Arc<Budget>,
-    /// What large reads cost.
+    /// The charge for large reads.
     wide: Option<Charge>,
     caller: Arc<Caller>,
 }
@@ -60,7 +60,7 @@ impl<S: AsyncRead + Unpin> Paced<S> {
         if self.wide.is_some() || buffer.remaining() <= SMALL_BUFFER {
             return Pin::new(&mut self.stream).poll_read(cx, buffer);
         }
-        // hyper offers more room after a read that has filled what there was.
+        // hyper offers more room after a read that filled its buffer.
         let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_BUFFER));
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut small))?;
         let count = small.filled().len();
@@ -85,7 +85,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         } else if self.caller.hung_up(cx.waker()) {
             return Poll::Pending;
         } else if self.stall.is_some() {
-            // The end would end the connection, and the rest of an answer waits to be taken.
+            // Reporting the end now would close the connection while the rest of an answer waits.
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -173,11 +173,11 @@ mod tests {
         assert_eq!(budget.used(), 0);
         paced.stream = &bytes[..100];
         assert_eq!(read(&mut paced).await, 100);
-        assert_eq!(budget.used(), 0, "what a call does with its body is charged by it");
+        assert_eq!(budget.used(), 0, "a call charges its own body");
         let waits = caller.waits();
         paced.stream = &bytes[..100];
         assert_eq!(read(&mut paced).await, 100);
-        assert_eq!(budget.used(), HEAD_COST, "the next request, which has to wait");
+        assert_eq!(budget.used(), HEAD_COST, "the next request has to wait");
         drop((waits, call));
 
         let full = Budget::new(16);
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(came.unwrap_err().kind(), io::ErrorKind::OutOfMemory);
     }
 
-    /// Takes a byte now and then: not one of its pauses is long.
+    /// Takes a byte now and then, never with a long pause.
     #[tokio::test]
     async fn who_takes_an_answer_too_slowly_does_not_get_it() {
         let (stream, mut slow) = tokio::io::duplex(16);

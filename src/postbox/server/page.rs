@@ -1,4 +1,4 @@
-//! What `GET /` shows: to a browser a page, to curl a text, to a program JSON.
+//! What `GET /` shows: a page to a browser, text to curl, JSON to a program.
 
 use super::calls::busy;
 use super::form::TEXT;
@@ -12,11 +12,11 @@ use hyper::header::{
 };
 use std::sync::Arc;
 
-/// No script, nothing from elsewhere, no frame: only the style in the page itself.
+/// No script, no frame, nothing from other sites: only the style in the page itself.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-/// How it is shown.
+/// How the page is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// A page.
@@ -42,7 +42,7 @@ impl Look {
     }
 }
 
-/// The page, in the look that is wanted.
+/// The page, in this look.
 pub(crate) fn page(server: &Server, budget: &Arc<Budget>, look: Look) -> Answer {
     let (template, media_type) = match look {
         Look::Html => (include_str!("page.html"), "text/html; charset=utf-8"),
@@ -82,7 +82,7 @@ pub(crate) fn page(server: &Server, budget: &Arc<Budget>, look: Look) -> Answer 
     page
 }
 
-/// What a post has to show now.
+/// The work that a post has to show now.
 fn work(bits: Option<u8>) -> String {
     bits.map_or_else(|| "none".to_owned(), |bits| format!("{bits} zero bits, 16 times"))
 }

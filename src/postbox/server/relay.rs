@@ -1,4 +1,4 @@
-//! A postbox that is served by the caller's runtime, until the caller stops it.
+//! A postbox that the caller's runtime serves until the caller stops it.
 
 use super::accept::Entrance;
 use super::connection::Side;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Time between two sweeps of what has expired: its memory is overwritten that much later at
-/// most. (It is not given out for a moment longer than its time.)
+/// Time between two sweeps of expired packets: their memory is overwritten at most this much later.
+/// (They are never given out after their time.)
 const SWEEP_TIME: Duration = Duration::from_secs(10);
 
 /// A postbox, in a tokio runtime of one thread.
@@ -24,13 +24,14 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// An empty one, which may use this many descriptors. Packets are overwritten when they are freed.
-    /// The buffers of its libraries are not, unless the program's allocator does it, as that of `otr`
-    /// does (the crate `zeroizing-alloc`). The first one in a process decides how much memory for
-    /// packets is mapped in advance.
+    /// An empty postbox, which may use this many descriptors. Packets are overwritten when they are
+    /// freed. The buffers of its libraries are not, unless the program's allocator does so, as that
+    /// of `otr` does (the crate `zeroizing-alloc`). The first postbox in a process decides how much
+    /// memory for packets is mapped in advance.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] where [`Choices::check`] fails; the system gave no randomness.
+    /// [`io::ErrorKind::InvalidInput`] if [`Choices::check`] fails; or if the system gives no
+    /// randomness.
     pub fn new(choices: Choices, descriptors: u64) -> io::Result<Self> {
         choices.check().map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
         let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
@@ -43,10 +44,11 @@ impl Relay {
         Ok(Self { server, entrances: Vec::new() })
     }
 
-    /// Opens it to those who call there; the operator's side never speaks TLS. Within the runtime.
+    /// Opens it to callers of this listener; the operator's side never speaks TLS. Call it within
+    /// the runtime.
     ///
     /// # Errors
-    /// What the system says.
+    /// The system's error.
     ///
     /// # Panics
     /// Outside a runtime of tokio.
@@ -55,8 +57,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Serves until `stop`, and those who are being served then for up to half a minute more, or until
-    /// `at_once`. Says how many packets are lost with it. Asks the system for nothing but memory.
+    /// Serves until `stop`, then lets running calls go on for up to half a minute, or until
+    /// `at_once`. Returns how many packets are lost with it. It asks the system only for memory.
     pub async fn serve(
         self,
         stop: impl Future<Output = ()>,
@@ -65,7 +67,7 @@ impl Relay {
         let Self { server, entrances } = self;
         let mut serving: JoinSet<()> =
             entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&server))).collect();
-        // Ends with this, also where it is given up.
+        // The task ends with this future, even if it is dropped.
         let mut sweeping = JoinSet::new();
         sweeping.spawn(sweep(Arc::clone(&server)));
         stop.await;
@@ -79,7 +81,7 @@ impl Relay {
     }
 }
 
-/// Frees what has expired, a little at a time, for ever.
+/// Frees expired packets, a few at a time, for ever.
 async fn sweep(server: Arc<Server>) {
     let pause = SWEEP_TIME.min(server.choices.ttl);
     loop {

@@ -1,4 +1,4 @@
-//! Answers: their bodies, streamed, and the headers that all have.
+//! Answers: their bodies, streamed, and the headers that all of them have.
 
 use super::form::TEXT;
 use super::keys::Keys;
@@ -16,27 +16,27 @@ use std::task::{Context, Poll};
 /// An answer on its way out.
 pub(crate) type Answer = Response<Body>;
 
-/// What an answer carries.
+/// The body of an answer.
 pub(crate) enum Body {
     /// Nothing, or a few words.
     Whole(Bytes),
-    /// Some bytes, and what they are charged for.
+    /// Some bytes, and their charge.
     Charged(Bytes, Arc<Charge>),
-    /// Packets, and how many bytes of them are left.
+    /// Packets, and how many of their bytes are left.
     Packets(Packets, u64),
     /// Published keys.
     Keys(Keys),
 }
 
 impl Body {
-    /// All of this, charged until the caller has it.
+    /// All of these bytes, charged until the caller has them.
     pub(crate) fn charged(bytes: impl Into<Bytes>, budget: &Arc<Budget>) -> Result<Self, Full> {
         let bytes = bytes.into();
         let charge = Charge::new(budget, Purpose::Answers, bytes.len())?;
         Ok(Self::Charged(bytes, Arc::new(charge)))
     }
 
-    /// All of these.
+    /// All of these packets.
     pub(crate) fn packets(packets: Packets) -> Self {
         let left = packets.size();
         Self::Packets(packets, left)
@@ -85,13 +85,13 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// An answer of that kind. Nothing in it is to be kept by anyone.
+/// An answer of this kind, which no cache may keep.
 pub(crate) fn answer(status: StatusCode, media_type: &'static str, body: Body) -> Answer {
     answer_in(HeaderMap::new(), status, media_type, body)
 }
 
-/// The same, its header fields in a map that is there, and empty: hyper keeps the last one for the
-/// next request, so that a connection that takes one post after another needs no other.
+/// The same, with its header fields in an existing, empty map: hyper keeps the last map for the
+/// next request, so that a connection with one post after another needs no other.
 pub(crate) fn answer_in(
     headers: HeaderMap,
     status: StatusCode,
@@ -124,7 +124,7 @@ pub(crate) fn nothing() -> Answer {
     answer(StatusCode::NO_CONTENT, TEXT, Body::Whole(Bytes::new()))
 }
 
-/// The same answer, asking to come again in a while.
+/// The same answer, asking the caller to try again later.
 pub(crate) fn retry(mut answer: Answer) -> Answer {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(super::limits::RETRY_AFTER));
     answer

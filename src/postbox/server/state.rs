@@ -26,7 +26,7 @@ pub struct Choices {
     pub max_packet: usize,
     /// The most zero bits that are asked of a post.
     pub work: u8,
-    /// SHA-256 of what a post has to show beside it, where not everybody may post.
+    /// SHA-256 of what a post must show if posting needs a secret.
     pub post_secret: Option<[u8; 32]>,
 }
 
@@ -34,7 +34,7 @@ pub struct Choices {
 const MIN_MEMORY: usize = 8 << 20;
 
 impl Choices {
-    /// Says what cannot be served with, and its bounds.
+    /// Refuses choices that cannot be served, and names the bounds.
     pub fn check(&self) -> Result<(), &'static str> {
         if self.ttl < Duration::from_secs(1) {
             return Err("packets live for at least 1s");
@@ -53,7 +53,8 @@ impl Choices {
 }
 
 impl Default for Choices {
-    /// A day, 256 MiB, the largest packets, work up to [`FULL_BITS`] where it is crowded, for everybody.
+    /// A day, 256 MiB, packets up to the largest, work up to [`FULL_BITS`] when crowded, open to
+    /// all.
     fn default() -> Self {
         Self {
             ttl: Duration::from_hours(24),
@@ -65,9 +66,9 @@ impl Default for Choices {
     }
 }
 
-/// So many connections from one place: nobody else goes for one more.
+/// With this many connections from one origin, we drop no other caller for one more.
 const MANY: usize = 16;
-/// So many records are looked at without waiting for a turn: a few dozen microseconds.
+/// Up to this many records are looked up without waiting for a turn: a few dozen microseconds.
 const FEW: usize = 64;
 
 /// A running server.
@@ -76,20 +77,20 @@ pub(crate) struct Server {
     pub(crate) choices: Choices,
     /// The packets.
     pub(crate) store: Store,
-    /// What stands before them.
+    /// Admission by work.
     pub(crate) gate: Gate,
     /// Refused calls and connections, in totals.
     pub(crate) refused: Refused,
     connections: Gauge,
     admin: Gauge,
     guests: Guests,
-    /// Everybody who is connected.
+    /// All connected callers.
     pub(crate) callers: Arc<Callers>,
     /// Bodies of records that have begun.
     pub(crate) records: Arc<Unfinished>,
-    /// For those who name many records.
+    /// Turns for calls that name many records.
     many: Semaphore,
-    /// Those who wait.
+    /// Waiting calls.
     pub(crate) waiting: Room,
     stopping: AtomicBool,
     stop: watch::Sender<()>,
@@ -98,7 +99,7 @@ pub(crate) struct Server {
 /// How often something was refused since the start.
 #[derive(Default)]
 pub(crate) struct Refused {
-    /// Bodies that held something else than packets.
+    /// Bodies that held something other than packets.
     pub(crate) unfit: AtomicU64,
     /// Packets under a crowded address.
     pub(crate) crowded: AtomicU64,
@@ -110,7 +111,7 @@ pub(crate) struct Refused {
     pub(crate) stranger: AtomicU64,
     /// Bodies that came too slowly.
     pub(crate) slow: AtomicU64,
-    /// Calls and connections above their number.
+    /// Calls and connections above their limits.
     pub(crate) busy: AtomicU64,
 }
 
@@ -129,7 +130,7 @@ pub(crate) struct Seat<'a> {
 }
 
 impl Seat<'_> {
-    /// What all that is done for it is charged to.
+    /// The budget that pays for everything done for this connection.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
@@ -155,7 +156,7 @@ impl Gauge {
 }
 
 impl Server {
-    /// A server that may hold `connections` at once; its salts are made of `secret`.
+    /// A server for up to `connections` connections at once; it derives its salts from `secret`.
     pub(crate) fn new(choices: Choices, connections: usize, secret: [u8; 32]) -> Arc<Self> {
         let budget = Budget::new(choices.memory);
         Arc::new(Self {
@@ -175,29 +176,30 @@ impl Server {
         })
     }
 
-    /// Lets one connection in that costs so much, if there is room and memory.
+    /// Admits a connection that costs `cost` bytes, if there is room and memory.
     pub(crate) fn connect(&self, cost: usize, origin: Option<Origin>) -> Option<Seat<'_>> {
         let guest = self.guests.enter(origin);
         let charge = Charge::new(guest.budget(), Purpose::Connections, cost + CALL_COST).ok()?;
         self.connections.enter(Some(guest), charge)
     }
 
-    /// Whether those go for one more connection who keep us waiting; not for one from where many are.
+    /// Whether a caller that keeps us waiting is dropped for another connection; not if many
+    /// connections from its origin are open already.
     pub(crate) fn makes_room(&self, origin: Option<Origin>) -> bool {
         if self.guests.from(origin) >= MANY {
             return false;
         }
-        // Who is told that nothing came keeps us waiting from then on.
+        // A caller that is told that nothing came keeps us waiting from then on.
         self.callers.make_room(Which::All) || self.waiting.thin()
     }
 
-    /// The turn of one who names so many records: one at a time, so that others come between two, however
-    /// many ask for much.
+    /// A turn for a call that names this many records: one call at a time, so that small calls get
+    /// in between, however many large ones there are.
     pub(crate) async fn turn(&self, records: usize) -> Option<SemaphorePermit<'_>> {
         if records <= FEW { None } else { self.many.acquire().await.ok() }
     }
 
-    /// Lets one connection of the operator's in. Its memory is counted, and always there.
+    /// Admits a connection of the operator. Its memory is counted, and always granted.
     pub(crate) fn connect_admin(&self, cost: usize) -> Option<Seat<'_>> {
         let mut charge = Charge::nothing(self.store.budget(), Purpose::Connections);
         charge.grow_anyway(cost);
@@ -209,16 +211,16 @@ impl Server {
         self.connections.now.load(Relaxed)
     }
 
-    /// Connections of the operator's that are open now.
+    /// The operator's connections that are open now.
     pub(crate) fn admin_connections(&self) -> usize {
         self.admin.now.load(Relaxed)
     }
 
-    /// Tells every connection to end after its running call, and those who wait to wait no more.
+    /// Tells every connection to end after its running call, and all waiting calls to stop waiting.
     pub(crate) fn begin_to_stop(&self) {
         self.stopping.store(true, Relaxed);
         self.stop.send_replace(());
-        self.store.board().ring_all();
+        self.store.wait_list().notify_all();
     }
 
     /// Whether the server is about to end.
@@ -226,7 +228,7 @@ impl Server {
         self.stopping.load(Relaxed)
     }
 
-    /// Hears of the server's end.
+    /// A receiver that learns of the server's end.
     pub(crate) fn stop_signal(&self) -> watch::Receiver<()> {
         self.stop.subscribe()
     }

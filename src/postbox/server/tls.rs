@@ -1,5 +1,5 @@
-//! TLS from two files. The process that serves can read no file, so what is in them is handed to it
-//! when it has changed.
+//! TLS from two files. The serving process can read no file, so it is handed their new contents
+//! when they change.
 
 use crate::postbox::pem::without_mark;
 use std::fmt;
@@ -14,19 +14,19 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, InconsistentKeys, ServerConfig};
 use zeroize::Zeroizing;
 
-/// What a key that needs a passphrase begins with.
+/// The first line of a key that needs a passphrase.
 const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
 
 /// Where the certificate chain and the private key lie, as PEM.
 #[derive(Clone, Debug)]
 pub struct Files {
-    /// The certificate, and behind it those of its issuers.
+    /// The certificate, followed by those of its issuers.
     pub certificate: PathBuf,
-    /// The private key of the first one.
+    /// The private key of the first certificate.
     pub key: PathBuf,
 }
 
-/// What is in them.
+/// The contents of the two files.
 pub struct Pems {
     /// The certificate chain, PEM.
     pub chain: Vec<u8>,
@@ -34,10 +34,10 @@ pub struct Pems {
     pub key: Zeroizing<Vec<u8>>,
 }
 
-/// Which file cannot be used, and why.
+/// The file that cannot be used, and why.
 #[derive(Debug)]
 pub struct TlsError {
-    /// Whether it is the key; else it is the certificate.
+    /// Whether the file is the key; otherwise it is the certificate.
     pub is_key: bool,
     /// Its path.
     pub path: PathBuf,
@@ -57,11 +57,11 @@ pub enum Unfit {
     Empty,
     /// The key needs a passphrase.
     Encrypted,
-    /// The key is not that of the first certificate.
+    /// The key does not belong to the first certificate.
     Mismatch,
     /// The certificate is damaged inside.
     BadCertificate,
-    /// Keys of that kind cannot be used.
+    /// Keys of this kind cannot be used.
     UnknownKey,
 }
 
@@ -82,22 +82,22 @@ impl fmt::Display for TlsError {
 
 impl std::error::Error for TlsError {}
 
-/// The acceptor of today's certificate, for all who take connections in.
+/// The acceptor for the current certificate, shared by all listeners.
 #[derive(Clone)]
 pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
 impl Tls {
-    /// Of what is in these files now.
+    /// Reads these files as they are now.
     pub fn new(files: &Files) -> Result<Self, TlsError> {
         Ok(Self(Arc::new(RwLock::new(files.acceptor(&files.read()?)?))))
     }
 
-    /// For the next connection.
+    /// The acceptor for the next connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on with what was read of `files` as `pems`; who is connected already stays so.
+    /// Uses `pems`, read from `files`, from now on; open connections stay as they are.
     pub fn renew(&self, files: &Files, pems: &Pems) -> Result<(), TlsError> {
         let acceptor = files.acceptor(pems)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
@@ -117,7 +117,7 @@ impl Files {
         })
     }
 
-    /// An acceptor for what is in them.
+    /// An acceptor for the contents of the files.
     fn acceptor(&self, pems: &Pems) -> Result<TlsAcceptor, TlsError> {
         let chain = chain(&self.certificate, &pems.chain)?;
         let key = private_key(&self.key, &pems.key)?;

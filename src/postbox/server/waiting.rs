@@ -1,13 +1,13 @@
-//! The room for those who wait. When there is none for one more, whoever takes the most goes, and
-//! of several the one who has waited longest, as if his time were over; he may ask again. So
-//! nobody who asks for little is kept out, however many wait and for how much.
+//! The room for waiting calls. When it is full, the call that takes the most memory ends as if its
+//! time were over, and among equals the one that has waited longest; its caller may ask again. So a
+//! caller that asks for little always gets in, however many others wait and for however much.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Who takes most is first, and then who came first.
+/// The call that takes the most is first, then the one that came first.
 type Order = (Reverse<usize>, u64);
 
 /// All seats.
@@ -22,11 +22,11 @@ struct Inner {
     seated: BTreeMap<Order, Arc<Notify>>,
 }
 
-/// One who waits.
+/// The seat of a waiting call.
 pub(crate) struct Seat<'a> {
     room: &'a Room,
     order: Order,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl Room {
@@ -34,23 +34,23 @@ impl Room {
         Self { seats, inner: Mutex::default() }
     }
 
-    /// A seat for one who takes so many bytes, where so many are left; `None` where only such wait
-    /// as take less. Whoever is asked to go frees his memory a moment later.
+    /// A seat for a call that takes `bytes`, while `left` bytes are free; `None` if all waiting
+    /// calls take less. A call that is asked to go frees its memory a moment later.
     pub(crate) fn enter(&self, bytes: usize, mut left: usize) -> Option<Seat<'_>> {
         let mut inner = self.lock();
         while inner.seated.len() >= self.seats || bytes > left {
             let most = inner.seated.first_entry().filter(|entry| entry.key().0.0 >= bytes)?;
-            let ((Reverse(freed), _), bell) = most.remove_entry();
+            let ((Reverse(freed), _), notify) = most.remove_entry();
             left += freed;
-            bell.notify_one();
+            notify.notify_one();
         }
-        let (order, bell) = ((Reverse(bytes), inner.next), Arc::new(Notify::new()));
+        let (order, notify) = ((Reverse(bytes), inner.next), Arc::new(Notify::new()));
         inner.next += 1;
-        inner.seated.insert(order, Arc::clone(&bell));
-        Some(Seat { room: self, order, bell })
+        inner.seated.insert(order, Arc::clone(&notify));
+        Some(Seat { room: self, order, notify })
     }
 
-    /// Asks one in sixteen to go, where most of the seats are taken; whether any does.
+    /// If most of the seats are taken, asks one call in sixteen to go; says whether any does.
     pub(crate) fn thin(&self) -> bool {
         let mut inner = self.lock();
         let go = inner.seated.len().div_ceil(16);
@@ -58,14 +58,14 @@ impl Room {
             return false;
         }
         for _ in 0..go {
-            if let Some((_, bell)) = inner.seated.pop_first() {
-                bell.notify_one();
+            if let Some((_, notify)) = inner.seated.pop_first() {
+                notify.notify_one();
             }
         }
         true
     }
 
-    /// How many wait.
+    /// How many calls wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().seated.len()
     }
@@ -76,9 +76,9 @@ impl Room {
 }
 
 impl Seat<'_> {
-    /// Until somebody else needs it.
+    /// Waits until another call needs the seat.
     pub(crate) async fn needed(&self) {
-        self.bell.notified().await;
+        self.notify.notified().await;
     }
 }
 
@@ -109,11 +109,11 @@ mod tests {
         assert!(goes(&more) && !goes(&much) && !goes(&little));
         drop(more);
         assert_eq!(room.len(), 3);
-        assert!(enter(500, 1000).is_none(), "nobody takes as much");
+        assert!(enter(500, 1000).is_none(), "no call takes as much");
         let _again = (enter(10, 1000).unwrap(), enter(10, 1000).unwrap());
         assert!(goes(&much) && goes(&little) && !goes(&last), "in this order");
         drop((much, little));
-        assert!(enter(11, 10).is_none() && enter(9, 8).is_some(), "for the memory, too");
+        assert!(enter(11, 10).is_none() && enter(9, 8).is_some(), "for memory, too");
         assert!(goes(&last));
         drop(last);
         assert_eq!(room.len(), 2);

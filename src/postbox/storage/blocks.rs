@@ -1,9 +1,9 @@
 //! Blocks of 4 KiB, of which packets are made.
 //!
-//! The first of them, an eighth of the memory cap, come from a pool, for which the kernel is asked
-//! for many at a time: page by page, as the heap is, took a sixth of all that a post takes. What the
-//! pool has it keeps. The others come from the heap, and go back to it, so that what a flood took can
-//! be used for something else.
+//! The first of them, an eighth of the memory cap, come from a pool, which asks the kernel for many
+//! at a time: taken page by page, as from the heap, they cost a sixth of the time of a post. The
+//! pool keeps its blocks. The others come from the heap and go back to it, so that memory taken by
+//! a flood can be used again.
 
 use crate::postbox::api::MIN_PACKET;
 use memmap2::MmapOptions;
@@ -13,23 +13,23 @@ use zeroize::Zeroizing;
 
 /// Bytes of a block.
 pub(crate) const BLOCK: usize = MIN_PACKET;
-/// The pool is this part of the memory cap. What is idle of it is not there for other purposes, so
-/// it is small enough that none of them misses it.
+/// The pool is this part of the memory cap. Its idle blocks cannot serve other purposes, so it is
+/// small enough that none of them runs short.
 const PART: usize = 8;
 
-/// Bytes that the kernel is asked for at a time: a few dozen microseconds.
+/// Bytes to ask the kernel for at a time: a few dozen microseconds.
 const SLAB: usize = 32 * BLOCK;
 
-/// Where a postbox runs.
+/// The pool of the postbox in this process, if one runs.
 static POOL: OnceLock<Pool> = OnceLock::new();
 
-/// Makes the pool, for a postbox of that memory cap. Without one all blocks come from the heap.
+/// Makes the pool for a postbox with this memory cap. Without a pool all blocks come from the heap.
 pub(crate) fn prepare(cap: usize) {
-    // Once in a process.
+    // Only the first call in a process counts.
     let _ = POOL.set(Pool::new(cap / PART));
 }
 
-/// Bytes of the pool that are in memory and of no use now.
+/// Bytes of the pool that are in memory and idle.
 pub(crate) fn idle() -> usize {
     POOL.get().map_or(0, |pool| pool.idle.load(Relaxed))
 }
@@ -42,7 +42,7 @@ enum Place {
     Heap(Zeroizing<Box<[u8]>>),
 }
 
-/// A block of the pool's, which goes back there.
+/// A block of the pool, which goes back there.
 struct Lent(&'static mut [u8]);
 
 impl Block {
@@ -76,7 +76,7 @@ impl Drop for Lent {
     }
 }
 
-/// Memory that is there for good, in blocks.
+/// Memory that is never given back, in blocks.
 struct Pool {
     inner: Mutex<Inner>,
     idle: AtomicUsize,
@@ -85,16 +85,16 @@ struct Pool {
 struct Inner {
     /// How often the kernel may be asked for more.
     more: usize,
-    /// What was not used yet.
+    /// Blocks that were never used.
     fresh: &'static mut [u8],
-    /// What was given back: zeros.
+    /// Blocks that were given back: zeros.
     free: Vec<&'static mut [u8]>,
 }
 
 impl Pool {
-    /// One of so many bytes at most.
+    /// A pool of at most this many bytes.
     fn new(bytes: usize) -> Self {
-        // With room for all of them: a list that grows would hold everybody up.
+        // With room for all blocks: a list that has to grow would delay all callers.
         let free = Vec::with_capacity(bytes / BLOCK);
         let inner = Inner { more: bytes / SLAB, fresh: &mut [], free };
         Self { inner: Mutex::new(inner), idle: AtomicUsize::new(0) }
@@ -124,7 +124,7 @@ impl Inner {
         if self.fresh.is_empty() {
             self.more = self.more.checked_sub(1)?;
             let map = MmapOptions::new().len(SLAB).populate().map_anon().ok()?;
-            // It is there as long as the process is.
+            // The memory lives as long as the process.
             self.fresh = &mut Box::leak(Box::new(map))[..];
         }
         let (block, rest) = std::mem::take(&mut self.fresh).split_at_mut(BLOCK);

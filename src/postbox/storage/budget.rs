@@ -1,8 +1,9 @@
 //! The memory cap: everything that callers can make grow is charged here before it is allocated,
-//! and given back when it is dropped. Who finds it full is refused; nothing is ever thrown out.
+//! and given back when it is dropped. A caller that finds it full is refused; nothing that is
+//! stored is ever thrown out.
 //!
-//! Each purpose has a bound of its own, so that none can crowd out the others. And nobody is let
-//! near the end of what there is: a caller holds no more than he leaves to all others.
+//! Each purpose has a bound of its own, so that none can crowd out the others. And no caller can
+//! use nearly all of it: a caller holds no more than it leaves to all others.
 
 use super::blocks;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// Bytes of a call's records, and as many of its answer, that are never refused: each connection
-/// is charged for them from its beginning, so that who is in can do what little a conversation
-/// takes, however many others ask for much.
+/// Bytes of a call's records, and as many of its answer, that are never refused: each connection is
+/// charged for them from its beginning, so that any connected caller can do the little that a
+/// conversation takes, however much others ask for.
 pub(crate) const SMALL: usize = 2048;
 
 /// What memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Packets, also those that are coming in or going out.
+    /// Packets, including those on their way in or out.
     Packets,
-    /// What is remembered of packets that were discarded.
+    /// Records of packets that were discarded.
     Remembered,
-    /// What only makes a connection faster.
+    /// Memory that only makes a connection faster.
     Speed,
     /// Connections.
     Connections,
@@ -32,9 +33,9 @@ pub(crate) enum Purpose {
     Heads,
     /// Records in the bodies of calls.
     Calls,
-    /// Answers on their way, beside the packets in them.
+    /// Answers on their way, without the packets in them.
     Answers,
-    /// Those who wait.
+    /// Waiting calls.
     Waits,
 }
 
@@ -50,7 +51,8 @@ impl Purpose {
         Self::Waits,
     ];
 
-    /// The most that is taken for this, of a cap. Of what is remembered it counts as packets, too.
+    /// The most that this purpose may take of `cap`. Records of discarded packets count as packets,
+    /// too.
     fn bound(self, cap: usize) -> usize {
         match self {
             Self::Packets => cap / 8 * 5,
@@ -61,7 +63,7 @@ impl Purpose {
         }
     }
 
-    /// How full all of it may be with this: who is let in must still be heard.
+    /// How full the whole budget may become with this: an admitted caller must still be served.
     fn ceiling(self, cap: usize) -> usize {
         match self {
             Self::Speed => cap / 2,
@@ -70,7 +72,8 @@ impl Purpose {
         }
     }
 
-    /// One caller holds at most this part of what is left for all others: `Some(1)` all of it.
+    /// One caller holds at most this part of what is left for all others; `Some(1)` means all of
+    /// it.
     fn part(self) -> Option<usize> {
         match self {
             Self::Packets | Self::Connections => Some(1),
@@ -80,13 +83,13 @@ impl Purpose {
         }
     }
 
-    /// Whether a little of it is never refused: a connection has paid for it.
+    /// Whether a small amount is never refused, since the connection has paid for it.
     fn is_paid(self) -> bool {
         matches!(self, Self::Calls | Self::Answers)
     }
 }
 
-/// How much is taken for each purpose.
+/// The bytes taken for each purpose.
 #[derive(Default)]
 struct Taken([AtomicUsize; Purpose::ALL.len()]);
 
@@ -106,16 +109,16 @@ struct Pool {
     taken: Taken,
 }
 
-/// The cap, how much of it is taken, and how much of that by one caller, or several who are taken
-/// for one.
+/// The cap, how much of it is taken, and how much of that by one share: a caller, or several that
+/// count as one.
 pub(crate) struct Budget {
     pool: Arc<Pool>,
-    /// `None`: what is nobody's.
+    /// `None`: the part that belongs to no share.
     share: Option<Taken>,
 }
 
 impl Budget {
-    /// A budget of `cap` bytes, nobody's.
+    /// A budget of `cap` bytes that belongs to no share.
     pub(crate) fn new(cap: usize) -> Arc<Self> {
         Arc::new(Self { pool: Arc::new(Pool { cap, taken: Taken::default() }), share: None })
     }
@@ -130,22 +133,22 @@ impl Budget {
         self.pool.taken.sum(|_| true)
     }
 
-    /// Bytes taken by whose share this is.
+    /// Bytes taken by this share.
     pub(crate) fn held(&self) -> usize {
         self.share.as_ref().map_or(0, |share| share.sum(|_| true))
     }
 
-    /// Bytes that there are.
+    /// The cap, bytes.
     pub(crate) fn cap(&self) -> usize {
         self.pool.cap
     }
 
-    /// Bytes that there are at most for this.
+    /// The most bytes that this purpose may take.
     pub(crate) fn bound(&self, purpose: Purpose) -> usize {
         purpose.bound(self.pool.cap)
     }
 
-    /// Bytes that are left for this.
+    /// Bytes that are left for this purpose.
     pub(crate) fn left(&self, purpose: Purpose) -> usize {
         let cap = self.pool.cap;
         let taken = self.pool.taken.sum(|other| {
@@ -157,20 +160,20 @@ impl Budget {
         own.min(purpose.ceiling(cap).saturating_sub(self.used() + idle))
     }
 
-    /// Bytes taken for this by whose share this is.
+    /// Bytes that this share has taken for this purpose.
     pub(crate) fn own(&self, purpose: Purpose) -> usize {
         self.share.as_ref().map_or(0, |share| share.of(purpose).load(Relaxed))
     }
 
-    /// Bytes that others would have to give back before so many can be taken.
+    /// Bytes that others would have to give back before `bytes` can be taken.
     pub(crate) fn missing(&self, purpose: Purpose, bytes: usize) -> usize {
         let part = purpose.part().filter(|_| self.share.is_some()).unwrap_or(0);
         let needed = bytes + part * (self.own(purpose) + bytes);
         needed.saturating_sub(self.left(purpose))
     }
 
-    /// Takes `bytes`, or nothing. (One thread serves; were there more, two at once could pass a
-    /// bound by what one of them takes.)
+    /// Takes `bytes`, or nothing. (One thread serves; with more, two at once could exceed a bound
+    /// by what one of them takes.)
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {
         let left = self.left(purpose).checked_sub(bytes).ok_or(Full)?;
         if let (Some(share), Some(part)) = (&self.share, purpose.part())
@@ -203,7 +206,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
-    /// A charge of nothing yet.
+    /// An empty charge.
     pub(crate) fn nothing(budget: &Arc<Budget>, purpose: Purpose) -> Self {
         Self { budget: Arc::clone(budget), purpose, bytes: 0 }
     }
@@ -226,7 +229,7 @@ impl Charge {
         Ok(())
     }
 
-    /// Takes `bytes` even above the cap: for who frees more than that in the same moment.
+    /// Takes `bytes` even above the cap: for a caller that frees more than that at the same moment.
     pub(crate) fn grow_anyway(&mut self, bytes: usize) {
         self.budget.add(self.purpose, bytes);
         self.bytes += bytes;
@@ -239,7 +242,7 @@ impl Charge {
         self.budget.give_back(self.purpose, bytes);
     }
 
-    /// From now on the same memory is for something else.
+    /// Moves the charge to another purpose.
     pub(crate) fn turn_to(&mut self, purpose: Purpose) {
         self.budget.add(purpose, self.bytes);
         self.budget.give_back(self.purpose, self.bytes);
@@ -251,7 +254,7 @@ impl Charge {
         self.bytes
     }
 
-    /// From what.
+    /// The budget that it was taken from.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
@@ -307,7 +310,7 @@ mod tests {
         let mut yours = Charge::new(&second, Purpose::Packets, 500 * K).unwrap();
         assert!(yours.grow(1).is_err() && mine.grow(1).is_err());
         let nobodys = Charge::new(&budget, Purpose::Packets, 500 * K);
-        assert!(nobodys.is_ok(), "what is nobody's has no share");
+        assert!(nobodys.is_ok(), "the rest belongs to no share");
         drop(nobodys);
         yours.shrink(500 * K);
         assert_eq!((first.held(), second.held(), budget.used()), (1000 * K, 0, 1000 * K));

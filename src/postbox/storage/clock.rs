@@ -1,5 +1,5 @@
-//! The time that packets live by: seconds in which the machine slept are seconds, and nobody sets
-//! this clock.
+//! The clock for the lifetime of packets: it counts the time in which the machine sleeps, and
+//! nobody can set it.
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -12,13 +12,13 @@ const CLOCK: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
 const CLOCK: ClockId = ClockId::Monotonic;
 
-/// A clock that began at some moment.
+/// A clock that counts from a moment on.
 pub(crate) struct Clock {
     began: i64,
 }
 
 impl Clock {
-    /// One that begins now.
+    /// A clock that begins now.
     pub(crate) fn new() -> Self {
         Self { began: seconds() }
     }
@@ -27,7 +27,7 @@ impl Clock {
         Seconds::try_from(seconds() - self.began).unwrap_or(Seconds::MAX / 2)
     }
 
-    /// Lets so much time have passed.
+    /// Pretends that this much time has passed.
     #[cfg(test)]
     pub(crate) fn turn(&mut self, on: Seconds) {
         self.began -= i64::from(on);

@@ -1,19 +1,19 @@
-//! Packets that were taken out of the store while somebody read them. Their memory is still taken,
-//! so they are neither here nor gone.
+//! Packets that left the store while a caller was reading them. They still take memory, so they are
+//! neither here nor gone.
 
 use super::packet::Packet;
 use std::sync::{Arc, Weak};
 
-/// Entries from which on those whose packets are gone are looked for.
+/// With this many entries, the list is searched for packets that are gone.
 const FEW: usize = 64;
 
-/// Packets that are read to their end, and no longer.
+/// Packets that stay until they are read to their end.
 #[derive(Default)]
 pub(crate) struct Leaving {
     all: Vec<One>,
-    /// Entries at which they are looked through again.
+    /// The number of entries at which the list is searched again.
     look_at: usize,
-    /// Expired ones that went meanwhile.
+    /// How many expired packets are gone meanwhile.
     expired: u64,
 }
 
@@ -23,7 +23,7 @@ struct One {
 }
 
 impl Leaving {
-    /// Adds a packet, if anybody else has it, too: true if so.
+    /// Adds a packet if a reader still has it; true if so.
     pub(crate) fn add(&mut self, packet: &Arc<Packet>, expired: bool) -> bool {
         if Arc::strong_count(packet) == 1 {
             return false;
@@ -35,13 +35,13 @@ impl Leaving {
         true
     }
 
-    /// How many expired ones are gone since the last time this was asked.
+    /// How many expired packets are gone since the last call.
     pub(crate) fn gone(&mut self) -> u64 {
         self.look();
         std::mem::take(&mut self.expired)
     }
 
-    /// How many there are, and their bytes.
+    /// Their number and their bytes.
     pub(crate) fn sum(&self) -> (u64, u64) {
         let here = self.all.iter().filter_map(|one| one.packet.upgrade());
         here.fold((0, 0), |(count, bytes), packet| (count + 1, bytes + packet.len() as u64))

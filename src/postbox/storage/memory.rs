@@ -1,7 +1,7 @@
 //! The store: packets by address, and what is remembered of those that were discarded.
 //!
-//! Trees, not hash tables: they grow a node at a time, where a hash table of a million entries
-//! doubles at once and holds everybody up; and nobody can choose addresses that collide.
+//! Trees, not hash tables: they grow a node at a time, while a hash table of a million entries
+//! doubles at once and delays all callers; and no caller can choose addresses that collide.
 
 use super::budget::{Budget, Purpose};
 use super::clock::{Clock, Seconds};
@@ -10,21 +10,21 @@ use super::packet::Packet;
 use super::spent::Spent;
 use super::tide::Tide;
 use super::unfinished::Unfinished;
-use super::watch::{Board, Wanted, Watch};
-use crate::postbox::api::{Address, Discard, Fate, Key, MAX_UNDER_ADDRESS, address_of};
+use super::watch::{WaitList, Wanted, Watch};
+use crate::postbox::api::{Address, Discard, Key, MAX_UNDER_ADDRESS, PacketStatus, address_of};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Packets in one answer.
+/// The most packets in one answer.
 const AT_ONCE: usize = 1024;
-/// Entries that one step of the sweep looks at: a few dozen microseconds in which nobody else
-/// can be served.
+/// Entries that one step of the sweep looks at: a few dozen microseconds in which no call can be
+/// served.
 const SWEEP_STEP: usize = 512;
-/// Bytes of packets that one step of the sweep frees, and so overwrites, before others get their
-/// turn; and three packets more at most.
+/// Bytes of packets that one step of the sweep frees, and so overwrites, before other tasks get
+/// their turn; it may exceed this by up to three packets.
 const SWEEP_BYTES: usize = 1 << 20;
 
 /// Four other packets lie under the address.
@@ -46,7 +46,7 @@ pub(crate) struct Totals {
     pub(crate) expired: u64,
     /// Discarded packets that are remembered now.
     pub(crate) remembered: u64,
-    /// Packets that are here no more, but for those who read them still.
+    /// Packets that have left the store and are still being read.
     pub(crate) leaving: u64,
     /// Their bytes.
     pub(crate) leaving_bytes: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Store {
     clock: Clock,
     ttl: Seconds,
     budget: Arc<Budget>,
-    board: Arc<Board>,
+    wait_list: Arc<WaitList>,
     unfinished: Arc<Unfinished>,
     inner: Mutex<Inner>,
 }
@@ -75,18 +75,18 @@ struct Held {
     until: Seconds,
 }
 
-/// How it stands with an address.
+/// The state of an address.
 struct Standing {
     /// A packet lies there.
     lies: bool,
-    fate: Fate,
+    status: PacketStatus,
 }
 
 impl Standing {
     fn counts(&self, wanted: Wanted) -> bool {
         match wanted {
             Wanted::Packet => self.lies,
-            Wanted::Collected => self.fate == Fate::Held,
+            Wanted::Collected => self.status == PacketStatus::Held,
         }
     }
 }
@@ -98,7 +98,7 @@ impl Store {
             clock: Clock::new(),
             ttl: Seconds::try_from(ttl.as_secs()).unwrap_or(Seconds::MAX / 2).min(Seconds::MAX / 2),
             budget: Arc::clone(budget),
-            board: Arc::default(),
+            wait_list: Arc::default(),
             unfinished: Arc::default(),
             inner: Mutex::new(Inner {
                 held: BTreeMap::new(),
@@ -111,21 +111,22 @@ impl Store {
     }
 
     /// Where to wait for changes.
-    pub(crate) fn board(&self) -> &Arc<Board> {
-        &self.board
+    pub(crate) fn wait_list(&self) -> &Arc<WaitList> {
+        &self.wait_list
     }
 
-    /// The memory that all this is charged to.
+    /// The budget that pays for all this.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// Packets that have begun to come.
+    /// Packets that have begun to arrive.
     pub(crate) fn unfinished(&self) -> &Arc<Unfinished> {
         &self.unfinished
     }
 
-    /// Bytes that are left for packets. What has begun makes room when it has to.
+    /// Bytes that are free for packets, or taken by packets that have only begun to arrive and make
+    /// room when needed.
     fn left(&self) -> usize {
         self.budget.left(Purpose::Packets) + self.unfinished.bytes()
     }
@@ -145,23 +146,23 @@ impl Store {
         Totals { remembered, leaving, leaving_bytes, ..inner.totals }
     }
 
-    /// Watches addresses for that; whoever asks for it has made sure that there is memory.
+    /// Watches addresses for `wanted`; the caller has made sure that there is memory.
     pub(crate) fn watch<'a>(
         &'a self,
         budget: &Arc<Budget>,
         addresses: &'a [Address],
         wanted: Wanted,
     ) -> Watch<'a> {
-        self.board.watch(budget, addresses, wanted, |address| {
+        self.wait_list.watch(budget, addresses, wanted, |address| {
             self.lock().standing(address, self.now()).counts(wanted)
         })
     }
 
-    /// Tells those who watch the address how it stands there. Never with the lock held: the board
-    /// has its own, and asks while it has it.
-    fn ring(&self, address: &Address) {
+    /// Tells the watchers of an address its state. Never call it with the lock held: the wait list
+    /// holds its own lock while it asks for the state.
+    fn notify(&self, address: &Address) {
         let standing = OnceCell::new();
-        self.board.ring(address, |wanted| {
+        self.wait_list.notify(address, |wanted| {
             standing.get_or_init(|| self.lock().standing(address, self.now())).counts(wanted)
         });
     }
@@ -174,12 +175,12 @@ impl Store {
         self.clock.now()
     }
 
-    /// When the time is over of what comes now: never before all of it has passed.
+    /// When a packet that arrives now expires: never before its whole time has passed.
     fn until(now: Seconds, life: Seconds) -> Seconds {
         now + life + 1
     }
 
-    /// The seconds that a packet of `bytes` lives which comes now.
+    /// For how many seconds a packet of `bytes` that arrives now is kept.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -190,11 +191,11 @@ impl Store {
         tide.life(f64::from(now), bytes, room, f64::from(self.ttl)) as Seconds
     }
 
-    /// Stores a packet, unless these very bytes are or were here; for how many seconds it lies here
-    /// from now on.
+    /// Stores a packet, unless the same bytes are or were here; returns for how many seconds it is
+    /// kept.
     pub(crate) fn put(&self, packet: Packet) -> Result<Seconds, Crowded> {
         let (address, now) = (packet.address(), self.now());
-        // Dropped, and overwritten, after the lock is given back where it is not stored.
+        // If it is not stored, it is dropped, and overwritten, after the lock is released.
         let packet = Arc::new(packet);
         let mut guard = self.lock();
         let inner = &mut *guard;
@@ -216,7 +217,7 @@ impl Store {
         let life = self.life(&mut inner.tide, now, packet.len());
         held.push(Held { packet, until: Self::until(now, life) });
         drop(guard);
-        self.ring(&address);
+        self.notify(&address);
         Ok(life)
     }
 
@@ -240,10 +241,10 @@ impl Store {
             .collect()
     }
 
-    /// Throws one packet away, if it is here, and then remembers that, with the key.
+    /// Discards one packet, if it is here, and then remembers that, with the key.
     pub(crate) fn discard(&self, record: &Discard) {
         let address = address_of(&record.token);
-        // Hashed outside of the lock; the same packet is then looked for by identity.
+        // Hashed outside the lock; the same packet is then found by identity.
         let Some(packet) = self
             .find(&[address], u64::MAX)
             .into_iter()
@@ -265,13 +266,13 @@ impl Store {
             inner.leaving.add(&taken, false);
         }
         drop(guard);
-        self.ring(&address);
+        self.notify(&address);
     }
 
     /// What has become of what lay under each address.
-    pub(crate) fn fates(&self, addresses: &[Address]) -> Vec<Fate> {
+    pub(crate) fn statuses(&self, addresses: &[Address]) -> Vec<PacketStatus> {
         let (inner, now) = (self.lock(), self.now());
-        addresses.iter().map(|address| inner.standing(address, now).fate).collect()
+        addresses.iter().map(|address| inner.standing(address, now).status).collect()
     }
 
     /// Calls `each` with every key that was published for the address.
@@ -280,7 +281,7 @@ impl Store {
         inner.spent.at(address, now).filter_map(|spent| spent.key.as_ref()).for_each(&mut each);
     }
 
-    /// Frees what has expired, one step of the sweep: from `from` on; says where to go on, or
+    /// Frees what has expired, in one step of the sweep from `from` on; returns where to go on, or
     /// `None` at the end.
     pub(crate) fn sweep(&self, from: Address) -> Option<Address> {
         let now = self.now();
@@ -293,7 +294,7 @@ impl Store {
         for address in held {
             while let Some(packet) = inner.take(&address, |held| held.until <= now) {
                 bytes += packet.len();
-                // Who reads it has it still, and so have we.
+                // A reader still holds it, and so do we.
                 if !inner.leaving.add(&packet, true) {
                     inner.totals.expired += 1;
                 }
@@ -309,15 +310,15 @@ impl Store {
         drop(guard);
         for (address, packet) in over {
             drop(packet);
-            self.ring(&address);
+            self.notify(&address);
         }
-        // Behind all packets, where only some of what is remembered is left.
+        // Past all packets; only some remembered ones are left to sweep.
         seen.and_then(|seen| after(&seen)).or(more.then_some([0xFF; 32]))
     }
 }
 
 impl Inner {
-    /// Takes out one packet under an address, and the address with the last.
+    /// Removes one packet under an address, and with the last packet the address.
     fn take(&mut self, address: &Address, which: impl Fn(&Held) -> bool) -> Option<Arc<Packet>> {
         let held = self.held.get_mut(address)?;
         let taken = held.remove(held.iter().position(which)?);
@@ -334,18 +335,18 @@ impl Inner {
         let lies = held.is_some_and(|held| held.iter().any(|held| held.until > now));
         let mut spent = self.spent.at(address, now).peekable();
         let collected = spent.peek().is_some();
-        // A key is published for the packet that opened, and of those there is one: what lies
-        // there beside it is junk, by which a stranger could keep its sender waiting.
+        // A key is published for the packet that opened, and only one packet can open: any other
+        // one there is junk, with which a stranger could keep the sender waiting.
         let opened = spent.any(|spent| spent.key.is_some());
-        let fate = match (lies, collected) {
-            (true, _) if !opened => Fate::Held,
-            (_, true) => Fate::Collected,
-            (_, false) => Fate::Unknown,
+        let status = match (lies, collected) {
+            (true, _) if !opened => PacketStatus::Held,
+            (_, true) => PacketStatus::Collected,
+            (_, false) => PacketStatus::Unknown,
         };
-        Standing { lies, fate }
+        Standing { lies, status }
     }
 
-    /// Whether this very packet was discarded before.
+    /// Whether the same packet was discarded before.
     fn was_here(&self, address: &Address, packet: &Packet, now: Seconds) -> bool {
         self.spent.at(address, now).next().is_some()
             && self.spent.knows(address, packet.hash(), now)
@@ -416,14 +417,18 @@ mod tests {
     fn a_discard_takes_that_packet_and_only_then_keeps_its_key() {
         let (store, address) = (store(60), address_of(&TOKEN));
         discard(&store, 1, Some([7; 32]));
-        assert_eq!(store.fates(&[address]), [Fate::Unknown]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Unknown]);
         assert!(keys(&store).is_empty(), "nothing was taken away");
         store.put(packet(&store, &address, 1)).unwrap();
         store.put(packet(&store, &address, 2)).unwrap();
         discard(&store, 2, None);
-        assert_eq!(store.fates(&[address]), [Fate::Held], "the other one lies there still");
+        assert_eq!(
+            store.statuses(&[address]),
+            [PacketStatus::Held],
+            "the other one still lies there"
+        );
         discard(&store, 1, Some([7; 32]));
-        assert_eq!(store.fates(&[address]), [Fate::Collected]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
         assert_eq!(keys(&store), [[7; 32]]);
     }
 
@@ -434,16 +439,20 @@ mod tests {
             store.put(packet(&store, &address, fill)).unwrap();
         }
         discard(&store, 1, None);
-        assert_eq!(store.fates(&[address]), [Fate::Held], "that may have been junk");
+        assert_eq!(
+            store.statuses(&[address]),
+            [PacketStatus::Held],
+            "the discarded one may have been junk"
+        );
         let addresses = [address];
         let watch = store.watch(store.budget(), &addresses, Wanted::Collected);
         discard(&store, 2, Some([7; 32]));
         assert!(watch.is_due());
-        assert_eq!(store.fates(&[address]), [Fate::Collected]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
         store.put(packet(&store, &address, 4)).unwrap();
         assert!(watch.is_due());
-        assert_eq!(store.fates(&[address]), [Fate::Collected]);
-        assert_eq!(store.find(&[address], u64::MAX).len(), 2, "who has the token sees all");
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
+        assert_eq!(store.find(&[address], u64::MAX).len(), 2, "a caller with the token sees all");
     }
 
     #[test]
@@ -506,9 +515,9 @@ mod tests {
         store.put(packet(&store, &address, 1)).unwrap();
         discard(&store, 1, None);
         assert_eq!(store.put(packet(&store, &address, 1)), Ok(60));
-        assert_eq!(store.fates(&[address]), [Fate::Collected]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
         store.put(packet(&store, &address, 2)).unwrap();
-        assert_eq!(store.fates(&[address]), [Fate::Held]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Held]);
     }
 
     #[test]
@@ -538,7 +547,7 @@ mod tests {
         }
         assert!(store.totals().held > 100);
         store.clock.turn(62);
-        assert_eq!(store.fates(&[address]), [Fate::Unknown]);
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Unknown]);
         assert!(keys(&store).is_empty());
         let mut from = Some([0; 32]);
         while let Some(begin) = from {
@@ -569,8 +578,9 @@ mod tests {
             from = store.sweep(begin);
         }
         assert!(store.totals().held <= full / 2 + 2, "{}", store.totals().held);
-        assert_eq!(store.fates(&[address]), [Fate::Held]);
-        // Who comes after it has the whole time again, an hour later at the latest.
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Held]);
+        // A packet that comes after it is kept for the whole time again, an hour later at the
+        // latest.
         store.clock.turn(2900);
         let mut filling = Filling::new(store.budget(), 4096);
         filling.push(&[0xFD; 4096]).unwrap();

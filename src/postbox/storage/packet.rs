@@ -1,9 +1,9 @@
 //! A packet at rest, in blocks of one size.
 //!
 //! Packets are powers of two from 4 KiB, so all of them are made of 4 KiB blocks. Blocks of one
-//! size leave no holes in the heap that the next packet doesn't fit into, which keeps the resident
-//! memory of a postbox that has run for months at what it counts; and a packet that is still
-//! coming in takes no more than what has come.
+//! size leave no holes in the heap that are too small for the next packet, so the resident memory
+//! of a postbox that has run for months stays at what it counts; and a packet that is still
+//! arriving takes no more than what has arrived.
 
 pub(crate) use super::blocks::BLOCK;
 use super::blocks::Block;
@@ -12,22 +12,22 @@ use crate::postbox::api::{Address, MAX_PACKET, MIN_PACKET, PacketHash};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, OnceLock};
 
-/// What a block costs: itself, the allocator's header, and its place in the packet's list.
+/// The memory of a block: itself, the allocator's header, and its place in the packet's list.
 const BLOCK_COST: usize = BLOCK + 16 + size_of::<Block>();
-/// What a packet costs beside its blocks: the shared box around it, its list, its place in the
+/// The memory of a packet beside its blocks: the shared box around it, its list, its place in the
 /// store's tree (nodes are two thirds full on average), and their allocation headers.
 const PACKET_COST: usize = 512;
 
-/// The most that so many bytes of packets can cost.
+/// The most that `bytes` bytes of packets can cost.
 pub(crate) const fn most_cost(bytes: usize) -> usize {
     (bytes / BLOCK + 1) * (BLOCK_COST + PACKET_COST)
 }
 
-/// A whole packet: 2^k bytes, 12 ≤ k ≤ 20. Overwritten when the last who reads it lets go.
+/// A whole packet: 2^k bytes, 12 ≤ k ≤ 20. Overwritten when its last reader drops it.
 pub(crate) struct Packet {
     blocks: Box<[Block]>,
     hash: OnceLock<PacketHash>,
-    /// Given back when the packet is dropped.
+    /// Returned when the packet is dropped.
     charge: Charge,
 }
 
@@ -42,17 +42,17 @@ impl Packet {
         self.blocks.len() * BLOCK
     }
 
-    /// What it is charged, bytes.
+    /// Bytes that it is charged.
     pub(crate) fn cost(&self) -> usize {
         self.charge.bytes()
     }
 
-    /// How many blocks there are.
+    /// The number of its blocks.
     pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
     }
 
-    /// The block of that number; empty past the end.
+    /// The block with this number; empty past the end.
     pub(crate) fn block(&self, number: usize) -> &[u8] {
         self.blocks.get(number).map_or(&[], Block::bytes)
     }
@@ -68,7 +68,7 @@ impl Packet {
         })
     }
 
-    /// Whether both are the same bytes.
+    /// Whether both have the same bytes.
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.blocks.len() == other.blocks.len()
             && self.blocks.iter().zip(&other.blocks).all(|(a, b)| a.bytes() == b.bytes())
@@ -90,7 +90,7 @@ impl From<Full> for Overflow {
     }
 }
 
-/// A packet that is coming in.
+/// A packet that is arriving.
 pub(crate) struct Filling {
     max: usize,
     blocks: Vec<Block>,
@@ -99,7 +99,7 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    /// An empty one that grows to at most `max` bytes.
+    /// An empty packet that grows to at most `max` bytes.
     pub(crate) fn new(budget: &Arc<Budget>, max: usize) -> Self {
         let max = max.min(MAX_PACKET);
         let charge = Charge::nothing(budget, Purpose::Packets);
@@ -135,7 +135,7 @@ impl Filling {
         let first = if self.blocks.is_empty() { PACKET_COST } else { 0 };
         self.charge.grow(BLOCK_COST + first)?;
         if self.blocks.is_empty() {
-            // Most packets have one.
+            // Most packets have one block.
             self.blocks.reserve_exact(1);
         }
         self.blocks.push(Block::new());

@@ -1,5 +1,5 @@
-//! What is remembered of packets that were discarded: that they were here, and their keys. So many
-//! fit into a part of the memory; the oldest are forgotten first.
+//! What the store remembers of discarded packets: that they were here, and their keys. They fill up
+//! to a part of the memory; the oldest are forgotten first.
 
 use super::budget::{Budget, Charge, Purpose};
 use super::clock::Seconds;
@@ -7,30 +7,30 @@ use crate::postbox::api::{Address, Key, MAX_UNDER_ADDRESS, PacketHash};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What one costs: 88 bytes in a tree whose nodes are two thirds full on average, and 48 in one
-/// that grows at its end, with nodes half full.
+/// The memory of one entry: 88 bytes in a tree whose nodes are two thirds full on average, and 48
+/// in one that grows at its end, with nodes half full.
 const COST: usize = 224;
-/// How many are forgotten in one step: while that runs, nobody else can be served.
+/// How many are forgotten in one step, during which no call can be served.
 const STEP: usize = 512;
-/// Discarded packets that are remembered of one address, the last ones: as many as can lie there,
-/// and one. Who holds a token can post and discard under it for ever.
+/// How many discarded packets of one address are remembered, the last ones: one more than can lie
+/// there. The holder of a token can post and discard under it for ever.
 pub(super) const REMEMBERED: usize = MAX_UNDER_ADDRESS + 1;
 
 /// The address, and the beginning of the packet's hash, by which it is known again: the same bytes
-/// posted again are not stored again, for nobody will ever ask for them.
+/// posted again are not stored again, since no receiver will ever ask for them.
 type Mark = (Address, [u8; 8]);
 
-/// All that is remembered.
+/// All remembered packets.
 pub(super) struct Spent {
     known: BTreeMap<Mark, One>,
-    /// The same by their age. All are remembered for the same time.
+    /// The same, by age. All are remembered for the same time.
     ages: BTreeMap<u64, Mark>,
     next: u64,
     charge: Charge,
     most: usize,
 }
 
-/// One packet.
+/// One discarded packet.
 pub(super) struct One {
     until: Seconds,
     age: u64,
@@ -49,13 +49,13 @@ impl Spent {
         }
     }
 
-    /// How many.
+    /// How many are remembered.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Remembers a packet that was discarded just now. Its memory was worth 18 times of what this
-    /// takes, so the cap holds without asking.
+    /// Remembers a packet that was discarded just now. The packet took 18 times as much memory as
+    /// this, so the cap holds without a check.
     pub(super) fn remember(
         &mut self,
         address: &Address,
@@ -81,17 +81,17 @@ impl Spent {
         }
     }
 
-    /// What is known of packets that were discarded under an address.
+    /// The packets known to be discarded under an address.
     pub(super) fn at(&self, address: &Address, now: Seconds) -> impl Iterator<Item = &One> {
         self.under(address).filter(move |one| one.until > now)
     }
 
-    /// Whether the packet of this hash was.
+    /// Whether the packet with this hash was discarded.
     pub(super) fn knows(&self, address: &Address, hash: &PacketHash, now: Seconds) -> bool {
         self.known.get(&mark(address, hash)).is_some_and(|one| one.until > now)
     }
 
-    /// Forgets, in one step, those whose time is over; whether there may be more of them.
+    /// Forgets, in one step, entries whose time is over; returns whether there may be more.
     pub(super) fn sweep(&mut self, now: Seconds) -> bool {
         for _ in 0..STEP {
             let oldest = self.ages.first_key_value().map(|(age, mark)| (*age, *mark));
@@ -131,7 +131,7 @@ mod tests {
 
     fn address(n: u32) -> Address {
         let mut address = [0; 32];
-        // Not in the order of their age.
+        // Not in order of age.
         address[..4].copy_from_slice(&n.wrapping_mul(0x9E37_79B9).to_be_bytes());
         address
     }

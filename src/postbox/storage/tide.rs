@@ -1,14 +1,14 @@
-//! How long a packet that comes now lives. The whole time while half of the room is free; above
-//! that no longer than it would take to fill the rest at the rate at which packets came lately. So
-//! what comes as a flood goes as one, while what lay there before stays its whole time, and the
-//! few that come after a flood live long again.
+//! How long a packet that arrives now is kept: the whole time while half of the room is free, and
+//! above that no longer than it would take to fill the rest at the rate of recent arrivals. So a
+//! flood leaves as quickly as it came, while earlier packets stay their whole time, and packets
+//! that come after a flood are kept long again.
 
-/// What came so many seconds ago counts e times less than what comes now.
+/// What arrived this many seconds ago counts e times less than what arrives now.
 const LATELY: f64 = 600.0;
-/// The shortest life: time for somebody who waits to collect it through Tor.
+/// The shortest time: enough for a waiting receiver to collect it through Tor.
 const LEAST: f64 = 60.0;
 
-/// How much came lately.
+/// How much has arrived lately.
 #[derive(Default)]
 pub(crate) struct Tide {
     bytes: f64,
@@ -16,8 +16,8 @@ pub(crate) struct Tide {
 }
 
 impl Tide {
-    /// The seconds that a packet of `bytes` lives which comes at `now` into a room of which so much
-    /// is `left`, of at most `ttl`.
+    /// For how many seconds, `ttl` at most, a packet of `bytes` is kept that arrives at `now` when
+    /// `left` of the room is free.
     #[expect(clippy::cast_precision_loss, reason = "a rate need not be exact")]
     pub(crate) fn life(
         &mut self,

@@ -1,8 +1,8 @@
-//! Bodies that have begun and not ended, those first who are furthest behind. Where memory for more
-//! runs short they make room, in this order, so that what comes whole always gets in: a body that
-//! stands still is worth less than one that comes.
+//! Bodies that have begun and not ended, the slowest first. When memory runs short they are dropped
+//! in this order, so that a body that arrives whole always gets in: a stalled body is worth less
+//! than one that is arriving.
 //!
-//! Only those are here who keep others waiting: a body that comes at once never is.
+//! Only bodies that take time are listed here; a body that arrives at once never is.
 
 use super::budget::{Budget, Purpose};
 use std::collections::BTreeMap;
@@ -12,20 +12,20 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
-/// Bytes a second of one who is not behind. Whoever is slower makes room earlier by as much.
+/// Bytes a second of a body that is not behind. The slower a body is, the earlier it is dropped.
 const PACE: u64 = 1 << 20;
-/// How far behind one is who makes room for another who comes. For what has come whole the first goes,
-/// whoever that is.
+/// How far behind a body must be before it is dropped for another that is arriving. For one that
+/// has arrived whole the first in the list is dropped, however fast it is.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
-/// Who has more than this of what others need makes room himself: nobody else goes for him.
+/// A caller that holds more than this gets no room at the cost of others.
 const OWN: usize = 2 << 20;
-/// Turns of all others in which those who go give back what they have.
+/// Turns of the other tasks within which dropped bodies give back their memory.
 const TURNS: usize = 32;
 
-/// When he would be behind, at that pace, and who came first.
+/// When the body would be behind at that pace, then the order of arrival.
 type Order = (Instant, u64);
 
-/// All who have begun.
+/// All bodies that have begun.
 #[derive(Default)]
 pub(crate) struct Unfinished {
     inner: Mutex<Inner>,
@@ -40,35 +40,35 @@ struct Inner {
 
 struct Entry {
     bytes: usize,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
-/// One who has begun.
+/// A body that has begun.
 pub(crate) struct Begun {
     all: Arc<Unfinished>,
     since: Instant,
     order: Order,
-    bell: Arc<Notify>,
+    notify: Arc<Notify>,
 }
 
 impl Unfinished {
-    /// Bytes that have come of all of them.
+    /// Bytes of all of them that have arrived.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    /// One who has begun at that time, and brought so much.
+    /// Adds a body that began at `since` and of which `bytes` have arrived.
     pub(crate) fn begin(self: &Arc<Self>, since: Instant, bytes: usize) -> Begun {
-        let bell = Arc::new(Notify::new());
+        let notify = Arc::new(Notify::new());
         let mut inner = self.lock();
         let order = (due(since, bytes), inner.next);
         inner.next += 1;
-        inner.put(order, Entry { bytes, bell: Arc::clone(&bell) });
-        Begun { all: Arc::clone(self), since, order, bell }
+        inner.put(order, Entry { bytes, notify: Arc::clone(&notify) });
+        Begun { all: Arc::clone(self), since, order, notify }
     }
 
-    /// Lets so many go as free what is missing for `bytes` more; false where they don't. What they
-    /// have is free a moment later.
+    /// Drops enough bodies to free what is missing for `bytes` more; false if that is not possible.
+    /// Their memory is free a moment later.
     pub(crate) fn give_way(
         &self,
         budget: &Budget,
@@ -88,13 +88,13 @@ impl Unfinished {
             let Some(order) = first else { return false };
             if let Some(gone) = inner.take(&order) {
                 missing = missing.saturating_sub(gone.bytes);
-                gone.bell.notify_one();
+                gone.notify.notify_one();
             }
         }
         true
     }
 
-    /// The same, and waits until it is free.
+    /// As [`Self::give_way`], and waits until the memory is free.
     pub(crate) async fn make_room(
         &self,
         budget: &Budget,
@@ -136,19 +136,19 @@ impl Begun {
         self.since
     }
 
-    /// So many bytes have come of it now.
+    /// By now `bytes` of it have arrived.
     pub(crate) fn has_brought(&mut self, bytes: usize) {
         let mut inner = self.all.lock();
-        // Who was told to go is here no more.
+        // A body that was told to go is no longer listed.
         if let Some(entry) = inner.take(&self.order) {
             self.order.0 = due(self.since, bytes);
             inner.put(self.order, Entry { bytes, ..entry });
         }
     }
 
-    /// Until others need what it takes.
+    /// Waits until others need its memory.
     pub(crate) async fn goes(&self) {
-        self.bell.notified().await;
+        self.notify.notified().await;
     }
 }
 
@@ -190,10 +190,10 @@ mod tests {
         let young = begin(0, 4);
         comes.has_brought(100 << 20);
         assert_eq!(all.bytes(), (200 << 20) + 12 * K);
-        assert!(needs(4), "who stands still has as much");
+        assert!(needs(4), "a stalled body has as much");
         assert!(goes(&still) && ![&fast, &comes, &young].into_iter().any(goes));
         let still = begin(60, 8);
-        assert!(!needs(30), "there is not so much to have of those who are behind");
+        assert!(!needs(30), "the bodies that are behind do not hold as much");
         assert!(goes(&still) && !goes(&fast) && !goes(&young));
         let still = begin(60, 80);
         let rich = budget.share();
@@ -202,7 +202,7 @@ mod tests {
         assert!(!all.give_way(&rich, Purpose::Packets, K, GRACE));
         drop(own);
         assert!(!needs(60) && goes(&still) && !goes(&young));
-        assert!(all.give_way(&newcomer, Purpose::Packets, K, Duration::ZERO), "what came whole");
+        assert!(all.give_way(&newcomer, Purpose::Packets, K, Duration::ZERO), "it arrived whole");
         assert!(goes(&young));
         let still = begin(60, 80);
         drop(taken);

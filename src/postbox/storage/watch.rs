@@ -1,8 +1,8 @@
-//! Those who wait for something to change at an address.
+//! The wait list: calls that wait for something to change at an address.
 //!
-//! Who waits is woken when what he waits for has come, and a change costs him one step, however
-//! many other addresses he watches: thousands may watch thousands, and whoever may post at one of
-//! them rings as often as he likes.
+//! A waiting call is woken when what it waits for has come. A change costs it one step, however
+//! many other addresses it watches: thousands may watch thousands, and anyone who can post to one
+//! of them can cause as many changes as they like.
 
 use super::budget::{Budget, Charge, Purpose};
 use crate::postbox::api::Address;
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 /// What one address of one watcher costs: its place in the tree.
 const PLACE_COST: usize = 96;
 
-/// What it costs to watch these.
+/// The memory that it costs to watch these addresses.
 pub(crate) fn cost(addresses: &[Address]) -> usize {
     addresses.len() * PLACE_COST
 }
@@ -24,13 +24,13 @@ pub(crate) fn cost(addresses: &[Address]) -> usize {
 pub(crate) enum Wanted {
     /// A packet, at any of the addresses.
     Packet,
-    /// That no packet waits for its receiver any more, at all of them.
+    /// That no packet still waits for its receiver, at any of the addresses.
     Collected,
 }
 
 /// All watchers, by the addresses they watch.
 #[derive(Default)]
-pub(crate) struct Board {
+pub(crate) struct WaitList {
     inner: Mutex<Inner>,
 }
 
@@ -49,8 +49,8 @@ struct Place {
 
 struct Watcher {
     wanted: Wanted,
-    bell: Notify,
-    /// At how many of the addresses a packet is.
+    notify: Notify,
+    /// The number of addresses that have a packet.
     there: AtomicUsize,
 }
 
@@ -61,9 +61,9 @@ impl Watcher {
     }
 }
 
-impl Board {
-    /// Begins to watch; `there` says whether a packet is at an address. What changes from here on
-    /// wakes the watch, also before it is waited on.
+impl WaitList {
+    /// Begins to watch; `there` says whether a packet is at an address. Any later change wakes the
+    /// watch, even one that comes before the first wait.
     pub(crate) fn watch<'a>(
         self: &'a Arc<Self>,
         budget: &Arc<Budget>,
@@ -73,23 +73,25 @@ impl Board {
     ) -> Watch<'a> {
         let mut charge = Charge::nothing(budget, Purpose::Waits);
         charge.grow_anyway(cost(addresses));
-        let watcher = Arc::new(Watcher { wanted, bell: Notify::new(), there: AtomicUsize::new(0) });
+        let watcher =
+            Arc::new(Watcher { wanted, notify: Notify::new(), there: AtomicUsize::new(0) });
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let number = inner.next;
         inner.next += 1;
         for address in addresses {
             let there = there(address);
             let place = Place { watcher: Arc::clone(&watcher), there };
-            // An address that is named twice has one place.
+            // An address that is named twice has only one place.
             if inner.places.insert((*address, number), place).is_none() && there {
                 watcher.there.fetch_add(1, Relaxed);
             }
         }
-        Watch { board: self, addresses, number, watcher, _charge: charge }
+        Watch { wait_list: self, addresses, number, watcher, _charge: charge }
     }
 
-    /// Tells everyone who watches `address` whether a packet is there by now, as he counts them.
-    pub(crate) fn ring(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
+    /// Tells every watcher of `address` whether a packet is there now, by that watcher's way of
+    /// counting.
+    pub(crate) fn notify(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, place) in inner.places.range_mut((*address, 0)..=(*address, u64::MAX)) {
             let (watcher, there) = (&place.watcher, there(place.watcher.wanted));
@@ -100,23 +102,23 @@ impl Board {
             }
             place.there = there;
             if watcher.is_due() {
-                watcher.bell.notify_one();
+                watcher.notify.notify_one();
             }
         }
     }
 
-    /// Wakes everyone.
-    pub(crate) fn ring_all(&self) {
+    /// Wakes all watchers.
+    pub(crate) fn notify_all(&self) {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         for place in inner.places.values() {
-            place.watcher.bell.notify_one();
+            place.watcher.notify.notify_one();
         }
     }
 }
 
 /// One watcher, for as long as it lives.
 pub(crate) struct Watch<'a> {
-    board: &'a Arc<Board>,
+    wait_list: &'a Arc<WaitList>,
     addresses: &'a [Address],
     number: u64,
     watcher: Arc<Watcher>,
@@ -129,15 +131,15 @@ impl Watch<'_> {
         self.watcher.is_due()
     }
 
-    /// Waits until it came, since the last time this was called, or everybody is woken.
+    /// Waits until it has come since the last call, or until all watchers are woken.
     pub(crate) async fn changed(&self) {
-        self.watcher.bell.notified().await;
+        self.watcher.notify.notified().await;
     }
 }
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut inner = self.board.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.wait_list.inner.lock().unwrap_or_else(PoisonError::into_inner);
         for address in self.addresses {
             inner.places.remove(&(*address, self.number));
         }
@@ -152,36 +154,36 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    fn rang(watch: &Watch<'_>) -> bool {
+    fn notified(watch: &Watch<'_>) -> bool {
         pin!(watch.changed()).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
     fn only_those_who_watch_the_address_are_woken_and_none_stays_behind() {
-        let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
+        let (wait_list, budget) = (Arc::new(WaitList::default()), Budget::new(1 << 20));
         let (here, there) = ([[1; 32], [2; 32]], [[3; 32]]);
-        let watch = |addresses| board.watch(&budget, addresses, Wanted::Packet, |_| false);
+        let watch = |addresses| wait_list.watch(&budget, addresses, Wanted::Packet, |_| false);
         let (first, second) = (watch(&here[..]), watch(&there[..]));
-        board.ring(&[2; 32], |_| false);
-        assert!(!rang(&first), "nothing has come");
-        board.ring(&[2; 32], |_| true);
-        assert!(rang(&first) && first.is_due());
-        assert!(!rang(&first), "one ring, one waking");
-        assert!(!rang(&second) && !second.is_due());
+        wait_list.notify(&[2; 32], |_| false);
+        assert!(!notified(&first), "nothing has come");
+        wait_list.notify(&[2; 32], |_| true);
+        assert!(notified(&first) && first.is_due());
+        assert!(!notified(&first), "one notification, one waking");
+        assert!(!notified(&second) && !second.is_due());
         drop((first, second));
-        assert!(board.inner.lock().unwrap().places.is_empty());
+        assert!(wait_list.inner.lock().unwrap().places.is_empty());
         assert_eq!(budget.used(), 0);
     }
 
     #[test]
     fn who_waits_for_the_last_is_asked_about_the_one_that_rang_and_woken_by_the_last() {
-        let (board, budget) = (Arc::new(Board::default()), Budget::new(1 << 20));
+        let (wait_list, budget) = (Arc::new(WaitList::default()), Budget::new(1 << 20));
         let addresses: Vec<Address> = (0..=255).chain([0, 0]).map(|n| [n; 32]).collect();
         let there = |address: &Address| address[0] < 2;
-        let watch = board.watch(&budget, &addresses, Wanted::Collected, there);
+        let watch = wait_list.watch(&budget, &addresses, Wanted::Collected, there);
         let asked = Cell::new(0);
-        let ring = |n, there| {
-            board.ring(&[n; 32], |_| {
+        let notify = |n, there| {
+            wait_list.notify(&[n; 32], |_| {
                 asked.set(asked.get() + 1);
                 there
             });
@@ -193,11 +195,11 @@ mod tests {
             (1, false, false),
             (7, false, true),
         ] {
-            ring(n, there);
-            assert_eq!((watch.is_due(), rang(&watch)), (due, due), "{n}");
+            notify(n, there);
+            assert_eq!((watch.is_due(), notified(&watch)), (due, due), "{n}");
         }
         assert_eq!(asked.get(), 5);
-        ring(3, true);
+        notify(3, true);
         assert!(!watch.is_due(), "and one came again");
     }
 }

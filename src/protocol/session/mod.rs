@@ -196,7 +196,7 @@ pub struct Effects {
     /// Packets that can no longer be accepted.
     pub lost: Lost,
     /// Messages that were given up.
-    pub cut: Vec<u64>,
+    pub truncated: Vec<u64>,
     /// What happened to the check of a secret; show each event to the person.
     pub verify: Vec<Event>,
 }
@@ -367,7 +367,7 @@ impl Session {
         self.confirmed = true;
         self.reply = None;
         if let (Some(data), false) = (&accepted.frames.data, dropped) {
-            effects.cut = self.inbox.take(data, accepted.at);
+            effects.truncated = self.inbox.take(data, accepted.at);
         }
         if let Some(count) = accepted.frames.close {
             self.inbox.announced = Some(count);

@@ -92,7 +92,7 @@ fn every_second_message_lost_is_counted_as_missed_and_leaves_nothing_stuck() {
     let mut go = |frames: Vec<u8>, responder: &mut Session| {
         let packet = seal(&mut inviter, &frames, &mut random);
         let accepted = open(responder, &mut ahead, &packet);
-        responder.accept(&mut ahead, &accepted, 0).unwrap().cut
+        responder.accept(&mut ahead, &accepted, 0).unwrap().truncated
     };
     go(data(0, 0, true, b"a"), &mut responder);
     go(data(1, 0, false, b"begun"), &mut responder);

@@ -1,8 +1,8 @@
-//! The numbers that a long message has taken out of the state. However it ends, those that it has
-//! not used go back: the other side would have to look for what follows beyond them.
+//! The numbers that a long message has taken out of the state. However the message ends, the unused
+//! ones go back: otherwise the other side would have to look beyond them for what follows.
 //!
-//! A signal does its work only when that is done; not in a session that lies in descriptors, whose
-//! state the command alone can write. SIGKILL leaves a few, which `recv` looks beyond.
+//! A signal takes effect only after that, except in a session in descriptors, whose state only the
+//! command can write. SIGKILL leaves a few numbers unused, and `recv` looks beyond them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::failure::{Code, Failure};
 use crate::process;
 use crate::worker;
 
-/// A signal waits no longer for the state than this.
+/// The longest that a signal waits for the state.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);
 
-/// The numbers in use; none where they were given back, after which nothing is sealed.
+/// The numbers in use; `None` once they were given back, after which nothing is sealed.
 pub(super) struct Numbers {
     left: Arc<Mutex<Option<Reservation>>>,
     of: Identity,
@@ -55,7 +55,7 @@ impl Numbers {
         Ok(Self { left, of })
     }
 
-    /// Works with them, unless a signal has given them back.
+    /// Uses the numbers, unless a signal has given them back.
     pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&mut Reservation) -> Result<T, Failure>,
@@ -67,15 +67,15 @@ impl Numbers {
         }
     }
 
-    /// The end: what is left is the caller's to give back.
+    /// Ends the watch; the caller gives back what is left.
     pub(super) fn take(&self) -> Option<Reservation> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Gives back what is left, where the message did not come to its end.
+    /// Gives back what is left, if the message did not reach its end.
     pub(super) fn give_back(&self, files: &mut Files) {
         if let Some(left) = self.take() {
-            // Why the message ended is told; a state that cannot be written has its own reasons.
+            // The user learns why the message ended; an error of the state would only distract.
             drop(block_on(conversation::give_back(files, self.of, left)));
         }
     }

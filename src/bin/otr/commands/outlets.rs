@@ -14,7 +14,7 @@ pub(super) enum Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// To the postbox, if there is one to be called.
+    /// To the postbox, if the session has one and it may be called.
     pub(super) fn of(client: Option<&'a mut Client>, emitter: &'a mut Emitter) -> Self {
         client.map_or(Self::Print(emitter), Self::Post)
     }

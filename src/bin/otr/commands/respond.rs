@@ -306,7 +306,7 @@ fn read_invite() -> Result<Vec<u8>, Failure> {
             "this is not an invite, but a reply or packets",
             "feed it to 'otr recv'",
         ),
-        None if source.foreign_lines() > 0 => Failure::new(
+        None if source.unrelated_lines() > 0 => Failure::new(
             Code::Refused,
             "there is no invite in the input",
             "an invite is a line that begins with otr1i:",

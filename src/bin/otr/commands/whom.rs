@@ -1,4 +1,4 @@
-//! Whom a session calls: its postbox, from the invite.
+//! Finds the postbox of a session, from the invite.
 
 use otr::protocol::handshake::invite::Invite;
 use otr::protocol::session::stored::Stage;
@@ -25,7 +25,7 @@ pub(super) fn postbox_of(invite: &[u8]) -> Option<String> {
     Invite::parse(invite).ok()?.postbox
 }
 
-/// The postbox of that URL.
+/// The postbox with this URL.
 pub(super) fn connect(url: &str, route: &RouteArgs) -> Result<Client, Failure> {
     let url = Url::parse(url).map_err(|why| {
         let what = format!("the postbox of this session cannot be called: {why}");

@@ -50,7 +50,7 @@ impl From<Cause> for Failure {
 }
 
 impl Code {
-    /// What the engine knows of a failure with this code.
+    /// The engine's kind of error for this code.
     fn kind(self) -> ErrorKind {
         match self {
             Self::Failed => ErrorKind::Failed,
@@ -71,7 +71,7 @@ impl Code {
         }
     }
 
-    /// The code of a failure of that kind: one for each.
+    /// The code for this kind of error: each kind has one.
     pub(super) fn of(kind: ErrorKind) -> Self {
         Self::ALL.into_iter().find(|code| code.kind() == kind).unwrap_or(Self::Failed)
     }

@@ -1,5 +1,5 @@
-//! What a command ends with when it does not succeed: an exit code of the stable table, what
-//! happened, and what to do about it.
+//! The failure of a command: an exit code of the stable table, what happened, and what to do about
+//! it.
 //!
 //! Rules of speech: no capital, no full stop, `what happened; what to do about it`, one line.
 //! Neither part ever holds a secret, a packet's bytes, a token or an address.
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Exit codes; the numbers and names are a promise to scripts (`man otr`, "EXIT STATUS").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// I/O, or anything that none of the others names.
+    /// I/O, or anything that no other code names.
     Failed = 1,
     /// Wrong arguments.
     Usage = 2,
@@ -67,7 +67,7 @@ impl Code {
         Self::Busy,
     ];
 
-    /// What it tells, for the manual.
+    /// Its meaning, for the manual.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Failed => "input or output failed, or anything not named below",
@@ -127,9 +127,9 @@ pub(crate) struct Failure {
     pub(crate) hint: Cow<'static, str>,
     /// The file that it is about, for programs: its exact name.
     pub(crate) file: Option<PathBuf>,
-    /// Whether nobody reads our output any more: the process then ends as by SIGPIPE.
+    /// Whether our output has no reader any more: the process then ends as by SIGPIPE.
     pub(crate) broken_pipe: bool,
-    /// Of a command that takes something to be sent: whether it goes out without being given again.
+    /// For a command that sends: whether its input goes out later without being given again.
     pub(crate) taken: Option<bool>,
 }
 
@@ -155,7 +155,8 @@ impl Failure {
         Self { file: Some(file.to_owned()), ..self }
     }
 
-    /// What could not be posted just now, and is stored: a later command posts it.
+    /// The failure for packets that could not be posted now and are stored: a later command posts
+    /// them.
     pub(crate) fn taken(self) -> Self {
         if !matches!(self.code, Code::Postbox | Code::Full) {
             return self;
@@ -164,8 +165,8 @@ impl Failure {
         Self { code: Code::Postbox, hint: hint.into(), taken: Some(true), ..self }
     }
 
-    /// The same failure of a command that sends, where what it was given is not taken unless that
-    /// was said.
+    /// The same failure for a command that sends; its input counts as not taken unless the failure
+    /// says otherwise.
     pub(crate) fn of_sending(self) -> Self {
         Self { taken: Some(self.taken.unwrap_or(false)), ..self }
     }

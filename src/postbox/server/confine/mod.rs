@@ -1,9 +1,9 @@
-//! The postbox shuts itself in: after this no file can be opened, no program run, no connection
-//! made, whatever a caller finds wrong in it. That it writes no log can then be checked.
+//! The postbox confines itself: after this it can open no file, run no program and make no
+//! connection, whatever hole a caller finds in it. So anyone can check that it writes no log.
 //!
-//! Two walls, each of which would do for files: Landlock (no file, no TCP of its own) and seccomp
-//! (only the calls, and their arguments, with which a server whose sockets are open serves). And
-//! nothing left to climb them with: no capability, also where root started it.
+//! It has two walls, each of which would suffice for files: Landlock (no file, no TCP of its own)
+//! and seccomp (only the system calls and arguments that a server with open sockets needs). And it
+//! keeps no capability with which to climb them, even if root started it.
 
 #[cfg(target_os = "linux")]
 mod privileges;
@@ -15,17 +15,17 @@ use std::fmt;
 
 pub use probe::Outside;
 
-/// Memory beside the cap that is locked with it: the program itself, and the heap's gaps.
+/// Memory that is locked beside the cap: the program itself, and the heap's gaps.
 const BESIDE_THE_CAP: u64 = 64 << 20;
 
 /// What the kernel granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// What Landlock refuses; empty where there is none.
+    /// What Landlock refuses; empty if the kernel has none.
     landlock: Vec<&'static str>,
-    /// No system call to open a file, or to do anything but serve.
+    /// Whether seccomp refuses every system call that serving does not need.
     seccomp: bool,
-    /// No capability, whoever started it.
+    /// Whether all capabilities are gone.
     powerless: bool,
     /// Whether packets stay out of swap.
     pub memory: Memory,
@@ -36,19 +36,19 @@ pub struct Granted {
 pub enum Memory {
     /// It may not.
     Locked,
-    /// It may: the limit, in bytes, is below what would have to be locked.
+    /// It may: the limit, in bytes, is lower than what has to be locked.
     Above {
         /// Bytes that may be locked.
         limit: u64,
-        /// Bytes that would have to be.
+        /// Bytes that have to be locked.
         needed: u64,
     },
-    /// It may, and why is not told.
+    /// It may, for an unknown reason.
     Refused,
 }
 
 impl Granted {
-    /// Whether all walls stand. Locked memory is none of them.
+    /// Whether all walls stand. Locked memory is not one of them.
     pub fn whole(&self) -> bool {
         !self.landlock.is_empty() && self.seccomp && self.powerless
     }
@@ -84,11 +84,11 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Shuts the process in. There must be one thread: only that one, and those it starts, are inside.
-/// `cap` is how much memory is worth locking.
+/// Confines the process. It must have one thread: only that thread, and those that it starts, are
+/// confined. `cap` is how much memory is worth locking.
 #[cfg(target_os = "linux")]
 pub fn confine(cap: usize) -> Granted {
-    // In this order: each step needs what a later one takes away.
+    // The order matters: each step needs what a later one takes away.
     Granted {
         memory: privileges::lock_memory(cap as u64 + BESIDE_THE_CAP),
         powerless: privileges::drop_capabilities(),
@@ -97,14 +97,14 @@ pub fn confine(cap: usize) -> Granted {
     }
 }
 
-/// For a process that reads files, and nothing else: where the kernel has Landlock, it can write
-/// none, run none and connect nowhere.
+/// For a process that only reads files: if the kernel has Landlock, it can write no file, run none
+/// and connect nowhere.
 pub fn only_read() {
     #[cfg(target_os = "linux")]
     walls::only_read();
 }
 
-/// Elsewhere there are no such walls.
+/// Other systems have no such walls.
 #[cfg(not(target_os = "linux"))]
 pub fn confine(_: usize) -> Granted {
     Granted { landlock: Vec::new(), seccomp: false, powerless: false, memory: Memory::Refused }

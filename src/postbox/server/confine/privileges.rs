@@ -1,4 +1,5 @@
-//! What a process has by who started it: capabilities, which go, and memory that may be locked.
+//! What a process has from the user that started it: capabilities, which it gives up, and memory
+//! that it may lock.
 
 use super::Memory;
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -8,13 +9,13 @@ use rustix::thread::{
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
 };
 
-/// Gives all capabilities up, and for a process of root's the way back to them. True if none is
-/// left.
+/// Gives up all capabilities, and in a process of root the way back to them. True if none is left.
 pub(super) fn drop_capabilities() -> bool {
     // Ends at the first number that this kernel does not know.
     for one in (0..u64::BITS).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
         match capability_is_in_bounding_set(one) {
-            // Only who may set capabilities can; for others the set opens nothing.
+            // Only a process that may set capabilities can do this; for others the set gives
+            // nothing.
             Ok(true) => drop(remove_capability_from_bounding_set(one)),
             Ok(false) => {}
             Err(_) => break,
@@ -37,7 +38,7 @@ pub(super) fn drop_capabilities() -> bool {
 /// Keeps all memory out of swap, as it comes into use, where `needed` bytes may be locked: with a
 /// lower limit, an allocation beyond it would end the process.
 pub(super) fn lock_memory(needed: u64) -> Memory {
-    // Root may; others raise what they have to what they may have.
+    // Root may set any limit; others raise theirs to the hard limit.
     let endless = Rlimit { current: None, maximum: None };
     if setrlimit(Resource::Memlock, endless).is_err() {
         let most = getrlimit(Resource::Memlock).maximum;

@@ -1,14 +1,14 @@
-//! Tries from inside what must not succeed.
+//! Tries what must not succeed in a confined process.
 
 use rustix::process::{Pid, getppid, test_kill_process};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
-/// What was opened before the walls, as a server's sockets are, to try with from inside.
+/// Sockets opened before the walls, like a server's, for tries from inside.
 pub struct Outside {
     listener: TcpListener,
-    /// Somebody who could be called.
+    /// An address that could be called.
     elsewhere: TcpListener,
     address: SocketAddr,
     parent: Option<Pid>,
@@ -24,7 +24,7 @@ impl Outside {
         Ok(Self { listener: open()?, elsewhere, address, parent: getppid() })
     }
 
-    /// Tries each, files in `directory`, and says what came of it. True if all was refused.
+    /// Makes each try, with files in `directory`, and writes the results. True if all were refused.
     pub fn probe(&self, directory: &Path, out: &mut impl Write) -> io::Result<bool> {
         let target = directory.join(format!("otr-postbox-{}", std::process::id()));
         let tries: [(&str, io::Result<()>); 8] = [
@@ -56,7 +56,7 @@ impl Outside {
         Ok(all)
     }
 
-    /// Asks only whether it may.
+    /// Signal 0 only asks for permission.
     fn signal_another(&self) -> io::Result<()> {
         Ok(test_kill_process(self.parent.ok_or(io::ErrorKind::NotFound)?)?)
     }

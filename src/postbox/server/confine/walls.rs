@@ -11,10 +11,10 @@ use seccompiler::{
 };
 use std::collections::BTreeMap;
 
-/// The newest set of rights that we know; an older kernel takes those of them that it knows.
+/// The newest set of rights that we know; an older kernel applies those that it knows.
 const NEWEST: ABI = ABI::V10;
 
-/// Since when Landlock refuses what.
+/// The versions of Landlock, and what each refuses.
 const REFUSED: [(ABI, &str); 5] = [
     (ABI::V1, "files"),
     (ABI::V4, "TCP"),
@@ -23,9 +23,9 @@ const REFUSED: [(ABI, &str); 5] = [
     (ABI::V10, "UDP"),
 ];
 
-/// Calls that serving makes with whatever arguments: sockets that are open, memory, time, the
-/// end. Each was seen under load (tests/postbox/confinement.rs), but for what another C library,
-/// processor or a process that was stopped for a while takes in its place.
+/// System calls that serving makes with any arguments: open sockets, memory, time, the end. Each
+/// was seen under load (tests/postbox/confinement.rs), except those that another C library, another
+/// processor or a process that was stopped for a while makes instead.
 const ALLOWED: &[libc::c_long] = &[
     libc::SYS_write,
     libc::SYS_writev,
@@ -47,7 +47,8 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// No file, no socket of our own making, no signal to others; says which of these the kernel does.
+/// Forbids files, new connections and signals to others; returns which of these the kernel
+/// enforces.
 pub(super) fn landlock() -> Vec<&'static str> {
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))
@@ -67,7 +68,7 @@ pub(super) fn landlock() -> Vec<&'static str> {
 
 /// Files may be read, and nothing else.
 pub(super) fn only_read() {
-    // It has no callers, so that without Landlock it is what it was.
+    // No stranger talks to this process, so it may go on without Landlock.
     let _ = Ruleset::default()
         .handle_access(AccessFs::from_write(NEWEST) | AccessFs::Execute)
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
@@ -76,7 +77,7 @@ pub(super) fn only_read() {
         .and_then(|ruleset| ruleset.no_new_privs(true).restrict_self());
 }
 
-/// Only the calls above and below. True if the kernel does it.
+/// Allows only the system calls above and below. True if the kernel enforces it.
 pub(super) fn seccomp() -> bool {
     program().is_some_and(|program| seccompiler::apply_filter(&program).is_ok())
 }
@@ -89,11 +90,11 @@ fn narrow() -> Option<[(libc::c_long, SeccompRule); 6]> {
     Some([
         (libc::SYS_mmap, rule([no_code(), of_no_file()])?),
         (libc::SYS_mprotect, rule([no_code()])?),
-        // Without an address, and without the flag that makes a connection in passing: to whom
-        // is settled by who called.
+        // Without an address, and without the flag that connects on sending: the caller's
+        // connection decides where it goes.
         (libc::SYS_sendto, rule([is(3, libc::MSG_NOSIGNAL), nowhere(4)])?),
         (libc::SYS_recvfrom, rule([is(3, 0), nowhere(4)])?),
-        // A listener that is shut down for reading is an unused socket again.
+        // A listener that is shut down for reading becomes an unused socket again.
         (libc::SYS_shutdown, rule([is(1, libc::SHUT_WR)])?),
         (libc::SYS_setsockopt, rule([is(1, libc::IPPROTO_TCP), is(2, libc::TCP_NODELAY)])?),
     ])
@@ -115,7 +116,7 @@ fn masked(argument: u8, mask: libc::c_int, value: libc::c_int) -> Condition {
     condition(SeccompCondition::new(argument, Dword, mask, u64::from(value.unsigned_abs())))
 }
 
-/// A pointer that is none.
+/// A null pointer.
 fn nowhere(argument: u8) -> Condition {
     condition(SeccompCondition::new(argument, Qword, Eq, 0))
 }
@@ -127,7 +128,7 @@ fn condition(made: Result<SeccompCondition, seccompiler::BackendError>) -> Condi
 fn program() -> Option<BpfProgram> {
     let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|&call| (call, Vec::new())).collect();
     rules.extend(narrow()?.map(|(call, rule)| (call, vec![rule])));
-    // Refused, not killed: an allocator that asks the system something lives on without.
+    // Refused, not killed: an allocator that makes another system call can go on without it.
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = TargetArch::try_from(std::env::consts::ARCH).ok()?;
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch).ok()?.try_into().ok()

@@ -112,7 +112,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
             }
             out.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
         }
-        inspection.foreign += source.foreign_lines();
+        inspection.unrelated += source.unrelated_lines();
         empty &= source.is_empty();
     }
     if empty {
@@ -130,8 +130,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     let end = inspection.end();
     out.write_all(end.as_bytes()).map_err(|error| Failure::output(&error))?;
-    if inspection.foreign > 0 {
-        context.voice.say(format_args!("skipped unrelated lines: {}", inspection.foreign));
+    if inspection.unrelated > 0 {
+        context.voice.say(format_args!("skipped unrelated lines: {}", inspection.unrelated));
     }
     inspection.code()
 }
@@ -151,7 +151,7 @@ struct Inspection {
     invites: u64,
     keys: u64,
     damaged: u64,
-    foreign: u64,
+    unrelated: u64,
     bytes: u64,
     /// The bytes of all packets and replies, but only the first of each address.
     sealed: Histogram,

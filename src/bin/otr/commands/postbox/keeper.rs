@@ -1,6 +1,6 @@
-//! The certificate's keeper: a process beside the postbox that stays outside of its walls and
-//! talks to nobody else. It can do one thing: read two files, and hand over what is in them. So a
-//! renewed certificate is taken at SIGHUP by a postbox that can open no file.
+//! The certificate's keeper: a process beside the postbox that stays outside its walls and talks to
+//! no other program. It only reads two files and hands over their contents. So a postbox that can
+//! open no file can take a renewed certificate at SIGHUP.
 
 use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
@@ -16,11 +16,11 @@ use tokio::signal::unix::Signal;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-/// The command that is one; not for people.
+/// The command that runs a keeper; not for people.
 const COMMAND: &str = "keep-certificate";
-/// For it to answer.
+/// The time for it to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Bytes of a file that it hands over.
+/// The most bytes of a file that it hands over.
 const MOST: u32 = 1 << 20;
 /// Before the two files, and before a reason why not.
 const FILES: u8 = b'+';
@@ -30,13 +30,13 @@ const REASON: u8 = b'-';
 pub(crate) struct Renewal {
     tls: Tls,
     files: Files,
-    /// `None` where there is none any more.
+    /// `None` if it is gone.
     line: Option<tokio::net::UnixStream>,
 }
 
 impl Renewal {
-    /// Starts a keeper of these files, in whose runtime this is called. Where the system lets no
-    /// process be started, the certificate stays the one that it is.
+    /// Starts a keeper of these files, within the current runtime. If the system refuses to start a
+    /// process, the certificate stays as it is.
     pub(crate) fn new(tls: Tls, files: Files) -> Self {
         let line = start(&files).and_then(tokio::net::UnixStream::from_std).ok();
         Self { tls, files, line }
@@ -48,7 +48,7 @@ impl Renewal {
             let what = "the process that reads it is gone";
             Failure::new(Code::Failed, what, "a restart reads it, and loses what lies here")
         };
-        // A line that fails once is out of step.
+        // After one failure, requests and answers no longer match.
         let mut line = self.line.take().ok_or_else(lost)?;
         let Ok(Ok(answer)) = timeout(PATIENCE, ask(&mut line)).await else {
             return Err(lost());
@@ -59,11 +59,11 @@ impl Renewal {
     }
 }
 
-/// Reads the certificate again at each hang-up, where there is one. A terminal that is closed is
-/// no reason to end, either.
+/// Reads the certificate again at each SIGHUP, if there is one. So a closed terminal does not end
+/// the postbox, either.
 pub(crate) async fn at_hang_up(mut signal: Signal, renewal: Option<Renewal>, voice: Voice) {
     let Some(mut renewal) = renewal else {
-        // Heard, and that is all.
+        // The signal is received and ignored.
         while signal.recv().await.is_some() {}
         return;
     };
@@ -75,8 +75,8 @@ pub(crate) async fn at_hang_up(mut signal: Signal, renewal: Option<Renewal>, voi
     }
 }
 
-/// A process of this very program, which no signal of a terminal reaches. It ends when our end of
-/// the line does.
+/// Runs this same program, out of reach of a terminal's signals. It ends when our end of the
+/// connection closes.
 fn start(files: &Files) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -115,7 +115,7 @@ async fn part(line: &mut tokio::net::UnixStream) -> io::Result<Zeroizing<Vec<u8>
     Ok(part)
 }
 
-/// What the keeper does: answers for as long as it is asked.
+/// Runs the keeper: it answers until no more requests come.
 pub(crate) fn keep(files: &Files) -> Result<(), Failure> {
     confine::only_read();
     let line = io::stdin().as_fd().try_clone_to_owned();

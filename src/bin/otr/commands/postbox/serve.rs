@@ -30,7 +30,7 @@ pub(super) struct Settings {
     pub(super) choices: Choices,
 }
 
-/// Where a postbox listens that was told nothing.
+/// The default address of a postbox.
 pub(super) const DEFAULT_LISTEN: &str = "127.0.0.1:7363";
 
 /// Serves until SIGTERM or SIGINT.
@@ -47,7 +47,7 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     runtime.block_on(serve(settings, relay, listeners, tls))
 }
 
-/// Shuts this process in and shows that it is. Serves nothing.
+/// Confines this process and shows that it is confined. Serves nothing.
 pub(super) fn show_confinement(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
     let mut out_to = stdio::output()?;
     prepare_process()?;
@@ -67,7 +67,7 @@ pub(super) fn show_confinement(voice: Voice, require: bool, memory: usize) -> Re
     ))
 }
 
-/// No core dump, no debugger, as many descriptors as may be had; says how many.
+/// Forbids core dumps and debuggers, and takes as many descriptors as allowed; returns how many.
 fn prepare_process() -> Result<u64, Failure> {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
@@ -77,7 +77,7 @@ fn prepare_process() -> Result<u64, Failure> {
         .map_err(|why| failed("can't switch core dumps off", &why.into()))?;
     let most = getrlimit(Resource::Nofile).maximum;
     let raised = Rlimit { current: most, maximum: most };
-    // Where it can't be raised, what there is must do.
+    // If it can't be raised, the current limit has to do.
     let _ = setrlimit(Resource::Nofile, raised);
     Ok(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX))
 }
@@ -132,7 +132,7 @@ fn inherited() -> Result<Vec<(Listener, Side)>, Failure> {
         .collect()
 }
 
-/// Shuts this process in, and says how far.
+/// Confines this process, and says how far.
 fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
     let granted = confine::confine(memory);
     if require && !granted.whole() {
@@ -154,7 +154,7 @@ async fn serve(
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
     let voice = settings.voice;
-    // All that asks the system for something new comes before the walls.
+    // Everything that asks the system for something new comes before the walls.
     let mut urls = Vec::new();
     for (listener, side) in listeners {
         if side == Side::Public {
@@ -164,7 +164,7 @@ async fn serve(
     }
     let heard =
         Mutex::new((Heard::new(SignalKind::terminate())?, Heard::new(SignalKind::interrupt())?));
-    // Also where it is ignored, as by nohup: it ends nothing.
+    // Even if it is ignored, as with nohup, since it ends nothing.
     let hang_up = signal(SignalKind::hangup()).map_err(|why| failed("can't hear signals", &why))?;
     let renewal = tls.zip(settings.tls.clone()).map(|(tls, files)| Renewal::new(tls, files));
     shut_in(voice, settings.require_confinement, settings.choices.memory)?;
@@ -173,7 +173,7 @@ async fn serve(
     for url in urls {
         speak::setting("OTR_POSTBOX", &url);
     }
-    // The first ends it, a second one at once.
+    // The first signal ends the postbox, a second one at once.
     let signalled = || async {
         let (terminate, interrupt) = &mut *heard.lock().await;
         tokio::select! {
@@ -191,7 +191,7 @@ async fn serve(
     Ok(())
 }
 
-/// A signal, or none that ever comes where whoever started us has it ignored.
+/// A signal, or one that never comes if the starting process made us ignore it.
 struct Heard(Option<Signal>);
 
 impl Heard {

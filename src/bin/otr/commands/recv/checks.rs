@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::ui::printable::line;
 use crate::ui::speak::{Voice, warn};
 
-/// Tells a person. What counts against the session is said even with `-q`.
+/// Tells a person. Events that count against the session are told even with `-q`.
 pub(super) fn tell(voice: Voice, event: &Event) {
     match event {
         Event::Asked { question } if question.is_empty() => {

@@ -1,4 +1,4 @@
-//! Text on its way out of `recv`: to a pipe byte for byte, to a terminal made visible, as JSON, or
+//! Delivers the text of `recv`: byte for byte to a pipe, made visible to a terminal, as JSON, or
 //! into a file that appears when it is complete.
 
 use std::fs::{File, OpenOptions};
@@ -31,20 +31,21 @@ use crate::ui::stdio;
 /// The largest message that becomes one JSON object: it is in memory until it is whole, and the
 /// state keeps its keys as long.
 pub(super) const JSON_MAX: usize = 64 << 20;
-/// The same where it comes by a postbox: it lies there as long, and a sender waits when 32 MiB do.
+/// The same for a message from a postbox: it stays there as long, and a sender waits once 32 MiB
+/// lie there.
 pub(super) const JSON_MAX_POSTBOX: usize = 16 << 20;
-/// Packets from which such a message is put together at most: their changes wait, too, and of more
-/// keys than this the queue of those to be published would lose some.
+/// The most packets of such a message: their changes wait, too, and with more keys than this the
+/// queue of keys to publish would lose some.
 const JSON_PACKETS: usize = 1024;
 
 /// Where text goes.
 pub(super) struct Delivery {
     session: String,
     voice: Voice,
-    /// Where MAC keys to be published go, if not out with the next packet.
+    /// The file for MAC keys to be published, if they do not go out with the next packet.
     reveal: Option<PathBuf>,
     pieces: Vec<Piece>,
-    /// The message of which a part is out or about to be, and not the end.
+    /// The message of which a part, but not the end, is out or about to go out.
     writing: Option<u64>,
     form: Form,
 }
@@ -54,14 +55,14 @@ enum Form {
     Pipe { out: Patient<File>, null: bool },
     /// For a person's eyes; a NUL, too, is made visible there.
     Terminal { shown: Printable<Patient<File>>, null: bool },
-    /// An object a message; what came of the one that is being put together.
+    /// One object per message; the text so far of the message that is not complete.
     Json { out: Patient<File>, text: Zeroizing<Vec<u8>>, most: usize },
     /// One message into one file.
     File(Output),
 }
 
 impl Form {
-    /// Text as it is, unless a person looks at it.
+    /// Text as it is, unless it goes to a terminal.
     fn stream(out: Patient<File>, null: bool) -> Self {
         if out.as_fd().is_terminal() {
             Self::Terminal { shown: Printable::new(out), null }
@@ -168,7 +169,7 @@ impl Sink for Delivery {
         match &self.form {
             Form::Json { .. } if self.is_rest(data) => Err(elsewhere(data, "--json").into()),
             Form::Json { most, .. } if after > *most as u64 => Err(too_large(data.message).into()),
-            // The part before it may be in line with it, and not in the file yet.
+            // The part before it may still be queued, and not yet in the file.
             Form::File(output) if !self.is_in_line(data.message) => {
                 Ok(output.check(data, identity)?)
             }
@@ -184,13 +185,13 @@ impl Sink for Delivery {
         self.pieces.push(piece);
     }
 
-    fn cut(&mut self, message: u64) {
+    fn truncated(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }
         match &mut self.form {
             Form::Json { text, .. } => *text = Zeroizing::default(),
-            Form::File(output) => output.cut(),
+            Form::File(output) => output.truncated(),
             Form::Pipe { .. } | Form::Terminal { .. } => {}
         }
     }
@@ -272,7 +273,7 @@ fn append_keys(path: &Path, lines: &[u8]) -> Result<(), Failure> {
     })
 }
 
-/// Appends without leaving a copy behind where the text was before it had to move.
+/// Appends, and leaves no copy of the text behind if it has to move.
 fn append(so_far: &mut Zeroizing<Vec<u8>>, text: &[u8]) {
     let length = so_far.len() + text.len();
     if length > so_far.capacity() {

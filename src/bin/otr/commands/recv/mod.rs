@@ -1,4 +1,4 @@
-//! `otr recv`: packets become text. It also takes the reply, and tells all of them apart by itself.
+//! `otr recv`: packets become text. It also takes the reply; it recognizes each by itself.
 //!
 //! ```text
 //! source → receiver (opens on a working copy) → delivery (text out, flushed) → receiver stores
@@ -123,7 +123,7 @@ and for each step of 'otr verify':
   failures       with different and unfinished: how many count, of three
 Three failures end the session: code 5.";
 
-/// At least so many bytes of packets are opened before the state is stored, if they come without
+/// At least this many bytes of packets are opened before the state is stored, if they come without
 /// a pause: storing after each small packet would cost more than opening it, and after each large
 /// one a seventh of it.
 const BATCH: usize = 4 << 20;
@@ -131,7 +131,7 @@ const BATCH: usize = 4 << 20;
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let (mut files, mut loaded) = (None, None);
     if !args.stdin || is_by_hand() {
-        // Whether there is a postbox has to be known before stdin is touched.
+        // We must know whether there is a postbox before we touch stdin.
         files = if_there(context.open())?;
         if let Some(found) = &mut files
             && let Some(held) = if_there(held::take(found))?
@@ -152,8 +152,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     read(context, args, files, loaded)
 }
 
-/// What belongs to a session, if that is there. That it is not is told when stdin has been read, since
-/// a pipeline's other members may still be making it; but before a person pastes in vain.
+/// The data of a session, if it exists. If it does not, we say so only after reading stdin, since
+/// other commands of a pipeline may still be making it; but at a terminal before a person pastes
+/// anything.
 fn if_there<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match found {
         Err(failure) if failure.code == Code::NoSession && !is_by_hand() => Ok(None),
@@ -161,7 +162,7 @@ fn if_there<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// Takes what stdin holds.
+/// Takes all items from stdin.
 fn read(
     context: &Context,
     args: &Args,
@@ -185,13 +186,13 @@ fn read(
     let mut outcome = Outcome::default();
     let mut taken = 0;
     loop {
-        // First of all: a reply is stored as soon as it is taken.
+        // The reply comes first: it is stored as soon as it is taken.
         strict(args, &source)?;
         for item in items {
             taken += take(item, &mut receiver, &mut delivery, &mut outcome)?;
         }
         block_on(receiver.settle(&mut delivery, &mut outcome.counts))?;
-        // Out at once; stored with what comes right behind it.
+        // Its text goes out at once; it is stored with what follows directly.
         block_on(receiver.deliver(&mut delivery))?;
         recycle(&mut source, &mut receiver);
         let more = if taken < BATCH { source.items_soon()? } else { None };
@@ -202,7 +203,7 @@ fn read(
             taken = 0;
             match source.next_items()? {
                 Some(more) => {
-                    // Whatever happened to the session during the pause, such as its end.
+                    // Reads what happened to the session during the pause, such as its end.
                     block_on(receiver.refresh())?;
                     more
                 }
@@ -212,24 +213,25 @@ fn read(
     }
     block_on(receiver.finish(&mut delivery, &mut outcome.counts))?;
     block_on(receiver.store(&mut delivery))?;
-    outcome.foreign = source.foreign_lines();
+    outcome.unrelated = source.unrelated_lines();
     outcome.tell(context.voice, receiver.session())
 }
 
-/// What is owed to the other side waits for the next packet.
+/// Packets that we owe the other side wait for the next send.
 type Stdin = Receiver<Files, Client>;
 
-/// Gives buffers back whose text is out.
+/// Returns the buffers of delivered text.
 fn recycle(source: &mut Source, receiver: &mut Stdin) {
     for mut buffer in receiver.take_buffers() {
         source.recycle(std::mem::take(&mut buffer));
     }
 }
 
-/// The first read that brought items, or the input's end if none did; `None` where it is empty.
+/// The first read that brought items, or the end of the input if none did; `None` if the input is
+/// empty.
 fn first_items(source: &mut Source) -> Result<Option<Vec<Item>>, Failure> {
     let first = source.next_items()?;
-    // The session is looked at only now: members of a pipeline start together.
+    // We look at the session only now, since all commands of a pipeline start together.
     Ok(match first {
         Some(items) if items.is_empty() && source.is_empty() => None,
         other => other,
@@ -244,7 +246,7 @@ fn strict(args: &Args, source: &Source) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes one item; how many bytes of packet it was.
+/// Takes one item; returns how many bytes of packet it had.
 fn take(
     item: Item,
     receiver: &mut Stdin,
@@ -259,7 +261,7 @@ fn take(
         }
         Item::Reply(reply) => block_on(receiver.reply(&reply, &mut outcome.counts))?,
         Item::Invite(_) => outcome.refuse("an invite: answer it with 'otr respond'"),
-        // What the peer publishes of our packets is for the public, not for us.
+        // The keys that the peer publishes for our packets are for the public, not for us.
         Item::Key(_) => outcome.keys += 1,
         Item::Damaged(damaged) => outcome.refuse(damaged.to_string()),
     }

@@ -1,5 +1,5 @@
-//! What a run of `recv` brought: counted while it goes, told on stderr and as the exit code at the
-//! end.
+//! The outcome of a run of `recv`: counted while it runs, told on stderr and by the exit code at
+//! the end.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::failure::{Code, Failure};
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
 
-/// How many different reasons for refusing are told apart before they are only counted.
+/// How many refusals are kept with their reason before they are only counted.
 const REASONS: usize = 16;
 
 /// Where packets come from.
@@ -20,11 +20,11 @@ enum Way {
     #[default]
     Stdin,
     Postbox,
-    /// A postbox at which they are waited for, and no longer than was asked for.
+    /// A postbox, with a limit to the time of waiting.
     PostboxInTime,
 }
 
-/// What came of it.
+/// The outcome of the run.
 #[derive(Default)]
 pub(super) struct Outcome {
     /// What the engine has counted.
@@ -32,16 +32,16 @@ pub(super) struct Outcome {
     /// Published keys in the input.
     pub(super) keys: u64,
     /// Lines that are not ours.
-    pub(super) foreign: u64,
+    pub(super) unrelated: u64,
     /// Where packets come from.
     way: Way,
-    /// Items that did not come to the engine.
+    /// Items that did not reach the engine.
     refused: u64,
     reasons: BTreeMap<Cow<'static, str>, u64>,
 }
 
 impl Outcome {
-    /// Counts an item that does not come to the engine.
+    /// Counts an item that does not reach the engine.
     pub(super) fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
         self.refused += 1;
         let reason = reason.into();
@@ -50,7 +50,7 @@ impl Outcome {
         }
     }
 
-    /// Nothing yet, of what is waited for at a postbox, for some time only where that is `timed`.
+    /// An empty outcome of waiting at a postbox, for a limited time if `timed`.
     pub(super) fn of_postbox(timed: bool) -> Self {
         let way = if timed { Way::PostboxInTime } else { Way::Postbox };
         Self { way, ..Self::default() }
@@ -74,11 +74,11 @@ impl Outcome {
         }
     }
 
-    /// Says what there is to say; the exit code.
+    /// Tells the user the outcome; returns the exit code.
     pub(super) fn tell(self, voice: Voice, session: Option<&Session>) -> Result<u8, Failure> {
         self.tell_refused(voice);
-        if self.foreign > 0 {
-            voice.say(format_args!("passed over {} not ours", lines(self.foreign)));
+        if self.unrelated > 0 {
+            voice.say(format_args!("passed over {} not ours", lines(self.unrelated)));
         }
         if self.counts.left > 0 {
             warn(format_args!(
@@ -102,8 +102,8 @@ impl Outcome {
     }
 
     fn code(self, missing: &[(u64, u64)], unconfirmed: bool) -> Result<u8, Failure> {
-        if !self.counts.cut.is_empty() {
-            let what = format!("{} ended before the end", messages(&each(&self.counts.cut)));
+        if !self.counts.truncated.is_empty() {
+            let what = format!("{} ended before the end", messages(&each(&self.counts.truncated)));
             return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
         }
         if !self.counts.rests.is_empty() {
@@ -139,7 +139,7 @@ impl Outcome {
             };
             return Err(Failure::new(Code::NothingYet, what, hint));
         }
-        if self.refused() > 0 || self.foreign > 0 {
+        if self.refused() > 0 || self.unrelated > 0 {
             let hint = if unconfirmed {
                 UNCONFIRMED
             } else {
@@ -174,13 +174,13 @@ fn reason(why: Rejected) -> &'static str {
     }
 }
 
-/// As runs.
+/// Groups numbers into runs.
 fn each(messages: &[u64]) -> Vec<(u64, u64)> {
     messages.iter().map(|number| (*number, *number)).collect()
 }
 
-/// Why nothing may ever come to the answering side: with another secret the two have no keys in
-/// common, and nothing that the other side says can be told from anybody's words.
+/// Why nothing may ever come to the answering side: with different secrets the two sides share no
+/// keys, and this side cannot tell the other side's packets from a stranger's.
 const UNCONFIRMED: &str = "the other side has not shown yet that it knows the secret: if it says that yours was wrong, \
      end this with 'otr close'";
 

@@ -1,5 +1,5 @@
-//! `recv --output`: a file that appears when its message is complete, or what is no file (a device,
-//! a FIFO, a descriptor), which is written through and never replaced.
+//! `recv --output`: a file that appears when its message is complete, or something that is no file
+//! (a device, a FIFO, a descriptor), which is written through and never replaced.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,26 +19,26 @@ use crate::failure::{Code, Failure};
 use crate::ui::printable;
 use crate::ui::speak::warn_of_file;
 
-/// Bytes of a file's name that its part file's name begins with: with all that follows it fits the
-/// 143 bytes that a name has at least (eCryptfs), however long the file's own name is.
+/// How many bytes of the file's name begin the name of its part file: with the rest it fits the
+/// shortest limit of a name, 143 bytes (eCryptfs), however long the file's own name is.
 const PART_NAME: usize = 100;
 
-/// What its name ends with.
+/// The ending of its name.
 const PART_ENDS: &str = ".otr-part";
 
-/// Symlinks that are followed, as many as Linux does.
+/// The most symlinks to follow, as in Linux.
 const LINKS: usize = 40;
 
 /// What --output names.
 pub(super) enum Target {
     Stdout,
-    /// No file: what is written is gone through it.
+    /// No file: bytes that are written to it cannot be taken back.
     Through(Patient<File>),
     File(Output),
 }
 
 impl Target {
-    /// Looks at what is there, before anything is read or spent.
+    /// Checks what exists at the path, before anything is read or spent.
     pub(super) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             return Ok(Self::Stdout);
@@ -59,7 +59,8 @@ impl Target {
                 if named.ends_with(b"/") || to.file_name().is_none() {
                     return Err(no_file(path, "names no file"));
                 }
-                // Else the message would have to come first to see that its place is not there.
+                // Otherwise we would learn only after the message came that its directory is
+                // missing.
                 fs::metadata(directory_of(&to)).map_err(|error| unwritable(path, &error))?;
                 return Ok(Self::File(Output::new(path, to, force)));
             }
@@ -99,7 +100,7 @@ fn follow(path: &Path) -> io::Result<(PathBuf, Option<u32>)> {
         }
         match fs::symlink_metadata(&to) {
             Ok(found) if found.is_symlink() => {
-                // The kernel may know why this link is not to be followed (protected_symlinks).
+                // The kernel may forbid following this link (protected_symlinks).
                 if let Err(error) = fs::metadata(&to)
                     && error.kind() != io::ErrorKind::NotFound
                 {
@@ -115,8 +116,8 @@ fn follow(path: &Path) -> io::Result<(PathBuf, Option<u32>)> {
     Err(Errno::LOOP.into())
 }
 
-/// The number of an open descriptor that goes by this name: to open it by that would begin a file
-/// anew that the shell has open for appending.
+/// The number of the open descriptor with this name: opening it by name would truncate a file that
+/// the shell has open for appending.
 fn descriptor(path: &Path) -> Option<u32> {
     match path.to_str()? {
         "/dev/stdout" => Some(1),
@@ -135,9 +136,10 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Says before anything is spent that MAC keys cannot be put there: they leave the state first.
+/// Checks, before anything is spent, that MAC keys can be written there, since they leave the state
+/// first.
 pub(super) fn check_reveal(path: &Path) -> Result<(), Failure> {
-    // To open a FIFO or a device for a look is to do something to it.
+    // Opening a FIFO or a device just to check would already affect it.
     if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return Ok(());
     }
@@ -149,18 +151,18 @@ pub(super) fn check_reveal(path: &Path) -> Result<(), Failure> {
 /// A file that appears when its message is complete. Until then its bytes are beside it, and a run
 /// that was killed is continued by the next one.
 pub(super) struct Output {
-    /// As it was named.
+    /// The path as the user gave it.
     name: PathBuf,
-    /// Where that leads.
+    /// The path after following symlinks.
     path: PathBuf,
     force: bool,
-    /// What came so far, and where.
+    /// The part file, with what came so far.
     file: Option<(File, PathBuf)>,
     /// The part file of a message that has appeared, which is the same file by a second name: it stays
     /// until the session has noted the message, so that the same command, after a kill in between,
     /// knows what it finds.
     twin: Option<PathBuf>,
-    /// Whether the message is whole.
+    /// Whether the message is complete.
     pub(super) done: bool,
 }
 
@@ -169,7 +171,7 @@ impl Output {
         Self { name: name.to_owned(), path, force, file: None, twin: None, done: false }
     }
 
-    /// Beside the file, by a name that no other message of this or another session has.
+    /// The part file's path beside the file; no other message of any session has the same.
     fn part(&self, message: u64, identity: &Identity) -> PathBuf {
         let mut part = part_begins(&self.path);
         let tag = u64::from_be_bytes(identity.tag(message));
@@ -177,13 +179,13 @@ impl Output {
         self.path.with_file_name(OsString::from_vec(part))
     }
 
-    /// Whether all of the message is there, from a run that was killed before that was noted.
+    /// Whether the complete message is there, from a run that was killed before it was noted.
     fn is_there(&self, message: u64, identity: &Identity) -> bool {
         self.twin.as_ref().is_some_and(|twin| *twin == self.part(message, identity))
     }
 
-    /// A message that began in a run before can go on only if its beginning is still here, and none
-    /// takes another one's place.
+    /// A message that an earlier run began can go on only if its beginning is still here, and no
+    /// message replaces another one.
     pub(super) fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
         if self.is_there(data.message, identity) {
             return Ok(());
@@ -239,7 +241,7 @@ impl Output {
             begin(&part)?
         } else {
             let file = go_on(&part, data.offset)?.ok_or(io::ErrorKind::NotFound)?;
-            // What a killed run wrote and did not store comes once more.
+            // What a killed run wrote but did not store comes once more.
             file.set_len(data.offset)?;
             file
         };
@@ -272,7 +274,7 @@ impl Output {
         }
     }
 
-    pub(super) fn cut(&mut self) {
+    pub(super) fn truncated(&mut self) {
         if let Some((_, part)) = self.file.take() {
             let shown = part.display();
             warn_of_file(&part, format_args!("what came of the message is in {shown}"));
@@ -282,7 +284,7 @@ impl Output {
 
 fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
-        // The file system knows no such rename either: what is replaced is a new file of ours.
+        // The file system has no such rename either: the rename replaces a new file of ours.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
             rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
@@ -292,14 +294,14 @@ fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// What the name of each part file of this file begins with.
+/// The beginning of the names of this file's part files.
 fn part_begins(path: &Path) -> Vec<u8> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     [b".", &name[..cut_at(name)], b"."].concat()
 }
 
-/// The part file that is this file by another name, of a run that was killed before the session had
-/// noted its message.
+/// The part file that is this file under another name, left by a run that was killed before the
+/// session noted its message.
 fn twin(path: &Path, found: &fs::Metadata) -> Option<PathBuf> {
     if found.nlink() < 2 || !is_ours(found) {
         return None;
@@ -333,7 +335,8 @@ fn cut_at(name: &[u8]) -> usize {
     (most.saturating_sub(3)..=most).rev().find(|at| !is_inner(at)).unwrap_or(most)
 }
 
-/// A new part file; what has its name is left by a run that was killed before it stored.
+/// A new part file; an existing one with its name is left from a run that was killed before it
+/// stored.
 fn begin(part: &Path) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mode = Mode::RUSR | Mode::WUSR;
@@ -346,8 +349,8 @@ fn begin(part: &Path) -> io::Result<File> {
     }
 }
 
-/// The part file of a message of which `came` bytes came, if it is there, is ours alone, and
-/// holds them.
+/// The part file of a message of which `came` bytes have come, if it exists, only we can use it,
+/// and it holds them.
 fn go_on(part: &Path, came: u64) -> io::Result<Option<File>> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(part, flags, Mode::empty())?);

@@ -1,4 +1,4 @@
-//! `recv` from a postbox: what was typed, the engine, and what came of it.
+//! `recv` from a postbox: applies the options, runs the engine, and tells the outcome.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::failure::{Code, Failure};
 use crate::process;
 use crate::ui::{notices, units};
 
-/// How long a `send` that waits for the reply looks whether a `recv` beside it has taken it.
+/// How often a `send` that waits for the reply checks whether a parallel `recv` has taken it.
 const GLANCE: Duration = Duration::from_millis(300);
 
 pub(super) fn run(
@@ -42,7 +42,7 @@ pub(super) fn run(
     let client = client.lasting(patience).telling(notices::of_postbox(context.voice));
     let mut collecting = block_on(Collecting::open(files, client, args.look_ahead, until))?;
     block_on(collecting.take_up())?;
-    // From here on it may sleep for days.
+    // From here on the command may sleep for days.
     process::lock_pages();
     block_on(collecting.receive(&mut delivery, args.wait))?;
     let why = why(args, &collecting, &delivery);
@@ -79,7 +79,7 @@ pub(crate) fn take_reply(
     let deadline = Instant::now() + wait;
     let _receiver = loop {
         match files.store.lock_receiver(GLANCE) {
-            // A `recv` is at it.
+            // A parallel `recv` waits for it.
             Err(error) if error.kind() == ErrorKind::Busy => {
                 if matches!(held::take(&mut files)?.stage, Stage::Session(_)) {
                     return Ok(files);
@@ -93,7 +93,7 @@ pub(crate) fn take_reply(
     };
     let open = Collecting::open(files, client.clone(), LOOK_AHEAD, Until::Messages(0));
     let mut collecting = block_on(open)?;
-    // A `recv` beside this may have taken the reply just before.
+    // A parallel `recv` may have taken the reply just before.
     if let Some(session) = collecting.session() {
         context.voice.say(notices::opened(session.used_secret()));
     }

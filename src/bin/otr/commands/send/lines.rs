@@ -19,7 +19,7 @@ impl Sender<'_> {
     pub(super) fn lines(&mut self, input: impl Read + Send + 'static) -> Result<(), Failure> {
         let input = Arc::new(Mutex::new(BufReader::new(input)));
         let mut line = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
-        // Opened once: descriptors give their state to the first who reads it.
+        // Opened once: descriptors give their state only to the first reader.
         let mut files = None;
         for number in 1_u64.. {
             line.clear();
@@ -93,7 +93,7 @@ impl<R: Read> Read for RestOfLine<R> {
     }
 }
 
-/// Of many lines, the first that was not taken.
+/// Names the first of many lines that was not taken.
 fn of_line(number: u64, failure: Failure) -> Failure {
     let what = match failure.taken {
         Some(true) => format!("line {number}: {}", failure.what),

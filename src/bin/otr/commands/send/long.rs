@@ -1,7 +1,7 @@
 //! A long message: it takes numbers in batches, and flows through.
 //!
-//! How large its packets may be is what the postbox says, and what comes through to it: that shows
-//! with the first one, and before it was taken nothing of the message is out.
+//! The size of its packets depends on what the postbox allows and what proxies let through: the
+//! first packet shows it, and until that is taken nothing of the message is out.
 
 use std::io::{self, Cursor, Read};
 use std::sync::atomic::AtomicBool;
@@ -27,37 +27,37 @@ use otr::postbox::client::Client;
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
 /// few enough that a crash leaves few numbers skipped.
 const BATCH: u32 = 256;
-/// The same where they are posted: no more of the largest packets wait in a postbox at a time.
+/// The same when packets are posted: no more of the largest ones wait in a postbox at a time.
 const BATCH_POSTED: u32 = 32;
 
 /// A long message on its way.
 struct Flow {
     message: u64,
-    /// The size class of its packets but the last.
+    /// The size class of all its packets except the last.
     largest: u8,
     layout: Layout,
     numbers: Numbers,
 }
 
-/// What is posted of it already.
+/// The part of it that is already posted.
 struct Begun {
     window: Window,
     /// The address of the last packet.
     last: [u8; ADDRESS],
-    /// How far into the text it reaches.
+    /// The offset in the text at which that packet ends.
     offset: u64,
-    /// What was read beyond that; none where the message ends there.
+    /// The text that was read beyond it; `None` if the message ends there.
     rest: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// Where text goes in packets of that size class.
+/// The position of the text in packets of this size class.
 fn layout(reservation: &Reservation, largest: u8) -> Layout {
     Layout { start: reservation.text_start(), room: reservation.room(largest) }
 }
 
 impl Sender<'_> {
-    /// Sends `input` as packets that flow through, whatever its length, as a message of that `number`
-    /// or a new one.
+    /// Sends `input` as packets that flow through, whatever its length, as the message `number` or
+    /// a new one.
     pub(super) fn long(
         &mut self,
         files: &mut Files,
@@ -89,7 +89,7 @@ impl Sender<'_> {
         window.map_or(Ok(()), |window| self.confirm(window))
     }
 
-    /// Numbers to take at a time.
+    /// How many numbers to take at a time.
     fn batch(&self) -> u32 {
         if self.client.is_some() { BATCH_POSTED } else { BATCH }
     }
@@ -115,15 +115,15 @@ impl Sender<'_> {
         }
     }
 
-    /// Posts the first packet, of the largest size that comes through, which shows with it alone: its
-    /// text is kept until then.
+    /// Posts the first packet, of the largest size that comes through. Only trying shows that size,
+    /// so its text is kept until then.
     fn first(
         &self,
         flow: &mut Flow,
         client: &Client,
         input: &mut impl Read,
     ) -> Result<Begun, Failure> {
-        // With one byte more it is known whether anything follows.
+        // One more byte tells whether anything follows.
         let most = flow.layout.room + 1;
         let mut text = Zeroizing::new(Vec::with_capacity(most));
         let read = input.take(most as u64).read_to_end(&mut text);
@@ -179,7 +179,7 @@ impl Sender<'_> {
             begun.map(|begun| Poster::start(begun.window, buffers.clone(), move || stop.tell()));
         let poster = poster.transpose()?;
         loop {
-            let Some(mut block) = blocks.next().map_err(|error| cut(&error))? else { break };
+            let Some(mut block) = blocks.next().map_err(|error| truncated(&error))? else { break };
             self.goes_on(files, course, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
             let part =
                 Part { message: flow.message, offset, end: block.last, length: block.length };
@@ -238,7 +238,7 @@ impl Sender<'_> {
     ) -> Result<(&'a mut [u8], Receipt), Failure> {
         let layout = flow.layout;
         let least = if part.end { self.args.size.min(flow.largest) } else { flow.largest };
-        // Fits: the room of a later chain is never smaller than that of the first.
+        // This fits: a later chain never has less room than the first.
         let k = reservation.fit(part.length, least).unwrap_or(flow.largest);
         let start = reservation.text_start();
         let framed = &mut block.framed[..=size(k)];
@@ -250,18 +250,18 @@ impl Sender<'_> {
     }
 }
 
-fn cut(error: &io::Error) -> Failure {
+fn truncated(error: &io::Error) -> Failure {
     let what = format!("cannot read stdin: {error}");
     speak::warn("the message is cut: the other side has a part of it");
     Failure::new(Code::Failed, what, "send it again")
 }
 
-/// A call failed, or the session ended, while a long message was on its way.
+/// The failure when a call failed, or the session ended, while a long message was on its way.
 fn cut_short(failure: &Failure) -> Failure {
     let what = format!("the message is cut: {}", failure.what);
     let (code, hint) = match failure.code {
         Code::NotAuthentic | Code::Closed | Code::NoSession => (failure.code, failure.hint.clone()),
-        // 9 would say that it goes out by itself.
+        // Code 9 would say that the message goes out later by itself.
         Code::Postbox => (Code::CutShort, "send it again".into()),
         code => (code, "send it again".into()),
     };

@@ -32,11 +32,11 @@ use crate::route::RouteArgs;
 use crate::ui::{notices, shell, units};
 use otr::postbox::client::{Client, Patience};
 
-/// How long the reply to the invite is waited for, unless `--wait` says otherwise.
+/// How long to wait for the reply to the invite, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
-/// With `--lines`: how long a postbox that was away is not called for each line.
+/// With `--lines`: how long not to call a postbox for each line after it was away.
 const AWAY: Duration = Duration::from_secs(5);
-/// How long a postbox that is away is called again and again, unless `--retry` says otherwise.
+/// How long to keep calling a postbox that is away, unless `--retry` says otherwise.
 const RETRY: &str = "1m";
 
 /// `otr send`
@@ -123,13 +123,13 @@ struct Sender<'a> {
     emitter: Emitter,
     /// Where packets go, if not to stdout.
     client: Option<Client>,
-    /// The session in which the first message began: while it runs, another one may get the name.
+    /// The session in which the first message began: another session may take its name meanwhile.
     begun: Option<Identity>,
     /// The session, where it was looked at before the message was read.
     opened: Option<Files>,
-    /// What was loaded to look for a postbox; most often nobody stores in between.
+    /// The state that was loaded to look for a postbox; most often it does not change in between.
     loaded: Option<Snapshot<Files>>,
-    /// With `--lines`: when the postbox was away last, while lines that are taken wait for it.
+    /// With `--lines`: when the postbox was last away, while accepted lines wait for it.
     away: Option<Instant>,
 }
 
@@ -146,7 +146,7 @@ impl Sender<'_> {
         if self.args.lines { self.lines(input) } else { self.message(input) }
     }
 
-    /// Says what is in the way of a message before a person has typed it.
+    /// Reports what prevents a message before a person has typed it.
     fn look_first(&mut self) -> Result<(), Failure> {
         let mut files = self.open()?;
         let known = self.loaded.take();
@@ -156,8 +156,8 @@ impl Sender<'_> {
         Ok(())
     }
 
-    /// Where the session sleeps. One that has a postbox is called from now on, and asked for the reply
-    /// if that has not come.
+    /// The session's place in the store. If it has a postbox, this command calls it from now on,
+    /// and asks for the reply if that has not come.
     fn open(&mut self) -> Result<Files, Failure> {
         if let Some(files) = self.opened.take() {
             return Ok(files);
@@ -197,7 +197,8 @@ impl Sender<'_> {
         }
     }
 
-    /// Waits until what was posted is opened, where that was asked for. The session is free.
+    /// Waits until the other side has opened what was posted, if `--confirm` asks for it. The
+    /// session is not locked meanwhile.
     fn confirm(&self, mut window: Window) -> Result<(), Failure> {
         if let Some(client) = &self.client
             && let Some(seconds) = client.take_keeps_short()
@@ -222,7 +223,7 @@ impl Sender<'_> {
 
     /// One message: all of `input`.
     fn message(&mut self, mut input: impl Read + Send + 'static) -> Result<(), Failure> {
-        // One byte more than any short message has tells the two apart.
+        // Reading one byte more than a short message can have tells the two apart.
         let mut head = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
@@ -239,10 +240,10 @@ impl Sender<'_> {
         self.long(&mut files, head.chain(input), number)
     }
 
-    /// Sends `text` as one packet that is kept in the state, where it fits one.
+    /// Sends `text` as one packet that is kept in the state, if it fits into one.
     ///
     /// # Errors
-    /// Where [`Failure::taken`] says so, the packet waits in the state and goes out later.
+    /// If [`Failure::taken`] says so, the packet waits in the state and goes out later.
     fn short(&mut self, files: &mut Files, text: &[u8]) -> Result<Sent, Failure> {
         let later = self.away.is_some_and(|since| since.elapsed() < AWAY);
         let short = Short { text, least: self.args.size, publish: !self.args.no_keys, later };

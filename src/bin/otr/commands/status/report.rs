@@ -16,7 +16,7 @@ use crate::commands::whom;
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
 use crate::ui::names;
-use otr::postbox::api::Fate;
+use otr::postbox::api::PacketStatus;
 use otr::postbox::client::without_secret;
 
 /// One session.
@@ -128,11 +128,11 @@ impl Report {
         let mut counts = PostedCounts::default();
         for posts in facts.posts.chunks(client.at_once()) {
             let addresses: Vec<_> = posts.iter().map(|posted| posted.address).collect();
-            for (posted, fate) in posts.iter().zip(client.gone(&addresses, Duration::ZERO)?) {
-                match fate {
-                    Fate::Collected => counts.collected += 1,
-                    Fate::Unknown => counts.unknown += 1,
-                    Fate::Held => {
+            for (posted, status) in posts.iter().zip(client.gone(&addresses, Duration::ZERO)?) {
+                match status {
+                    PacketStatus::Collected => counts.collected += 1,
+                    PacketStatus::Unknown => counts.unknown += 1,
+                    PacketStatus::Held => {
                         counts.held += 1;
                         counts.since.get_or_insert(posted.at);
                     }
