@@ -27,7 +27,7 @@ pub(super) struct Collector {
     asked: BTreeSet<Token>,
     tell: Sender<Answer>,
     answers: Receiver<Answer>,
-    /// A call for what follows the last answer.
+    /// A call for the packets after the last answer.
     ahead: Option<JoinHandle<Result<Vec<Found>, client::Error>>>,
 }
 
@@ -37,7 +37,7 @@ impl Collector {
         Self { client, asked: BTreeSet::new(), tell, answers, ahead: None }
     }
 
-    /// How long it goes on while the postbox cannot be reached.
+    /// How long it keeps trying while the postbox cannot be reached.
     pub(super) fn lasting(&mut self, patience: Patience) {
         self.client = self.client.lasting(patience);
     }
@@ -87,7 +87,7 @@ impl Collector {
         &mut self,
         session: &Session,
         found: &[Found],
-        parked: &BTreeSet<Token>,
+        held_back: &BTreeSet<Token>,
         look_ahead: u32,
     ) -> Result<(), Error> {
         let bytes: usize = found.iter().map(|one| one.packet.len()).sum();
@@ -96,7 +96,7 @@ impl Collector {
         }
         let here = found.iter().map(|one| one.token).collect();
         let client = self.client.clone();
-        let tokens = plan::following(session, &here, parked, look_ahead);
+        let tokens = plan::following(session, &here, held_back, look_ahead);
         let call = move || client.collect(&tokens, Duration::ZERO);
         self.ahead = Some(start(call)?);
         Ok(())

@@ -2,9 +2,9 @@
 //! decide what to ask for, `receiving` has the order of effects, `window` and `poster` keep a long
 //! message from filling the postbox.
 //!
-//! Here, and only here in this module, is I/O: the client of a postbox blocks the thread that polls
-//! these futures, starts threads of its own, and draws from the system's randomness when it tries
-//! again or asks at random.
+//! In this module I/O happens only here: the client of a postbox blocks the thread that polls these
+//! futures, starts threads of its own, and draws from the system's randomness when it tries again
+//! or asks at random.
 
 mod collector;
 mod discarding;
@@ -51,7 +51,7 @@ impl Outlet for Client {
         self.largest_known()
     }
 
-    /// Keys to be published leave with a discard, and none comes here.
+    /// Keys to be published leave with a discard, so none comes here.
     async fn hand_out(
         &mut self,
         _: &[[u8; PUBLISHED_KEY]],

@@ -10,7 +10,7 @@ use crate::protocol::session::Session;
 
 /// How many numbers to ask for in one call: two answers full of the largest packets.
 const AHEAD: u32 = 16;
-/// The first wait; each next one without an answer is twice as long, up to [`MAX_WAIT`].
+/// The first wait; after each wait without an answer the next is twice as long, up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How many numbers of each chain to ask for, once, after a wait that brought nothing: a call of 32
 /// KiB. As many as the expired messages of a weekend.
@@ -20,14 +20,14 @@ const BEYOND: u32 = 512;
 const FARTHER: u32 = 3_584;
 /// After that, the first ones again every this many rounds: somebody may follow for weeks.
 const SELDOM: u32 = 8;
-/// The same through Tor, where each number takes a circuit: so many at once,
+/// The same through Tor, where each number takes a circuit: this many at once,
 const BEYOND_BY_TOR: u32 = 16;
-/// so many in each later round,
+/// this many in each later round,
 const FARTHER_BY_TOR: u32 = 8;
-/// and so far, then from the beginning.
+/// and up to this one, then from the beginning.
 const LAST_BY_TOR: u32 = 512;
-/// Who waits for nothing asks for one of those rounds: the first with a chance of one in so many, one
-/// of the next two with the same, and so on.
+/// A receiver that does not wait asks for one of those rounds at random: the first with a chance of
+/// one in this many, one of the next two with the same chance, and so on.
 const OCTAVES: u8 = 6;
 /// How many skipped numbers to ask for through Tor in one round: each takes a circuit.
 const SKIPPED_BY_TOR: usize = 4;
@@ -48,8 +48,8 @@ pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: b
     tokens
 }
 
-/// Drops what is of the peer's next chain while anything that was posted before it is here: a chain is
-/// shown whole before the next, even where more of it lies there than was asked for.
+/// Drops packets of the peer's next chain while any that was posted before is here: a chain is
+/// received whole before the next, even if more of it lies there than was asked for.
 pub(super) fn one_chain<F>(
     session: &Session,
     look_ahead: u32,
@@ -107,23 +107,23 @@ fn numbers_by_chance([octave, within]: [u8; 2], look_ahead: u32) -> Vec<u32> {
     numbers_beyond(first + u32::from(within) % first, look_ahead, true)
 }
 
-/// How long to wait in that round.
+/// How long to wait in this round.
 pub(super) fn wait(round: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << round.min(4)).min(MAX_WAIT)
 }
 
-/// The tokens of what may follow the packets that were found under `here`.
+/// The tokens of packets that may follow those found under `here`.
 pub(super) fn following(
     session: &Session,
     here: &BTreeSet<Token>,
-    parked: &BTreeSet<Token>,
+    held_back: &BTreeSet<Token>,
     look_ahead: u32,
 ) -> Vec<Token> {
     let numbers = AHEAD.saturating_add(u32::try_from(here.len()).unwrap_or(AHEAD));
     // As above.
     let numbers = numbers.min(look_ahead);
     let mut tokens = session.awaited_tokens(&(0..numbers).collect::<Vec<u32>>());
-    tokens.retain(|token| !here.contains(token) && !parked.contains(token));
+    tokens.retain(|token| !here.contains(token) && !held_back.contains(token));
     tokens
 }
 

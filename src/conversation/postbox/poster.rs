@@ -21,7 +21,7 @@ pub struct Framed {
     pub framed: Zeroizing<Vec<u8>>,
     /// Bytes of the room and the packet.
     pub length: usize,
-    /// Where it has to be shown that the packet was opened.
+    /// The receipt, if the receiver must prove that it opened the packet.
     pub receipt: Option<Receipt>,
 }
 
@@ -33,7 +33,8 @@ pub struct Poster {
 }
 
 impl Poster {
-    /// Starts. The buffers of what is posted go to `buffers`; where posting fails, `stop` is called.
+    /// Starts posting. Buffers of posted packets go to `buffers`; if posting fails, `stop` is
+    /// called.
     pub fn start(
         window: Window,
         buffers: Sender<Zeroizing<Vec<u8>>>,
@@ -54,12 +55,12 @@ impl Poster {
         Ok(Self { packets, thread: start(work)?, abandoned })
     }
 
-    /// Posts nothing more but what is on its way out this moment.
+    /// Posts nothing more, except the packet that is on its way at this moment.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
     }
 
-    /// Hands a packet over; not where posting has failed, and [`Poster::end`] says why.
+    /// Hands a packet over; refused if posting has failed, and [`Poster::end`] says why.
     pub fn post(&self, sealed: Framed) -> bool {
         self.packets.send(sealed).is_ok()
     }

@@ -20,7 +20,7 @@ use crate::protocol::session::{SealError, Session};
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.
 const BATCH: usize = 256;
-/// For how many rounds, the last of ten seconds, a message is waited for while later ones are here.
+/// How many rounds, the last of ten seconds, to wait for a message while later ones are here.
 const PATIENT: u32 = 2;
 /// The same through Tor, where each round asks for few numbers.
 const PATIENT_BY_TOR: u32 = 6;
@@ -48,8 +48,8 @@ pub struct Collecting<H: Host> {
     pub counts: Counts,
     /// Packets that somebody else has posted under our tokens.
     junk: Vec<[u8; Discard::SIZE]>,
-    /// Tokens of later parts that are held, and stay in the postbox until they are due.
-    parked: BTreeSet<Token>,
+    /// Tokens of later parts that are held back, and stay in the postbox until they are due.
+    held_back: BTreeSet<Token>,
     /// What the postbox is discarding meanwhile.
     discarding: Option<Discarding>,
 }
@@ -72,7 +72,7 @@ impl<H: Host> Collecting<H> {
             look_ahead,
             counts: Counts::default(),
             junk: Vec::new(),
-            parked: BTreeSet::new(),
+            held_back: BTreeSet::new(),
             discarding: None,
         })
     }
@@ -128,7 +128,7 @@ impl<H: Host> Collecting<H> {
                 self.collector.lasting(Patience::Until(Instant::now() + left));
             }
             if !self.collector.is_ahead() {
-                // Not for as long as nothing comes.
+                // The session must not stay locked while nothing comes.
                 self.discarded().await?;
             }
             let asked = Instant::now();
@@ -154,7 +154,8 @@ impl<H: Host> Collecting<H> {
         Ok(())
     }
 
-    /// Waits for the reply to the invite, until `deadline` if there is one; whether it is there.
+    /// Waits for the reply to the invite, until `deadline` if there is one; returns whether it
+    /// came.
     pub async fn reply(&mut self, deadline: Option<Instant>) -> Result<bool, Error> {
         let client = match deadline {
             Some(deadline) => self.client.lasting(Patience::Until(deadline)),
@@ -175,8 +176,9 @@ impl<H: Host> Collecting<H> {
         }
     }
 
-    /// Whether to go on waiting for the rest of a message, after rounds in which nothing came, while parts
-    /// of later ones are here: a message goes out after the other, so its sender has ended before its end.
+    /// Whether to keep waiting for the rest of a message after rounds in which nothing came, while
+    /// parts of later messages are here. Messages go out one after another, so its sender must have
+    /// stopped before its end.
     async fn give_up_waiting<S: Sink>(&mut self, sink: &mut S, round: u32) -> Result<(), Error> {
         let patient = if self.client.isolates() { PATIENT_BY_TOR } else { PATIENT };
         if round >= patient {
@@ -186,7 +188,7 @@ impl<H: Host> Collecting<H> {
         Ok(())
     }
 
-    /// The wait has ended: what is unfinished now stays so.
+    /// The wait has ended: unfinished messages stay unfinished.
     async fn end<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         self.receiver.finish(sink, &mut self.counts).await?;
         self.store(sink).await
@@ -196,7 +198,9 @@ impl<H: Host> Collecting<H> {
     pub fn is_done(&self, sink: &impl Sink) -> bool {
         let enough = match self.until {
             Until::Messages(count) => {
-                self.counts.whole >= count || !self.counts.cut.is_empty() || self.counts.closed
+                self.counts.whole >= count
+                    || !self.counts.truncated.is_empty()
+                    || self.counts.closed
             }
             Until::Empty => false,
             Until::Closed => self.counts.closed,
@@ -211,7 +215,7 @@ impl<H: Host> Collecting<H> {
                 plan::tokens(session, round, self.look_ahead, self.client.isolates())
             }
         };
-        tokens.retain(|token| !self.parked.contains(token));
+        tokens.retain(|token| !self.held_back.contains(token));
         tokens
     }
 
@@ -219,11 +223,11 @@ impl<H: Host> Collecting<H> {
     fn beyond(&self, round: u32) -> Vec<Token> {
         let Some(session) = self.receiver.session() else { return Vec::new() };
         let mut tokens = plan::beyond(session, round, self.look_ahead, self.client.isolates());
-        tokens.retain(|token| !self.parked.contains(token));
+        tokens.retain(|token| !self.held_back.contains(token));
         tokens
     }
 
-    /// As [`Self::beyond`], still farther, where that is chance.
+    /// As [`Self::beyond`], still farther, chosen at random.
     fn by_chance(&self) -> Result<Vec<Token>, Error> {
         let Some(session) = self.receiver.session().filter(|_| self.client.isolates()) else {
             return Ok(Vec::new());
@@ -233,7 +237,7 @@ impl<H: Host> Collecting<H> {
         Ok(plan::by_chance(session, self.look_ahead, chance))
     }
 
-    /// Takes what was found, maybe `beyond` a gap.
+    /// Takes the packets that were found, perhaps `beyond` a gap.
     async fn take<S: Sink>(
         &mut self,
         sink: &mut S,
@@ -247,7 +251,7 @@ impl<H: Host> Collecting<H> {
         self.receiver.refresh().await?;
         if let Some(session) = self.receiver.session() {
             plan::one_chain(session, self.look_ahead, &mut found, |one| one.token);
-            self.collector.ask_ahead(session, &found, &self.parked, self.look_ahead)?;
+            self.collector.ask_ahead(session, &found, &self.held_back, self.look_ahead)?;
         }
         for (nth, one) in found.into_iter().enumerate() {
             if self.is_done(sink) {
@@ -276,21 +280,21 @@ impl<H: Host> Collecting<H> {
         if self.receiver.holds(&address)
             || (unexpected && (beyond || self.is_awaited(&found.token)))
         {
-            self.parked.insert(found.token);
+            self.held_back.insert(found.token);
         } else if self.counts.rejected() > refused {
             self.junk.push(record);
         }
         Ok(())
     }
 
-    /// Whether a packet that is not expected lies where one will be: it is not ours to throw away.
+    /// Whether an unexpected packet lies where one will be expected: then we must not discard it.
     fn is_awaited(&self, token: &Token) -> bool {
         let session = self.receiver.session();
         session
             .is_some_and(|session| plan::tokens(session, 0, self.look_ahead, false).contains(token))
     }
 
-    /// Looks for the reply in what lay under its token. The other side is answered at once.
+    /// Looks for the reply among the packets under its token, and answers the other side at once.
     async fn take_replies(&mut self, found: &[Found]) -> Result<(), Error> {
         for one in found {
             if one.packet.len() == REPLY {
@@ -337,7 +341,7 @@ impl<H: Host> Collecting<H> {
         }
         self.junk.clear();
         if self.collector.is_ahead() {
-            // In the middle of a long message: the next packets are opened meanwhile.
+            // Within a long message the next packets are opened meanwhile.
             self.discarding = Some(Discarding::start(&self.client, spent, all)?);
             return Ok(());
         }

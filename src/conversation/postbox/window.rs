@@ -1,6 +1,6 @@
-//! What was posted and is not collected yet. Flow control of a long message: so much of it lies in
-//! the postbox, and no more, so that any length goes through a postbox of any size. And
-//! `send --confirm`, which waits until all of it was opened.
+//! The window of packets that are posted and not collected yet. It is the flow control of a long
+//! message: only a limited part lies in the postbox at a time, so that any length fits through a
+//! postbox of any size. `send --confirm` also waits here until all of it was opened.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::conversation::cause::Cause;
 use crate::conversation::driver::{Outlet, OutletKind};
 use crate::conversation::error::Error;
-use crate::postbox::api::{Address, Fate, MAX_WAIT};
+use crate::postbox::api::{Address, MAX_WAIT, PacketStatus};
 use crate::postbox::client::{Client, Patience};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
@@ -30,18 +30,18 @@ pub struct Window {
 struct Posted {
     address: Address,
     size: usize,
-    /// Where it has to be shown that the packet was opened.
+    /// The receipt, if the receiver must prove that it opened the packet.
     receipt: Option<Receipt>,
 }
 
 impl Window {
-    /// Nothing is there yet.
+    /// An empty window.
     pub fn new(client: Client) -> Self {
         Self { client, uncollected: VecDeque::new(), bytes: 0 }
     }
 
-    /// Posts a packet with a byte of room before it, as soon as the window has room for it; not where
-    /// it is `abandoned` by then.
+    /// Posts a packet with a byte of room before it, as soon as the window has room, unless it is
+    /// `abandoned` by then.
     pub fn post(
         &mut self,
         framed: &mut [u8],
@@ -57,8 +57,8 @@ impl Window {
                 return Err(Error::Abandoned);
             }
             match self.client.post_framed(framed, !self.uncollected.is_empty()) {
-                // Smaller than the window, or others use it too: what we have there makes room, and
-                // sooner than long work would.
+                // The postbox is smaller than the window, or others use it too: waiting for our own
+                // packets to be collected makes room sooner than long work.
                 Err(error) if error.is_full() && !self.uncollected.is_empty() => {
                     self.make_room()?;
                 }
@@ -103,23 +103,24 @@ impl Window {
     }
 
     fn is_held(&self, address: Address, wait: Duration) -> Result<bool, Error> {
-        Ok(self.client.gone(&[address], wait)?.first() == Some(&Fate::Held))
+        Ok(self.client.gone(&[address], wait)?.first() == Some(&PacketStatus::Held))
     }
 
-    /// Forgets what was collected, from the oldest on.
+    /// Forgets collected packets, from the oldest on.
     fn take_out_collected(&mut self) -> Result<(), Error> {
         // A receiver collects several at a time, so one call asks about all of them, if a call may
         // name several.
         let some = self.uncollected.iter().take(self.client.at_once());
         let asked: Vec<Address> = some.map(|posted| posted.address).collect();
-        let fates = self.client.gone(&asked, Duration::ZERO)?;
-        let collected = fates.iter().take_while(|fate| **fate == Fate::Collected).count();
+        let statuses = self.client.gone(&asked, Duration::ZERO)?;
+        let collected =
+            statuses.iter().take_while(|status| **status == PacketStatus::Collected).count();
         self.check_opened(collected)?;
         for posted in self.uncollected.drain(..collected) {
             self.client.forget(&posted.address);
             self.bytes -= posted.size;
         }
-        if fates.get(collected) == Some(&Fate::Unknown) {
+        if statuses.get(collected) == Some(&PacketStatus::Unknown) {
             return Err(Error::Lost);
         }
         Ok(())
@@ -144,7 +145,7 @@ impl Window {
     }
 }
 
-/// The outlet for long messages: it waits for room where a client posts at once.
+/// The outlet for long messages: unlike a client, which posts at once, it waits for room.
 impl Outlet for Window {
     fn kind(&self) -> OutletKind {
         OutletKind::Postbox
@@ -154,7 +155,7 @@ impl Outlet for Window {
         self.client.largest_known()
     }
 
-    /// Keys to be published leave with a discard, and none comes here.
+    /// Keys to be published leave with a discard, so none comes here.
     async fn hand_out(
         &mut self,
         _: &[[u8; PUBLISHED_KEY]],
@@ -199,7 +200,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         assert!(window.post(&mut framed, None, &AtomicBool::new(true)).is_err());
         assert!(listener.accept().is_err(), "nobody called");
-        // And what is not abandoned is.
+        // And a message that is not abandoned is posted.
         listener.set_nonblocking(false).unwrap();
         thread::spawn(move || window.post(&mut framed, None, &AtomicBool::new(false)));
         assert!(listener.accept().is_ok());

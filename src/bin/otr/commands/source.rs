@@ -134,7 +134,7 @@ impl Source {
     }
 
     /// How many lines held no part of an item.
-    pub(crate) fn foreign_lines(&self) -> u64 {
+    pub(crate) fn unrelated_lines(&self) -> u64 {
         self.counts.unrelated
     }
 
