@@ -72,9 +72,9 @@ pub struct Receiver<H: Host, O: Outlet> {
 }
 
 impl<H: Host, O: Outlet> Receiver<H, O> {
-    /// Loads the session; with `known`, what was loaded before, if nobody has stored since. Packets are
-    /// expected up to `look_ahead` numbers ahead. What is owed to the other side goes to `outlet`, if it
-    /// can be called meanwhile; else it waits for the next packet.
+    /// Loads the session, or uses `known`, a state loaded before, if nothing was stored since.
+    /// Packets are expected up to `look_ahead` numbers ahead. What we owe the other side goes to
+    /// `outlet`, if it can be called meanwhile; otherwise it waits for the next packet.
     pub async fn open(
         mut host: H,
         known: Option<Snapshot<H>>,

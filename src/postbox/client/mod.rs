@@ -414,7 +414,7 @@ impl Client {
         wait: Duration,
     ) -> Result<Response<Body>, Why> {
         let mut request = agent.post(self.inner.url.call(path)).content_type(RAW);
-        // Nobody else's business, and of no other call.
+        // Only a post shows the secret, and only to the postbox.
         if let (POST, Some(shown)) = (path, self.inner.url.authorization()) {
             request = request.header("authorization", shown);
         }

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn only_those_who_watch_the_address_are_woken_and_none_stays_behind() {
+    fn only_watchers_of_the_address_are_woken_and_none_stays_behind() {
         let (wait_list, budget) = (Arc::new(WaitList::default()), Budget::new(1 << 20));
         let (here, there) = ([[1; 32], [2; 32]], [[3; 32]]);
         let watch = |addresses| wait_list.watch(&budget, addresses, Wanted::Packet, |_| false);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_the_last_is_asked_about_the_one_that_rang_and_woken_by_the_last() {
+    fn a_watcher_is_asked_about_each_change_and_woken_by_the_last() {
         let (wait_list, budget) = (Arc::new(WaitList::default()), Budget::new(1 << 20));
         let addresses: Vec<Address> = (0..=255).chain([0, 0]).map(|n| [n; 32]).collect();
         let there = |address: &Address| address[0] < 2;
