@@ -9,7 +9,7 @@ use std::time::Instant;
 use otr::conversation::System;
 use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet::{K_MIN, size};
-use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use otr::protocol::session::{Outcome, Part, Session};
 
 const TEXT: usize = 32;
@@ -19,7 +19,7 @@ const NOW: u64 = 1_700_000_000;
 
 struct End {
     session: Session,
-    lookahead: Lookahead,
+    index: AddressIndex,
 }
 
 fn pair() -> Option<[End; 2]> {
@@ -27,7 +27,7 @@ fn pair() -> Option<[End; 2]> {
     let (responder, reply) = respond(inviting.invite(), None, NOW, &mut System).ok()?;
     let opened = inviting.open(&reply).ok()?;
     let inviter = inviting.accept(opened, NOW).ok()?;
-    Some([inviter, responder].map(|session| End { session, lookahead: Lookahead::new(LOOK_AHEAD) }))
+    Some([inviter, responder].map(|session| End { session, index: AddressIndex::new(LOOK_AHEAD) }))
 }
 
 /// One packet from an end to the other: seconds of sealing, of opening.
@@ -43,9 +43,9 @@ fn packet(from: &mut End, to: &mut End) -> Option<[f64; 2]> {
     let sealed = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let opened = to.session.open(&mut to.lookahead, &mut packet, None).ok()?;
+    let opened = to.session.open(&mut to.index, &mut packet, None).ok()?;
     let Outcome::Accepted(accepted) = opened else { return None };
-    to.session.accept(&mut to.lookahead, &accepted, NOW).ok()?;
+    to.session.accept(&mut to.index, &accepted, NOW).ok()?;
     // Otherwise the queue of keys to publish grows, as in no conversation that goes both ways.
     to.session.take_published();
     Some([sealed, start.elapsed().as_secs_f64()])

@@ -113,7 +113,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand send" -l lines -d 'Every line is a message of its own, sent as it comes'
 complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last packets once more, the same bytes: of a short message, or of \'verify\''
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
-complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; no call is made'
 complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a postbox: end only when the other side has opened the message, which it shows with the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over'
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
@@ -126,10 +126,10 @@ complete -c otr -n "__fish_otr_using_subcommand send" -s h -l help -d 'Print hel
 complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the message into FILE, which appears only when the message is complete' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l wait -d 'With a postbox: wait no longer than this for something to come' -r
-complete -c otr -n "__fish_otr_using_subcommand recv" -l count -d 'With a postbox: take so many messages [default: 1]' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l count -d 'With a postbox: take this many messages [default: 1]' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
-complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to so many numbers ahead' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to this many numbers ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand recv" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand recv" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
@@ -137,7 +137,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand recv" -l force -d 'Let --output replace a file that is there'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l null -d 'Write a NUL byte after each message'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l strict -d 'Refuse input with anything but our lines in it'
-complete -c otr -n "__fish_otr_using_subcommand recv" -l stdin -d 'Read stdin even if the session has a postbox; nobody is called'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l stdin -d 'Read stdin even if the session has a postbox; no call is made'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l all -d 'With a postbox: take all that is there, and wait for nothing'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l follow -d 'With a postbox: take message after message, until the other side closes'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
@@ -207,7 +207,7 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a p
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l max-packet -d 'The largest packet that is taken' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l work -d 'The most work that a post has to show where the postbox is crowded, in zero bits; each doubles it, and 0 asks for none' -r
-complete -c otr -n "__fish_otr_using_subcommand postbox" -l post-secret -d 'Takes packets from those alone who have the secret in FILE, which \'otr init --post-secret\' puts into the invite; whoever has a packet\'s token collects it without' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l post-secret -d 'Takes packets from those alone who have the secret in FILE, which \'otr init --post-secret\' puts into the invite; anyone with a packet\'s token collects it without' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM); read again at SIGHUP, with the key' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r

@@ -11,7 +11,7 @@ use std::sync::{LazyLock, Mutex};
 use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
-use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::address_index::AddressIndex;
 use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Session};
 use sha2::{Digest, Sha256};
@@ -55,7 +55,7 @@ pub(crate) fn packet(data: &[u8]) {
     else {
         unreachable!("both are sessions");
     };
-    let mut ahead = Lookahead::new(64);
+    let mut ahead = AddressIndex::new(64);
     let mut random = Counting(3);
     let mut late = Vec::new();
     let mut rest = data;
@@ -78,7 +78,7 @@ pub(crate) fn packet(data: &[u8]) {
     }
 }
 
-fn open(stored: &mut Stored, ahead: &mut Lookahead, packet: &[u8]) {
+fn open(stored: &mut Stored, ahead: &mut AddressIndex, packet: &[u8]) {
     let before = stored.to_bytes();
     let Stage::Session(session) = &mut stored.stage else { return };
     let mut opened = packet.to_vec();
@@ -137,5 +137,5 @@ pub(crate) fn stored(data: &[u8]) {
     if let Ok(numbers) = session.reserve(2, &mut Counting(5)) {
         session.give_back(numbers);
     }
-    let _ = session.open(&mut Lookahead::new(64), &mut [7; 4096], None);
+    let _ = session.open(&mut AddressIndex::new(64), &mut [7; 4096], None);
 }

@@ -13,7 +13,7 @@ mod common;
 use common::{Awake, Seeded, handshake};
 use otr::protocol::deniability::reveal::REVEALS_MAX;
 use otr::protocol::ratchet::RatchetError;
-use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use otr::protocol::ratchet::skipped::{OLD_NUMBERS_MAX, SKIPPED_MAX, SKIPPED_SECONDS};
 use otr::protocol::session::{
     Accepted, Effects, Outcome, Refusal, Reservation, Session, nothing_frames,
@@ -33,7 +33,7 @@ fn send_after(end: &mut Session, count: u32, random: &mut Seeded) -> Vec<u8> {
     send(end, random)
 }
 
-fn open(end: &Session, ahead: &mut Lookahead, packet: &[u8]) -> Result<Box<Accepted>, Refusal> {
+fn open(end: &Session, ahead: &mut AddressIndex, packet: &[u8]) -> Result<Box<Accepted>, Refusal> {
     match end.open(ahead, &mut packet.to_vec(), None)? {
         Outcome::Accepted(accepted) => Ok(accepted),
         Outcome::Held { .. } => panic!("no part of a message"),
@@ -42,7 +42,7 @@ fn open(end: &Session, ahead: &mut Lookahead, packet: &[u8]) -> Result<Box<Accep
 
 fn deliver(
     end: &mut Session,
-    ahead: &mut Lookahead,
+    ahead: &mut AddressIndex,
     packet: &[u8],
     now: u64,
 ) -> Result<Effects, Refusal> {
@@ -50,11 +50,11 @@ fn deliver(
     Ok(end.accept(ahead, &accepted, now)?)
 }
 
-/// Both ends, R's lookahead, and the randomness.
-fn pair(seed: &[u8]) -> (Awake, Awake, Lookahead, Seeded) {
+/// Both ends, R's index, and the randomness.
+fn pair(seed: &[u8]) -> (Awake, Awake, AddressIndex, Seeded) {
     let mut random = Seeded::new(seed);
     let [inviter, responder] = handshake(&mut random);
-    (inviter, responder, Lookahead::new(LOOK_AHEAD), random)
+    (inviter, responder, AddressIndex::new(LOOK_AHEAD), random)
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn at_most_4096_skipped_numbers_are_kept_and_the_oldest_fall_out() {
 
     let fell_out = 5_000 - SKIPPED_MAX;
     assert_eq!(open(&r, &mut ahead, &passed[fell_out - 1]).err(), Some(Refusal::NotOurs));
-    // After a restart too, with an empty lookahead.
+    // After a restart too, with an empty index.
     let mut r = Awake::from_state(&r.state());
-    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let mut ahead = AddressIndex::new(LOOK_AHEAD);
     assert_eq!(open(&r, &mut ahead, &passed[fell_out - 1]).err(), Some(Refusal::NotOurs));
     deliver(&mut r, &mut ahead, &passed[fell_out], 0).unwrap();
     assert_eq!(r.skipped(), SKIPPED_MAX - 1);
@@ -130,7 +130,7 @@ fn a_packet_is_looked_for_65536_numbers_ahead_in_this_chain_and_the_next() {
 #[test]
 fn at_most_65536_numbers_of_an_old_chain_are_derived() {
     let (mut i, mut r, mut ahead, mut random) = pair(b"previous length");
-    let mut ahead_i = Lookahead::new(LOOK_AHEAD);
+    let mut ahead_i = AddressIndex::new(LOOK_AHEAD);
     let packet = send(&mut i, &mut random);
     deliver(&mut r, &mut ahead, &packet, 0).unwrap();
     let packet = send(&mut r, &mut random);
@@ -151,7 +151,7 @@ fn at_most_65536_numbers_of_an_old_chain_are_derived() {
 #[test]
 fn numbers_of_a_chain_before_the_step_are_not_given_back() {
     let (mut i, mut r, mut ahead, mut random) = pair(b"give back");
-    let mut ahead_i = Lookahead::new(LOOK_AHEAD);
+    let mut ahead_i = AddressIndex::new(LOOK_AHEAD);
     let old = r.reserve(3, &mut random).unwrap();
     let packet = send(&mut i, &mut random);
     deliver(&mut r, &mut ahead, &packet, 0).unwrap();
@@ -227,7 +227,7 @@ fn at_most_1024_keys_wait_to_be_published() {
 #[test]
 fn the_largest_ratchet_stays_below_one_mebibyte() {
     let (mut i, mut r, mut ahead, mut random) = pair(b"largest");
-    let mut ahead_i = Lookahead::new(LOOK_AHEAD);
+    let mut ahead_i = AddressIndex::new(LOOK_AHEAD);
     r.collect_from_postbox();
     let mut round = |r: &mut Awake| {
         let packet = send_after(&mut i, 1, &mut random);

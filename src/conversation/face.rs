@@ -22,7 +22,7 @@ use crate::protocol::authentication::words::WORDS;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
-use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
+use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::VerifyError;
 use crate::protocol::session::{Identity, Part, Reservation, Session, body};

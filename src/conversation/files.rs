@@ -26,7 +26,7 @@ type Notices = Arc<dyn Fn(&Notice<'_>) + Send + Sync>;
 impl Files {
     /// Another host of the same session, for another thread and with its own time limit; `None` for
     /// descriptors.
-    pub fn beside(&self, wait: Duration) -> Option<Self> {
+    pub fn another(&self, wait: Duration) -> Option<Self> {
         let notices = Arc::clone(&self.notices);
         self.store.another().map(|store| Self { store, wait, randomness: System, notices })
     }

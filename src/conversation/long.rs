@@ -6,7 +6,7 @@
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::Error;
 use super::outbox::hand_out_waiting;
-use super::owed::settle;
+use super::pending::settle;
 use super::short::{may_send, published, same};
 use super::transaction::Transaction;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;

@@ -26,7 +26,7 @@ mod handshake;
 mod long;
 mod moving;
 mod outbox;
-mod owed;
+mod pending;
 #[cfg(feature = "client")]
 mod postbox;
 mod receive;
@@ -50,7 +50,7 @@ pub use handshake::create;
 pub use long::{Course, Numbers, give_back};
 pub use moving::{forget, freeze, thaw};
 pub use outbox::{flush, hand_out_waiting, resend};
-pub use owed::settle;
+pub use pending::settle;
 #[cfg(feature = "client")]
 pub use postbox::{Collecting, Framed, Poster, Until, Window};
 pub use receive::{Counts, Receiver, Rejected};

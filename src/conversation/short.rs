@@ -7,7 +7,7 @@ use std::slice;
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::{Doing, Error};
 use super::outbox::{hand_out_fitting, hand_out_waiting, queue, taken, tell_refused};
-use super::owed::settle;
+use super::pending::settle;
 use super::transaction::{Snapshot, Transaction};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::receipt::Receipt;
@@ -134,7 +134,7 @@ pub async fn short<H: Host, O: Outlet>(
             Some(known) => Transaction::resume(host, known).await?,
             None => Transaction::begin(host).await?,
         };
-        let mut transaction = with_owed(transaction, outlet).await?;
+        let mut transaction = with_pending(transaction, outlet).await?;
         let (session, randomness) = transaction.session_and_randomness()?;
         let session = may_send(session, begun)?;
         let most = if by_postbox { largest_class(outlet.largest()).min(K_SHORT) } else { K_SHORT };
@@ -223,20 +223,22 @@ async fn post<H: Host, O: Outlet>(
 
 /// The session, with the pending step of a check queued before any text. For a stream, the step is
 /// handed out here.
-async fn with_owed<'a, H: Host, O: Outlet>(
+async fn with_pending<'a, H: Host, O: Outlet>(
     mut transaction: Transaction<'a, H>,
     outlet: &mut O,
 ) -> Result<Transaction<'a, H>, Error> {
     match &transaction.stage {
         Stage::Session(session) if session.ending() != Ending::GoesOn => {}
-        Stage::Session(session) if session.owes() && outlet.kind() == OutletKind::Postbox => {
+        Stage::Session(session)
+            if session.has_pending_step() && outlet.kind() == OutletKind::Postbox =>
+        {
             let (session, randomness) = transaction.session_and_randomness()?;
             if let Some(packet) = session.seal_pending(randomness)? {
                 queue(session, packet)?;
             }
             return Ok(transaction);
         }
-        Stage::Session(session) if session.owes() => {}
+        Stage::Session(session) if session.has_pending_step() => {}
         _ => return Ok(transaction),
     }
     let host = transaction.into_host();

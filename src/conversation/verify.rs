@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::driver::{Host, Outlet, OutletKind};
 use super::error::Error;
 use super::outbox::{hand_out_waiting, taken};
-use super::owed::{settle, store_in_line};
+use super::pending::{settle, store_in_line};
 use super::transaction::Transaction;
 use crate::protocol::authentication::pake::Prs;
 use crate::protocol::authentication::password::Password;

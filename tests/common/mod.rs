@@ -7,7 +7,7 @@ mod seeded;
 use std::ops::{Deref, DerefMut};
 
 use otr::protocol::handshake::{Invitation, Inviting, respond};
-use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::address_index::AddressIndex;
 use otr::protocol::session::Session;
 use otr::protocol::session::stored::{Stage, Stored};
 
@@ -62,6 +62,6 @@ impl DerefMut for Awake {
 
 /// Searches less far ahead than the default, because each packet of a stranger costs the whole
 /// search.
-pub(crate) fn short_sighted() -> Lookahead {
-    Lookahead::new(512)
+pub(crate) fn short_sighted() -> AddressIndex {
+    AddressIndex::new(512)
 }

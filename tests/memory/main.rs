@@ -20,7 +20,7 @@ use otr::protocol::handshake::invite::Invite;
 use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::packet;
 use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
-use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::address_index::AddressIndex;
 use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
 use reference::{ask, hex};
@@ -78,13 +78,13 @@ impl Randomness for Traceless {
 /// The session, with its state's bytes.
 struct End {
     stored: Stored,
-    lookahead: Lookahead,
+    index: AddressIndex,
 }
 
 impl End {
     fn new(session: Session) -> Self {
         let stored = Stored { frozen: false, stage: Stage::Session(Box::new(session)) };
-        Self { stored, lookahead: Lookahead::new(64) }
+        Self { stored, index: AddressIndex::new(64) }
     }
 
     fn session(&mut self) -> &mut Session {
@@ -109,7 +109,7 @@ impl End {
     fn open(&mut self, packet: &[u8]) -> Option<Outcome> {
         let mut copy = packet.to_vec();
         let Stage::Session(session) = &self.stored.stage else { panic!("a session") };
-        let outcome = session.open(&mut self.lookahead, &mut copy, None).ok();
+        let outcome = session.open(&mut self.index, &mut copy, None).ok();
         copy.zeroize();
         outcome
     }
@@ -117,7 +117,7 @@ impl End {
     fn receive(&mut self, packet: &[u8]) {
         let Some(Outcome::Accepted(accepted)) = self.open(packet) else { panic!("refused") };
         let Stage::Session(session) = &mut self.stored.stage else { panic!("a session") };
-        session.accept(&mut self.lookahead, &accepted, 0).unwrap();
+        session.accept(&mut self.index, &accepted, 0).unwrap();
     }
 
     /// Takes a step if one is due, without using a number.
@@ -204,7 +204,7 @@ fn nothing_of_a_sealed_packet_is_left() {
         let secret = all_but("poly1305_key", wanted);
         assert_gone(&secret);
         let Stage::Session(session) = &mut r.stored.stage else { panic!("a session") };
-        session.accept(&mut r.lookahead, &accepted, 0).unwrap();
+        session.accept(&mut r.index, &accepted, 0).unwrap();
         drop(accepted);
         assert_gone(&secret);
         assert_gone(&chain);
@@ -309,7 +309,7 @@ fn nothing_of_a_session_is_left() {
     r.receive(&packet);
     let state = r.stored.to_bytes();
     let mut again =
-        End { stored: Stored::from_bytes(&state).unwrap(), lookahead: Lookahead::new(64) };
+        End { stored: Stored::from_bytes(&state).unwrap(), index: AddressIndex::new(64) };
     drop(state);
     r.step(&mut random);
     again.step(&mut random);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use chacha20poly1305::KeyInit;
 use otr::protocol::deniability::forge;
 use otr::protocol::packet::{self, BODY_START};
-use otr::protocol::ratchet::lookahead::Lookahead;
+use otr::protocol::ratchet::address_index::AddressIndex;
 use otr::protocol::ratchet::skipped::Position;
 use otr::protocol::session::{
     Outcome, Part, Refusal, Reservation, body, close_frames, nothing_frames,
@@ -113,7 +113,7 @@ struct Going {
 
 struct End {
     session: Awake,
-    lookahead: Lookahead,
+    index: AddressIndex,
     /// Messages that this end sent.
     sent: Vec<Sent>,
     going: Option<Going>,
@@ -143,7 +143,7 @@ impl Pair {
         let mut random = Seeded::new(&seed.to_be_bytes());
         let ends = handshake(&mut random).map(|session| End {
             session,
-            lookahead: short_sighted(),
+            index: short_sighted(),
             sent: Vec::new(),
             going: None,
             came: BTreeMap::new(),
@@ -258,7 +258,7 @@ impl Pair {
         if how == Delivery::OpenTwice {
             let end = &mut self.ends[to];
             let before = end.session.state();
-            let opened = end.session.open(&mut end.lookahead, &mut packet.to_vec(), None);
+            let opened = end.session.open(&mut end.index, &mut packet.to_vec(), None);
             assert!(opened.is_ok());
             assert_eq!(end.session.state(), before, "opening changes nothing");
             self.restart(to);
@@ -272,7 +272,7 @@ impl Pair {
     fn open(&mut self, to: usize, packet: &Packet, send_between: bool) -> bool {
         let end = &mut self.ends[to];
         let mut bytes = packet.to_vec();
-        match end.session.open(&mut end.lookahead, &mut bytes, None).unwrap() {
+        match end.session.open(&mut end.index, &mut bytes, None).unwrap() {
             Outcome::Held { message, at, .. } => {
                 assert_eq!(bytes, **packet, "sealed again as it was");
                 if !end.held.iter().any(|(_, held, _)| *held == at) {
@@ -285,7 +285,7 @@ impl Pair {
                     self.nothing(to);
                 }
                 let end = &mut self.ends[to];
-                let effects = end.session.accept(&mut end.lookahead, &accepted, self.now).unwrap();
+                let effects = end.session.accept(&mut end.index, &accepted, self.now).unwrap();
                 assert_eq!(effects.lost.fell_out + effects.lost.given_up, 0);
                 assert!(effects.truncated.is_empty());
                 let twice = end.accepted.insert(address(packet), packet.clone());
@@ -398,7 +398,7 @@ impl Pair {
     fn refused(&mut self, to: usize, mut packet: Vec<u8>, expected: Option<Refusal>) {
         let end = &mut self.ends[to];
         let before = end.session.state();
-        let refusal = end.session.open(&mut end.lookahead, &mut packet, None).err();
+        let refusal = end.session.open(&mut end.index, &mut packet, None).err();
         assert!(refusal.is_some());
         assert!(expected.is_none() || refusal == expected, "{refusal:?}");
         assert_ne!(refusal, Some(Refusal::CommitmentBroken), "no stranger ends a session");
@@ -409,7 +409,7 @@ impl Pair {
         let end = &mut self.ends[side];
         let bytes = end.session.state();
         end.session = Awake::from_state(&bytes);
-        end.lookahead = short_sighted();
+        end.index = short_sighted();
         assert_eq!(end.session.state(), bytes);
     }
 

@@ -9,7 +9,7 @@ use crate::conversation::error::Error;
 use crate::conversation::face::{Conversation, Deliver, Event};
 use crate::conversation::receive::Counts;
 use crate::postbox::client::Client;
-use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
+use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 
 impl<H: Host> Conversation<H> {
     /// Takes what lies in the session's postbox, which `client` calls, until it is to stop, or nothing has

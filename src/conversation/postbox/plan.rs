@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
-use crate::protocol::ratchet::lookahead::LOOK_AHEAD;
+use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 use crate::protocol::session::Session;
 
 /// How many numbers to ask for in one call: two answers full of the largest packets.

@@ -12,14 +12,14 @@ use super::driver::{Host, Notice, Outlet, Piece, Sink};
 use super::error::{Doing, Error};
 use super::handshake;
 use super::outbox::{greet, hand_out_waiting, wipe_untold};
-use super::owed;
+use super::pending;
 use super::transaction::{Snapshot, Transaction, is_over};
 use crate::kind::ErrorKind;
 use crate::protocol::authentication::verify::Event;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::ReplyError;
 use crate::protocol::handshake::reply::REPLY;
-use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::ratchet::skipped::Position;
 use crate::protocol::session::stored::{Expired, Stage};
 use crate::protocol::session::verify::Ending;
@@ -47,7 +47,7 @@ pub struct Receiver<H: Host, O: Outlet> {
     stage: Stage,
     /// The stored state on which the changes were made.
     version: H::Version,
-    lookahead: Lookahead,
+    index: AddressIndex,
     look_ahead: u32,
     changes: Vec<Change>,
     /// Opened packets whose text waits to be delivered.
@@ -91,7 +91,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             host,
             stage,
             version,
-            lookahead: Lookahead::new(look_ahead),
+            index: AddressIndex::new(look_ahead),
             look_ahead,
             changes: Vec::new(),
             opened: Vec::new(),
@@ -340,8 +340,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         let Stage::Session(session) = &mut self.stage else { return Ok(false) };
         sink.check(&accepted, &session.identity(), self.changes.len())?;
         let at = self.host.now();
-        let effects =
-            session.accept(&mut self.lookahead, &accepted, at).map_err(|_| Error::Changed)?;
+        let effects = session.accept(&mut self.index, &accepted, at).map_err(|_| Error::Changed)?;
         let over = session.ending() != Ending::GoesOn;
         self.checks.extend(effects.verify);
         counts.packets += 1;
@@ -394,9 +393,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         writing: Option<u64>,
     ) -> Result<Opened, Refusal> {
         match &self.stage {
-            Stage::Session(session) => {
-                session.open_hashed(&mut self.lookahead, packet, hash, writing)
-            }
+            Stage::Session(session) => session.open_hashed(&mut self.index, packet, hash, writing),
             Stage::Inviting(_) => Err(Refusal::NotOurs),
         }
     }
@@ -507,13 +504,15 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     /// the next call. At the session's end we wait for the sender.
     async fn pay(&mut self) -> Result<(), Error> {
         let (over, of) = (self.is_over(), self.session().map(Session::identity));
-        if self.outlet.is_none() || (!over && !self.session().is_some_and(Session::owes)) {
+        if self.outlet.is_none()
+            || (!over && !self.session().is_some_and(Session::has_pending_step))
+        {
             return Ok(());
         }
         let Ok(_sender) = self.host.become_sender(!over).await else { return Ok(()) };
         let Some(outlet) = &mut self.outlet else { return Ok(()) };
         let paid = match hand_out_waiting(&mut self.host, outlet, of).await {
-            Ok(_) => owed::settle(&mut self.host, outlet).await,
+            Ok(_) => pending::settle(&mut self.host, outlet).await,
             Err(error) => Err(error),
         };
         match paid {
@@ -545,7 +544,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         if !session.identity().is(&ours.identity()) {
             return Err(Error::Changed);
         }
-        self.lookahead = Lookahead::new(self.look_ahead);
+        self.index = AddressIndex::new(self.look_ahead);
         self.checks.clear();
         if self.unchecked_told {
             session.record_unchecked_told();
@@ -554,7 +553,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             match change {
                 Change::Accepted(accepted, at) => {
                     let effects = session
-                        .accept(&mut self.lookahead, accepted, *at)
+                        .accept(&mut self.index, accepted, *at)
                         .map_err(|_| Error::Changed)?;
                     self.checks.extend(effects.verify);
                 }

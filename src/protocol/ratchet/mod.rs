@@ -9,8 +9,8 @@
 //! ```
 //! Exactly one of `own` and `peer` is set at any time, so steps strictly alternate.
 
+pub mod address_index;
 pub mod chain;
-pub mod lookahead;
 pub mod root;
 pub mod skipped;
 

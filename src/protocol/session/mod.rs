@@ -29,8 +29,8 @@ use crate::protocol::packet::frame::{self, FrameError, Frames, Step};
 use crate::protocol::packet::message::{Inbox, Verdict};
 use crate::protocol::packet::{self, ADDRESS, Packet};
 use crate::protocol::randomness::Randomness;
+use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::ratchet::chain::LAST_NUMBER;
-use crate::protocol::ratchet::lookahead::Lookahead;
 use crate::protocol::ratchet::skipped::Position;
 use crate::protocol::ratchet::{Advance, INVITERS_FIRST, Lost, Ratchet, RatchetError, StepError};
 pub use crate::protocol::session::sending::{
@@ -249,18 +249,18 @@ impl Session {
     /// [`Refusal`]; after [`Refusal::CommitmentBroken`] the session must be ended.
     pub fn open(
         &self,
-        lookahead: &mut Lookahead,
+        index: &mut AddressIndex,
         packet: &mut [u8],
         writing: Option<u64>,
     ) -> Result<Outcome, Refusal> {
-        self.open_hashed(lookahead, packet, None, writing)
+        self.open_hashed(index, packet, None, writing)
     }
 
     /// Like [`Session::open`], for a caller that may already know the packet's SHA-256, which is
     /// half the work for packets from a postbox.
     pub fn open_hashed(
         &self,
-        lookahead: &mut Lookahead,
+        index: &mut AddressIndex,
         packet: &mut [u8],
         hash: Option<[u8; 32]>,
         writing: Option<u64>,
@@ -268,7 +268,7 @@ impl Session {
         packet::size_class(packet.len()).ok_or(Refusal::Size)?;
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&packet[..ADDRESS]);
-        let at = lookahead.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
+        let at = index.locate(&self.ratchet, &address).ok_or(Refusal::NotOurs)?;
         let packet_hash =
             self.collects.then(|| hash.unwrap_or_else(|| primitives::sha256(&[packet])));
         let opened = self.ratchet.open(at, packet)?;
@@ -349,7 +349,7 @@ impl Session {
     /// [`RatchetError::Spent`] if the packet was accepted meanwhile; nothing changes then.
     pub fn accept(
         &mut self,
-        lookahead: &mut Lookahead,
+        index: &mut AddressIndex,
         accepted: &Accepted,
         now: u64,
     ) -> Result<Effects, RatchetError> {
@@ -360,7 +360,7 @@ impl Session {
         self.lost = self.lost.saturating_add(lost);
         let mut address = [0; ADDRESS];
         address.copy_from_slice(&accepted.reveal[..ADDRESS]);
-        lookahead.accepted(&address);
+        index.accepted(&address);
         if let (Some(nonce), Opening::Awaited(_)) = (&accepted.frames.opening, &self.opening) {
             self.opening = Opening::Came(Secret::copy_of(nonce));
         }

@@ -203,7 +203,7 @@ impl Session {
     }
 
     /// Whether a step to the peer is pending.
-    pub fn owes(&self) -> bool {
+    pub fn has_pending_step(&self) -> bool {
         self.verify.has_pending()
     }
 

@@ -6,7 +6,7 @@ use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::words;
 use crate::protocol::handshake::invite::Invite;
 use crate::protocol::handshake::{Invitation, Inviting, ReplyError, RespondError, respond};
-use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::session::{Opening, Part, Refusal, SealError, Session, nothing_frames};
 use crate::protocol::tests::support::{
     Seeded, asleep, asleep_inviting, deliver, handshake, password, seal,
@@ -97,7 +97,7 @@ fn a_nonce_that_was_searched_for_afterwards_would_agree_and_is_refused() {
     assert!(searched.unwrap() < 1 << 17, "found quickly");
     let packet = seal(&mut his, &nothing_frames(), random);
     let mut bytes = packet.clone();
-    let refused = responder.open(&mut Lookahead::new(64), &mut bytes, None).err();
+    let refused = responder.open(&mut AddressIndex::new(64), &mut bytes, None).err();
     assert_eq!(refused, Some(Refusal::CommitmentBroken));
     assert!(responder.words().is_err());
     assert!(responder.record_same_words().is_err());

@@ -72,7 +72,7 @@ fn a_stored_message_that_cannot_be_is_damage() {
 /// only the age of skipped packets.
 #[test]
 fn a_clock_that_jumps_does_no_harm() {
-    use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+    use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
     use crate::protocol::tests::support::{open, seal};
     const YEAR: u64 = 31_556_952;
     let random = &mut Seeded::numbered(41);
@@ -91,7 +91,7 @@ fn a_clock_that_jumps_does_no_harm() {
         to.expire(now);
         let packet = seal(from, &nothing_frames(), random);
         let accepted = open(to, &packet);
-        to.accept(&mut Lookahead::new(LOOK_AHEAD), &accepted, now).unwrap();
+        to.accept(&mut AddressIndex::new(LOOK_AHEAD), &accepted, now).unwrap();
     }
     assert!(inviter.skipped() + responder.skipped() <= 10);
 }

@@ -13,7 +13,7 @@ use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::frame;
 use crate::protocol::packet::{self, Packet};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
-use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::session::{Outcome, Session};
 use crate::protocol::tests::support::Seeded;
 use crate::protocol::tests::vectors::hex;
@@ -103,11 +103,11 @@ impl Conversation {
         let fresh = drawn.remove("fresh").unwrap();
 
         let to = 1 - from;
-        let mut lookahead = Lookahead::new(64);
+        let mut index = AddressIndex::new(64);
         let mut opened = sealed.to_vec();
-        let taken = self.ends[to].open(&mut lookahead, &mut opened, None).unwrap();
+        let taken = self.ends[to].open(&mut index, &mut opened, None).unwrap();
         let Outcome::Accepted(accepted) = taken else { panic!("nothing is held") };
-        self.ends[to].accept(&mut lookahead, &accepted, 0).unwrap();
+        self.ends[to].accept(&mut index, &accepted, 0).unwrap();
         let published = self.ends[to].reveals.waiting.back().unwrap().published;
 
         if !step.is_empty() {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::protocol::crypto::primitives::{TAG, hkdf};
 use crate::protocol::packet::{self, ADDRESS, BODY_START};
-use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use crate::protocol::session::{Outcome, Part, Session};
 use crate::protocol::tests::support::{Seeded, asleep, handshake};
 
@@ -44,15 +44,15 @@ fn body_key(packet_key: &[u8; 32], packet: &[u8]) -> [u8; 32] {
 
 /// Opens and accepts a packet; returns the body's key and the opened packet.
 fn receive(to: &mut Session, packet: &[u8]) -> ([u8; 32], Vec<u8>) {
-    let mut lookahead = Lookahead::new(LOOK_AHEAD);
+    let mut index = AddressIndex::new(LOOK_AHEAD);
     let address: [u8; ADDRESS] = packet[..ADDRESS].try_into().unwrap();
-    let at = lookahead.locate(&to.ratchet, &address).unwrap();
+    let at = index.locate(&to.ratchet, &address).unwrap();
     let keys = to.ratchet.open(at, &mut packet.to_vec()).unwrap().keys;
     let mut opened = packet.to_vec();
-    let Ok(Outcome::Accepted(accepted)) = to.open(&mut lookahead, &mut opened, None) else {
+    let Ok(Outcome::Accepted(accepted)) = to.open(&mut index, &mut opened, None) else {
         panic!("it has to be accepted")
     };
-    to.accept(&mut lookahead, &accepted, 0).unwrap();
+    to.accept(&mut index, &accepted, 0).unwrap();
     (body_key(keys.packet.bytes(), packet), opened)
 }
 

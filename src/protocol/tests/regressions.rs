@@ -10,7 +10,7 @@ use crate::protocol::packet::frame;
 use crate::protocol::packet::message::RUNS_MAX;
 use crate::protocol::randomness::{Draw, Randomness};
 use crate::protocol::ratchet::RatchetError;
-use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use crate::protocol::ratchet::skipped::{SKIPPED_MAX, SKIPPED_SECONDS};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::{
@@ -37,15 +37,15 @@ fn seal(session: &mut Session, frames: &[u8], random: &mut Seeded) -> Vec<u8> {
     session.reserve(1, random).unwrap().seal_frames(12, frames, random).unwrap().into()
 }
 
-fn open(session: &Session, ahead: &mut Lookahead, packet: &[u8]) -> Box<Accepted> {
+fn open(session: &Session, ahead: &mut AddressIndex, packet: &[u8]) -> Box<Accepted> {
     match session.open(ahead, &mut packet.to_vec(), None).unwrap() {
         Outcome::Accepted(accepted) => accepted,
         Outcome::Held { .. } => panic!("held"),
     }
 }
 
-fn ahead() -> Lookahead {
-    Lookahead::new(LOOK_AHEAD)
+fn ahead() -> AddressIndex {
+    AddressIndex::new(LOOK_AHEAD)
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn an_address_index_that_did_not_see_a_jump_finds_what_it_skipped() {
     let accepted = open(&responder, &mut old, &packets[0]);
     responder.accept(&mut old, &accepted, 0).unwrap();
     // A search that finds nothing, after which all skipped numbers count as known.
-    let mut little = Lookahead::new(1);
+    let mut little = AddressIndex::new(1);
     assert!(responder.open(&mut little, &mut packets[0].clone(), None).is_err());
     let mut other = ahead();
     let accepted = open(&responder, &mut other, &packets[4]);
@@ -174,7 +174,7 @@ fn an_address_index_that_did_not_see_a_jump_finds_what_it_skipped() {
 fn jumps_without_end_do_not_grow_the_address_index_without_end() {
     const LIMIT: u32 = 1024;
     let (mut inviter, mut responder, mut random) = pair(20);
-    let mut ahead = Lookahead::new(LIMIT);
+    let mut ahead = AddressIndex::new(LIMIT);
     for _ in 0..40 {
         let mut numbers = inviter.reserve(LIMIT, &mut random).unwrap();
         let packet = numbers.seal_frames(12, &nothing_frames(), &mut random).unwrap();
@@ -197,7 +197,7 @@ fn an_invite_that_asks_for_a_secret_is_not_answered_without_one() {
     assert!(respond(inviting.invite(), None, 0, &mut random).is_err());
 }
 
-fn take(session: &mut Session, ahead: &mut Lookahead, packet: &[u8], now: u64) -> bool {
+fn take(session: &mut Session, ahead: &mut AddressIndex, packet: &[u8], now: u64) -> bool {
     match session.open(ahead, &mut packet.to_vec(), None) {
         Ok(Outcome::Accepted(accepted)) => session.accept(ahead, &accepted, now).is_ok(),
         _ => false,
@@ -208,7 +208,7 @@ fn take(session: &mut Session, ahead: &mut Lookahead, packet: &[u8], now: u64) -
 #[test]
 fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
     let (mut inviter, mut responder, mut random) = pair(1);
-    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let mut ahead = AddressIndex::new(LOOK_AHEAD);
     let late = seal(&mut inviter, &data(0, 0, true, b"late"), &mut random);
     let next = seal(&mut inviter, &nothing_frames(), &mut random);
     assert!(take(&mut responder, &mut ahead, &next, 0));
@@ -225,7 +225,7 @@ fn a_skipped_number_is_kept_for_seven_days_by_a_recv_that_runs_longer() {
 #[test]
 fn a_message_whose_numbers_all_came_is_hopeless_when_a_later_one_is_held() {
     let (mut inviter, mut responder, mut random) = pair(2);
-    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let mut ahead = AddressIndex::new(LOOK_AHEAD);
     let first = seal(&mut inviter, &data(0, 0, false, b"begun"), &mut random);
     assert!(take(&mut responder, &mut ahead, &first, 0));
     // The sender gave up message 0; every number before this one is accounted for.
@@ -249,7 +249,7 @@ fn a_state_whose_runs_lie_below_the_floor_is_refused_or_harmless() {
     let Ok(Stored { stage: Stage::Session(mut read), .. }) = Stored::from_bytes(&bytes) else {
         return;
     };
-    let mut ahead = Lookahead::new(LOOK_AHEAD);
+    let mut ahead = AddressIndex::new(LOOK_AHEAD);
     let packet = seal(&mut inviter, &data(100_000, 0, true, b"x"), &mut random);
     assert!(take(&mut read, &mut ahead, &packet, 0));
     assert!(read.missed() < 10_000, "{}", read.missed());
@@ -268,7 +268,7 @@ struct End {
 struct Receiving {
     base: Vec<u8>,
     working: Session,
-    ahead: Lookahead,
+    ahead: AddressIndex,
     changes: Vec<([u8; 32], Box<Accepted>)>,
 }
 
@@ -320,7 +320,7 @@ impl End {
 
     fn begin_receiving(&mut self) {
         let working = load(&self.stored);
-        let ahead = Lookahead::new(256);
+        let ahead = AddressIndex::new(256);
         let base = self.stored.clone();
         self.receiving = Some(Receiving { base, working, ahead, changes: Vec::new() });
     }
@@ -344,7 +344,7 @@ impl End {
         let Some(mut receiving) = self.receiving.take() else { return };
         if receiving.base != self.stored {
             let mut session = load(&self.stored);
-            receiving.ahead = Lookahead::new(256);
+            receiving.ahead = AddressIndex::new(256);
             for (_, accepted) in &receiving.changes {
                 session.accept(&mut receiving.ahead, accepted, 0).expect("applied again");
             }
@@ -425,7 +425,7 @@ fn a_question_that_gave_way_costs_no_failure_when_it_comes_late() {
     let secret = || password("the same");
     let (mut inviter, mut responder, mut random) = pair(5);
     let (mut at_inviter, mut at_responder) =
-        (Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD));
+        (AddressIndex::new(LOOK_AHEAD), AddressIndex::new(LOOK_AHEAD));
     let hello = seal(&mut inviter, &nothing_frames(), &mut random);
     assert!(take(&mut responder, &mut at_responder, &hello, 0));
     let late = responder.start_verify(&secret(), "", &mut random).unwrap();
@@ -452,7 +452,7 @@ fn a_part_that_is_held_gives_nothing_up_while_an_earlier_number_may_come() {
     let (mut inviter, mut responder, mut random) = pair(6);
     let mut ahead = ahead();
     let first = seal(&mut inviter, &data(0, 0, false, b"be"), &mut random);
-    let mut hold = |message, offset, responder: &Session, ahead: &mut Lookahead| {
+    let mut hold = |message, offset, responder: &Session, ahead: &mut AddressIndex| {
         let mut packet = seal(&mut inviter, &data(message, offset, true, b"gun"), &mut random);
         match responder.open(ahead, &mut packet, Some(7)).unwrap() {
             Outcome::Held { message, at, .. } => (message, at),

@@ -7,7 +7,7 @@ mod seeded;
 use crate::protocol::authentication::password::Password;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::randomness::Randomness;
-use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::verify::VerifyError;
 use crate::protocol::session::{Accepted, Effects, Outcome, Session};
@@ -47,15 +47,15 @@ pub(crate) fn handshake(secret: Option<&str>, random: &mut Seeded) -> (Session, 
 
 /// Delivers a packet that must be accepted.
 pub(crate) fn deliver(to: &mut Session, packet: &[u8]) -> Effects {
-    let mut lookahead = Lookahead::new(LOOK_AHEAD);
+    let mut index = AddressIndex::new(LOOK_AHEAD);
     let accepted = open(to, packet);
-    to.accept(&mut lookahead, &accepted, 0).unwrap()
+    to.accept(&mut index, &accepted, 0).unwrap()
 }
 
 /// Opens a packet that must be ours.
 pub(crate) fn open(to: &Session, packet: &[u8]) -> Box<Accepted> {
     let mut bytes = packet.to_vec();
-    match to.open(&mut Lookahead::new(LOOK_AHEAD), &mut bytes, None) {
+    match to.open(&mut AddressIndex::new(LOOK_AHEAD), &mut bytes, None) {
         Ok(Outcome::Accepted(accepted)) => accepted,
         Ok(Outcome::Held { .. }) => panic!("it was held"),
         Err(refusal) => panic!("it was refused: {refusal:?}"),

@@ -13,7 +13,7 @@ use crate::protocol::handshake::invite::Invite;
 use crate::protocol::handshake::{Invitation, Inviting, ReplyError, RespondError, respond};
 use crate::protocol::packet::{self, Packet, frame};
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
-use crate::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::{Outcome, Refusal, Role, Session};
 use crate::protocol::tests::support;
@@ -250,7 +250,7 @@ fn verify_step(end: &mut Session, run: &Value, steps: &[u64], random: &mut Named
 
 pub(super) struct Ends {
     pub(super) both: [Session; 2],
-    lookaheads: [Lookahead; 2],
+    indices: [AddressIndex; 2],
     /// Decrypted copies by packet id.
     opened: BTreeMap<String, Vec<u8>>,
 }
@@ -266,8 +266,8 @@ pub(super) fn index(side: &Value) -> usize {
 impl Ends {
     pub(super) fn new(vector: &Value) -> (Inviting, Self) {
         let (inviting, inviter, responder) = handshake(&vector["handshake"]);
-        let lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
-        (inviting, Self { both: [inviter, responder], lookaheads, opened: BTreeMap::new() })
+        let indices = [AddressIndex::new(LOOK_AHEAD), AddressIndex::new(LOOK_AHEAD)];
+        (inviting, Self { both: [inviter, responder], indices, opened: BTreeMap::new() })
     }
 
     fn send(&mut self, vector: &Value, packet: &Value) {
@@ -297,11 +297,11 @@ impl Ends {
         let to = index(&event["to"]);
         let mut bytes = unhex(&packet["packet"]);
         let before = bytes.clone();
-        let outcome = self.both[to].open(&mut self.lookaheads[to], &mut bytes, None).unwrap();
+        let outcome = self.both[to].open(&mut self.indices[to], &mut bytes, None).unwrap();
         match (outcome, event["result"].as_str().unwrap()) {
             (Outcome::Held { .. }, "held") => assert_eq!(bytes, before),
             (Outcome::Accepted(accepted), "accepted") => {
-                self.both[to].accept(&mut self.lookaheads[to], &accepted, 0).unwrap();
+                self.both[to].accept(&mut self.indices[to], &accepted, 0).unwrap();
                 let at = &event["accounted"];
                 assert_eq!(u64::from(accepted.at.chain), number(&at["chain"]));
                 assert_eq!(u64::from(accepted.at.number), number(&at["number"]));
@@ -407,7 +407,7 @@ fn verify_run(vector: &Value) {
     }
     assert_eq!(vector["run"]["result"], "equal");
     for end in &ends.both {
-        assert!(end.authentication().verified && !end.owes());
+        assert!(end.authentication().verified && !end.has_pending_step());
         assert_eq!(end.verify_failures(), 0);
     }
 }
@@ -437,7 +437,7 @@ fn conversation_asleep_between_all_events() {
         ends.run(&vector, event);
         ends.both =
             ends.both.map(|end| asleep_from(&Stage::Session(Box::new(end)).to_bytes(false)));
-        ends.lookaheads = [Lookahead::new(LOOK_AHEAD), Lookahead::new(LOOK_AHEAD)];
+        ends.indices = [AddressIndex::new(LOOK_AHEAD), AddressIndex::new(LOOK_AHEAD)];
     }
     check_final(&ends.both[0], &vector["final"]["I"]);
     check_final(&ends.both[1], &vector["final"]["R"]);
@@ -472,7 +472,7 @@ fn forged_packets_are_refused_by_the_receiver() {
     for case in vector["cases"].as_array().unwrap() {
         for to in [0, 1] {
             let mut forged = unhex(&case["new_packet"]);
-            let outcome = ends.both[to].open(&mut ends.lookaheads[to], &mut forged, None);
+            let outcome = ends.both[to].open(&mut ends.indices[to], &mut forged, None);
             assert_eq!(outcome.err(), Some(Refusal::NotOurs));
         }
     }
@@ -558,7 +558,7 @@ fn refused_packets() {
             let to = index(&case["to"]);
             assert_eq!(ends.both[to].role(), if to == 0 { Role::Inviter } else { Role::Responder });
             let before = ends.both[to].to_stored_bytes();
-            let refusal = ends.both[to].open(&mut ends.lookaheads[to], &mut bytes, None).err();
+            let refusal = ends.both[to].open(&mut ends.indices[to], &mut bytes, None).err();
             assert!(refusal.is_some(), "{}", case["name"]);
             let ends_session = case.get("ends_session").is_some();
             assert_eq!(

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::authentication::verify::FAILURES_MAX;
 use crate::protocol::packet::frame::{self, FrameError, VERIFY_HEAD};
-use crate::protocol::ratchet::lookahead::Lookahead;
+use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::session::{Refusal, nothing_frames};
 use crate::protocol::tests::support::{Seeded, answer, asleep, deliver, handshake, password, seal};
 
@@ -44,7 +44,7 @@ fn a_packet_holds_four_frames_at_most() {
     let four = seal(&mut inviter, &stop.repeat(4), random);
     let five = seal(&mut inviter, &stop.repeat(5), random);
     let state = responder.to_stored_bytes();
-    let refusal = responder.open(&mut Lookahead::new(64), &mut five.clone(), None).err();
+    let refusal = responder.open(&mut AddressIndex::new(64), &mut five.clone(), None).err();
     assert_eq!(refusal, Some(Refusal::Frames(FrameError::TooManyVerify)));
     assert_eq!(*responder.to_stored_bytes(), *state);
     let mut responder = responder;
@@ -171,9 +171,9 @@ fn a_pending_step_goes_out_with_the_next_one() {
     let packet = answer(&mut responder, "a", random).unwrap();
     deliver(&mut inviter, &packet);
     let mut inviter = asleep(inviter);
-    assert!(inviter.owes());
+    assert!(inviter.has_pending_step());
     let packet = inviter.start_verify(&password("b"), "again?", random).unwrap();
-    assert!(!inviter.owes());
+    assert!(!inviter.has_pending_step());
     let events = deliver(&mut responder, &packet).verify;
     assert_eq!(events[0], Event::Equal);
     assert_eq!(responder.question(), Some("again?"));
@@ -292,7 +292,7 @@ fn a_bad_share_in_step_2_counts_as_wrong() {
         let verify = Verify { started_by_inviter: true, attempt: 1, step };
         let packet = frame_of(&mut responder, &verify, random);
         assert_eq!(deliver(&mut inviter, &packet).verify, different(1));
-        assert!(inviter.owes());
+        assert!(inviter.has_pending_step());
     }
 }
 
@@ -312,8 +312,8 @@ fn reflection_is_refused() {
         &Verify { started_by_inviter: true, attempt: 1, step: step.clone() },
     );
     let mut packet = seal(&mut responder, &own, random);
-    let mut lookahead = crate::protocol::ratchet::lookahead::Lookahead::new(64);
-    let refused = inviter.open(&mut lookahead, &mut packet, None).err();
+    let mut index = crate::protocol::ratchet::address_index::AddressIndex::new(64);
+    let refused = inviter.open(&mut index, &mut packet, None).err();
     assert_eq!(refused, Some(crate::protocol::session::Refusal::Verify));
     // This end's own share as the answer, with any MAC.
     let step = Step::Answer { share, mac: [0; 32] };
@@ -391,8 +391,8 @@ fn a_question_that_is_not_utf_8_is_refused() {
     let mut bytes = encode(true, 1, step);
     *bytes.last_mut().unwrap() = 0xff;
     let mut packet = seal(&mut inviter, &bytes, random);
-    let mut lookahead = crate::protocol::ratchet::lookahead::Lookahead::new(64);
-    assert!(responder.open(&mut lookahead, &mut packet, None).is_err());
+    let mut index = crate::protocol::ratchet::address_index::AddressIndex::new(64);
+    assert!(responder.open(&mut index, &mut packet, None).is_err());
 }
 
 /// What a person or the network may do next.

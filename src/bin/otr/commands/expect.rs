@@ -10,7 +10,7 @@ use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::guide::Handed;
-use super::held;
+use super::stored;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::ui::{stdio, terminal};
@@ -39,7 +39,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     // Open the output before anything counts as written.
     let mut to = stdio::output()?;
     let mut files = context.open()?;
-    let mut held = held::take(&mut files)?;
+    let mut held = stored::take(&mut files)?;
     if matches!(held.stage, Stage::Session(_)) {
         held.session()?;
     }

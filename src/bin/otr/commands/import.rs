@@ -5,9 +5,9 @@ use otr::store::line::{self, LineError};
 use otr::store::sealed::{self, SealedError};
 use zeroize::Zeroizing;
 
-use super::held::create;
 use super::passphrase::Passphrase;
 use super::source::{is_by_hand, items_on_stdin};
+use super::stored::create;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 

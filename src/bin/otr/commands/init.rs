@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{self, create};
 use super::hidden;
 use super::secret::Secret;
+use super::stored::{self, create};
 use super::whom::{connect, postbox_of_stage};
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
@@ -220,7 +220,7 @@ fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
 
 fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
     let mut files = context.open()?;
-    match held::take(&mut files)?.stage {
+    match stored::take(&mut files)?.stage {
         Stage::Inviting(inviting) if inviting.is_by_code() => Err(Failure::new(
             Code::Refused,
             "the invite lies in the postbox, and its code was not kept",

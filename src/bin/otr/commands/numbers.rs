@@ -34,7 +34,7 @@ impl Numbers {
         reservation: Reservation,
     ) -> Result<Self, Failure> {
         let left = Arc::new(Mutex::new(Some(reservation)));
-        if let Some(mut files) = files.beside(SIGNAL_WAIT) {
+        if let Some(mut files) = files.another(SIGNAL_WAIT) {
             let theirs = Arc::clone(&left);
             let heard = process::not_ignored(&[SIGINT, SIGTERM, SIGHUP]);
             let mut signals = Signals::new(heard).map_err(|error| {

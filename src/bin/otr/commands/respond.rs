@@ -11,9 +11,9 @@ use otr::protocol::session::stored::Stage;
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held::{self, create};
 use super::secret::Secret;
 use super::source::{Source, is_by_hand};
+use super::stored::{self, create};
 use super::whom::{connect, postbox_of};
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
@@ -222,14 +222,14 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
 /// Discards the answered invite if it lies under a number in the postbox. If that fails, a later
 /// command does it, or it expires.
 fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
-    let mut held = held::take(files)?;
+    let mut held = stored::take(files)?;
     let records = held.session()?.collected();
     drop(held);
     if let Err(failure) = client.discard(&records) {
         warn(format_args!("the answered invite still lies in the postbox: {failure}"));
         return Ok(());
     }
-    let mut held = held::take(files)?;
+    let mut held = stored::take(files)?;
     held.session()?.forget_collected(&records);
     block_on(held.commit())?;
     Ok(())
@@ -318,7 +318,7 @@ fn read_invite() -> Result<Vec<u8>, Failure> {
 /// Whether the session of this name made that invite.
 fn is_own(context: &Context, invite: &[u8]) -> bool {
     let Ok(mut files) = context.open() else { return false };
-    let held = held::take(&mut files);
+    let held = stored::take(&mut files);
     matches!(held.map(|held| held.stage), Ok(Stage::Inviting(own)) if own.invite() == invite)
 }
 
@@ -332,7 +332,7 @@ struct Kept {
 /// The reply of this session, which was handed over before.
 fn kept_reply(context: &Context) -> Result<Kept, Failure> {
     let mut files = context.open()?;
-    let mut held = held::take(&mut files)?;
+    let mut held = stored::take(&mut files)?;
     let session = held.session()?;
     let Some(reply) = session.reply() else {
         let hint = "the other side has it: its first packet has arrived";

@@ -8,9 +8,9 @@ use otr::protocol::session::verify::VerifyError;
 
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held;
 use super::outlets::Way;
 use super::secret::Given;
+use super::stored;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Step);
     let mut files = context.open()?;
     let mut client = {
-        let stage = held::take(&mut files)?.stage;
+        let stage = stored::take(&mut files)?.stage;
         if args.stdout { None } else { whom::client(&stage, &args.route)? }
     };
     client = client.map(|client| client.telling(notices::of_postbox(context.voice)));

@@ -7,7 +7,7 @@ use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
 use super::close::{self, Ways};
-use super::held::{self, no_reply_yet};
+use super::stored::{self, no_reply_yet};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::warn;
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return differ(context, &args.ways);
     }
     let mut files = context.open()?;
-    let mut held = held::take(&mut files)?;
+    let mut held = stored::take(&mut files)?;
     if let Stage::Inviting(inviting) = &held.stage {
         let collects = inviting.postbox().is_some();
         return Err(if collects {

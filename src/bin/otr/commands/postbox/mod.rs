@@ -47,7 +47,7 @@ pub(crate) struct Postbox {
     )]
     work: u8,
     /// Takes packets from those alone who have the secret in FILE, which 'otr init --post-secret'
-    /// puts into the invite; whoever has a packet's token collects it without
+    /// puts into the invite; anyone with a packet's token collects it without
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     post_secret: Option<PathBuf>,
     /// Certificate chain for TLS (PEM); read again at SIGHUP, with the key

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use otr::armor::Item;
 use otr::conversation::{Files, Receiver, Snapshot, block_on};
-use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, LOOK_AHEAD_MAX};
+use otr::protocol::ratchet::address_index::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
-use super::held;
 use super::source::{Source, is_by_hand, widen_stdin};
+use super::stored;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Read stdin even if the session has a postbox; nobody is called
+    /// Read stdin even if the session has a postbox; no call is made
     #[arg(long, conflicts_with_all = ["wait", "all", "follow", "count"])]
     stdin: bool,
 
@@ -76,7 +76,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["all", "output"])]
     follow: bool,
 
-    /// With a postbox: take so many messages [default: 1]
+    /// With a postbox: take this many messages [default: 1]
     #[arg(
         long,
         value_name = "N",
@@ -88,7 +88,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     route: RouteArgs,
 
-    /// Expect packets up to so many numbers ahead
+    /// Expect packets up to this many numbers ahead
     #[arg(
         long,
         value_name = "N",
@@ -134,7 +134,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         // We must know whether there is a postbox before we touch stdin.
         files = if_there(context.open())?;
         if let Some(found) = &mut files
-            && let Some(held) = if_there(held::take(found))?
+            && let Some(held) = if_there(stored::take(found))?
         {
             let known = held.into_snapshot();
             let client = if args.stdin { None } else { whom::client(&known.stage, &args.route)? };

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use otr::conversation::{Collecting, Files, Until, block_on};
 use otr::postbox::client::{Client, Patience};
-use otr::protocol::ratchet::lookahead::LOOK_AHEAD;
+use otr::protocol::ratchet::address_index::LOOK_AHEAD;
 use otr::protocol::session::stored::Stage;
 use otr::store::ErrorKind;
 
 use super::Args;
 use super::delivery::{Delivery, JSON_MAX_POSTBOX};
 use super::outcome::Outcome;
-use crate::commands::held;
+use crate::commands::stored;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process;
@@ -81,7 +81,7 @@ pub(crate) fn take_reply(
         match files.store.lock_receiver(GLANCE) {
             // A parallel `recv` waits for it.
             Err(error) if error.kind() == ErrorKind::Busy => {
-                if matches!(held::take(&mut files)?.stage, Stage::Session(_)) {
+                if matches!(stored::take(&mut files)?.stage, Stage::Session(_)) {
                     return Ok(files);
                 }
                 if Instant::now() >= deadline {

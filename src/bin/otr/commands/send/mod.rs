@@ -19,10 +19,10 @@ use zeroize::Zeroizing;
 
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::held;
 use super::outlets::Way;
 use super::recv::take_reply;
 use super::source;
+use super::stored;
 use crate::commands::blocks::HeadBytes;
 use crate::commands::whom;
 use crate::context::Context;
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     #[arg(long)]
     no_keys: bool,
 
-    /// Write the packets to stdout even if the session has a postbox; nobody is called
+    /// Write the packets to stdout even if the session has a postbox; no call is made
     #[arg(long)]
     stdout: bool,
 
@@ -166,7 +166,7 @@ impl Sender<'_> {
         if self.args.stdout {
             return Ok(files);
         }
-        let known = held::take(&mut files)?.into_snapshot();
+        let known = stored::take(&mut files)?.into_snapshot();
         let stage = &known.stage;
         if let Stage::Session(session) = stage {
             self.begun.get_or_insert(session.identity());

@@ -9,7 +9,7 @@ use otr::protocol::authentication::password::Password;
 use otr::protocol::handshake::{Invitation, Inviting, InvitingError, respond};
 use otr::protocol::packet::{ADDRESS, K_MAX, K_MIN, Packet, size};
 use otr::protocol::randomness::Randomness;
-use otr::protocol::ratchet::lookahead::{LOOK_AHEAD, Lookahead};
+use otr::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use otr::protocol::session::verify::{Ending, VerifyError};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
 
@@ -40,7 +40,7 @@ pub(super) struct Habits {
 /// One side.
 struct End {
     session: Session,
-    lookahead: Lookahead,
+    index: AddressIndex,
     habits: Habits,
     /// What was sent to it and not read yet; the output of one command stays together.
     waiting: VecDeque<Vec<Packet>>,
@@ -79,7 +79,7 @@ pub(super) fn play(
     let (a, b) = handshake(&script.setup, own, again, &mut tape, random)?;
     let end = |session, habits, side| End {
         session,
-        lookahead: Lookahead::new(LOOK_AHEAD),
+        index: AddressIndex::new(LOOK_AHEAD),
         habits,
         waiting: VecDeque::new(),
         read: BTreeSet::new(),
@@ -354,9 +354,9 @@ impl End {
         if !self.read.insert(address(&packet)) {
             return Ok(());
         }
-        let opened = self.session.open(&mut self.lookahead, &mut packet, None);
+        let opened = self.session.open(&mut self.index, &mut packet, None);
         let Ok(Outcome::Accepted(accepted)) = opened else { return Err(out_of_step()) };
-        let accepted = self.session.accept(&mut self.lookahead, &accepted, 0);
+        let accepted = self.session.accept(&mut self.index, &accepted, 0);
         accepted.map(drop).map_err(|_| out_of_step())
     }
 }

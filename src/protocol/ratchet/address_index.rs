@@ -21,7 +21,7 @@ pub const LOOK_AHEAD_MAX: u32 = 1 << 20;
 const ROUNDS: [u32; 4] = [1, 64, 4096, u32::MAX];
 
 /// The known addresses of one session. It holds no state of its own: it can be dropped and rebuilt.
-pub struct Lookahead {
+pub struct AddressIndex {
     limit: u32,
     /// Address → position.
     known: BTreeMap<[u8; ADDRESS], Position>,
@@ -37,7 +37,7 @@ struct Cursor {
     number: u32,
 }
 
-impl Lookahead {
+impl AddressIndex {
     /// Looks `limit` numbers ahead, at most [`LOOK_AHEAD_MAX`].
     pub fn new(limit: u32) -> Self {
         Self {
@@ -166,17 +166,17 @@ mod tests {
         for at in [8, 31] {
             let mut other = address;
             other[at] ^= 1;
-            let mut lookahead = Lookahead::new(16);
-            assert_eq!(lookahead.locate(&responder.ratchet, &other), None);
+            let mut index = AddressIndex::new(16);
+            assert_eq!(index.locate(&responder.ratchet, &other), None);
             let right = Position { chain: 1, number: 0 };
-            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
+            assert_eq!(index.locate(&responder.ratchet, &address), Some(right));
             // Another expected address with the same beginning.
             let second = Position { chain: 1, number: 1 };
-            lookahead.known.insert(other, second);
-            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
-            assert_eq!(lookahead.locate(&responder.ratchet, &other), Some(second));
-            lookahead.accepted(&other);
-            assert_eq!(lookahead.locate(&responder.ratchet, &address), Some(right));
+            index.known.insert(other, second);
+            assert_eq!(index.locate(&responder.ratchet, &address), Some(right));
+            assert_eq!(index.locate(&responder.ratchet, &other), Some(second));
+            index.accepted(&other);
+            assert_eq!(index.locate(&responder.ratchet, &address), Some(right));
         }
     }
 }
