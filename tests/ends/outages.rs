@@ -60,7 +60,7 @@ fn who_follows_outlives_a_restart_and_tells_it_once() {
     assert_eq!(&line, b"after\n");
     ok(&place, "alice", &["close"], b"");
     let said = text(&bob.wait_with_output().unwrap().stderr);
-    assert_eq!(said.matches("tried again").count(), 1, "{said}");
+    assert_eq!(said.matches("trying again").count(), 1, "{said}");
     assert_eq!(said.matches("answers again").count(), 1, "{said}");
 }
 
