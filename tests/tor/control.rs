@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Duration;
 
 /// No answer takes longer.
@@ -24,8 +23,7 @@ pub(crate) struct Sighting {
 }
 
 impl Control {
-    pub(crate) fn connect(path: &Path) -> Self {
-        let stream = UnixStream::connect(path).unwrap();
+    pub(crate) fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut control = Self { stream: BufReader::new(stream), events: Vec::new() };
         control.ask("AUTHENTICATE");

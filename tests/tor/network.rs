@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -114,8 +115,13 @@ impl Network {
     /// The control port of one of the processes.
     pub(crate) fn control(&self, name: &str) -> Control {
         let path = self.path(name).join("control");
-        until(&format!("{name} is up"), || path.exists());
-        Control::connect(&path)
+        // The socket is there a moment before anybody listens at it.
+        let mut stream = None;
+        until(&format!("{name} is up"), || {
+            stream = UnixStream::connect(&path).ok();
+            stream.is_some()
+        });
+        Control::new(stream.unwrap())
     }
 
     fn path(&self, name: &str) -> PathBuf {
