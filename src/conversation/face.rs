@@ -195,7 +195,7 @@ impl<H: Host> Conversation<H> {
     {
         let role = self.host.become_receiver(false).await?;
         let mut receiver = Receiver::open(&mut self.host, None, LOOK_AHEAD, outlet).await?;
-        Self::is_still(&mut self.of, receiver.session())?;
+        Self::is_still(&mut self.of, receiver.session(), Doing::Receiving)?;
         receiver.end_if_over().await?;
         let sink = Deliver::new(deliver);
         let (counts, told) = (Counts::default(), Told::default());
@@ -206,6 +206,7 @@ impl<H: Host> Conversation<H> {
     pub(super) fn is_still(
         of: &mut Option<Identity>,
         session: Option<&Session>,
+        doing: Doing,
     ) -> Result<(), Error> {
         match (session.map(Session::identity), &of) {
             (Some(found), Some(known)) if known.is(&found) => Ok(()),
@@ -214,17 +215,14 @@ impl<H: Host> Conversation<H> {
                 Ok(())
             }
             (None, None) => Ok(()),
-            _ => Err(Error::Another(Doing::Receiving)),
+            _ => Err(Error::Another(doing)),
         }
     }
 
     /// The stored session, if it is this conversation's.
     async fn session(&mut self) -> Result<Transaction<'_, H>, Error> {
         let mut transaction = Transaction::begin(&mut self.host).await?;
-        let identity = transaction.session()?.identity();
-        if !self.of.get_or_insert(identity).is(&identity) {
-            return Err(Error::Another(Doing::Sending));
-        }
+        Self::is_still(&mut self.of, Some(transaction.session()?), Doing::Sending)?;
         Ok(transaction)
     }
 
@@ -283,11 +281,7 @@ impl<H: Host> Conversation<H> {
     /// How far the conversation has come.
     pub async fn status(&mut self) -> Result<Status, Error> {
         let stage = Transaction::begin(&mut self.host).await?.into_snapshot().stage;
-        let session = match &stage {
-            Stage::Session(session) => Some(&**session),
-            Stage::Inviting(_) => None,
-        };
-        Self::is_still(&mut self.of, session)?;
+        Self::is_still(&mut self.of, stage.session(), Doing::Receiving)?;
         Ok(match stage {
             Stage::Session(session) => Status {
                 is_open: true,

@@ -52,6 +52,16 @@ pub type Key = [u8; 32];
 /// SHA-256 of a packet's bytes.
 pub type PacketHash = [u8; 32];
 
+/// The first 32 bytes: a packet's address, a record's token.
+#[cfg(feature = "client")]
+pub(crate) fn front(bytes: &[u8]) -> [u8; 32] {
+    let mut front = [0; 32];
+    for (to, from) in front.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    front
+}
+
 /// The address that a token opens (protocol, section 3).
 pub fn address_of(token: &Token) -> Address {
     Sha256::new_with_prefix(labels::ADDRESS).chain_update(token).finalize().into()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::receiving::{Collecting, Until};
 use crate::conversation::cause::Cause;
 use crate::conversation::driver::Host;
-use crate::conversation::error::Error;
+use crate::conversation::error::{Doing, Error};
 use crate::conversation::face::{Conversation, Deliver, Event};
 use crate::conversation::receive::Counts;
 use crate::postbox::client::Client;
@@ -34,7 +34,7 @@ impl<H: Host> Conversation<H> {
         let mut collecting =
             Collecting::open(&mut self.host, client.clone(), LOOK_AHEAD, until).await?;
         let mut sink = Deliver::new(deliver);
-        Self::is_still(&mut self.of, collecting.session())?;
+        Self::is_still(&mut self.of, collecting.session(), Doing::Receiving)?;
         if collecting.session().is_none() {
             let wait = if until == Until::Empty { Some(Duration::ZERO) } else { wait };
             if !collecting.reply(wait.map(|wait| Instant::now() + wait)).await? {
@@ -42,7 +42,7 @@ impl<H: Host> Conversation<H> {
             }
             (sink.tell)(Event::Opened)?;
         }
-        Self::is_still(&mut self.of, collecting.session())?;
+        Self::is_still(&mut self.of, collecting.session(), Doing::Receiving)?;
         collecting.take_up().await?;
         let was_closed = collecting.counts.closed;
         collecting.receive(&mut sink, wait).await?;

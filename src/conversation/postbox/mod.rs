@@ -20,7 +20,7 @@ use super::cause::Cause;
 use super::driver::{Outlet, OutletKind};
 use super::error::Error as Stopped;
 use crate::kind::ErrorKind;
-use crate::postbox::client::{Client, Error, Why};
+use crate::postbox::client::{Client, Error};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 
@@ -30,15 +30,7 @@ pub use window::Window;
 
 impl From<Error> for Cause {
     fn from(error: Error) -> Self {
-        let kind = match error.why() {
-            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
-                ErrorKind::Usage
-            }
-            Why::NoRandomness => ErrorKind::Failed,
-            Why::Full => ErrorKind::Full,
-            _ => ErrorKind::Unreachable,
-        };
-        Self::new(kind, error)
+        Self::new(error.kind(), error)
     }
 }
 

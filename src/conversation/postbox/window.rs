@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::conversation::cause::Cause;
 use crate::conversation::driver::{Outlet, OutletKind};
 use crate::conversation::error::Error;
-use crate::postbox::api::{Address, MAX_WAIT, PacketStatus};
+use crate::postbox::api::{Address, MAX_WAIT, PacketStatus, front};
 use crate::postbox::client::{Client, Patience};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
@@ -71,9 +71,8 @@ impl Window {
 
     /// Notes that this packet now lies in the postbox.
     pub fn posted(&mut self, packet: &[u8], receipt: Option<Receipt>) {
-        let address = std::array::from_fn(|at| packet.get(at).copied().unwrap_or_default());
         self.bytes += packet.len();
-        self.uncollected.push_back(Posted { address, size: packet.len(), receipt });
+        self.uncollected.push_back(Posted { address: front(packet), size: packet.len(), receipt });
     }
 
     /// Waits until all packets were collected, for at most `limit`.

@@ -109,10 +109,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
 
     /// The current session, if the handshake is done.
     pub fn session(&self) -> Option<&Session> {
-        match &self.stage {
-            Stage::Session(session) => Some(session),
-            Stage::Inviting(_) => None,
-        }
+        self.stage.session()
     }
 
     /// How far the conversation has come.

@@ -10,6 +10,7 @@ use rustls::CertificateError;
 
 use super::dial::NoEntry;
 use super::socks::NoIsolation;
+use crate::kind::ErrorKind;
 use crate::postbox::names::NoAddress;
 
 /// The first pause between two calls; each next one is twice as long.
@@ -38,6 +39,18 @@ impl Error {
     /// What went wrong.
     pub fn why(&self) -> &Why {
         &self.why
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self.why {
+            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
+                ErrorKind::Usage
+            }
+            Why::NoRandomness => ErrorKind::Failed,
+            Why::Full => ErrorKind::Full,
+            _ => ErrorKind::Unreachable,
+        }
     }
 
     /// Whether the postbox has no room now, and may have some later.

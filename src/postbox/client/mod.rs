@@ -30,7 +30,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::api::{
     self, Address, COLLECT, DISCARD, Discard, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT, POST,
-    PacketHash, PacketStatus, RAW, REVEALED, Token, address_of,
+    PacketHash, PacketStatus, RAW, REVEALED, Token, address_of, front,
 };
 pub use super::names::NoAddress;
 use super::work::Price;
@@ -454,15 +454,6 @@ fn seconds(wait: Duration) -> u64 {
 fn lead(packet: &[u8]) -> u8 {
     // Below 21: the length is that of a packet.
     PACKET_LEAD.saturating_add(u8::try_from(packet.len().trailing_zeros()).unwrap_or_default())
-}
-
-/// The first 32 bytes: a packet's address, a record's token.
-fn front(bytes: &[u8]) -> [u8; 32] {
-    let mut front = [0; 32];
-    for (to, from) in front.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    front
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use ureq::http::response::Parts;
 use ureq::{Agent, BodyReader};
 
 use super::error::{Error, Why};
-use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, front, lead, small};
-use crate::postbox::api::{self, MAX_PACKET, POST};
+use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, lead, small};
+use crate::postbox::api::{self, MAX_PACKET, POST, front};
 use crate::postbox::work::{self, FULL_BITS, Price};
 
 /// If packets are kept for fewer seconds than this, the user is told.

@@ -37,5 +37,5 @@ pub use connection::Side;
 pub use embedded::Embedded;
 pub use listen::Listener;
 pub use relay::Relay;
-pub use state::Choices;
+pub use state::{BadChoice, Choices};
 pub use tls::{Files, Pems, Tls, TlsError, Unfit};

@@ -10,6 +10,7 @@ use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use crate::postbox::storage::memory::Store;
 use crate::postbox::storage::unfinished::Unfinished;
 use crate::postbox::work::{FULL_BITS, MAX_BITS};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -35,22 +36,49 @@ const MIN_MEMORY: usize = 8 << 20;
 
 impl Choices {
     /// Refuses choices that cannot be served, and names the bounds.
-    pub fn check(&self) -> Result<(), &'static str> {
+    pub fn check(&self) -> Result<(), BadChoice> {
         if self.ttl < Duration::from_secs(1) {
-            return Err("packets live for at least 1s");
+            return Err(BadChoice::Ttl);
         }
         if self.memory < MIN_MEMORY {
-            return Err("the memory cap is at least 8M");
+            return Err(BadChoice::Memory);
         }
         if !(MIN_PACKET..=MAX_PACKET).contains(&self.max_packet) {
-            return Err("the largest packet is between 4K and 1M");
+            return Err(BadChoice::MaxPacket);
         }
         if self.work > MAX_BITS {
-            return Err("the most work is 24 bits");
+            return Err(BadChoice::Work);
         }
         Ok(())
     }
 }
+
+/// What cannot be served with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadChoice {
+    /// The time for which packets live is below a second.
+    Ttl,
+    /// The memory cap is below 8 MiB.
+    Memory,
+    /// The largest packet is not between 4 KiB and 1 MiB.
+    MaxPacket,
+    /// The most work is above 24 bits.
+    Work,
+}
+
+impl fmt::Display for BadChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ttl => "packets live for at least 1s",
+            Self::Memory => "the memory cap is at least 8M",
+            Self::MaxPacket => "the largest packet is between 4K and 1M",
+            Self::Work => "the most work is 24 bits",
+        })
+    }
+}
+
+impl std::error::Error for BadChoice {}
 
 impl Default for Choices {
     /// A day, 256 MiB, packets up to the largest, work up to [`FULL_BITS`] when crowded, open to

@@ -79,6 +79,14 @@ impl From<Malformed> for StoredError {
 }
 
 impl Stage {
+    /// The session, if the handshake is done.
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Session(session) => Some(session),
+            Self::Inviting(_) => None,
+        }
+    }
+
     /// Drops what is too old to be kept; `now` is in Unix seconds. Every command that loads a state
     /// calls this, and stores the result.
     pub fn expire(&mut self, now: u64) -> Expired {

@@ -10,15 +10,7 @@ const ADDRESS: &str = "is the address right?";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let code = match error.why() {
-            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
-                Code::Usage
-            }
-            Why::NoRandomness => Code::Failed,
-            Why::Full => Code::Full,
-            _ => Code::Postbox,
-        };
-        Self::new(code, error.to_string(), hint(error.why()))
+        Self::new(Code::of(error.kind()), error.to_string(), hint(error.why()))
     }
 }
 

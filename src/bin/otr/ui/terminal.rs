@@ -200,9 +200,7 @@ impl<T: AsFd + Read> Read for Pasted<T> {
         if self.taken == self.held.len() {
             self.fill()?;
         }
-        let left = &self.held[self.taken..];
-        let count = left.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
+        let count = (&self.held[self.taken..]).read(buffer)?;
         self.taken += count;
         Ok(count)
     }

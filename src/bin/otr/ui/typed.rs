@@ -258,9 +258,7 @@ impl<T: AsFd + Read> Read for Typed<T> {
         if self.taken == self.ready.len() {
             self.fill()?;
         }
-        let left = &self.ready[self.taken..];
-        let count = left.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
+        let count = (&self.ready[self.taken..]).read(buffer)?;
         self.taken += count;
         Ok(count)
     }

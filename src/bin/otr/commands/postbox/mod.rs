@@ -7,18 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use otr::postbox::api::{MAX_PACKET, MIN_PACKET};
 use otr::postbox::secret;
-use otr::postbox::server::{Choices, FULL_BITS, Files, MAX_BITS};
+use otr::postbox::server::{BadChoice, Choices, FULL_BITS, Files, MAX_BITS};
 
 use super::hidden;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::Voice;
 use crate::ui::units;
 use serve::Settings;
-
-/// The least memory cap: room for a few of the largest packets and for connections to come in.
-const MIN_MEMORY: usize = 8 << 20;
 
 /// Serves a postbox: holds sealed packets in memory until they are collected, knows nothing of
 /// what they say, and keeps no record of who or when.
@@ -73,14 +69,16 @@ impl Postbox {
         if self.show_confinement {
             return serve::show_confinement(voice, self.require_confinement, self.memory);
         }
-        check(self.ttl >= Duration::from_secs(1), "--ttl is at least 1s")?;
-        check(self.memory >= MIN_MEMORY, "--memory is at least 8M")?;
-        check(
-            (MIN_PACKET..=MAX_PACKET).contains(&self.max_packet),
-            "--max-packet is between 4K and 1M",
-        )?;
+        let mut choices = Choices {
+            ttl: self.ttl,
+            memory: self.memory,
+            max_packet: self.max_packet,
+            work: self.work,
+            post_secret: None,
+        };
+        choices.check().map_err(unserved)?;
         let secret = self.post_secret.as_deref().map(hidden::post_secret).transpose()?;
-        let post_secret = secret.map(|secret| secret::hash(&secret));
+        choices.post_secret = secret.map(|secret| secret::hash(&secret));
         serve::run(&Settings {
             listen: self.listen,
             admin: self.admin,
@@ -88,13 +86,7 @@ impl Postbox {
                 .map(|(certificate, key)| Files { certificate, key }),
             require_confinement: self.require_confinement,
             voice,
-            choices: Choices {
-                ttl: self.ttl,
-                memory: self.memory,
-                max_packet: self.max_packet,
-                work: self.work,
-                post_secret,
-            },
+            choices,
         })
     }
 }
@@ -113,12 +105,16 @@ impl KeepCertificate {
     }
 }
 
-fn check(holds: bool, otherwise: &'static str) -> Result<(), Failure> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Failure::new(Code::Usage, otherwise, "see 'otr postbox --help'"))
-    }
+/// The option that is out of its bounds.
+fn unserved(bad: BadChoice) -> Failure {
+    let what = match bad {
+        BadChoice::Ttl => "--ttl is at least 1s".into(),
+        BadChoice::Memory => "--memory is at least 8M".into(),
+        BadChoice::MaxPacket => "--max-packet is between 4K and 1M".into(),
+        // clap has checked --work.
+        other => other.to_string(),
+    };
+    Failure::new(Code::Usage, what, "see 'otr postbox --help'")
 }
 
 #[cfg(test)]
