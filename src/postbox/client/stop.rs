@@ -70,13 +70,13 @@ mod tests {
     fn work_is_waited_for_until_the_stop() {
         let stop = Stop::default();
         assert_eq!(stop.unless(|| 7).unwrap(), Some(7));
-        let (hold, held) = channel::<()>();
+        let (forever, end) = channel::<()>();
         let other = stop.clone();
         let stopping = thread::spawn(move || other.stop());
-        assert_eq!(stop.unless(move || held.recv()).unwrap(), None);
+        assert_eq!(stop.unless(move || end.recv()).unwrap(), None);
         stopping.join().unwrap();
         // From now on at once.
         stop.pause(Duration::from_hours(1));
-        drop(hold);
+        drop(forever);
     }
 }
