@@ -280,6 +280,12 @@ pub trait Sink {
         false
     }
 
+    /// Whether each message is stored as soon as it is delivered, before the next one is delivered:
+    /// for a sink that may refuse one message and must not be given the earlier ones again.
+    fn takes_singly(&self) -> bool {
+        false
+    }
+
     /// Whether this continues a message whose beginning an earlier process has delivered.
     fn is_rest(&self, data: &Data) -> bool {
         data.offset > 0 && self.writing() != Some(data.message)
@@ -316,13 +322,6 @@ pub trait Sink {
         packets: &[Zeroizing<Vec<u8>>],
         session: Option<&Session>,
     ) -> Result<(), Cause>;
-
-    /// How many of the packets that are delivered together have their text in its final place by now, if
-    /// that is not all: the engine stores the state that forgets these, and calls
-    /// [`deliver`](Self::deliver) again, with the same packets.
-    fn settled(&self) -> Option<usize> {
-        None
-    }
 
     /// The stored state now covers what was delivered.
     fn stored(&mut self) {}

@@ -22,7 +22,6 @@ mod error;
 mod face;
 #[cfg(feature = "store")]
 mod files;
-mod flow;
 mod handshake;
 mod long;
 mod moving;

@@ -1,7 +1,8 @@
 //! What all commands know, and how they open the session's store.
 
 use std::env;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{self, PathBuf};
 use std::time::Duration;
 
 use otr::conversation::Files;
@@ -39,14 +40,20 @@ impl Context {
         }
     }
 
-    /// The same for another session.
-    pub(crate) fn of(&self, name: Name) -> Self {
-        Self { name, origins: self.origins.clone(), options: self.options.clone(), ..*self }
-    }
-
     /// Opens the session, which must exist.
     pub(crate) fn open(&self) -> Result<Files, Failure> {
         self.files(Store::open)
+    }
+
+    /// The environment in which another `otr` finds this session by itself.
+    pub(crate) fn for_commands(&self) -> Vec<(&'static str, OsString)> {
+        let mut told = vec![("OTR_SESSION", self.name.to_string().into())];
+        if let Some(named) = &self.options.named {
+            // The command may change its working directory.
+            let directory = path::absolute(named).unwrap_or_else(|_| named.clone());
+            told.push(("OTR_DIR", directory.into()));
+        }
+        told
     }
 
     /// Prepares the place for a new session.

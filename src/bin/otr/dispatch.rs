@@ -5,7 +5,7 @@ use clap::CommandFactory as _;
 use crate::cli::{Cli, Command};
 use crate::commands::{
     close, complete_sessions, completions, demo, expect, export, forge, import, init, inspect, man,
-    recv, respond, rpc, send, simulate, status, verify, words,
+    recv, respond, send, simulate, status, verify, words,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -17,7 +17,6 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),
         Command::Send(args) => send::run(context, &args).map(|()| 0).map_err(Failure::of_sending),
         Command::Recv(args) => recv::run(context, &args),
-        Command::Rpc(args) => rpc::run(context, &args).map(|()| 0),
         Command::Postbox(args) => args.run(context.voice).map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
@@ -34,6 +33,10 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Completions(args) => completions::run(context, &args, &Cli::command()).map(|()| 0),
         Command::Man(args) => man::run(context, &args, Cli::command()).map(|()| 0),
         Command::Demo => demo::run(context).map(|()| 0),
+        Command::KeepHook(args) => {
+            args.run();
+            Ok(0)
+        }
         Command::KeepCertificate(args) => args.run().map(|()| 0),
         Command::CompleteSessions(args) => {
             complete_sessions::run(context, &args);

@@ -13,6 +13,8 @@ mod context;
 #[forbid(unsafe_code)]
 mod dispatch;
 #[forbid(unsafe_code)]
+mod ending;
+#[forbid(unsafe_code)]
 mod failure;
 #[forbid(unsafe_code)]
 mod options;
@@ -20,6 +22,8 @@ mod options;
 mod origins;
 #[forbid(unsafe_code)]
 mod process;
+#[forbid(unsafe_code)]
+mod program;
 #[forbid(unsafe_code)]
 mod randomness;
 #[forbid(unsafe_code)]
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
     match dispatch::run(&Context::new(cli.common, origins, voice), cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
+            let _held = ending::now();
             if failure.broken_pipe {
                 process::end_by_broken_pipe();
             }

@@ -133,6 +133,8 @@ struct Page {
     fresh: Vec<Vec<u8>>,
     /// Packets and texts that [`Flaw::DeliversLate`] keeps back.
     late: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Whether each message is stored before the next one is delivered.
+    singly: bool,
 }
 
 impl Drop for Page {
@@ -145,6 +147,10 @@ impl Drop for Page {
 impl Sink for Page {
     fn writing(&self) -> Option<u64> {
         self.writing
+    }
+
+    fn takes_singly(&self) -> bool {
+        self.singly
     }
 
     fn add(&mut self, piece: Piece) {
@@ -163,14 +169,7 @@ impl Sink for Page {
         packets: &[Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
-        // All of it, or only some before the engine has to store that.
-        let some = if self.world.dice.happens(1, 2) {
-            self.pieces.len()
-        } else {
-            self.world.dice.roll(self.pieces.len() + 1)
-        };
-        let later = self.pieces.split_off(some);
-        for piece in std::mem::replace(&mut self.pieces, later) {
+        for piece in std::mem::take(&mut self.pieces) {
             step().await;
             let packet = &packets[piece.packet];
             let text = body(packet)[piece.data.text.clone()].to_vec();
@@ -183,10 +182,6 @@ impl Sink for Page {
         }
         step().await;
         Ok(())
-    }
-
-    fn settled(&self) -> Option<usize> {
-        self.pieces.first().map(|next| next.packet)
     }
 
     fn stored(&mut self) {
@@ -234,6 +229,7 @@ async fn receive_some(world: &Rc<World>, end: usize, to_end: bool) -> Result<(),
         writing: None,
         fresh: Vec::new(),
         late: Vec::new(),
+        singly: world.dice.roll(2) == 0,
     };
     let mut counts = Counts::default();
     let mut taken = Vec::new();

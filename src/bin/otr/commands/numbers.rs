@@ -4,18 +4,15 @@
 //! A signal takes effect only after that, except in a session in descriptors, whose state only the
 //! command can write. SIGKILL leaves a few numbers unused, and `recv` looks beyond them.
 
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use otr::conversation::{self, Files, block_on};
 use otr::protocol::session::{Identity, Reservation};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 
+use crate::ending::{self, Guard};
 use crate::failure::{Code, Failure};
-use crate::process;
-use crate::worker;
 
 /// The longest that a signal waits for the state.
 const SIGNAL_WAIT: Duration = Duration::from_secs(2);
@@ -24,6 +21,8 @@ const SIGNAL_WAIT: Duration = Duration::from_secs(2);
 pub(super) struct Numbers {
     left: Arc<Mutex<Option<Reservation>>>,
     of: Identity,
+    #[expect(dead_code, reason = "held for its drop")]
+    watch: Option<Guard>,
 }
 
 impl Numbers {
@@ -34,25 +33,22 @@ impl Numbers {
         reservation: Reservation,
     ) -> Result<Self, Failure> {
         let left = Arc::new(Mutex::new(Some(reservation)));
-        if let Some(mut files) = files.another(SIGNAL_WAIT) {
-            let theirs = Arc::clone(&left);
-            let heard = process::not_ignored(&[SIGINT, SIGTERM, SIGHUP]);
-            let mut signals = Signals::new(heard).map_err(|error| {
-                Failure::new(Code::Failed, format!("cannot watch for signals: {error}"), "")
-            })?;
-            worker::start(move || {
-                for signal in signals.forever() {
-                    // Held until the signal has done its work: nothing is sealed in between.
+        let watch = match files.another(SIGNAL_WAIT) {
+            Some(mut files) => {
+                let theirs = Arc::clone(&left);
+                Some(ending::first(move || {
                     let mut left = theirs.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(left) = left.take() {
                         // The signal counts, whether the state can be written or not.
                         drop(block_on(conversation::give_back(&mut files, of, left)));
                     }
-                    let _ = emulate_default_handler(signal);
-                }
-            })?;
-        }
-        Ok(Self { left, of })
+                    // Stays locked until the signal has done its work: nothing is sealed in between.
+                    mem::forget(left);
+                })?)
+            }
+            None => None,
+        };
+        Ok(Self { left, of, watch })
     }
 
     /// Uses the numbers, unless a signal has given them back.

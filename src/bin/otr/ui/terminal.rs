@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
+use crate::ending;
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 
@@ -132,6 +133,7 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
                 for change in changes.iter().rev() {
                     let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
                 }
+                let _held = (signal != SIGTSTP).then(ending::now);
                 let _ = emulate_default_handler(signal);
             }
         }

@@ -1,5 +1,5 @@
 //! Delivers the text of `recv`: byte for byte to a pipe, made visible to a terminal, as JSON, or
-//! into a file that appears when it is complete.
+//! into a file that appears when it is complete; or to a command.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -19,6 +19,7 @@ use otr::store::patient::Patient;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::hook::Hook;
 use super::output::{Output, Target, check_reveal, elsewhere};
 use super::{Args, checks};
 use crate::commands::authenticated::{self, UNCHECKED};
@@ -28,15 +29,40 @@ use crate::ui::printable::{self, Printable};
 use crate::ui::speak::Voice;
 use crate::ui::stdio;
 
-/// The largest message that becomes one JSON object: it is in memory until it is whole, and the
-/// state keeps its keys as long.
-pub(super) const JSON_MAX: usize = 64 << 20;
+/// The largest message that becomes one JSON object, or waits for a command: it is in memory until it
+/// is whole, and the state keeps its keys as long.
+const WHOLE_MAX: usize = 64 << 20;
 /// The same for a message from a postbox: it stays there as long, and a sender waits once 32 MiB
 /// lie there.
-pub(super) const JSON_MAX_POSTBOX: usize = 16 << 20;
+const WHOLE_MAX_POSTBOX: usize = 16 << 20;
 /// The most packets of such a message: their changes wait, too, and with more keys than this the
 /// queue of keys to publish would lose some.
 const JSON_PACKETS: usize = 1024;
+
+/// Where packets come from.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    #[default]
+    Stdin,
+    Postbox,
+    /// A postbox, with a limit to the time of waiting.
+    PostboxInTime,
+}
+
+impl Way {
+    /// The largest message that waits until it is whole.
+    fn whole_max(self) -> usize {
+        if self == Self::Stdin { WHOLE_MAX } else { WHOLE_MAX_POSTBOX }
+    }
+
+    /// What becomes of a message that a command has not taken.
+    fn kept(self) -> &'static str {
+        match self {
+            Self::Stdin => "give its packets once more",
+            _ => "it stays in the postbox for another try",
+        }
+    }
+}
 
 /// Where text goes.
 pub(super) struct Delivery {
@@ -59,9 +85,20 @@ enum Form {
     Json { out: Patient<File>, text: Zeroizing<Vec<u8>>, most: usize },
     /// One message into one file.
     File(Output),
+    /// Each message to a command of its own.
+    Exec(Hook),
 }
 
 impl Form {
+    /// Whether it takes text that it does not deliver before the message is whole.
+    fn keeps_back(&self) -> bool {
+        match self {
+            Self::Json { .. } => true,
+            Self::Exec(hook) => hook.waits(),
+            _ => false,
+        }
+    }
+
     /// Text as it is, unless it goes to a terminal.
     fn stream(out: Patient<File>, null: bool) -> Self {
         if out.as_fd().is_terminal() {
@@ -73,14 +110,17 @@ impl Form {
 }
 
 impl Delivery {
-    /// `json_max` is the size of the largest message that may become one JSON object.
-    pub(super) fn new(context: &Context, args: &Args, json_max: usize) -> Result<Self, Failure> {
-        let form = match &args.output {
-            None if context.json => {
-                Form::Json { out: stdio::output()?, text: Zeroizing::default(), most: json_max }
+    pub(super) fn new(context: &Context, args: &Args, way: Way) -> Result<Self, Failure> {
+        let form = match (&args.output, &args.exec) {
+            (_, Some(line)) => {
+                Form::Exec(Hook::new(context, line.clone(), way.whole_max(), way.kept()))
             }
-            None => Form::stream(stdio::output()?, args.null),
-            Some(path) => match Target::open(path, args.force)? {
+            (None, None) if context.json => {
+                let most = way.whole_max();
+                Form::Json { out: stdio::output()?, text: Zeroizing::default(), most }
+            }
+            (None, None) => Form::stream(stdio::output()?, args.null),
+            (Some(path), None) => match Target::open(path, args.force)? {
                 Target::Stdout => Form::stream(stdio::output()?, false),
                 Target::Through(out) => Form::stream(out, false),
                 Target::File(output) => Form::File(output),
@@ -125,6 +165,7 @@ impl Delivery {
                 let Some(session) = session else { return Ok(()) };
                 return output.write(text, &piece.data, &session.identity());
             }
+            Form::Exec(hook) => return hook.write(text, &piece.data, session),
         };
         written.map_err(|error| Failure::output(&error))
     }
@@ -136,15 +177,16 @@ impl Sink for Delivery {
     }
 
     fn keeps_back(&self) -> bool {
-        self.writing.is_some() && matches!(self.form, Form::Json { .. })
+        self.writing.is_some() && self.form.keeps_back()
+    }
+
+    fn takes_singly(&self) -> bool {
+        matches!(self.form, Form::Exec(_))
     }
 
     fn will_keep_back(&self, accepted: &Accepted) -> bool {
         let begins = accepted.frames.data.as_ref().is_some_and(|data| !data.end);
-        begins
-            && !accepted.dropped
-            && self.writing.is_none()
-            && matches!(self.form, Form::Json { .. })
+        begins && !accepted.dropped && self.writing.is_none() && self.form.keeps_back()
     }
 
     fn is_rest(&self, data: &Data) -> bool {
@@ -158,8 +200,8 @@ impl Sink for Delivery {
     }
 
     fn check(&self, accepted: &Accepted, identity: &Identity, waiting: usize) -> Result<(), Cause> {
-        if let (true, Some(message)) = (self.keeps_back() && waiting >= JSON_PACKETS, self.writing)
-        {
+        let is_json = matches!(self.form, Form::Json { .. });
+        if let (true, Some(message)) = (is_json && waiting >= JSON_PACKETS, self.writing) {
             return Err(too_large(message).into());
         }
         let Some(data) = accepted.frames.data.as_ref().filter(|_| !accepted.dropped) else {
@@ -189,9 +231,14 @@ impl Sink for Delivery {
         if self.writing == Some(message) {
             self.writing = None;
         }
+        if self.form.keeps_back() {
+            // What nobody has seen of it must not begin another message.
+            self.pieces.retain(|piece| piece.data.message != message);
+        }
         match &mut self.form {
             Form::Json { text, .. } => *text = Zeroizing::default(),
             Form::File(output) => output.truncated(),
+            Form::Exec(hook) => hook.truncated(),
             Form::Pipe { .. } | Form::Terminal { .. } => {}
         }
     }

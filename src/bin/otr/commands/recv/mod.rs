@@ -7,10 +7,13 @@
 
 mod checks;
 mod delivery;
+mod flow;
+mod hook;
 mod outcome;
 mod output;
 mod postbox;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,11 +28,10 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
 use crate::ui::units;
-pub(crate) use checks::object as check_object;
-use delivery::{Delivery, JSON_MAX};
+use delivery::{Delivery, Way};
+pub(crate) use flow::KeepHook;
 use otr::postbox::client::Client;
 use outcome::Outcome;
-pub(crate) use outcome::reason;
 pub(crate) use postbox::take_reply;
 
 /// `otr recv`
@@ -49,6 +51,14 @@ pub(crate) struct Args {
     /// Let --output replace a file that is there
     #[arg(long, requires = "output")]
     force: bool,
+
+    /// Give each message to CMD on stdin; CMD's exit code says whether it is taken
+    ///
+    /// CMD runs in /bin/sh, once for each message, one after another. With 0 the message is taken; with
+    /// anything else, or if a signal ends CMD, nothing of it is noted, it stays in the postbox (or in
+    /// the file that was on stdin), and recv ends with 1. See "Commands" below.
+    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["output", "null", "state_fd"])]
+    exec: Option<OsString>,
 
     /// Write a NUL byte after each message
     #[arg(long, conflicts_with = "json")]
@@ -123,7 +133,22 @@ and for each step of 'otr verify':
                  dropped       a step of a check that is over
   question       with asked: the other side's text, maybe empty
   failures       with different and unfinished: how many count, of three
-Three failures end the session: code 5.";
+Three failures end the session: code 5.
+
+Commands (--exec): CMD's stdout and stderr are those of recv; besides its environment it has
+  OTR_SESSION, OTR_DIR   the session, so that 'otr send' in CMD answers
+  OTR_MESSAGE            the message's number, from 0
+  OTR_SIZE               its length in bytes
+  OTR_AUTHENTICATED      how the other side was checked, as above, separated by spaces
+  OTR_MISSING            the numbers of messages that should be here and are not
+A message that CMD has not taken comes again whole: CMD may see it twice, if something ends recv
+after CMD and before that is noted. A message that is cut starts no CMD. recv waits for CMD as long
+as it takes ('timeout 60 CMD' bounds that), and holds the session's receiving end meanwhile; what
+ends recv (SIGINT, SIGTERM, SIGHUP) ends CMD, too, by SIGTERM.
+A message of more than 16 MiB (64 MiB from stdin) does not fit the postbox, so it flows through CMD
+while it comes, without OTR_SIZE. CMD is a process group of its own then. If the message is cut, or
+recv ends, CMD gets SIGTERM before the end of its stdin; if CMD fails, the message is lost (6).
+With --json, only what recv says is in JSON.";
 
 /// At least this many bytes of packets are opened before the state is stored, if they come without
 /// a pause: storing after each small packet would cost more than opening it, and after each large
@@ -172,7 +197,7 @@ fn read(
     loaded: Option<Snapshot<Files>>,
 ) -> Result<u8, Failure> {
     let mut source = Source::stdin()?;
-    let mut delivery = Delivery::new(context, args, JSON_MAX)?;
+    let mut delivery = Delivery::new(context, args, Way::Stdin)?;
     let Some(mut items) = first_items(&mut source)? else {
         return Err(Failure::new(
             Code::NothingYet,
@@ -185,7 +210,7 @@ fn read(
     let _receiver = files.store.lock_receiver(context.lock_wait)?;
     let mut receiver: Stdin = block_on(Receiver::open(files, loaded, args.look_ahead, None))?;
     receiver.refuse_if_over()?;
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome::new(Way::Stdin, args.exec.is_some());
     let mut taken = 0;
     loop {
         // The reply comes first: it is stored as soon as it is taken.

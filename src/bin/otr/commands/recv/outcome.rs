@@ -7,22 +7,13 @@ use std::collections::BTreeMap;
 use otr::conversation::{Counts, Error, Rejected};
 use otr::protocol::session::Session;
 
+use super::delivery::Way;
 use crate::failure::{Code, Failure};
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
 
 /// How many refusals are kept with their reason before they are only counted.
 const REASONS: usize = 16;
-
-/// Where packets come from.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Way {
-    #[default]
-    Stdin,
-    Postbox,
-    /// A postbox, with a limit to the time of waiting.
-    PostboxInTime,
-}
 
 /// The outcome of the run.
 #[derive(Default)]
@@ -33,8 +24,8 @@ pub(super) struct Outcome {
     pub(super) keys: u64,
     /// Lines that are not ours.
     pub(super) unrelated: u64,
-    /// Where packets come from.
     way: Way,
+    exec: bool,
     /// Items that did not reach the engine.
     refused: u64,
     reasons: BTreeMap<Cow<'static, str>, u64>,
@@ -50,10 +41,9 @@ impl Outcome {
         }
     }
 
-    /// An empty outcome of waiting at a postbox, for a limited time if `timed`.
-    pub(super) fn of_postbox(timed: bool) -> Self {
-        let way = if timed { Way::PostboxInTime } else { Way::Postbox };
-        Self { way, ..Self::default() }
+    /// An empty outcome; with `exec`, messages are for a command.
+    pub(super) fn new(way: Way, exec: bool) -> Self {
+        Self { way, exec, ..Self::default() }
     }
 
     /// How many items were not accepted.
@@ -107,11 +97,14 @@ impl Outcome {
             return Err(Failure::new(Code::CutShort, what, "ask the other side to send it again"));
         }
         if !self.counts.rests.is_empty() {
-            let what = format!(
-                "only the rest of {} is in this output",
-                messages(&each(&self.counts.rests))
-            );
-            let hint = "its beginning is where an earlier recv wrote it";
+            let rests = messages(&each(&self.counts.rests));
+            let (what, hint) = if self.exec {
+                let what = format!("the rest of {rests} was passed over: it had begun before");
+                (what, "ask the other side to send it again")
+            } else {
+                let what = format!("only the rest of {rests} is in this output");
+                (what, "its beginning is where an earlier recv wrote it")
+            };
             return Err(Failure::new(Code::CutShort, what, hint));
         }
         if self.counts.closed && !missing.is_empty() {
@@ -155,7 +148,7 @@ impl Outcome {
 }
 
 /// Why something was not accepted, for a person.
-pub(crate) fn reason(why: Rejected) -> &'static str {
+fn reason(why: Rejected) -> &'static str {
     match why {
         Rejected::Size => "a packet of a wrong length",
         Rejected::Unexpected => {

@@ -10,7 +10,7 @@ use otr::protocol::session::stored::Stage;
 use otr::store::ErrorKind;
 
 use super::Args;
-use super::delivery::{Delivery, JSON_MAX_POSTBOX};
+use super::delivery::{Delivery, Way};
 use super::outcome::Outcome;
 use crate::commands::stored;
 use crate::context::Context;
@@ -27,7 +27,8 @@ pub(super) fn run(
     files: Files,
     client: &Client,
 ) -> Result<u8, Failure> {
-    let mut delivery = Delivery::new(context, args, JSON_MAX_POSTBOX)?;
+    let way = if args.wait.is_some() { Way::PostboxInTime } else { Way::Postbox };
+    let mut delivery = Delivery::new(context, args, way)?;
     let _receiver = files.store.lock_receiver(context.lock_wait)?;
     let patience = match args.wait {
         _ if args.all => Patience::Brief,
@@ -46,7 +47,7 @@ pub(super) fn run(
     process::lock_pages();
     block_on(collecting.receive(&mut delivery, args.wait))?;
     let why = why(args, &collecting, &delivery);
-    let mut outcome = Outcome::of_postbox(args.wait.is_some());
+    let mut outcome = Outcome::new(way, args.exec.is_some());
     outcome.counts = mem::take(&mut collecting.counts);
     let code = outcome.tell(context.voice, collecting.session())?;
     if let Some(why) = why {

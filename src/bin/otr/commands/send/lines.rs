@@ -1,6 +1,7 @@
 //! `--lines`: every line is a message of its own.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -8,10 +9,13 @@ use otr::conversation::{self, Files, K_SHORT, Sent, block_on};
 use otr::protocol::packet::{K_MIN, size};
 use zeroize::Zeroizing;
 
-use super::Sender;
+use super::producer::unread;
+use super::{AWAY, Sender};
 use crate::commands::blocks::HeadBytes;
 use crate::commands::outlets::Way;
 use crate::failure::Failure;
+use crate::worker;
+use otr::postbox::client::Patience;
 
 impl Sender<'_> {
     /// Each line a message, its newline included, so that what comes out is what went in. While the
@@ -22,10 +26,13 @@ impl Sender<'_> {
         // Opened once: descriptors give their state only to the first reader.
         let mut files = None;
         for number in 1_u64.. {
+            if let Some(files) = &mut files {
+                self.wait_for_line(&input, files)?;
+            }
             line.clear();
             let mut rest = RestOfLine { input: Arc::clone(&input), ended: false };
             let read = (&mut rest).take(size(K_SHORT) as u64).read_to_end(&mut line);
-            if read.map_err(|error| Failure::input(&error))? == 0 {
+            if read.map_err(|error| after_lines(number - 1, unread(&error)))? == 0 {
                 break;
             }
             let files = match &mut files {
@@ -41,6 +48,35 @@ impl Sender<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// While lines wait for the postbox, they must not have to wait for the next line, too.
+    fn wait_for_line(
+        &mut self,
+        input: &Arc<Mutex<BufReader<impl Read + Send + 'static>>>,
+        files: &mut Files,
+    ) -> Result<(), Failure> {
+        let (Some(_), Some(client)) = (self.away, &self.client) else { return Ok(()) };
+        let mut client = client.lasting(Patience::Brief);
+        let (here, is_here) = channel::<()>();
+        let input = Arc::clone(input);
+        worker::start(move || {
+            // An error comes again to who reads the line.
+            drop(input.lock().unwrap_or_else(PoisonError::into_inner).fill_buf().map(|_| ()));
+            drop(here);
+        })?;
+        while self.away.is_some() && is_here.recv_timeout(AWAY) == Err(RecvTimeoutError::Timeout) {
+            let flushed =
+                block_on(conversation::flush(files, &mut Way::Post(&mut client), self.begun));
+            match flushed.map_err(Failure::from) {
+                Ok(()) => self.away = None,
+                Err(failure) if failure.taken == Some(true) => self.away = Some(Instant::now()),
+                Err(failure) => return Err(failure),
+            }
+        }
+        // The reading thread holds the input until there is something.
+        let _ = is_here.recv();
+        Ok(())
     }
 
     fn line(
@@ -91,6 +127,15 @@ impl<R: Read> Read for RestOfLine<R> {
         input.consume(count);
         Ok(count)
     }
+}
+
+/// No line came after these.
+fn after_lines(count: u64, failure: Failure) -> Failure {
+    if count == 0 {
+        return failure;
+    }
+    let what = format!("{} after {count} lines, which are sent", failure.what);
+    Failure { what: what.into(), hint: "".into(), ..failure }
 }
 
 /// Names the first of many lines that was not taken.

@@ -13,6 +13,7 @@ use otr::protocol::session::{Part, Reservation};
 use zeroize::Zeroizing;
 
 use super::Sender;
+use super::producer::unread;
 use crate::commands::blocks::{Block, Blocks, FRAMED, HeadBytes, Layout};
 use crate::commands::numbers::Numbers;
 use crate::commands::outlets::Way;
@@ -21,7 +22,6 @@ use crate::failure::{Code, Failure};
 use crate::process;
 use crate::randomness::System;
 use crate::ui::progress::Progress;
-use crate::ui::speak;
 use otr::postbox::client::Client;
 
 /// How many numbers a long message takes at a time: enough that storing the state costs nothing,
@@ -127,7 +127,7 @@ impl Sender<'_> {
         let most = flow.layout.room + 1;
         let mut text = Zeroizing::new(Vec::with_capacity(most));
         let read = input.take(most as u64).read_to_end(&mut text);
-        read.map_err(|error| Failure::input(&error))?;
+        read.map_err(|error| unread(&error))?;
         let mut window = Window::new(client.clone());
         let mut framed = Zeroizing::new(vec![0; FRAMED]);
         loop {
@@ -179,7 +179,9 @@ impl Sender<'_> {
             begun.map(|begun| Poster::start(begun.window, buffers.clone(), move || stop.tell()));
         let poster = poster.transpose()?;
         loop {
-            let Some(mut block) = blocks.next().map_err(|error| truncated(&error))? else { break };
+            let Some(mut block) = blocks.next().map_err(|error| truncated(&error, offset))? else {
+                break;
+            };
             self.goes_on(files, course, poster.as_ref()).map_err(|failure| cut_short(&failure))?;
             let part =
                 Part { message: flow.message, offset, end: block.last, length: block.length };
@@ -250,10 +252,14 @@ impl Sender<'_> {
     }
 }
 
-fn truncated(error: &io::Error) -> Failure {
-    let what = format!("cannot read stdin: {error}");
-    speak::warn("the message is cut: the other side has a part of it");
-    Failure::new(Code::Failed, what, "send it again")
+/// The failure when the message could not be read to its end, of which `sent` bytes are out.
+fn truncated(error: &io::Error, sent: u64) -> Failure {
+    let unread = unread(error);
+    if sent == 0 {
+        return unread;
+    }
+    let what = format!("the message is cut: {}", unread.what);
+    Failure::new(Code::CutShort, what, "the other side has a part of it: send it again")
 }
 
 /// The failure when a call failed, or the session ended, while a long message was on its way.

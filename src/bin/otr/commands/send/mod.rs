@@ -6,6 +6,7 @@
 
 mod lines;
 mod long;
+mod producer;
 
 use std::ffi::OsString;
 use std::io::{Cursor, Read};
@@ -31,6 +32,7 @@ use crate::options::{Form, size_class};
 use crate::route::RouteArgs;
 use crate::ui::{notices, shell, units};
 use otr::postbox::client::{Client, Patience};
+use producer::{Producer, unread};
 
 /// How long to wait for the reply to the invite, unless `--wait` says otherwise.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
@@ -47,6 +49,14 @@ pub(crate) struct Args {
     /// Every line is a message of its own, sent as it comes
     #[arg(long, conflicts_with = "last")]
     lines: bool,
+
+    /// Send what CMD writes, and only if CMD ends with 0; stdin is not read
+    ///
+    /// CMD runs in /bin/sh. If it ends with anything else, or by a signal, a short message is not sent
+    /// (1), and a long one is cut (6): the other side's recv then says 6, too. With --lines, the lines
+    /// before have gone out. What ends send ends CMD, too, by SIGTERM.
+    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["last", "state_fd"])]
+    exec: Option<OsString>,
 
     /// Write the last packets once more, the same bytes: of a short message, or of 'verify'
     #[arg(long)]
@@ -138,6 +148,12 @@ impl Sender<'_> {
         if self.args.last {
             return self.last();
         }
+        if let Some(line) = &self.args.exec {
+            // Before anything is done in vain.
+            self.look_first()?;
+            let input = Producer::start(self.context, line)?;
+            return if self.args.lines { self.lines(input) } else { self.message(input) };
+        }
         if source::is_by_hand() {
             self.look_first()?;
         }
@@ -227,7 +243,7 @@ impl Sender<'_> {
         let mut head = Zeroizing::new(Vec::with_capacity(size(K_MIN)));
         let short = size(K_SHORT) as u64;
         let read = (&mut input).take(short).read_to_end(&mut head);
-        read.map_err(|error| Failure::input(&error))?;
+        read.map_err(|error| unread(&error))?;
         let mut files = self.open()?;
         let mut number = None;
         if head.len() < size(K_SHORT) {

@@ -1,0 +1,75 @@
+//! What must be done before a signal ends the process: numbers are given back, programs that run for
+//! us end with us.
+//!
+//! One thread waits for signals. It does everything that is registered, the latest first, and then what
+//! the signal would have done. Meanwhile nothing else may end the process: whoever is about to say how
+//! the work went drops its [`Guard`], and waits there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::failure::{Code, Failure};
+use crate::process::not_ignored;
+use crate::worker;
+
+type Action = Box<dyn FnOnce() + Send>;
+
+static ACTIONS: Mutex<BTreeMap<u64, Action>> = Mutex::new(BTreeMap::new());
+
+fn actions() -> MutexGuard<'static, BTreeMap<u64, Action>> {
+    ACTIONS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An action that is to be done; dropping this takes it back.
+pub(crate) struct Guard(u64);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        actions().remove(&self.0);
+    }
+}
+
+/// Does this before SIGINT, SIGTERM or SIGHUP ends the process, unless the parent switched the signal
+/// off. It must be over within a few seconds.
+///
+/// # Errors
+/// Code 1 where signals cannot be watched.
+pub(crate) fn first(action: impl FnOnce() + Send + 'static) -> Result<Guard, Failure> {
+    watch()?;
+    let mut actions = actions();
+    let number = actions.last_key_value().map_or(0, |(last, _)| last + 1);
+    actions.insert(number, Box::new(action));
+    Ok(Guard(number))
+}
+
+/// Does everything that is registered; nothing else is, while the result lives.
+pub(crate) fn now() -> impl Sized {
+    let mut actions = actions();
+    while let Some((_, action)) = actions.pop_last() {
+        action();
+    }
+    actions
+}
+
+fn watch() -> Result<(), Failure> {
+    static WATCHED: OnceLock<()> = OnceLock::new();
+    if WATCHED.get().is_some() {
+        return Ok(());
+    }
+    let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP])).map_err(|error| {
+        Failure::new(Code::Failed, format!("cannot watch for signals: {error}"), "")
+    })?;
+    worker::start(move || {
+        for signal in signals.forever() {
+            let _held = now();
+            let _ = emulate_default_handler(signal);
+        }
+    })?;
+    // The thread stays: without it the signals would have no effect any more.
+    let _ = WATCHED.set(());
+    Ok(())
+}
