@@ -41,6 +41,7 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "recv" -d 'Take packets, or 
 complete -c otr -n "__fish_otr_needs_command" -f -a "close" -d 'End a session: tell the other side, publish the MAC keys, wipe everything'
 complete -c otr -n "__fish_otr_needs_command" -f -a "words" -d 'Show the four words to compare by voice, and record what you found'
 complete -c otr -n "__fish_otr_needs_command" -f -a "verify" -d 'Compare a secret inside the session: ask, or answer'
+complete -c otr -n "__fish_otr_needs_command" -f -a "rpc" -d 'Serve another program: JSON-RPC 2.0 on stdin and stdout, or at a Unix socket'
 complete -c otr -n "__fish_otr_needs_command" -f -a "postbox" -d 'Serve a blind postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "expect" -d 'Write the tokens under which the next packets can be collected from a postbox'
 complete -c otr -n "__fish_otr_needs_command" -f -a "export" -d 'Move a session away: write it as one line, and freeze it here'
@@ -204,6 +205,20 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -s q -l quiet -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l socket -d 'Listen at a Unix socket instead, which only you can use; several programs at once' -r -F
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand rpc" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l listen -d 'Where to listen: ADDRESS:PORT or unix:PATH; again for more [default: 127.0.0.1:7363, or what systemd hands over]' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l ttl -d 'How long a packet that nobody discards is kept' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l memory -d 'The memory cap, for packets, calls and connections together; what would pass it is refused' -r
@@ -367,4 +382,4 @@ complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
-complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv close words verify postbox expect export import inspect forge simulate status completions man demo"
+complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv close words verify rpc postbox expect export import inspect forge simulate status completions man demo"

@@ -5,11 +5,13 @@
 mod place;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use place::{Place, text};
+use serde_json::Value;
 
 const COMPLETIONS: [(&str, &str); 3] =
     [("bash", "otr.bash"), ("zsh", "_otr"), ("fish", "otr.fish")];
@@ -63,6 +65,67 @@ fn the_manual_is_current() {
     let written = files(&place.path("made/man"));
     assert_eq!(text(&place.run(&["man"], b"")), written["otr.1"]);
     assert_current(&home("man"), &written);
+}
+
+/// A table of parameters or of what a result has; empty if there are none.
+fn rows<'a>(heading: &str, fields: impl Iterator<Item = (&'a Value, &'a str, bool)>) -> String {
+    let mut table = String::new();
+    for (schema, name, must) in fields {
+        if table.is_empty() {
+            table = format!("\n| {heading} | | |\n|---|---|---|\n");
+        }
+        let kind = match (schema["type"].as_str().unwrap(), schema["items"]["type"].as_str()) {
+            ("string", _) if schema["contentEncoding"] == "base64" => "base64".to_owned(),
+            ("array", Some(items)) => format!("array of {items}s"),
+            (kind, _) => kind.to_owned(),
+        };
+        let must = if must { "" } else { ", optional" };
+        let about = schema["description"].as_str().unwrap();
+        writeln!(table, "| `{name}` | {kind}{must} | {about} |").unwrap();
+    }
+    table
+}
+
+/// What `rpc.discover` says, for people.
+fn page(document: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let about = text(&document["info"]["description"]);
+    let mut page = format!(
+        "# The interface of `otr rpc`\n\nMade from the answer of `rpc.discover`, by \
+         `{UPDATE}=1 cargo test --test generated`.\n\n{about}\n\n## Methods\n"
+    );
+    for method in document["methods"].as_array().unwrap() {
+        write!(page, "\n### {}\n\n{}\n", text(&method["name"]), text(&method["description"]))
+            .unwrap();
+        let params = method["params"].as_array().unwrap().iter().map(|param| {
+            (&param["schema"], param["name"].as_str().unwrap(), param["required"] == true)
+        });
+        page += &rows("parameter", params);
+        let result = &method["result"]["schema"];
+        let required = result["required"].as_array().unwrap();
+        let gives = result["properties"].as_object().unwrap().iter();
+        page += &rows(
+            "result",
+            gives.map(|(name, schema)| {
+                (schema, name.as_str(), required.contains(&name.as_str().into()))
+            }),
+        );
+    }
+    page
+}
+
+#[test]
+fn the_description_of_the_interface_is_current() {
+    let call = br#"{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}"#;
+    let told = Place::new().run(&["rpc"], call);
+    let answer: Value = serde_json::from_slice(&told).unwrap();
+    let page = page(&answer["result"]);
+    let kept = home("docs/rpc.md");
+    if std::env::var_os(UPDATE).is_some() {
+        fs::write(&kept, &page).unwrap();
+    }
+    let update = format!("bring it up to date: {UPDATE}=1 cargo test --test generated");
+    assert!(fs::read_to_string(kept).unwrap_or_default() == page, "docs/rpc.md is old; {update}");
 }
 
 #[test]

@@ -323,6 +323,13 @@ pub trait Sink {
         session: Option<&Session>,
     ) -> Result<(), Cause>;
 
+    /// How many of the packets that are delivered together have their text in its final place by now, if
+    /// that is not all: the engine stores the state that forgets these, and calls
+    /// [`deliver`](Self::deliver) again, with the same packets.
+    fn settled(&self) -> Option<usize> {
+        None
+    }
+
     /// The stored state now covers what was delivered.
     fn stored(&mut self) {}
 

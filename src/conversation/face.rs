@@ -8,6 +8,7 @@ use super::cause::Cause;
 use super::close::{self, Last};
 use super::driver::{Host, Outlet, OutletKind, Piece, Sink};
 use super::error::{Doing, Error};
+use super::flow::{Ahead, Flow};
 use super::handshake::create;
 use super::long::{Course, Numbers, give_back};
 use super::outbox::{flush, resend};
@@ -19,13 +20,12 @@ use crate::protocol::authentication::Authentication;
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event as Check;
 use crate::protocol::authentication::words::WORDS;
-use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
-use crate::protocol::packet::{ADDRESS, K_MAX, K_MIN, largest_class, size};
+use crate::protocol::packet::{ADDRESS, K_MIN, size};
 use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::verify::VerifyError;
-use crate::protocol::session::{Identity, Part, Reservation, Session, body};
+use crate::protocol::session::{Identity, Session, body};
 
 /// How many numbers a long message reserves at a time.
 const BATCH: u32 = 32;
@@ -146,12 +146,65 @@ impl<H: Host> Conversation<H> {
     pub async fn send<O: Outlet>(&mut self, outlet: &mut O, text: &[u8]) -> Result<(), Error> {
         let mut number = None;
         if text.len() < size(K_SHORT) {
-            let message = Short { text, least: K_MIN, publish: true, later: false };
-            match short(&mut self.host, outlet, &mut self.of, None, &message).await? {
-                Sent::Out(_) => return Ok(()),
-                Sent::Long(taken) => number = taken,
+            match self.short(outlet, text).await? {
+                None => return Ok(()),
+                Some(taken) => number = taken,
             }
         }
+        let mut left = text;
+        let read = |room: &mut [u8]| {
+            let (now, later) = left.split_at(left.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            left = later;
+            Ok(now.len())
+        };
+        self.long(outlet, number, Ahead::new(read)).await
+    }
+
+    /// Sends what `read` gives, up to where it gives nothing more, as one message. A few packets of it
+    /// are in memory at a time, and nothing is taken before the first bytes are here.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); `read`'s own.
+    pub async fn send_from<O, R>(&mut self, outlet: &mut O, read: R) -> Result<(), Error>
+    where
+        O: Outlet,
+        R: FnMut(&mut [u8]) -> Result<usize, Cause>,
+    {
+        let (mut text, mut number) = (Ahead::new(read), None);
+        text.fill(size(K_SHORT))?;
+        if text.held.len() < size(K_SHORT) {
+            match self.short(outlet, &text.held).await? {
+                None => return Ok(()),
+                Some(taken) => number = taken,
+            }
+        }
+        self.long(outlet, number, text).await
+    }
+
+    /// Sends a short message; if it has to go as a long one, the number that it may already have.
+    async fn short<O: Outlet>(
+        &mut self,
+        outlet: &mut O,
+        text: &[u8],
+    ) -> Result<Option<Option<u64>>, Error> {
+        let message = Short { text, least: K_MIN, publish: true, later: false };
+        match short(&mut self.host, outlet, &mut self.of, None, &message).await? {
+            Sent::Out(_) => Ok(None),
+            Sent::Long(taken) => Ok(Some(taken)),
+        }
+    }
+
+    async fn long<O, R>(
+        &mut self,
+        outlet: &mut O,
+        number: Option<u64>,
+        text: Ahead<R>,
+    ) -> Result<(), Error>
+    where
+        O: Outlet,
+        R: FnMut(&mut [u8]) -> Result<usize, Cause>,
+    {
         let begun = Course::begin(&mut self.host, outlet, &mut self.of, number, BATCH, true).await;
         let (mut course, numbers) = begun?;
         let Numbers { message, of, keys, mut reservation } = numbers;
@@ -311,56 +364,6 @@ impl<H: Host> Conversation<H> {
     /// The state is not wiped.
     pub async fn close(mut self) -> Result<Last, Error> {
         close::end(&mut self.host, self.of, false).await
-    }
-}
-
-/// A long message while it is being sent.
-struct Flow<'t> {
-    message: u64,
-    text: &'t [u8],
-    /// How much of it has been handed out.
-    offset: usize,
-    keys: Vec<[u8; PUBLISHED_KEY]>,
-}
-
-impl Flow<'_> {
-    /// Seals and hands out packet after packet, each as large as gets through; returns the address
-    /// of the last one.
-    async fn run<H: Host, O: Outlet>(
-        &mut self,
-        host: &mut H,
-        outlet: &mut O,
-        course: &mut Course<H>,
-        numbers: &mut Reservation,
-    ) -> Result<[u8; ADDRESS], Error> {
-        let mut largest = K_MAX;
-        loop {
-            course.goes_on(host, outlet, || {}).await?;
-            if numbers.left() == 0 {
-                *numbers = course.more(host).await?;
-            }
-            largest = largest.min(largest_class(outlet.largest()));
-            let left = &self.text[self.offset..];
-            let length = left.len().min(numbers.room(largest));
-            let end = length == left.len();
-            let part = Part { message: self.message, offset: self.offset as u64, end, length };
-            // It fits, because `length` is at most the room of this class.
-            let k = numbers.fit(length, K_MIN).unwrap_or(largest);
-            let (packet, _) = numbers.seal_text(k, &left[..length], part, host.randomness())?;
-            let refused = outlet.hand_out(&self.keys, std::slice::from_ref(&packet)).await?;
-            if refused.is_empty() {
-                self.keys.clear();
-                self.offset += length;
-                if end {
-                    return Ok(packet.address());
-                }
-            } else if packet.len() == size(K_MIN) {
-                return Err(Error::NothingFits(outlet.too_large(packet.len())));
-            } else {
-                // The same text goes out in smaller packets, under other numbers.
-                largest = largest_class(packet.len() - 1);
-            }
-        }
     }
 }
 

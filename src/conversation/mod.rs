@@ -22,6 +22,7 @@ mod error;
 mod face;
 #[cfg(feature = "store")]
 mod files;
+mod flow;
 mod handshake;
 mod long;
 mod moving;

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
-    postbox, recv, respond, send, simulate, status, verify, words,
+    postbox, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::options::Common;
 use crate::story::{FIRST_STEPS, first_steps};
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Words(words::Args),
     /// Compare a secret inside the session: ask, or answer
     Verify(verify::Args),
+    /// Serve another program: JSON-RPC 2.0 on stdin and stdout, or at a Unix socket
+    Rpc(rpc::Args),
     /// Serve a blind postbox
     Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox

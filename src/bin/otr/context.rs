@@ -40,6 +40,11 @@ impl Context {
         }
     }
 
+    /// The same for another session.
+    pub(crate) fn of(&self, name: Name) -> Self {
+        Self { name, origins: self.origins.clone(), options: self.options.clone(), ..*self }
+    }
+
     /// Opens the session, which must exist.
     pub(crate) fn open(&self) -> Result<Files, Failure> {
         self.files(Store::open)

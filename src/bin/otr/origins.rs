@@ -5,6 +5,7 @@ use clap::parser::ValueSource;
 
 /// The origins of option values: what was typed takes precedence over what the environment sets,
 /// and an error names the right one. Options are identified by the names of their fields.
+#[derive(Clone)]
 pub(crate) struct Origins(Vec<(String, ValueSource)>);
 
 impl Origins {

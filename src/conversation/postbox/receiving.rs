@@ -133,6 +133,9 @@ impl<H: Host> Collecting<H> {
             }
             let asked = Instant::now();
             let mut found = self.collector.collect(&self.tokens(round), patience)?;
+            if found.is_empty() && self.client.is_stopped() {
+                return Ok(());
+            }
             let waited = found.is_empty() && asked.elapsed() >= patience / 2;
             if waited {
                 found = self.collector.collect(&self.beyond(round), Duration::ZERO)?;
@@ -169,7 +172,8 @@ impl<H: Host> Collecting<H> {
             };
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
-            if found.is_empty() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if found.is_empty() && (over || client.is_stopped()) {
                 return Ok(false);
             }
             self.take_replies(&found).await?;
@@ -205,7 +209,7 @@ impl<H: Host> Collecting<H> {
             Until::Empty => false,
             Until::Closed => self.counts.closed,
         };
-        sink.is_done() || (enough && sink.writing().is_none())
+        sink.is_done() || self.client.is_stopped() || (enough && sink.writing().is_none())
     }
 
     fn tokens(&self, round: u32) -> Vec<Token> {

@@ -1,6 +1,7 @@
 //! Receiving: packets are opened on a working copy, their text is delivered, and only then the stored
 //! state follows, even if a sender has moved it on meanwhile.
 
+mod changes;
 mod counts;
 mod held;
 
@@ -24,15 +25,8 @@ use crate::protocol::ratchet::skipped::Position;
 use crate::protocol::session::stored::{Expired, Stage};
 use crate::protocol::session::verify::Ending;
 use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
+use changes::Change;
 pub use counts::{Counts, Rejected};
-
-/// A change to the working copy since it was stored, to be repeated on a state that a `send` has
-/// advanced.
-enum Change {
-    /// With the time, in Unix seconds.
-    Accepted(Box<Accepted>, u64),
-    GivenUp(u64),
-}
 
 /// A later part that came first, or a part of a message that is not being written out.
 struct HeldPacket {
@@ -404,7 +398,13 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             return Err(Error::Undelivered);
         }
         self.undelivered = true;
-        sink.deliver(&self.opened, self.session()).await?;
+        let mut settled = 0;
+        loop {
+            sink.deliver(&self.opened, self.stage.session()).await?;
+            let Some(count) = sink.settled() else { break };
+            self.store_first(count.saturating_sub(settled), sink).await?;
+            settled = settled.max(count);
+        }
         self.undelivered = false;
         self.delivered.append(&mut self.opened);
         Ok(())
@@ -524,44 +524,6 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             Ok(()) => {}
         }
         self.reload().await
-    }
-
-    /// Locks the state to store it, and applies our changes to what a sender has stored meanwhile.
-    async fn catch_up(&mut self) -> Result<H::Lock, Error> {
-        let lock = self.host.lock().await?;
-        if !self.host.is_current(&lock, &self.version).await? {
-            self.load(&lock).await?;
-        }
-        Ok(lock)
-    }
-
-    /// Repeats the changes on a freshly loaded state.
-    fn again(&mut self, stage: Stage) -> Result<Stage, Error> {
-        let (Stage::Session(mut session), Stage::Session(ours)) = (stage, &self.stage) else {
-            return Err(Error::Changed);
-        };
-        if !session.identity().is(&ours.identity()) {
-            return Err(Error::Changed);
-        }
-        self.index = AddressIndex::new(self.look_ahead);
-        self.checks.clear();
-        if self.unchecked_told {
-            session.record_unchecked_told();
-        }
-        for change in &self.changes {
-            match change {
-                Change::Accepted(accepted, at) => {
-                    let effects = session
-                        .accept(&mut self.index, accepted, *at)
-                        .map_err(|_| Error::Changed)?;
-                    self.checks.extend(effects.verify);
-                }
-                Change::GivenUp(message) => session.give_up(*message),
-            }
-        }
-        // Not before: a number may have been used in its last second.
-        session.expire(self.host.now());
-        Ok(Stage::Session(session))
     }
 }
 

@@ -169,7 +169,14 @@ impl Sink for Page {
         packets: &[Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
-        for piece in std::mem::take(&mut self.pieces) {
+        // All of it, or only some before the engine has to store that.
+        let some = if self.world.dice.happens(1, 2) {
+            self.pieces.len()
+        } else {
+            self.world.dice.roll(self.pieces.len() + 1)
+        };
+        let later = self.pieces.split_off(some);
+        for piece in std::mem::replace(&mut self.pieces, later) {
             step().await;
             let packet = &packets[piece.packet];
             let text = body(packet)[piece.data.text.clone()].to_vec();
@@ -182,6 +189,10 @@ impl Sink for Page {
         }
         step().await;
         Ok(())
+    }
+
+    fn settled(&self) -> Option<usize> {
+        self.pieces.first().map(|next| next.packet)
     }
 
     fn stored(&mut self) {

@@ -13,6 +13,7 @@ mod post;
 mod race;
 mod route;
 mod socks;
+mod stop;
 mod url;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ pub use patience::{Listener, Notice, Patience};
 use patience::{Outage, Trying, Waits};
 use route::Connector;
 pub use route::{Authorities, BadAuthorities, BadProxy, Proxy, Route};
+pub use stop::Stop;
 pub use url::{Url, with_secret, without_secret};
 
 /// Bytes of packets to ask for at a time: enough that a stream's calls cost little, and only a part
@@ -129,7 +131,7 @@ impl Client {
             price: Mutex::default(),
             keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
         };
-        let trying = Trying { patience: Patience::Brief, listener: None };
+        let trying = Trying { patience: Patience::Brief, listener: None, stop: None };
         Ok(Self { inner: Arc::new(inner), trying })
     }
 
@@ -145,6 +147,19 @@ impl Client {
     pub fn lasting(&self, patience: Patience) -> Self {
         let trying = Trying { patience, ..self.trying.clone() };
         Self { inner: Arc::clone(&self.inner), trying }
+    }
+
+    /// The same; `stop` ends its calls. One that waits for packets is then over at once, as if none
+    /// had come.
+    #[must_use]
+    pub fn until(&self, stop: &Stop) -> Self {
+        let trying = Trying { stop: Some(stop.clone()), ..self.trying.clone() };
+        Self { inner: Arc::clone(&self.inner), trying }
+    }
+
+    /// Whether its calls were ended.
+    pub fn is_stopped(&self) -> bool {
+        self.trying.stop.as_ref().is_some_and(Stop::is_asked)
     }
 
     /// The longest that one call waits, as far as is known by now.
@@ -179,6 +194,18 @@ impl Client {
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
     /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
     pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
+        let Some(stop) = self.trying.stop.as_ref().filter(|_| !wait.is_zero()) else {
+            return self.collect_here(tokens, wait);
+        };
+        let (client, tokens) = (self.clone(), tokens.to_vec());
+        match stop.unless(move || client.collect_here(&tokens, wait)) {
+            Ok(found) => found.unwrap_or(Ok(Vec::new())),
+            Err(error) => Err(self.error(Why::Connection(error.kind()))),
+        }
+    }
+
+    /// [`Client::collect`] in this thread.
+    fn collect_here(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
         let Some(first) = tokens.first() else { return Ok(Vec::new()) };
         let by_address: BTreeMap<Address, Token> =
             tokens.iter().map(|token| (address_of(token), *token)).collect();
@@ -372,7 +399,11 @@ impl Client {
             if !self.tries_again((attempt, began), &why) {
                 return Err(self.error(why));
             }
-            thread::sleep(pause(attempt, &why).map_err(|why| self.error(why))?);
+            let pause = pause(attempt, &why).map_err(|why| self.error(why))?;
+            match &self.trying.stop {
+                Some(stop) => stop.pause(pause),
+                None => thread::sleep(pause),
+            }
         }
     }
 
@@ -384,6 +415,9 @@ impl Client {
     }
 
     fn tries_again(&self, tried: (u32, Instant), why: &Why) -> bool {
+        if self.is_stopped() {
+            return false;
+        }
         let mut is_news = false;
         let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
         let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_news = true);

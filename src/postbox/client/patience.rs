@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::{Error, Why};
+use super::stop::Stop;
 
 /// The longest that one call waits: proxies in between end a silent call after a minute (nginx, and
 /// load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
@@ -96,6 +97,7 @@ pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 pub(super) struct Trying {
     pub(super) patience: Patience,
     pub(super) listener: Option<Listener>,
+    pub(super) stop: Option<Stop>,
 }
 
 /// The longest wait that came through so far, in seconds.

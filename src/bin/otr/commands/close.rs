@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use otr::conversation::{self, Files, Last, Notice, block_on};
+use otr::postbox::client::Client;
 use otr::store::{Search, Store};
 
 use super::emit::Emitter;
@@ -66,19 +67,52 @@ pub(super) fn end(
     ways: &Ways,
     silent: bool,
 ) -> Result<Option<Failure>, Failure> {
-    let mut files = context.open()?;
     // A terminal that cannot take the last packets must not keep the session alive.
     let emitter = Emitter::new(&ways.form).map(|out| out.guided(context.voice, Handed::Farewell));
-    // By then a short `send` has handed out its packet or stored it; do not wait for anything
-    // longer.
-    let grace = GRACE.min(context.lock_wait);
-    let _sender = if silent { None } else { files.store.lock_sender(grace).ok() };
-    let mut last = block_on(conversation::end(&mut files, None, silent))?;
+    let mut last = wiped(context, silent)?;
     let told = match last.fault.take() {
         Some(fault) => Err(told_nobody(&fault.into())),
         None => hand_over(context.voice, &last, ways, emitter),
     };
     Ok(told.err())
+}
+
+/// Wipes the session, whatever happens; returns what tells the other side, unless `silent`.
+fn wiped(context: &Context, silent: bool) -> Result<Last, Failure> {
+    let mut files = context.open()?;
+    // By then a short `send` has handed out its packet or stored it; do not wait for anything
+    // longer.
+    let grace = GRACE.min(context.lock_wait);
+    let _sender = if silent { None } else { files.store.lock_sender(grace).ok() };
+    Ok(block_on(conversation::end(&mut files, None, silent))?)
+}
+
+/// The same, for a program, which learns why there is nothing to tell, if so.
+pub(super) fn wipe(context: &Context, silent: bool) -> Result<Last, Failure> {
+    let mut last = wiped(context, silent)?;
+    match last.fault.take() {
+        Some(fault) => Err(told_nobody(&fault.into())),
+        None => Ok(last),
+    }
+}
+
+/// Posts the last packets.
+pub(super) fn post(client: Result<Client, Failure>, last: &Last) -> Result<(), Failure> {
+    let client = client.map_err(|failure| told_nobody(&failure))?;
+    let posted = client.post(&last.packets);
+    // Discard even if posting failed, so that packets that were read do not appear lost.
+    let discarded = client.discard(&last.spent);
+    posted.map_err(|error| {
+        if last.waiting > 0 {
+            notices::tell(&Notice::Dropped(last.waiting));
+        }
+        told_nobody(&error.into())
+    })?;
+    discarded.map_err(|error| Failure {
+        what: format!("wiped, but the last MAC keys are not published: {error}").into(),
+        hint: "".into(),
+        ..error.into()
+    })
 }
 
 /// Hands out the last packets; the session is wiped by now.
@@ -99,25 +133,7 @@ fn hand_over(
             emitter.end();
             Ok(())
         }
-        Some(client) => {
-            let client = client
-                .map_err(|failure| told_nobody(&failure))?
-                .telling(notices::of_postbox(voice));
-            let posted = client.post(&last.packets);
-            // Discard even if posting failed, so that packets that were read do not appear lost.
-            let discarded = client.discard(&last.spent);
-            posted.map_err(|error| {
-                if last.waiting > 0 {
-                    notices::tell(&Notice::Dropped(last.waiting));
-                }
-                told_nobody(&error.into())
-            })?;
-            discarded.map_err(|error| Failure {
-                what: format!("wiped, but the last MAC keys are not published: {error}").into(),
-                hint: "".into(),
-                ..error.into()
-            })
-        }
+        Some(client) => post(client.map(|client| client.telling(notices::of_postbox(voice))), last),
     }
 }
 

@@ -77,7 +77,8 @@ fn asked() -> Result<Spoken, Failure> {
     }
 }
 
-fn parse(text: &str) -> Result<Spoken, Failure> {
+/// Reads a code.
+pub(super) fn parse(text: &str) -> Result<Spoken, Failure> {
     let text = without_surroundings(text);
     let (code, postbox) = match text.split_once('@') {
         Some((code, host)) => (without_surroundings(code), Some(url(without_surroundings(host))?)),

@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use otr::conversation::{self, block_on};
+use otr::conversation::{self, Files, block_on};
 use otr::protocol::authentication::password::Password;
 use otr::store::line;
 use otr::store::sealed::{self, SealedError};
@@ -60,12 +60,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let mut out = stdio::output()?;
     // Ask first, because a person takes long to type, and may give up.
     let passphrase = args.passphrase.new_one()?;
-    let stage = block_on(conversation::freeze(&mut files))?;
-    let thawed = stage.to_bytes(false);
-    let line = match passphrase {
-        Some(passphrase) => line::encode(line::SEALED, &seal(&thawed, &passphrase)?),
-        None => line::encode(line::PLAIN, &thawed),
-    };
+    let line = line_of(&mut files, passphrase.as_ref())?;
     if io::stdout().is_terminal() && !args.passphrase.is_given() {
         warn(
             "anyone who sees this line can read and write in your name; rather pipe it into the \
@@ -79,6 +74,19 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         .voice
         .say("the session is frozen here; once its import has worked: otr export --forget");
     Ok(())
+}
+
+/// Freezes the session, and returns its line, sealed with the passphrase if there is one.
+pub(super) fn line_of(
+    files: &mut Files,
+    passphrase: Option<&Password>,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let stage = block_on(conversation::freeze(files))?;
+    let thawed = stage.to_bytes(false);
+    Ok(match passphrase {
+        Some(passphrase) => line::encode(line::SEALED, &seal(&thawed, passphrase)?),
+        None => line::encode(line::PLAIN, &thawed),
+    })
 }
 
 fn seal(state: &[u8], passphrase: &Password) -> Result<Zeroizing<Vec<u8>>, Failure> {

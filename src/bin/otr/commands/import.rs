@@ -1,6 +1,7 @@
 //! `otr import`: continues here a session that was exported elsewhere.
 
-use otr::protocol::session::stored::{Stored, StoredError};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::session::stored::{Stage, Stored, StoredError};
 use otr::store::line::{self, LineError};
 use otr::store::sealed::{self, SealedError};
 use zeroize::Zeroizing;
@@ -34,14 +35,49 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let prepared = if is_by_hand() { Some(context.prepare()?) } else { None };
     let line = read_line()?;
     let state = match line.strip_prefix(line::PLAIN) {
-        Some(_) if args.passphrase.is_given() => {
-            let what = "this session is not sealed, but a passphrase was given";
-            return Err(refused(what, "somebody may have changed it on its way"));
-        }
+        Some(_) if args.passphrase.is_given() => return Err(not_sealed()),
         Some(text) => decode(text)?,
-        None => open(&line[line::SEALED.len()..], &args.passphrase)?,
+        None => open(&line[line::SEALED.len()..], || args.passphrase.known_one())?,
     };
-    let stored = Stored::from_bytes(&state).map_err(|error| match error {
+    let found = stage_of(&state)?;
+    let mut files = prepared.map_or_else(|| context.prepare(), Ok)?;
+    create(&mut files, &found, false)?;
+    context.voice.say("the session continues here; end it where it came from: otr export --forget");
+    Ok(())
+}
+
+/// The same for a program, which gives the line and its passphrase.
+pub(super) fn continue_here(
+    context: &Context,
+    line: &[u8],
+    passphrase: Option<Password>,
+) -> Result<(), Failure> {
+    let state = match (line.strip_prefix(line::PLAIN), line.strip_prefix(line::SEALED)) {
+        (Some(_), _) if passphrase.is_some() => return Err(not_sealed()),
+        (Some(text), _) => decode(text)?,
+        (None, Some(text)) => open(text, || {
+            let missing =
+                || Failure::new(Code::Usage, "the session is sealed", "give its passphrase");
+            passphrase.ok_or_else(missing)
+        })?,
+        (None, None) => {
+            return Err(refused(
+                "this is no session",
+                "it is a line that begins with otr1s: or otr1e:",
+            ));
+        }
+    };
+    create(&mut context.prepare()?, &stage_of(&state)?, false)
+}
+
+fn not_sealed() -> Failure {
+    let what = "this session is not sealed, but a passphrase was given";
+    refused(what, "somebody may have changed it on its way")
+}
+
+/// The session in an exported state.
+fn stage_of(state: &[u8]) -> Result<Stage, Failure> {
+    let stored = Stored::from_bytes(state).map_err(|error| match error {
         StoredError::Damaged => refused("the session is damaged", AGAIN),
         StoredError::Version(version) => refused(
             format!("the session has version {version}, which this otr does not know"),
@@ -52,10 +88,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let what = "this is the state that export has frozen, not the line that it wrote";
         return Err(Failure::new(Code::NotReady, what, "use the line that 'otr export' wrote"));
     }
-    let mut files = prepared.map_or_else(|| context.prepare(), Ok)?;
-    create(&mut files, &stored.stage, false)?;
-    context.voice.say("the session continues here; end it where it came from: otr export --forget");
-    Ok(())
+    Ok(stored.stage)
 }
 
 /// The last line on stdin that holds a session.
@@ -93,11 +126,14 @@ fn decode(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
     line::decode(text).ok_or_else(|| refused("the line of the session is damaged", AGAIN))
 }
 
-fn open(text: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn open(
+    text: &[u8],
+    passphrase: impl FnOnce() -> Result<Password, Failure>,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = decode(text)?;
     // Check this before asking anybody for a passphrase for nothing.
     sealed::check(&bytes).map_err(unopened)?;
-    sealed::open(&bytes, &passphrase.known_one()?).map_err(unopened)
+    sealed::open(&bytes, &passphrase()?).map_err(unopened)
 }
 
 fn unopened(error: SealedError) -> Failure {

@@ -157,7 +157,7 @@ fn by_code(
     Ok(())
 }
 
-fn inviting(
+pub(super) fn inviting(
     postbox: Option<&str>,
     expires: Option<Duration>,
     secret: Option<&Password>,
@@ -206,7 +206,7 @@ fn private(url: &str, secret: &str) -> Result<String, Failure> {
 }
 
 /// The postbox of the replaced session; `None` if there is no session, or it has no postbox.
-fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
+pub(super) fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
     match block_on(conversation::look(files)) {
         Err(error) if error.kind() == ErrorKind::NoSession => Ok(None),
         Ok(stored) => Ok(postbox_of_stage(&stored.stage)),
@@ -218,7 +218,7 @@ fn replaced_postbox(files: &mut Files) -> Result<Option<String>, Failure> {
     }
 }
 
-fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
+pub(super) fn waiting_invite(context: &Context) -> Result<Vec<u8>, Failure> {
     let mut files = context.open()?;
     match stored::take(&mut files)?.stage {
         Stage::Inviting(inviting) if inviting.is_by_code() => Err(Failure::new(

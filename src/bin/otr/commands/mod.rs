@@ -24,6 +24,7 @@ mod passphrase;
 pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;
+pub(crate) mod rpc;
 mod secret;
 pub(crate) mod send;
 pub(crate) mod simulate;

@@ -99,19 +99,12 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     // Tells a person that the name is taken before they paste anything.
     let prepared = if is_by_hand() { Some(context.prepare_anew(args.anew)?) } else { None };
     let invite = read_invite()?;
-    // A state from a descriptor can be read only once.
-    if context.state_fd.is_none() && is_own(context, &invite) {
-        return Err(Failure::new(
-            Code::Exists,
-            format!("this is the invite of your own session '{}'", context.name),
-            "give it to the other person, or play the other end with -s NAME",
-        ));
-    }
+    refuse_own(context, &invite)?;
     let mut files = prepared.map_or_else(|| context.prepare_anew(args.anew), Ok)?;
     let client = consented(context, args, postbox_of(&invite).as_deref())?;
     let secret = args.secret.get(false)?;
     let has_secret = secret.is_some();
-    let reply = answer(args, &mut files, (&invite, None), secret)?;
+    let reply = answer(args.anew, &mut files, (&invite, None), secret)?;
     if has_secret {
         emitter.is(Handed::ReplyWithSecret);
     }
@@ -120,8 +113,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// Makes the session and stores it; returns the reply, which must still be handed over. If the
 /// invite lies in a postbox, the record discards it.
-fn answer(
-    args: &Args,
+pub(super) fn answer(
+    anew: bool,
     files: &mut Files,
     (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
     secret: Option<Password>,
@@ -141,7 +134,7 @@ fn answer(
     }
     // The secret is wiped before anybody is called.
     drop(secret);
-    create(files, &Stage::Session(Box::new(session)), args.anew)?;
+    create(files, &Stage::Session(Box::new(session)), anew)?;
     Ok(reply)
 }
 
@@ -155,32 +148,37 @@ fn consented(
     if args.stdout {
         return Ok(None);
     }
-    let Some(postbox) = postbox else {
-        return match args.postbox {
-            None => Ok(None),
-            Some(_) => Err(Failure::new(
-                Code::Refused,
-                "the invite names no postbox",
-                "leave out --postbox, and hand over the reply yourself",
-            )),
-        };
-    };
+    let agreed = agreed(args.postbox.as_deref(), args.yes, postbox)?;
+    let Some(postbox) = postbox else { return Ok(None) };
     let client = connect(postbox, &args.route)?;
-    let agreed = match &args.postbox {
-        Some(wanted) if same(wanted, postbox) => true,
-        Some(_) => {
-            let postbox = without_secret(postbox);
-            let what = format!("the invite names another postbox, {postbox}");
-            return Err(Failure::new(Code::Refused, what, "nobody was called"));
-        }
-        None if args.yes => true,
-        None => asked(postbox)?,
-    };
-    if agreed {
+    if agreed.map_or_else(|| asked(postbox), Ok)? {
         return Ok(Some(client.telling(notices::of_postbox(context.voice))));
     }
     let hint = "--stdout writes the reply, so that you can hand it over in another way";
     Err(Failure::new(Code::Failed, "nobody was called", hint))
+}
+
+/// Whether the postbox that an invite names may be called: it is the `wanted` one, or any may be; `None`
+/// if nobody has said so.
+pub(super) fn agreed(
+    wanted: Option<&str>,
+    any: bool,
+    postbox: Option<&str>,
+) -> Result<Option<bool>, Failure> {
+    match (wanted, postbox) {
+        (Some(_), None) => Err(Failure::new(
+            Code::Refused,
+            "the invite names no postbox",
+            "leave out --postbox, and hand over the reply yourself",
+        )),
+        (Some(wanted), Some(postbox)) if !same(wanted, postbox) => {
+            let postbox = without_secret(postbox);
+            let what = format!("the invite names another postbox, {postbox}");
+            Err(Failure::new(Code::Refused, what, "nobody was called"))
+        }
+        (Some(_), Some(_)) => Ok(Some(true)),
+        (None, _) => Ok(any.then_some(true)),
+    }
 }
 
 /// Whether two URLs name one postbox.
@@ -195,12 +193,35 @@ fn same(one: &str, other: &str) -> bool {
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
-    let postbox = postbox_of_code(args, spoken.postbox)?;
-    let Some(postbox) = postbox else {
+    let found = find(args.postbox.as_deref(), &spoken, |url| connect(url, &args.route))?;
+    let client = found.client.telling(notices::of_postbox(context.voice));
+    let secret = code::secret(&spoken.code)?;
+    let invite = (&found.fetched.invite[..], Some(&found.fetched.record));
+    let reply = answer(args.anew, &mut files, invite, Some(secret))?;
+    post(&reply, &client)?;
+    context.voice.guide(POSTED);
+    take_away(&mut files, &client)
+}
+
+/// What lies under a code.
+pub(super) struct Found {
+    pub(super) fetched: code::Fetched,
+    /// The postbox, as the invite names it.
+    pub(super) client: Client,
+}
+
+/// Finds the invite that lies under the code's number: in the code's own postbox, the `wanted` one, or the
+/// usual one.
+pub(super) fn find(
+    wanted: Option<&str>,
+    spoken: &code::Spoken,
+    connect: impl Fn(&str) -> Result<Client, Failure>,
+) -> Result<Found, Failure> {
+    let Some(postbox) = postbox_of_code(wanted, spoken.postbox.clone())? else {
         let hint = "name it with --postbox URL, OTR_POSTBOX, or after an @ in the code";
         return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
     };
-    let fetched = code::fetch(&connect(&postbox, &args.route)?, &spoken.code)?;
+    let fetched = code::fetch(&connect(&postbox)?, &spoken.code)?;
     let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
     let Some(named) = named else {
         let what = "the invite under this number names another postbox";
@@ -211,17 +232,12 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         ));
     };
     // The invite's own address may contain the post secret.
-    let client = connect(&named, &args.route)?.telling(notices::of_postbox(context.voice));
-    let secret = code::secret(&spoken.code)?;
-    let invite = (&fetched.invite[..], Some(&fetched.record));
-    let reply = answer(args, &mut files, invite, Some(secret))?;
-    post(context.voice, &reply, &client)?;
-    take_away(&mut files, &client)
+    Ok(Found { fetched, client: connect(&named)? })
 }
 
 /// Discards the answered invite if it lies under a number in the postbox. If that fails, a later
 /// command does it, or it expires.
-fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
+pub(super) fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
     let mut held = stored::take(files)?;
     let records = held.session()?.collected();
     drop(held);
@@ -237,15 +253,15 @@ fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
 
 /// The code's own postbox, which --postbox may only confirm; otherwise that of --postbox, or the
 /// usual one.
-fn postbox_of_code(args: &Args, own: Option<String>) -> Result<Option<String>, Failure> {
-    match (own, &args.postbox) {
+fn postbox_of_code(wanted: Option<&str>, own: Option<String>) -> Result<Option<String>, Failure> {
+    match (own, wanted) {
         (Some(own), Some(wanted)) if !same(&own, wanted) => {
             let own = without_secret(&own);
             let what = format!("the code names another postbox, {own}");
             Err(Failure::new(Code::Refused, what, "nobody was called"))
         }
         (Some(own), _) => Ok(Some(own)),
-        (None, Some(wanted)) => Ok(Some(wanted.clone()).filter(|url| !url.is_empty())),
+        (None, Some(wanted)) => Ok(Some(wanted.to_owned()).filter(|url| !url.is_empty())),
         (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
     }
 }
@@ -267,18 +283,23 @@ fn hand_over(
     emitter: &mut Emitter,
 ) -> Result<(), Failure> {
     match client {
-        Some(client) => post(voice, reply, client),
+        Some(client) => {
+            post(reply, client)?;
+            voice.guide(POSTED);
+            Ok(())
+        }
         None => emitter.reply(reply),
     }
 }
 
-fn post(voice: Voice, reply: &[u8], client: &Client) -> Result<(), Failure> {
+const POSTED: &str = "the reply is in the postbox; 'otr recv' waits for what the other side says";
+
+/// Posts the reply.
+pub(super) fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
     client.post(&[reply]).map_err(|error| Failure {
         hint: "the session exists: post the reply with 'otr respond --again'".into(),
         ..error.into()
-    })?;
-    voice.guide("the reply is in the postbox; 'otr recv' waits for what the other side says");
-    Ok(())
+    })
 }
 
 /// The first invite on stdin; text around it is skipped.
@@ -315,6 +336,19 @@ fn read_invite() -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// Refuses an invite that the session of this name has made itself.
+pub(super) fn refuse_own(context: &Context, invite: &[u8]) -> Result<(), Failure> {
+    // A state from a descriptor can be read only once.
+    if context.state_fd.is_some() || !is_own(context, invite) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Code::Exists,
+        format!("this is the invite of your own session '{}'", context.name),
+        "give it to the other person, or play the other end with -s NAME",
+    ))
+}
+
 /// Whether the session of this name made that invite.
 fn is_own(context: &Context, invite: &[u8]) -> bool {
     let Ok(mut files) = context.open() else { return false };
@@ -323,14 +357,14 @@ fn is_own(context: &Context, invite: &[u8]) -> bool {
 }
 
 /// The reply, and what belongs to it.
-struct Kept {
-    reply: Vec<u8>,
-    postbox: Option<String>,
+pub(super) struct Kept {
+    pub(super) reply: Vec<u8>,
+    pub(super) postbox: Option<String>,
     has_secret: bool,
 }
 
 /// The reply of this session, which was handed over before.
-fn kept_reply(context: &Context) -> Result<Kept, Failure> {
+pub(super) fn kept_reply(context: &Context) -> Result<Kept, Failure> {
     let mut files = context.open()?;
     let mut held = stored::take(&mut files)?;
     let session = held.session()?;

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use otr::conversation::block_on;
+use otr::conversation::{Files, Transaction, block_on};
+use otr::protocol::authentication::words::WORDS;
 use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
@@ -42,8 +43,28 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if args.differ {
         return differ(context, &args.ways);
     }
-    let mut files = context.open()?;
-    let mut held = stored::take(&mut files)?;
+    if args.same {
+        record_same(context)?;
+        context.voice.say("recorded: nobody is in between");
+        return Ok(());
+    }
+    let words = shown(context)?;
+    let told = if context.json {
+        format!("{}\n", json!({ "session": context.name.as_str(), "words": words }))
+    } else {
+        format!("{}\n", words.join(" "))
+    };
+    stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
+    context.voice.guide(
+        "read them to each other where you know the voice; then 'otr words --same', or --differ if \
+         the other person has others",
+    );
+    Ok(())
+}
+
+/// The words, and the session that has them.
+fn take(files: &mut Files) -> Result<([&'static str; WORDS], Transaction<'_, Files>), Failure> {
+    let mut held = stored::take(files)?;
     if let Stage::Inviting(inviting) = &held.stage {
         let collects = inviting.postbox().is_some();
         return Err(if collects {
@@ -59,22 +80,20 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let hint = if session.postbox().is_none() { by_hand } else { LOOK };
         Failure::new(Code::NotReady, what, hint)
     })?;
-    if args.same {
-        session.record_same_words().map_err(|_| no_reply_yet())?;
-        block_on(held.commit())?;
-        context.voice.say("recorded: nobody is in between");
-        return Ok(());
-    }
-    let told = if context.json {
-        format!("{}\n", json!({ "session": context.name.as_str(), "words": words }))
-    } else {
-        format!("{}\n", words.join(" "))
-    };
-    stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
-    context.voice.guide(
-        "read them to each other where you know the voice; then 'otr words --same', or --differ if \
-         the other person has others",
-    );
+    Ok((words, held))
+}
+
+/// The words.
+pub(super) fn shown(context: &Context) -> Result<[&'static str; WORDS], Failure> {
+    Ok(take(&mut context.open()?)?.0)
+}
+
+/// Records that the other person has the same words.
+pub(super) fn record_same(context: &Context) -> Result<(), Failure> {
+    let mut files = context.open()?;
+    let (_, mut held) = take(&mut files)?;
+    held.session()?.record_same_words().map_err(|_| no_reply_yet())?;
+    block_on(held.commit())?;
     Ok(())
 }
 

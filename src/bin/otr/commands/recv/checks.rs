@@ -34,7 +34,7 @@ pub(super) fn tell(voice: Voice, event: &Event) {
 }
 
 /// For a program: the fields of a line of `recv --json` that is no message.
-pub(super) fn object(event: &Event) -> Value {
+pub(crate) fn object(event: &Event) -> Value {
     match event {
         Event::Asked { question } => json!({ "verify": "asked", "question": &**question }),
         Event::Crossed => json!({ "verify": "crossed" }),

@@ -28,10 +28,12 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
 use crate::ui::units;
+pub(crate) use checks::object as check_object;
 use delivery::{Delivery, Way};
 pub(crate) use flow::KeepHook;
 use otr::postbox::client::Client;
 use outcome::Outcome;
+pub(crate) use outcome::reason;
 pub(crate) use postbox::take_reply;
 
 /// `otr recv`

@@ -148,7 +148,7 @@ impl Outcome {
 }
 
 /// Why something was not accepted, for a person.
-fn reason(why: Rejected) -> &'static str {
+pub(crate) fn reason(why: Rejected) -> &'static str {
     match why {
         Rejected::Size => "a packet of a wrong length",
         Rejected::Unexpected => {

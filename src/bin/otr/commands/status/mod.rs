@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use otr::store::{Name, Search, Store};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::{Context, now};
 use crate::failure::{Code, Failure};
@@ -85,40 +85,63 @@ in that descriptor (nothing is written to OUT: use /dev/null). Ends with 3 if th
     lock_limit_too_small  null, or the limit in bytes (ulimit -l): keys may be written to swap";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let (mut reports, mut problem) = match gather(context) {
-        Ok(reports) => (reports, None),
-        Err(failure) if failure.code == Code::NoSession => (Vec::new(), Some(failure)),
-        Err(failure) => return Err(failure),
-    };
-    if args.ask {
-        for report in &mut reports {
-            if let Err(failure) = report.ask(&args.route) {
-                let name = report.name.as_deref().unwrap_or("--state-fd");
-                problem =
-                    Some(Failure { what: format!("{name}: {}", failure.what).into(), ..failure });
-            }
-        }
-    }
-    let lock_limit = process::lock_limit_too_small();
+    let route = args.ask.then_some(&args.route);
+    let (reports, problem) = reports(context, context.origins.was_typed("session"), route)?;
     let told = if context.json {
-        let sessions: Vec<_> = reports.iter().map(Report::json).collect();
-        let machine = json!({ "lock_limit_too_small": lock_limit });
-        let told = json!({ "version": 1, "sessions": sessions, "machine": machine });
-        format!("{}\n", printable::json(&told.to_string()))
+        format!("{}\n", printable::json(&json_of(&reports).to_string()))
     } else {
-        text::page(&reports, lock_limit)
+        text::page(&reports, process::lock_limit_too_small())
     };
     let written = stdio::output()?.write_all(told.as_bytes());
     written.map_err(|error| Failure::output(&error))?;
     problem.map_or(Ok(()), Err)
 }
 
+/// The object of --json, of one session or of all: without any, it says so by an empty array.
+pub(super) fn object(
+    context: &Context,
+    one: bool,
+    ask: Option<&RouteArgs>,
+) -> Result<Value, Failure> {
+    match reports(context, one, ask)? {
+        (reports, Some(failure)) if !reports.is_empty() || one => Err(failure),
+        (reports, _) => Ok(json_of(&reports)),
+    }
+}
+
+fn json_of(reports: &[Report]) -> Value {
+    let sessions: Vec<_> = reports.iter().map(Report::json).collect();
+    let machine = json!({ "lock_limit_too_small": process::lock_limit_too_small() });
+    json!({ "version": 1, "sessions": sessions, "machine": machine })
+}
+
+/// The sessions, and what was wrong, if anything; their postboxes are called by the route, if there is one.
+fn reports(
+    context: &Context,
+    one: bool,
+    ask: Option<&RouteArgs>,
+) -> Result<(Vec<Report>, Option<Failure>), Failure> {
+    let (mut reports, mut problem) = match gather(context, one) {
+        Ok(reports) => (reports, None),
+        Err(failure) if failure.code == Code::NoSession => (Vec::new(), Some(failure)),
+        Err(failure) => return Err(failure),
+    };
+    for report in &mut reports {
+        let Some(route) = ask else { break };
+        if let Err(failure) = report.ask(route) {
+            let name = report.name.as_deref().unwrap_or("--state-fd");
+            problem = Some(Failure { what: format!("{name}: {}", failure.what).into(), ..failure });
+        }
+    }
+    Ok((reports, problem))
+}
+
 /// The requested sessions; code 3 if there is none.
-fn gather(context: &Context) -> Result<Vec<Report>, Failure> {
+fn gather(context: &Context, one: bool) -> Result<Vec<Report>, Failure> {
     if let Some(numbers) = context.state_fd {
         return Ok(vec![report(context, &mut Store::from_descriptors(numbers)?, None)?]);
     }
-    if context.origins.was_typed("session") {
+    if one {
         let mut store = Store::open(&context.options, &context.name)?;
         return Ok(vec![report(context, &mut store, Some(&context.name))?]);
     }

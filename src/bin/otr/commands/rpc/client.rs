@@ -1,0 +1,188 @@
+//! A client: where its answers go, how many of its calls run, and what it has subscribed to.
+//!
+//! Whoever has something to say writes it in its own thread, and waits while the client does not read.
+//! So nothing grows: the calls that run are bounded, and the next line is read when one is done.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use otr::store::Name;
+
+use super::ledger::Ledger;
+use super::out::Out;
+use crate::failure::Failure;
+use crate::worker;
+
+/// How many calls of a client run at a time, or wait for their turn.
+const CALLS: usize = 32;
+/// How long a delivery may take to store what was acknowledged last.
+const LAST: Duration = Duration::from_secs(2);
+
+/// A call's work.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
+
+/// One client.
+pub(super) struct Client {
+    pub(super) out: Arc<Out>,
+    running: Mutex<usize>,
+    fewer: Condvar,
+    /// Calls about a session, in the order in which they came: one of them runs.
+    turns: Mutex<BTreeMap<String, VecDeque<Job>>>,
+    deliveries: Mutex<BTreeMap<u64, Arc<Ledger>>>,
+    last: AtomicU64,
+    /// Whether the client has written its last line.
+    is_silent: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Client {
+    pub(super) fn new(out: Box<dyn Write + Send>) -> Arc<Self> {
+        Arc::new(Self {
+            out: Arc::new(Out::new(out)),
+            running: Mutex::new(0),
+            fewer: Condvar::new(),
+            turns: Mutex::default(),
+            deliveries: Mutex::default(),
+            last: AtomicU64::new(0),
+            is_silent: AtomicBool::new(false),
+        })
+    }
+
+    /// No acknowledgement will come any more: ends all deliveries, and waits until they have stored
+    /// what was acknowledged, and the calls are done, for at most this long.
+    pub(super) fn finish(&self, within: Option<Duration>) {
+        self.is_silent.store(true, Ordering::SeqCst);
+        let ledgers: Vec<_> = lock(&self.deliveries).values().map(Arc::clone).collect();
+        for ledger in &ledgers {
+            ledger.stop();
+        }
+        self.ends(within);
+        for ledger in &ledgers {
+            ledger.is_over(LAST);
+        }
+    }
+
+    /// Waits until another call may run.
+    pub(super) fn begin(self: &Arc<Self>) -> Running {
+        let running = lock(&self.running);
+        let full = self.fewer.wait_while(running, |running| *running >= CALLS);
+        *full.unwrap_or_else(PoisonError::into_inner) += 1;
+        Running(Arc::clone(self))
+    }
+
+    /// Waits until no call runs, for at most this long.
+    fn ends(&self, within: Option<Duration>) {
+        let deadline = within.map(|within| Instant::now() + within);
+        let mut running = lock(&self.running);
+        while *running > 0 {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match left {
+                Some(left) if left.is_zero() => return,
+                Some(left) => {
+                    let waited = self.fewer.wait_timeout(running, left);
+                    running = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                None => running = self.fewer.wait(running).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Runs a call in a thread of its own.
+    pub(super) fn beside(job: Job) -> Result<(), Failure> {
+        worker::start(job).map(drop)
+    }
+
+    /// Runs a call after the earlier ones about this session.
+    pub(super) fn in_turn(self: &Arc<Self>, session: &Name, job: Job) -> Result<(), Failure> {
+        let mut turns = lock(&self.turns);
+        if let Some(line) = turns.get_mut(session.as_str()) {
+            line.push_back(job);
+            return Ok(());
+        }
+        let all = AllTurns { client: Arc::clone(self), session: session.as_str().to_owned() };
+        let work = move || {
+            let mut next = Some(job);
+            while let Some(job) = next {
+                job();
+                next = all.next();
+            }
+        };
+        worker::start(work)?;
+        turns.insert(session.as_str().to_owned(), VecDeque::new());
+        Ok(())
+    }
+
+    /// Begins a delivery, with at most `credit` parts that are not acknowledged.
+    pub(super) fn deliver(&self, session: &Name, credit: usize) -> (u64, Arc<Ledger>) {
+        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let ledger = Arc::new(Ledger::new(session.as_str(), credit));
+        lock(&self.deliveries).insert(number, Arc::clone(&ledger));
+        if self.is_silent.load(Ordering::SeqCst) {
+            ledger.stop();
+        }
+        (number, ledger)
+    }
+
+    pub(super) fn delivery(&self, number: u64) -> Option<Arc<Ledger>> {
+        lock(&self.deliveries).get(&number).map(Arc::clone)
+    }
+
+    /// Ends a delivery: acknowledgements that wait get this error.
+    pub(super) fn delivered(&self, number: u64, failure: impl Fn() -> Failure) {
+        let ledger = lock(&self.deliveries).remove(&number);
+        if let Some(ledger) = ledger {
+            ledger.end(failure);
+        }
+    }
+
+    /// Stops the deliveries of a session that has ended.
+    pub(super) fn stop(&self, session: &Name) {
+        for ledger in lock(&self.deliveries).values().filter(|one| one.session == session.as_str())
+        {
+            ledger.stop();
+        }
+    }
+}
+
+/// A call that runs, or waits for its turn.
+pub(super) struct Running(Arc<Client>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *lock(&self.0.running) -= 1;
+        self.0.fewer.notify_all();
+    }
+}
+
+/// The thread that runs the calls about a session.
+struct AllTurns {
+    client: Arc<Client>,
+    session: String,
+}
+
+impl AllTurns {
+    fn next(&self) -> Option<Job> {
+        let mut turns = lock(&self.client.turns);
+        let next = turns.get_mut(&self.session).and_then(VecDeque::pop_front);
+        if next.is_none() {
+            turns.remove(&self.session);
+        }
+        next
+    }
+}
+
+impl Drop for AllTurns {
+    /// The calls behind one that has panicked end with it.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            drop(lock(&self.client.turns).remove(&self.session));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a client was given and has not acknowledged yet, at most as much as its credit.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use otr::postbox::client::Stop;
+use serde_json::json;
+
+use super::answer::Answer;
+use crate::failure::{Code, Failure};
+
+/// For how long an acknowledgement waits for others, which are then stored with it.
+const TOGETHER: Duration = Duration::from_millis(1);
+
+/// A part of a message that was given to the client.
+struct Given {
+    message: u64,
+    offset: u64,
+    taken: bool,
+    /// The answer to its acknowledgement, which is given when that is stored.
+    answer: Option<Answer>,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order in which they were given, until they are stored.
+    given: VecDeque<Given>,
+    stopped: bool,
+    ended: bool,
+}
+
+impl State {
+    /// How many were acknowledged, from the first on.
+    fn taken(&self) -> usize {
+        self.given.iter().take_while(|given| given.taken).count()
+    }
+}
+
+/// The ledger of one delivery.
+pub(super) struct Ledger {
+    pub(super) session: String,
+    credit: usize,
+    /// Ends the calls of the postbox with the delivery.
+    pub(super) stop: Stop,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What can be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Give another part.
+    Give,
+    /// Store this many of those that were given, from the first on.
+    Store(usize),
+    /// Nothing: it has been stopped.
+    Stopped,
+}
+
+impl Ledger {
+    pub(super) fn new(session: &str, credit: usize) -> Self {
+        let (stop, state, changed) = Default::default();
+        Self { session: session.to_owned(), credit, stop, state, changed }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a part is about to be given.
+    pub(super) fn gives(&self, message: u64, offset: u64) {
+        self.state().given.push_back(Given { message, offset, taken: false, answer: None });
+    }
+
+    /// The client has taken a part. It learns that this is stored, or that an earlier part has to be
+    /// acknowledged before.
+    pub(super) fn takes(&self, message: u64, offset: u64, answer: Answer) {
+        let mut state = self.state();
+        let is_it = |given: &&mut Given| (given.message, given.offset) == (message, offset);
+        let Some(given) = state.given.iter_mut().find(is_it).filter(|given| !given.taken) else {
+            drop(state);
+            let what = format!("nothing of message {message} waits to be acknowledged");
+            let hint = "it was acknowledged, or comes again to the next subscription";
+            return answer.give(Err(Failure::new(Code::Refused, what, hint)));
+        };
+        given.taken = true;
+        let is_next = state
+            .given
+            .iter()
+            .take_while(|given| given.taken)
+            .any(|given| (given.message, given.offset) == (message, offset));
+        if is_next && let Some(given) = state.given.iter_mut().find(is_it) {
+            given.answer = Some(answer);
+            drop(state);
+        } else {
+            drop(state);
+            answer.give(Ok(json!({ "stored": false })));
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits for the client. `more` says whether there are parts to give.
+    pub(super) fn next(&self, more: bool) -> Next {
+        let mut state = self.state();
+        loop {
+            let taken = state.taken();
+            match (taken, state.stopped) {
+                (0, true) => return Next::Stopped,
+                (_, true) => return Next::Store(taken),
+                _ if more && state.given.len() < self.credit => return Next::Give,
+                (0, false) => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+                _ if taken == state.given.len() => return Next::Store(taken),
+                _ => {}
+            }
+            let waited = self.changed.wait_timeout(state, TOGETHER);
+            let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            if timeout.timed_out() {
+                return Next::Store(state.taken());
+            }
+        }
+    }
+
+    /// The state now covers the first `count` of those that were given.
+    pub(super) fn stored(&self, count: usize) {
+        let mut state = self.state();
+        let count = count.min(state.given.len());
+        let stored: Vec<Given> = state.given.drain(..count).collect();
+        drop(state);
+        for answer in stored.into_iter().filter_map(|given| given.answer) {
+            answer.give(Ok(json!({ "stored": true })));
+        }
+    }
+
+    /// Nothing more is given; what was not acknowledged comes again to the next receiver.
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+        self.changed.notify_all();
+        self.stop.stop();
+    }
+
+    /// The delivery is over; acknowledgements that were not stored get this error.
+    pub(super) fn end(&self, failure: impl Fn() -> Failure) {
+        let mut state = self.state();
+        state.ended = true;
+        let left = std::mem::take(&mut state.given);
+        drop(state);
+        self.changed.notify_all();
+        for answer in left.into_iter().filter_map(|given| given.answer) {
+            answer.give(Err(failure()));
+        }
+    }
+
+    /// Waits until the delivery is over, for at most this long; returns whether it is.
+    pub(super) fn is_over(&self, within: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.state(), within, |state| !state.ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+}

@@ -1,0 +1,99 @@
+//! What goes out.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use otr::conversation::{Cause, Conversation, Error, ErrorKind, block_on};
+use otr::store::inherited::{self, Use};
+use otr::store::patient::Patient;
+use zeroize::Zeroizing;
+
+use crate::commands::rpc::call::{Call, Done, wrong};
+use crate::commands::rpc::outlet::Way;
+use crate::failure::{Code, Failure};
+
+/// What a call wants sent.
+enum Text {
+    Here(Zeroizing<Vec<u8>>),
+    /// From a file or a descriptor.
+    From(Patient<File>),
+}
+
+impl Text {
+    fn of(call: &Call) -> Result<Self, Failure> {
+        let params = &call.params;
+        let given =
+            (params.text("text"), params.text("base64"), params.text("file"), params.number("fd"));
+        match given {
+            (Some(text), None, None, None) => Ok(Self::Here(text.as_bytes().to_vec().into())),
+            (None, Some(text), None, None) => match STANDARD.decode(text) {
+                Ok(bytes) => Ok(Self::Here(bytes.into())),
+                Err(_) => {
+                    Err(wrong("'base64' is not base64", "use A-Z, a-z, 0-9, + and /, with ="))
+                }
+            },
+            (None, None, Some(path), None) => {
+                let path = Path::new(path);
+                let opened = File::open(path).map(Patient::new).map(Self::From);
+                opened.map_err(|error| {
+                    let what = format!("cannot read {}: {error}", path.display());
+                    Failure::new(Code::Usage, what, "'otr rpc' has to be able to read it")
+                        .about(path)
+                })
+            }
+            (None, None, None, Some(number)) => {
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                inherited::duplicate(number, Use::Read).map(Self::From).map_err(|error| {
+                    let what = format!("cannot read descriptor {number}: {error}");
+                    Failure::new(Code::Usage, what, "'otr rpc' has to have inherited it")
+                })
+            }
+            _ => Err(wrong(
+                "'send' takes one of 'text', 'base64', 'file' and 'fd'",
+                "an empty message is an empty 'text'",
+            )),
+        }
+    }
+}
+
+pub(super) fn send(call: &Call) -> Done {
+    let text = Text::of(call)?;
+    let mut conversation = Conversation::open(call.context.open()?);
+    let mut way = Way::of(call, &mut conversation, matches!(text, Text::From(_)))
+        .map_err(Failure::of_sending)?;
+    let sent = match text {
+        Text::Here(text) => block_on(conversation.send(&mut way, &text)),
+        Text::From(mut file) => {
+            let read = |room: &mut [u8]| {
+                file.read(room).map_err(|error| Cause::new(ErrorKind::Failed, error))
+            };
+            block_on(conversation.send_from(&mut way, read))
+        }
+    };
+    sent.map_err(|error| Failure::from(error).of_sending())?;
+    Ok(way.told())
+}
+
+pub(super) fn flush(call: &Call) -> Done {
+    let mut conversation = Conversation::open(call.context.open()?);
+    let mut way = Way::of(call, &mut conversation, false)?;
+    block_on(conversation.flush(&mut way))?;
+    Ok(way.told())
+}
+
+pub(super) fn resend(call: &Call) -> Done {
+    let mut conversation = Conversation::open(call.context.open()?);
+    let mut way = Way::of(call, &mut conversation, false)?;
+    match block_on(conversation.resend(&mut way)) {
+        Ok(true) => Ok(way.told()),
+        Ok(false) => {
+            let hint = "only the last message is kept, and only if it is short";
+            Err(Failure::new(Code::Refused, "there is no message to send again", hint))
+        }
+        Err(error @ Error::Taken(_)) => Err(Failure::from(error).of_sending()),
+        Err(error) => Err(error.into()),
+    }
+}

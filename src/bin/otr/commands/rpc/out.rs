@@ -1,0 +1,50 @@
+//! What a client reads: a line for each answer and each notification.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::ui::printable;
+
+/// Where it goes. Who writes waits while the client does not read.
+pub(super) struct Out {
+    to: Mutex<Box<dyn Write + Send>>,
+    closed: AtomicBool,
+}
+
+impl Out {
+    pub(super) fn new(to: Box<dyn Write + Send>) -> Self {
+        Self { to: Mutex::new(to), closed: AtomicBool::new(false) }
+    }
+
+    /// Writes a line; returns whether somebody is there to read it.
+    pub(super) fn write(&self, line: &Value) -> bool {
+        let text = Zeroizing::new(line.to_string());
+        let is_plain = text.bytes().all(|byte| byte.is_ascii() && byte != 0x7f);
+        let mut shown = if is_plain { text } else { Zeroizing::new(printable::json(&text)) };
+        shown.push('\n');
+        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = to.write_all(shown.as_bytes()).and_then(|()| to.flush());
+        if written.is_err() {
+            self.close();
+        }
+        written.is_ok()
+    }
+
+    /// Tells the client something for which it has not called.
+    pub(super) fn tell(&self, method: &str, params: &Value) -> bool {
+        self.write(&json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+    }
+
+    /// Nobody reads any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,106 @@
+//! Where the packets of a call go: to the session's postbox, or into the answer.
+
+use otr::armor::encode;
+use otr::conversation::{
+    Cause, Conversation, Error, Files, Outlet, OutletKind, Packets, Window, block_on,
+};
+use otr::postbox::client::Client;
+use otr::protocol::deniability::reveal::PUBLISHED_KEY;
+use otr::protocol::packet::Packet;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use crate::failure::Failure;
+
+/// One of them.
+pub(super) enum Way {
+    Post(Client),
+    /// For a message of any length, of which only a part lies in the postbox at a time.
+    Flow(Window),
+    Gather(Packets),
+}
+
+impl Way {
+    /// That of a call, which may say that it carries packets itself.
+    pub(super) fn of(
+        call: &Call,
+        conversation: &mut Conversation<Files>,
+        long: bool,
+    ) -> Result<Self, Failure> {
+        let status = block_on(conversation.status())?;
+        if !status.is_open {
+            return Err(Error::NoReply.into());
+        }
+        match status.postbox.filter(|_| !call.params.is_set("by_hand")) {
+            Some(url) if long => Ok(Self::Flow(Window::new(call.postbox(&url)?))),
+            Some(url) => call.postbox(&url).map(Self::Post),
+            None => Ok(Self::Gather(Packets::default())),
+        }
+    }
+
+    /// What the client has to carry itself.
+    pub(super) fn told(self) -> Value {
+        match self {
+            Self::Gather(gathered) => gathered_object(&gathered.keys, &gathered.packets),
+            Self::Post(_) | Self::Flow(_) => posted_object(),
+        }
+    }
+}
+
+/// The result when everything lies in the postbox.
+pub(super) fn posted_object() -> Value {
+    json!({ "posted": true, "packets": [], "keys": [] })
+}
+
+/// The result when the client carries everything.
+pub(super) fn gathered_object(keys: &[[u8; PUBLISHED_KEY]], packets: &[Packet]) -> Value {
+    let keys: Vec<_> = keys.iter().map(|key| line(|out| encode::key(out, key, None))).collect();
+    let packets: Vec<_> =
+        packets.iter().map(|packet| line(|out| encode::packet(out, packet, None))).collect();
+    json!({ "posted": false, "packets": packets, "keys": keys })
+}
+
+/// One item as text.
+pub(super) fn line(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    write(&mut out);
+    String::from_utf8_lossy(out.trim_ascii_end()).into_owned()
+}
+
+impl Outlet for Way {
+    fn kind(&self) -> OutletKind {
+        match self {
+            Self::Gather(gathered) => gathered.kind(),
+            Self::Post(client) => client.kind(),
+            Self::Flow(window) => window.kind(),
+        }
+    }
+
+    fn largest(&self) -> usize {
+        match self {
+            Self::Gather(gathered) => gathered.largest(),
+            Self::Post(client) => client.largest(),
+            Self::Flow(window) => window.largest(),
+        }
+    }
+
+    async fn hand_out(
+        &mut self,
+        keys: &[[u8; PUBLISHED_KEY]],
+        packets: &[Packet],
+    ) -> Result<Vec<usize>, Cause> {
+        match self {
+            Self::Gather(gathered) => gathered.hand_out(keys, packets).await,
+            Self::Post(client) => client.hand_out(keys, packets).await,
+            Self::Flow(window) => window.hand_out(keys, packets).await,
+        }
+    }
+
+    fn too_large(&self, bytes: usize) -> Cause {
+        match self {
+            Self::Gather(gathered) => gathered.too_large(bytes),
+            Self::Post(client) => Outlet::too_large(client, bytes),
+            Self::Flow(window) => window.too_large(bytes),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Programs that write nonsense, too much, or stop reading; postboxes and partners that go away.
+
+use std::fs;
+use std::io::Write as _;
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::client::{Rpc, pair, until};
+use crate::people;
+use crate::place::Place;
+use crate::postbox::{Postbox, resident};
+
+/// How many threads a process has.
+fn threads(id: u32) -> usize {
+    fs::read_dir(format!("/proc/{id}/task")).unwrap().count()
+}
+
+#[test]
+fn what_is_no_call_is_refused_and_the_next_line_is_served() {
+    let mut rpc = Rpc::start(&Place::new(), &[]);
+    for (line, number) in [
+        (&b"{"[..], -32700),
+        (b"\xff\xfe", -32700),
+        (b"[1", -32700),
+        (b"[]", -32600),
+        (b"7", -32600),
+        (br#"{"jsonrpc":"2.0","id":1}"#, -32600),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"no_such"}"#, -32601),
+        (br#"{"jsonrpc":"2.0","id":1,"method":"rpc.version","params":7}"#, -32602),
+    ] {
+        rpc.write(line);
+        let answer = rpc.line();
+        assert_eq!(answer["error"]["code"], number, "{answer}");
+        assert_eq!(answer["jsonrpc"], "2.0");
+        assert!(answer["error"]["data"]["hint"].is_string());
+    }
+    // A batch has one answer for all its calls, but for notifications.
+    rpc.write(
+        br#"[{"jsonrpc":"2.0","id":"a","method":"rpc.version"},
+            {"jsonrpc":"2.0","method":"rpc.version"},
+            7,
+            {"jsonrpc":"2.0","id":"b","method":"words","params":{"session":"nobody"}}]"#
+            .to_vec()
+            .into_iter()
+            .filter(|byte| *byte != b'\n')
+            .collect::<Vec<u8>>()
+            .as_slice(),
+    );
+    let Value::Array(answers) = rpc.line() else { panic!("an array") };
+    let of = |id: Value| answers.iter().find(|answer| answer["id"] == id).unwrap();
+    assert_eq!(answers.len(), 3);
+    assert!(of("a".into())["result"]["otr"].is_string());
+    assert_eq!(of("b".into())["error"]["code"], -32003);
+    assert_eq!(of(Value::Null)["error"]["code"], -32600);
+    // Notifications alone have none.
+    rpc.write(
+        br#"[{"jsonrpc":"2.0","method":"rpc.version"},{"jsonrpc":"2.0","method":"no_such"}]"#,
+    );
+    rpc.write(br#"{"jsonrpc":"2.0","method":"status"}"#);
+    rpc.heard_nothing();
+    assert_eq!(rpc.ends(), Some(0));
+}
+
+#[test]
+fn a_line_without_end_takes_no_memory() {
+    let mut rpc = Rpc::start(&Place::new(), &[]);
+    rpc.ok("rpc.version", json!({}));
+    let before = resident(rpc.child.id());
+    let mebibyte = vec![b'x'; 1 << 20];
+    let out = rpc.client.out.as_mut().unwrap();
+    for _ in 0..100 {
+        out.write_all(&mebibyte).unwrap();
+    }
+    rpc.write(b"");
+    assert_eq!(rpc.line()["error"]["code"], -32600);
+    rpc.ok("rpc.version", json!({}));
+    let grown = resident(rpc.child.id()).saturating_sub(before);
+    assert!(grown < 12 << 20, "{grown} bytes more");
+}
+
+/// A flood of calls whose answers nobody reads: then no more is read, and others are served.
+#[test]
+fn a_flood_of_calls_waits_for_its_answers() {
+    const CALLS: u64 = 5_000;
+    let place = Place::new();
+    people::ok(&place, "alice", &["init"], b"");
+    let mut rpc = Rpc::start(&place, &[]);
+    rpc.ok("status", json!({}));
+    let before = resident(rpc.child.id());
+    let mut out = rpc.client.out.take().unwrap();
+    let writing = thread::spawn(move || {
+        for id in 0..CALLS {
+            let call = json!({ "jsonrpc": "2.0", "id": id, "method": "status", "params": {} });
+            out.write_all(format!("{call}\n").as_bytes()).unwrap();
+        }
+        out
+    });
+    let mut seen = vec![false; usize::try_from(CALLS).unwrap()];
+    for _ in 0..CALLS {
+        let answer = rpc.line();
+        let id = usize::try_from(answer["id"].as_u64().unwrap()).unwrap();
+        assert!(answer["result"].is_object() && !std::mem::replace(&mut seen[id], true));
+    }
+    rpc.client.out = Some(writing.join().unwrap());
+    let grown = resident(rpc.child.id()).saturating_sub(before);
+    assert!(grown < 12 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn a_program_that_stops_reading_holds_up_nobody_else() {
+    let place = Place::new();
+    people::ok(&place, "alice", &["init"], b"");
+    let mut rpc = Rpc::run(crate::client::command(&place, &[]).stdout(std::process::Stdio::null()));
+    drop(rpc.client.out.take());
+    let child = crate::client::command(&place, &["--socket", "dir/rpc"])
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let id = child.id();
+    rpc.child = child;
+    let path = place.path("dir/rpc");
+    until("it listens", || std::os::unix::net::UnixStream::connect(&path).is_ok());
+    let deaf = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    deaf.set_nonblocking(true).unwrap();
+    // Until it takes no more.
+    let call = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n".repeat(64);
+    let mut blocked = 0;
+    until("nothing more is taken", || {
+        match (&deaf).write(&call) {
+            Ok(_) => blocked = 0,
+            Err(_) => blocked += 1,
+        }
+        blocked > 100
+    });
+    let held = resident(id);
+    let mut other = crate::client::Client::at(&path);
+    for _ in 0..100 {
+        other.ok("status", json!({}));
+    }
+    assert!(threads(id) < 80);
+    let grown = resident(id).saturating_sub(held);
+    assert!(grown < 12 << 20, "{grown} bytes more");
+}
+
+#[test]
+fn two_programs_do_not_share_a_subscription() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    people::pair(&place, &postbox);
+    let (mut one, mut other) =
+        (Rpc::start(&place, &["--lock-wait", "1s"]), Rpc::start(&place, &["--lock-wait", "0s"]));
+    one.ok("subscribe", json!({ "session": "bob" }));
+    assert_eq!(other.fails("subscribe", json!({ "session": "bob" })), (15, "busy".to_owned()));
+    // The other half of the session is free.
+    other.ok("send", json!({ "session": "bob", "text": "hello" }));
+    other.ok("send", json!({ "session": "alice", "text": "hello" }));
+    assert_eq!(one.takes(), "hello");
+    one.signal("KILL");
+    until("the session is free", || other.call("subscribe", json!({ "session": "bob" })).is_ok());
+}
+
+#[test]
+fn a_postbox_that_is_away_holds_up_its_own_session_alone() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = pair(&place, &postbox.url);
+    alice.ok("send", json!({ "text": "before" }));
+    bob.ok("subscribe", json!({}));
+    assert_eq!(bob.takes(), "before");
+    let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
+    drop(postbox);
+    assert_eq!(bob.told("event")["event"], "postbox_away");
+    // It is taken, goes out later, and is not to be sent again.
+    let error = alice.call("send", json!({ "text": "later", "retry": 0 })).unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["taken"]), (&json!(-32009), &json!(true)));
+    let slow = alice.begin("send", json!({ "text": "patient" }));
+    // Meanwhile the rest goes on, in both.
+    alice.ok("status", json!({}));
+    alice.ok("init", json!({ "session": "other" }));
+    bob.ok("status", json!({}));
+    let _postbox = Postbox::run(crate::postbox::otr().args(["postbox", "--listen", &listen]));
+    alice.answer(slow).unwrap();
+    assert_eq!(bob.told("event")["event"], "postbox_back");
+    assert_eq!(bob.takes(), "later");
+    assert_eq!(bob.takes(), "patient");
+    // The partner is gone, which nobody can see.
+    alice.signal("KILL");
+    bob.ok("send", json!({ "text": "are you there?" }));
+    bob.heard_nothing();
+}
+
+#[test]
+fn a_signal_ends_it_and_loses_nothing() {
+    for signal in ["HUP", "TERM", "INT"] {
+        let (place, postbox) = (Place::new(), Postbox::start(&[]));
+        let (mut alice, mut bob) = pair(&place, &postbox.url);
+        for text in ["one", "two"] {
+            alice.ok("send", json!({ "text": text }));
+        }
+        bob.ok("subscribe", json!({}));
+        let one = bob.message();
+        bob.message();
+        bob.ack(&one);
+        bob.signal(signal);
+        bob.client.ends();
+        let ended = bob.child.wait().unwrap();
+        assert!(
+            std::os::unix::process::ExitStatusExt::signal(&ended).is_some(),
+            "{signal}: {ended}"
+        );
+        assert_eq!(people::ok(&place, "b", &["recv", "--all"], b""), b"two", "{signal}");
+    }
+}

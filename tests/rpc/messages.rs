@@ -1,0 +1,53 @@
+//! Messages come with credit, and stay until they are acknowledged.
+
+use serde_json::json;
+
+use crate::client::{Rpc, pair};
+use crate::people;
+use crate::place::Place;
+use crate::postbox::Postbox;
+
+#[test]
+fn no_more_comes_than_the_credit_and_what_is_acknowledged_is_stored() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = pair(&place, &postbox.url);
+    for number in 0..8 {
+        alice.ok("send", json!({ "text": format!("{number}") }));
+    }
+    bob.ok("subscribe", json!({ "credit": 3 }));
+    let given: Vec<_> = (0..3).map(|_| bob.message()).collect();
+    bob.heard_nothing();
+    // The second waits for the first.
+    assert_eq!(bob.ack(&given[1]), json!({ "stored": false }));
+    bob.heard_nothing();
+    assert_eq!(bob.ack(&given[0]), json!({ "stored": true }));
+    let more = [bob.message(), bob.message()];
+    assert_eq!((&more[0]["text"], &more[1]["text"]), (&json!("3"), &json!("4")));
+    assert_eq!(bob.ack(&given[2]), json!({ "stored": true }));
+    // It is killed: what was answered is stored, and the rest comes again, in order.
+    bob.signal("KILL");
+    drop(bob);
+    let mut again = Rpc::start(&place, &["-s", "b"]);
+    again.ok("subscribe", json!({ "until": "empty" }));
+    let came: Vec<_> = (3..8).map(|_| again.takes()).collect();
+    assert_eq!(came, ["3", "4", "5", "6", "7"]);
+    assert_eq!(again.told("ended")["reason"], "nothing_more");
+    assert_eq!(again.ends(), Some(0));
+}
+
+/// The client goes, `otr rpc` stays to store what was acknowledged: by the end of its input.
+#[test]
+fn what_nobody_acknowledges_stays_in_the_postbox() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = pair(&place, &postbox.url);
+    for text in ["one", "two", "three"] {
+        alice.ok("send", json!({ "text": text }));
+    }
+    bob.ok("subscribe", json!({}));
+    let one = bob.message();
+    assert_eq!(bob.message()["text"], "two");
+    // Without waiting for the answer.
+    bob.begin_ack(&one);
+    assert_eq!(bob.ends(), Some(0));
+    assert_eq!(people::ok(&place, "b", &["recv", "--all"], b""), b"twothree");
+}
