@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use otr::conversation::{
-    Conversation, Error, ErrorKind, Event, Files, Invitation, Notice, Until, Window, block_on,
+    Cause, Conversation, Error, ErrorKind, Event, Files, Invitation, Notice, Packets, Until,
+    Window, block_on,
 };
-use otr::postbox::client::{Client, Route, Url, Why};
+use otr::postbox::client::{Client, Route, Stop, Url, Why};
 use otr::postbox::server::{Choices, Embedded};
 use otr::protocol::authentication::password::Password;
 use otr::store::{Options, Store};
@@ -213,4 +214,94 @@ fn a_long_message_waits_for_room() {
     });
     sent.unwrap();
     assert!(heard == text, "{} bytes", heard.len());
+}
+
+/// A thread that waits for packets is told to end by another one, and loses nothing.
+#[test]
+fn a_wait_is_stopped_from_another_thread() {
+    let mut place = Place::new();
+    let (mut alice, invite) = place.invite(None);
+    let stop = Stop::default();
+    let stopped = place.client.until(&stop);
+    let waits = |conversation: &mut Conversation<Files>, client: &Client| {
+        block_on(conversation.collect(client, Until::Closed, None, |_| Ok(())))
+            .map(|counts| counts.whole)
+    };
+    thread::scope(|threads| {
+        let waiting = threads.spawn(|| waits(&mut alice, &stopped));
+        stop.stop();
+        // Nobody has answered yet.
+        assert!(matches!(waiting.join().unwrap(), Err(Error::NoReply)));
+    });
+    let (bob, _) = place.files("bob");
+    let (mut bob, reply) = block_on(Conversation::respond(bob, &invite, None)).unwrap();
+    place.client.post(&[reply]).unwrap();
+    assert_eq!(place.collect(&mut alice, Until::Messages(0), SOON).unwrap(), ["opened"]);
+    let stop = Stop::default();
+    let stopped = place.client.until(&stop);
+    thread::scope(|threads| {
+        let waiting = threads.spawn(|| waits(&mut alice, &stopped));
+        stop.stop();
+        assert_eq!(waiting.join().unwrap().unwrap(), 0);
+    });
+    block_on(bob.send(&mut place.client, b"after all")).unwrap();
+    assert_eq!(waits(&mut alice, &stopped).unwrap(), 0, "it is stopped for good");
+    assert_eq!(place.collect(&mut alice, Until::Messages(1), SOON).unwrap(), ["0 after all true"]);
+}
+
+/// A message that is read as it is sent, at every length where packets or reads end.
+#[test]
+fn a_message_is_read_as_it_is_sent() {
+    let place = Place::new();
+    let (mut alice, invite) =
+        block_on(Conversation::invite(place.files("alice").0, Invitation::default())).unwrap();
+    let (mut bob, reply) =
+        block_on(Conversation::respond(place.files("bob").0, &invite, None)).unwrap();
+    let mut receiving = block_on(alice.receive(None::<Packets>, |_| Ok(()))).unwrap();
+    block_on(receiving.packet(reply)).unwrap();
+    block_on(receiving.store()).unwrap();
+    drop(receiving);
+    let text: Vec<u8> = (0..=250_u8).cycle().take(3 << 20).collect();
+    let lengths =
+        [0, 1, 4000, (64 << 10) - 1, 64 << 10, (1 << 20) - 200, (1 << 20) - 16, 1 << 20, 3 << 20];
+    // The room in a packet is this, give or take an opening of the chain.
+    let near = ((1 << 20) - 140)..((1 << 20) - 40);
+    for length in lengths.into_iter().chain(near.step_by(7)) {
+        let (mut left, mut reads) = (&text[..length], 0_usize);
+        let mut out = Packets::default();
+        let read = |room: &mut [u8]| {
+            reads += 1;
+            let count = left.len().min(room.len()).min(1 + reads * 7919);
+            room[..count].copy_from_slice(&left[..count]);
+            left = &left[count..];
+            Ok(count)
+        };
+        block_on(bob.send_from(&mut out, read)).unwrap();
+        let (mut came, mut whole) = (Vec::new(), 0);
+        let mut receiving = block_on(alice.receive(None::<Packets>, |event| {
+            if let Event::Part { text, end, .. } = event {
+                came.extend_from_slice(text);
+                whole += usize::from(end);
+            }
+            Ok(())
+        }))
+        .unwrap();
+        for packet in out.packets {
+            block_on(receiving.packet(packet)).unwrap();
+        }
+        block_on(receiving.store()).unwrap();
+        drop(receiving);
+        assert!(came == text[..length] && whole == 1, "{length}: {} bytes, {whole}", came.len());
+    }
+    // What cannot be read is not sent, or cut.
+    for (before, cut) in [(0, false), (3 << 20, true)] {
+        let mut left = before;
+        let read = |room: &mut [u8]| {
+            let count = room.len().min(left);
+            left -= count;
+            if count == 0 { Err(Cause::new(ErrorKind::Failed, "gone")) } else { Ok(count) }
+        };
+        let sent = block_on(bob.send_from(&mut Packets::default(), read)).unwrap_err();
+        assert_eq!(matches!(sent, Error::Truncated(_)), cut, "{sent}");
+    }
 }

@@ -147,10 +147,16 @@ fn every_method_does_what_it_says() {
     // By hand
     walk.ok("send", json!({ "session": "c", "text": "by hand" }));
     let again = walk.ok("resend", json!({ "session": "c" }));
-    let id = walk
-        .rpc
-        .begin("receive", json!({ "session": "d", "packets": again["packets"][0], "end": true }));
-    assert_eq!(walk.rpc.takes(), "by hand");
+    let seen = walk.ok("inspect", json!({ "packets": again["packets"][0] }));
+    let seen = &seen["items"][0];
+    assert_eq!((&seen["kind"], &seen["bytes"]), (&json!("packet"), &json!(4096)));
+    let id = walk.rpc.begin(
+        "receive",
+        json!({ "tag": "t", "session": "d", "packets": again["packets"][0], "end": true }),
+    );
+    let message = walk.rpc.message();
+    assert_eq!((&message["text"], &message["tag"]), (&json!("by hand"), &json!("t")));
+    walk.rpc.ack(&message);
     let received = walk.rpc.answer(id).unwrap();
     walk.checked("receive", &received);
     let words = walk.ok("words", json!({}));

@@ -10,8 +10,11 @@
 mod begin;
 mod client;
 mod described;
+mod examples;
 mod faults;
+mod long;
 mod messages;
+mod package;
 #[path = "../ends/people.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod people;

@@ -34,6 +34,7 @@ pub(crate) use flow::KeepHook;
 use otr::postbox::client::Client;
 use outcome::Outcome;
 pub(crate) use outcome::reason;
+pub(crate) use output::{Output, Target};
 pub(crate) use postbox::take_reply;
 
 /// `otr recv`

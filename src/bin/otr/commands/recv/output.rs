@@ -30,7 +30,7 @@ const PART_ENDS: &str = ".otr-part";
 const LINKS: usize = 40;
 
 /// What --output names.
-pub(super) enum Target {
+pub(crate) enum Target {
     Stdout,
     /// No file: bytes that are written to it cannot be taken back.
     Through(Patient<File>),
@@ -39,7 +39,7 @@ pub(super) enum Target {
 
 impl Target {
     /// Checks what exists at the path, before anything is read or spent.
-    pub(super) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path, force: bool) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             return Ok(Self::Stdout);
         }
@@ -150,7 +150,7 @@ pub(super) fn check_reveal(path: &Path) -> Result<(), Failure> {
 
 /// A file that appears when its message is complete. Until then its bytes are beside it, and a run
 /// that was killed is continued by the next one.
-pub(super) struct Output {
+pub(crate) struct Output {
     /// The path as the user gave it.
     name: PathBuf,
     /// The path after following symlinks.
@@ -163,7 +163,7 @@ pub(super) struct Output {
     /// knows what it finds.
     twin: Option<PathBuf>,
     /// Whether the message is complete.
-    pub(super) done: bool,
+    pub(crate) done: bool,
 }
 
 impl Output {
@@ -186,7 +186,7 @@ impl Output {
 
     /// A message that an earlier run began can go on only if its beginning is still here, and no
     /// message replaces another one.
-    pub(super) fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
+    pub(crate) fn check(&self, data: &Data, identity: &Identity) -> Result<(), Failure> {
         if self.is_there(data.message, identity) {
             return Ok(());
         }
@@ -202,7 +202,7 @@ impl Output {
         }
     }
 
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         text: &[u8],
         data: &Data,
@@ -265,7 +265,7 @@ impl Output {
     }
 
     /// The session has noted what was written.
-    pub(super) fn stored(&mut self) {
+    pub(crate) fn stored(&mut self) {
         if let Some(twin) = self.twin.take_if(|_| self.done)
             && let Err(error) = fs::remove_file(&twin)
         {
@@ -274,7 +274,7 @@ impl Output {
         }
     }
 
-    pub(super) fn truncated(&mut self) {
+    pub(crate) fn truncated(&mut self) {
         if let Some((_, part)) = self.file.take() {
             let shown = part.display();
             warn_of_file(&part, format_args!("what came of the message is in {shown}"));

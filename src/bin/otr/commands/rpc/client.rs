@@ -55,17 +55,23 @@ impl Client {
         })
     }
 
-    /// No acknowledgement will come any more: ends all deliveries, and waits until they have stored
-    /// what was acknowledged, and the calls are done, for at most this long.
-    pub(super) fn finish(&self, within: Option<Duration>) {
+    /// No acknowledgement will come any more.
+    pub(super) fn stop_all(&self) -> Vec<Arc<Ledger>> {
         self.is_silent.store(true, Ordering::SeqCst);
         let ledgers: Vec<_> = lock(&self.deliveries).values().map(Arc::clone).collect();
         for ledger in &ledgers {
             ledger.stop();
         }
+        ledgers
+    }
+
+    /// Waits, after that, until the deliveries have stored what was acknowledged, and the calls are done,
+    /// for at most this long.
+    pub(super) fn finish(&self, within: Option<Duration>) {
+        let ledgers = self.stop_all();
         self.ends(within);
-        for ledger in &ledgers {
-            ledger.is_over(LAST);
+        for ledger in ledgers {
+            ledger.is_over(within.unwrap_or(LAST));
         }
     }
 
@@ -120,9 +126,14 @@ impl Client {
     }
 
     /// Begins a delivery, with at most `credit` parts that are not acknowledged.
-    pub(super) fn deliver(&self, session: &Name, credit: usize) -> (u64, Arc<Ledger>) {
+    pub(super) fn deliver(
+        &self,
+        session: &Name,
+        credit: usize,
+        tag: Option<&str>,
+    ) -> (u64, Arc<Ledger>) {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let ledger = Arc::new(Ledger::new(session.as_str(), credit));
+        let ledger = Arc::new(Ledger::new(session.as_str(), credit, tag));
         lock(&self.deliveries).insert(number, Arc::clone(&ledger));
         if self.is_silent.load(Ordering::SeqCst) {
             ledger.stop();

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use otr::conversation::{Cause, ErrorKind, Piece, Sink};
 use otr::protocol::authentication::verify::Event;
+use otr::protocol::packet::frame::Data;
 use otr::protocol::session::{Session, body};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -15,7 +17,8 @@ use zeroize::Zeroizing;
 use super::client::Client;
 use super::ledger::{Ledger, Next};
 use crate::commands::authenticated;
-use crate::commands::recv::check_object;
+use crate::commands::recv::{Output, Target, check_object};
+use crate::ui::names;
 
 /// What to tell next.
 enum Told {
@@ -29,9 +32,13 @@ pub(super) struct Delivery {
     number: u64,
     ledger: Arc<Ledger>,
     line: VecDeque<Told>,
-    /// The packets of the parts that were given and are not stored yet.
-    given: VecDeque<usize>,
+    /// The parts that were given and are not stored yet.
+    given: VecDeque<Given>,
     writing: Option<u64>,
+    /// Where messages of more than one part go, if not to the client.
+    files: Option<PathBuf>,
+    /// The file of the message that is being written.
+    file: Option<Writing>,
     /// How many of the parts that were given to store now, and how many packets that covers.
     storing: usize,
     settled: Option<usize>,
@@ -46,9 +53,17 @@ impl Delivery {
             line: VecDeque::new(),
             given: VecDeque::new(),
             writing: None,
+            files: None,
+            file: None,
             storing: 0,
             settled: None,
         }
+    }
+
+    /// Puts messages of more than one part into files of this directory.
+    pub(super) fn into_files(mut self, directory: Option<PathBuf>) -> Self {
+        self.files = directory;
+        self
     }
 
     /// Tells the client what has happened.
@@ -58,9 +73,64 @@ impl Delivery {
     }
 
     fn tell(&self, method: &str, mut params: Value) -> bool {
-        params["subscription"] = self.number.into();
-        params["session"] = self.ledger.session.as_str().into();
+        self.ledger.name(&mut params, self.number);
         self.client.out.tell(method, &params)
+    }
+
+    /// Gives a part: into its file, if it has one, of which the client learns with the last part.
+    fn place(
+        &mut self,
+        piece: &Piece,
+        packets: &[Zeroizing<Vec<u8>>],
+        session: Option<&Session>,
+    ) -> Result<(), Cause> {
+        let data = &piece.data;
+        let Some(session) = session.filter(|_| self.has_file(data, session)) else {
+            return self.give(piece, packets, session);
+        };
+        let Some(Writing { output, path, .. }) = &mut self.file else { return Ok(()) };
+        let text = text_of(piece, packets);
+        output.write(text, data, &session.identity())?;
+        if !data.end {
+            self.given.push_back(Given { packet: piece.packet, file: None });
+            self.ledger.has(data.message, data.offset);
+            return Ok(());
+        }
+        output.done = true;
+        let mut params = json!({
+            "message": data.message,
+            "offset": 0,
+            "end": true,
+            "bytes": data.offset + text.len() as u64,
+            "authenticated": authenticated::names(session.authentication()),
+        });
+        names::put(&mut params, "file", path);
+        let file = self.file.take().map(|file| file.output);
+        self.given.push_back(Given { packet: piece.packet, file });
+        self.ledger.gives(data.message, 0);
+        if self.tell("message", params) { Ok(()) } else { Err(gone()) }
+    }
+
+    /// Whether this part goes into a file, which is then open. The rest of a message whose beginning was
+    /// given to a client goes to a client, too.
+    fn has_file(&mut self, data: &Data, session: Option<&Session>) -> bool {
+        let (Some(directory), Some(session)) = (&self.files, session) else { return false };
+        if self.file.as_ref().is_some_and(|file| file.message == data.message) {
+            return true;
+        }
+        if data.offset == 0 && data.end {
+            return false;
+        }
+        let identity = session.identity();
+        let tag = u64::from_be_bytes(identity.tag(data.message));
+        let name = format!("{}-{}-{tag:016x}", self.ledger.session, data.message);
+        let path = directory.join(name);
+        let Ok(Target::File(output)) = Target::open(&path, false) else { return false };
+        if output.check(data, &identity).is_err() {
+            return false;
+        }
+        self.file = Some(Writing { output, path, message: data.message });
+        true
     }
 
     fn give(
@@ -70,8 +140,7 @@ impl Delivery {
         session: Option<&Session>,
     ) -> Result<(), Cause> {
         let data = &piece.data;
-        let text = packets.get(piece.packet).map(|packet| body(packet));
-        let text = text.and_then(|body| body.get(data.text.clone())).unwrap_or_default();
+        let text = text_of(piece, packets);
         let authentication = session.map(Session::authentication).unwrap_or_default();
         let mut params = json!({
             "message": data.message,
@@ -87,9 +156,29 @@ impl Delivery {
             _ => params["base64"] = STANDARD.encode(text).into(),
         }
         self.ledger.gives(data.message, data.offset);
-        self.given.push_back(piece.packet);
+        self.given.push_back(Given { packet: piece.packet, file: None });
         if self.tell("message", params) { Ok(()) } else { Err(gone()) }
     }
+}
+
+/// A part that was given.
+struct Given {
+    packet: usize,
+    /// The file that is complete with it.
+    file: Option<Output>,
+}
+
+/// A message that goes into a file.
+struct Writing {
+    output: Output,
+    path: PathBuf,
+    message: u64,
+}
+
+/// The text of a part.
+fn text_of<'p>(piece: &Piece, packets: &'p [Zeroizing<Vec<u8>>]) -> &'p [u8] {
+    let text = packets.get(piece.packet).map(|packet| body(packet));
+    text.and_then(|body| body.get(piece.data.text.clone())).unwrap_or_default()
 }
 
 /// The client takes nothing more.
@@ -121,6 +210,9 @@ impl Sink for Delivery {
     ) -> Result<(), Cause> {
         loop {
             if let Some(Told::Truncated(message)) = self.line.front() {
+                if let Some(file) = self.file.take_if(|file| file.message == *message) {
+                    { file }.output.truncated();
+                }
                 self.event("truncated", json!({ "message": message }));
                 self.line.pop_front();
                 continue;
@@ -132,7 +224,7 @@ impl Sink for Delivery {
             match self.ledger.next(!self.line.is_empty()) {
                 Next::Give => {
                     if let Some(Told::Piece(piece)) = self.line.pop_front() {
-                        self.give(&piece, packets, session)?;
+                        self.place(&piece, packets, session)?;
                     }
                 }
                 Next::Store(count) => {
@@ -141,7 +233,8 @@ impl Sink for Delivery {
                         Told::Truncated(_) => None,
                     });
                     self.storing = count;
-                    self.settled = self.given.get(count).copied().or(next);
+                    let waiting = self.given.get(count).map(|given| given.packet);
+                    self.settled = waiting.or(next);
                     return Ok(());
                 }
                 Next::Stopped => return Err(gone()),
@@ -155,8 +248,11 @@ impl Sink for Delivery {
 
     fn stored(&mut self) {
         let count = mem::take(&mut self.storing);
-        self.given.drain(..count.min(self.given.len()));
+        let stored: Vec<Given> = self.given.drain(..count.min(self.given.len())).collect();
         self.ledger.stored(count);
+        for file in stored.into_iter().filter_map(|given| given.file) {
+            { file }.stored();
+        }
     }
 
     async fn checked(&mut self, event: &Event, session: Option<&Session>) -> Result<(), Cause> {

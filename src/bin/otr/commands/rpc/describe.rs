@@ -24,11 +24,14 @@ batch at most 64 calls.
 
 After `subscribe`, and during `receive`, each part of a message comes as a notification `message`:
 
-- `subscription`, `session`
+- `subscription`, `session`, and `tag` if the call had one
 - `message`: its number, from 0; `offset`: where in it the part begins; `end`: whether the message ends \
 with this part. A short message is one part, with offset 0. The parts of a message come in order, with no \
 other message's in between.
 - `bytes`: the length of the part; `text` if the part is a whole message of UTF-8, otherwise `base64`
+- `file` instead of these, if the call has named a directory for `files` and the message has more than one \
+part: the name of a new file with all of it (`file_base64` if that is not UTF-8). It is in its final place \
+already, and `ack` says that you know of it.
 - `authenticated`: how the other side was checked so far, as in `otr status`; empty if nobody has checked
 
 `ack` it when it is in its final place. At most `credit` parts are out that were not acknowledged. Until \

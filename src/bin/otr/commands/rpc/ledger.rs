@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use otr::postbox::client::Stop;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::Answer;
 use crate::failure::{Code, Failure};
@@ -40,6 +40,8 @@ impl State {
 /// The ledger of one delivery.
 pub(super) struct Ledger {
     pub(super) session: String,
+    /// What the client calls it.
+    tag: Option<String>,
     credit: usize,
     /// Ends the calls of the postbox with the delivery.
     pub(super) stop: Stop,
@@ -59,9 +61,19 @@ pub(super) enum Next {
 }
 
 impl Ledger {
-    pub(super) fn new(session: &str, credit: usize) -> Self {
+    pub(super) fn new(session: &str, credit: usize, tag: Option<&str>) -> Self {
         let (stop, state, changed) = Default::default();
-        Self { session: session.to_owned(), credit, stop, state, changed }
+        let (session, tag) = (session.to_owned(), tag.map(str::to_owned));
+        Self { session, tag, credit, stop, state, changed }
+    }
+
+    /// Says in what is told to which delivery and session it belongs.
+    pub(super) fn name(&self, params: &mut Value, number: u64) {
+        params["subscription"] = number.into();
+        params["session"] = self.session.as_str().into();
+        if let Some(tag) = &self.tag {
+            params["tag"] = tag.as_str().into();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,6 +83,11 @@ impl Ledger {
     /// Notes that a part is about to be given.
     pub(super) fn gives(&self, message: u64, offset: u64) {
         self.state().given.push_back(Given { message, offset, taken: false, answer: None });
+    }
+
+    /// Notes a part that needs no acknowledgement: it is in its place.
+    pub(super) fn has(&self, message: u64, offset: u64) {
+        self.state().given.push_back(Given { message, offset, taken: true, answer: None });
     }
 
     /// The client has taken a part. It learns that this is stored, or that an earlier part has to be

@@ -25,7 +25,7 @@ mod table;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -83,8 +83,13 @@ impl Clients {
 
     fn finish(&self) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for client in all.iter().filter_map(Weak::upgrade) {
-            client.finish(Some(SIGNAL_WAIT));
+        let all: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+        for client in &all {
+            client.stop_all();
+        }
+        let deadline = Instant::now() + SIGNAL_WAIT;
+        for client in all {
+            client.finish(Some(deadline.saturating_duration_since(Instant::now())));
         }
     }
 }

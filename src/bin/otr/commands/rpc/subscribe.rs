@@ -1,5 +1,6 @@
 //! A subscription: a thread that takes what comes for a session, and gives it to the client.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use crate::process;
 use crate::worker;
 
 /// How many parts may be given before one is acknowledged, unless the call says so.
-pub(super) const CREDIT: usize = 16;
+const CREDIT: usize = 16;
 
 /// How long the call of a postbox that is away may keep a subscription that ends.
 const LONGEST_END: Duration = Duration::from_mins(1);
@@ -47,10 +48,13 @@ pub(super) fn subscribe(call: &Call, answer: Answer) {
                 .give(Err(wrong(what, "leave it out to go on until the other side closes")));
         }
     };
-    let credit = call.params.number("credit").and_then(|credit| usize::try_from(credit).ok());
-    let (number, ledger) = call.client.deliver(&call.context.name, credit.unwrap_or(CREDIT));
-    let done =
-        ready(call, number, &ledger, until).and_then(|ready| start(call, number, &ledger, ready));
+    let files = match directory(call) {
+        Ok(files) => files,
+        Err(failure) => return answer.give(Err(failure)),
+    };
+    let (number, ledger) = delivery(call);
+    let done = ready(call, number, &ledger, until)
+        .and_then(|ready| start(call, number, &ledger, (ready, files)));
     match done {
         Ok(go) => {
             answer.give(Ok(json!({ "subscription": number })));
@@ -63,12 +67,27 @@ pub(super) fn subscribe(call: &Call, answer: Answer) {
     }
 }
 
+/// Begins the delivery that a call asks for.
+pub(super) fn delivery(call: &Call) -> (u64, Arc<Ledger>) {
+    let credit = call.params.number("credit").and_then(|credit| usize::try_from(credit).ok());
+    let (name, tag) = (&call.context.name, call.params.text("tag"));
+    call.client.deliver(name, credit.unwrap_or(CREDIT), tag)
+}
+
+/// Where messages of more than one part go, if the call says so.
+pub(super) fn directory(call: &Call) -> Result<Option<PathBuf>, Failure> {
+    let Some(named) = call.params.text("files") else { return Ok(None) };
+    let path = std::path::absolute(named).ok().filter(|path| path.is_dir());
+    let what = || wrong(format!("'files' is no directory: {named}"), "make it first");
+    path.ok_or_else(what).map(Some)
+}
+
 /// Starts the thread, which goes on when what this returns is dropped.
 fn start(
     call: &Call,
     number: u64,
     ledger: &Arc<Ledger>,
-    ready: Ready,
+    (ready, files): (Ready, Option<PathBuf>),
 ) -> Result<Sender<()>, Failure> {
     let wait = call.seconds("wait");
     let (client, ledger) = (Arc::clone(&call.client), Arc::clone(ledger));
@@ -76,7 +95,8 @@ fn start(
     worker::start(move || {
         // The answer comes first.
         let _ = answered.recv();
-        run(&client, number, &ledger, ready, wait);
+        let delivery = Delivery::new(&client, number, &ledger).into_files(files);
+        run(&client, (number, &ledger), delivery, ready, wait);
     })?;
     Ok(go)
 }
@@ -113,20 +133,18 @@ fn listener(client: &Arc<Client>, number: u64, ledger: &Arc<Ledger>) -> client::
 
 fn run(
     client: &Arc<Client>,
-    number: u64,
-    ledger: &Arc<Ledger>,
+    (number, ledger): (u64, &Arc<Ledger>),
+    mut delivery: Delivery,
     ready: Ready,
     wait: Option<Duration>,
 ) {
-    let mut delivery = Delivery::new(client, number, ledger);
     let told = follow(&mut delivery, ready, ledger, wait);
     let mut params = match told {
         Ok(reason) => json!({ "reason": reason }),
         Err(_) if ledger.stop.is_asked() => json!({ "reason": "stopped" }),
         Err(failure) => json!({ "reason": "failed", "error": envelope::error(&failure) }),
     };
-    params["subscription"] = number.into();
-    params["session"] = ledger.session.as_str().into();
+    ledger.name(&mut params, number);
     // Before those who wait for the end go on.
     client.out.tell("ended", &params);
     client.delivered(number, ended);

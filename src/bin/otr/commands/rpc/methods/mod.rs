@@ -37,6 +37,13 @@ const PACKETS: Field = must(
 );
 const KEYS: Field = must("keys", Texts, "published MAC keys, a line otr1k:… each, for anybody");
 const SUBSCRIPTION: Field = must("subscription", Whole(1, u64::MAX), "its number");
+const FILES: Field = may(
+    "files",
+    Text,
+    "a directory: a message of more than one part becomes a new file there, with mode 0600, and is told \
+     when it is complete, by its name",
+);
+const TAG: Field = may("tag", Text, "comes back in all that is told of this");
 const PASSPHRASE: Field = may("passphrase", Text, "the passphrase of the line");
 
 /// A year, the longest time that a parameter may say.
@@ -162,6 +169,8 @@ pub(super) const METHODS: &[Method] = &[
                  \"empty\": take what is there, and wait for nothing",
             ),
             may("wait", Whole(0, SECONDS), "end when nothing has come for this many seconds"),
+            FILES,
+            TAG,
         ],
         gives: &[SUBSCRIPTION],
         run: Run::Telling(subscribe::subscribe),
@@ -198,6 +207,8 @@ pub(super) const METHODS: &[Method] = &[
             SESSION,
             must("packets", Text, "lines otr1p:… and otr1r:…, whatever stands around them"),
             may("credit", Whole(1, 4_096), "as for a subscription"),
+            FILES,
+            TAG,
             may("end", Flag, "nothing more will come: give up messages that are not complete"),
         ],
         gives: &[
@@ -316,6 +327,18 @@ pub(super) const METHODS: &[Method] = &[
         takes: &[SESSION, must("line", Text, "the session"), PASSPHRASE],
         gives: &[],
         run: Run::InTurn(moving::import),
+    },
+    Method {
+        name: "inspect",
+        about: "What a stranger sees of packets, replies and invites: nothing but this.",
+        takes: &[must("packets", Text, "lines otr1…, whatever stands around them")],
+        gives: &[must(
+            "items",
+            Objects,
+            "for each its `kind` (packet, reply, invite, key, damaged), and unless it is damaged its \
+             `bytes` and the beginning of its `address`, hexadecimal, or null",
+        )],
+        run: Run::Beside(receive::inspect),
     },
     Method {
         name: "rpc.version",

@@ -9,9 +9,12 @@ use serde_json::json;
 
 use crate::commands::rpc::call::{Call, Done};
 use crate::commands::rpc::delivery::Delivery;
-use crate::commands::rpc::subscribe::{CREDIT, ended};
+use crate::commands::rpc::subscribe::{delivery, directory, ended};
 use crate::commands::{stored, whom};
 use crate::failure::{Code, Failure};
+
+/// How many bytes of an address are shown, as by 'otr inspect'.
+const SHOWN: usize = 4;
 
 /// What the packets have come to.
 #[derive(Default)]
@@ -23,10 +26,10 @@ struct Came {
 }
 
 pub(super) fn receive(call: &Call) -> Done {
-    let credit = call.params.number("credit").and_then(|credit| usize::try_from(credit).ok());
-    let (number, ledger) = call.client.deliver(&call.context.name, credit.unwrap_or(CREDIT));
-    let mut delivery = Delivery::new(&call.client, number, &ledger);
-    let done = take(call, &mut delivery);
+    let files = directory(call)?;
+    let (number, ledger) = delivery(call);
+    let mut taking = Delivery::new(&call.client, number, &ledger).into_files(files);
+    let done = take(call, &mut taking);
     call.client.delivered(number, ended);
     done
 }
@@ -112,4 +115,26 @@ fn items(text: &str, mut take: impl FnMut(Item) -> Result<(), Failure>) -> Resul
     }
     let hint = "a packet is a line that begins with otr1p:";
     Err(Failure::new(Code::Refused, "there is no packet in 'packets'", hint))
+}
+
+/// What a stranger sees of them.
+pub(super) fn inspect(call: &Call) -> Done {
+    let mut found = Vec::new();
+    items(call.params.text("packets").unwrap_or_default(), |item| {
+        let (kind, bytes, has_address) = match &item {
+            Item::Packet(bytes) => ("packet", &bytes[..], true),
+            Item::Reply(bytes) => ("reply", &bytes[..], true),
+            Item::Invite(bytes) => ("invite", &bytes[..], false),
+            Item::Key(bytes) => ("key", &bytes[..], true),
+            Item::Damaged(_) => {
+                found.push(json!({ "kind": "damaged" }));
+                return Ok(());
+            }
+        };
+        let front = bytes.first_chunk::<SHOWN>().filter(|_| has_address);
+        let address = front.map(|front| format!("{:08x}", u32::from_be_bytes(*front)));
+        found.push(json!({ "kind": kind, "bytes": bytes.len(), "address": address }));
+        Ok(())
+    })?;
+    Ok(json!({ "items": found }))
 }
