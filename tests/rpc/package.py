@@ -1,0 +1,117 @@
+"""Two ends that use the Python package: one blocks, one is of asyncio. The postbox's URL is the argument."""
+
+import asyncio
+import sys
+import threading
+from importlib import resources
+
+import otr
+from otr import AsyncOtr, Otr
+
+POSTBOX = sys.argv[1]
+LONG = bytes(range(256)) * 8192
+events = []
+
+
+async def echo(invite):
+    """Answers an invite, sends back what comes until the end, and gives a file."""
+    async with AsyncOtr() as program:
+        bob = program.session("b")
+        assert await bob.respond(invite, yes=True) is None
+        async for message in bob.messages(files="."):
+            async with message:
+                if message.file is not None:
+                    await bob.send_file(message.file)
+                else:
+                    await bob.send(f"echo: {message.text}")
+
+
+def by_postbox(program):
+    alice = program.session("a")
+    thread = threading.Thread(target=asyncio.run, args=(echo(alice.init(postbox=POSTBOX)),))
+    thread.start()
+    assert alice.accept() is False
+    assert alice.send("hello").posted
+    with next(came := alice.messages(event=events.append)) as message:
+        assert message.text == "echo: hello" and message.end and message.authenticated == ()
+    came.close()
+    # The subscription has ended with its generator: there can be another one. What is not taken
+    # well comes again.
+    alice.send("again")
+    for _ in range(2):
+        try:
+            for message in alice.messages():
+                with message:
+                    assert message.data == b"echo: again"
+                    raise KeyError
+        except KeyError:
+            pass
+    assert [message.ack() for message in alice.messages(count=1)] == [None]
+    with open("long", "wb") as file:
+        file.write(LONG)
+    alice.send_file("long")
+    whole = b""
+    for part in alice.messages(count=1):
+        assert part.offset == len(whole)
+        whole += part.data
+        part.ack()
+    assert whole == LONG
+    assert len(alice.words()) == 4
+    alice.words_same()
+    assert alice.status()["authenticated"] == ["words"]
+    assert sorted(program.sessions()) == ["a", "b"]
+    assert alice.close().posted
+    thread.join()
+
+
+def by_hand(program):
+    """The program carries the packets itself."""
+    carol, dave = program.session("c"), program.session("d")
+    reply = dave.respond(carol.init(secret="a word"), secret="a word")
+    assert carol.accept(reply) is True
+    sent = carol.send(b"\x00\xff")
+    assert not sent.posted
+    heard = []
+
+    def fails(message):
+        raise KeyError(message.data)
+
+    try:
+        dave.receive(sent.packets[0], fails)
+    except KeyError:
+        pass
+    else:
+        sys.exit("it was taken")
+    came = dave.receive(sent.packets[0], lambda message: heard.append(message.data))
+    assert heard == [b"\x00\xff"] and came.messages == 1 and came.refused == 0
+    line = dave.export("a passphrase")
+    try:
+        dave.words()
+    except otr.NotReady as error:
+        assert error.code == 14 and error.name == "not_ready" and error.hint
+    else:
+        sys.exit("it is frozen")
+    program.session("e").import_(line, "a passphrase")
+    dave.export_forget()
+
+
+with Otr() as program:
+    by_postbox(program)
+    by_hand(program)
+    for error, call in [
+        (otr.NoSession, lambda: program.session("nobody").send("hello")),
+        (otr.Usage, lambda: program.call("send", nonsense=1)),
+        (otr.Exists, lambda: program.session("c").init()),
+    ]:
+        try:
+            call()
+        except error:
+            pass
+        else:
+            sys.exit(f"{error} was expected")
+try:
+    program.session("c").send("hello")
+except (otr.Failed, RuntimeError):
+    pass
+assert resources.files("otr").joinpath("py.typed").is_file()
+print("all of it")
