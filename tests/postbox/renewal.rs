@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Puts a new certificate in the place of what is there, as certbot does: by another file.
-fn renew(directory: &Path) -> String {
+pub(crate) fn renew(directory: &Path) -> String {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for (name, content) in [("cert", made.cert.pem()), ("key", made.signing_key.serialize_pem())] {
         fs::write(directory.join("new"), content).unwrap();
@@ -17,7 +17,7 @@ fn renew(directory: &Path) -> String {
     made.cert.pem()
 }
 
-fn trusts(postbox: &Postbox, directory: &Path, certificate: &str) -> bool {
+pub(crate) fn trusts(postbox: &Postbox, directory: &Path, certificate: &str) -> bool {
     let file = directory.join("trusted");
     fs::write(&file, certificate).unwrap();
     let port = postbox.url.rsplit_once(':').unwrap().1;

@@ -3,10 +3,12 @@
 use super::alarm::Alarm;
 use super::caller::Caller;
 use super::form::{Form, record_of_line};
+use super::lane::in_steps;
 use super::limits::{LINGER_BYTES, LINGER_TIME, RECORDS_TIME};
 use crate::postbox::api::MAX_RECORDS;
 use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
 use crate::postbox::storage::unfinished::{Begun, GRACE, Unfinished};
+use crate::postbox::storage::watch::Addresses;
 use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use std::collections::BTreeSet;
@@ -85,6 +87,7 @@ pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece 
     if body.is_end_stream() {
         return Piece::End;
     }
+    caller.takes_turns().await;
     let mut goes = pin!(async {
         match begun {
             Some(begun) => begun.goes().await,
@@ -95,7 +98,9 @@ pub(crate) async fn next_piece(upload: &mut Upload, deadline: Instant) -> Piece 
         Poll::Ready(None) => Poll::Ready(Piece::End),
         Poll::Ready(Some(Err(_))) => Poll::Ready(Piece::Broken),
         Poll::Ready(Some(Ok(frame))) => {
-            Poll::Ready(Piece::Bytes(frame.into_data().unwrap_or_default()))
+            let bytes = frame.into_data().unwrap_or_default();
+            caller.brings(bytes.len());
+            Poll::Ready(Piece::Bytes(bytes))
         }
         // All that the caller sent was there before: this body stays incomplete.
         Poll::Pending if caller.poll_hangs_up(cx).is_ready() => Poll::Ready(Piece::Broken),
@@ -151,26 +156,39 @@ impl<const N: usize> Records<N> {
 
     /// The same with each record only once, at its first place: a repeated record costs work and
     /// memory again, and its answer says nothing new.
-    pub(crate) fn without_repeats(mut self) -> Self {
+    pub(crate) async fn without_repeats(mut self) -> Self {
         if self.list.len() > 1 {
             let mut seen = BTreeSet::new();
-            self.list.retain(|record| seen.insert(*record));
-            self.let_go();
+            self.retain(|record| seen.insert(*record)).await;
         }
         self
     }
 
     /// Only those for which `keep` is true.
-    pub(crate) fn retain(&mut self, keep: impl FnMut(&[u8; N]) -> bool) {
-        self.list.retain(keep);
+    pub(crate) async fn retain(&mut self, mut keep: impl FnMut(&[u8; N]) -> bool) {
+        let (list, mut kept) = (&mut self.list, 0);
+        in_steps(list.len(), |some| {
+            for at in some {
+                if keep(&list[at]) {
+                    list[kept] = list[at];
+                    kept += 1;
+                }
+            }
+        })
+        .await;
+        self.list.truncate(kept);
         self.let_go();
     }
 
     /// Replaces the records.
-    pub(crate) fn map(mut self, other: impl Fn(&[u8; N]) -> [u8; N]) -> Self {
-        for record in &mut self.list {
-            *record = other(record);
-        }
+    pub(crate) async fn map(mut self, other: impl Fn(&[u8; N]) -> [u8; N]) -> Self {
+        let list = &mut self.list;
+        in_steps(list.len(), |some| {
+            for record in &mut list[some] {
+                *record = other(record);
+            }
+        })
+        .await;
         self
     }
 
@@ -179,16 +197,17 @@ impl<const N: usize> Records<N> {
         self.charge.turn_to(Purpose::Waits);
     }
 
-    /// Bytes that they are charged.
-    pub(crate) fn charged(&self) -> usize {
-        self.charge.bytes()
-    }
-
     /// Frees memory that is no longer needed.
     fn let_go(&mut self) {
         let before = self.list.capacity();
         self.list.shrink_to_fit();
         self.charge.shrink((before - self.list.capacity()) * N);
+    }
+}
+
+impl From<Records<32>> for Addresses {
+    fn from(Records { list, charge }: Records<32>) -> Self {
+        Self::new(list, charge)
     }
 }
 
@@ -325,30 +344,30 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-    fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
+    async fn read(form: Form, body: &[u8], step: usize) -> Result<Vec<[u8; 32]>, BadRecords> {
         let budget = Budget::new(8 << 20);
         let mut reader = Reader::new(form, &budget, &Arc::default());
         for piece in body.chunks(step) {
             reader.push(piece)?;
         }
-        let records = reader.end()?.without_repeats();
+        let records = reader.end()?.without_repeats().await;
         assert_eq!(budget.used(), 32 * records.list.capacity());
         Ok(records.list)
     }
 
-    #[test]
-    fn records_come_out_whole_however_the_body_is_cut() {
+    #[tokio::test]
+    async fn records_come_out_whole_however_the_body_is_cut() {
         let records = [[1; 32], [2; 32], [3; 32]];
         let line = |n: usize| URL_SAFE_NO_PAD.encode(records[n]);
         let text = format!("{}\n\n{}\r\n{1}\n{}", line(0), line(1), line(2));
         for step in [1, 31, 32, 33, 1000] {
-            assert!(read(Form::Raw, &records.concat(), step).is_ok_and(|r| r == records));
-            assert!(read(Form::Text, text.as_bytes(), step).is_ok_and(|r| r == records));
+            assert!(read(Form::Raw, &records.concat(), step).await.is_ok_and(|r| r == records));
+            assert!(read(Form::Text, text.as_bytes(), step).await.is_ok_and(|r| r == records));
         }
     }
 
-    #[test]
-    fn nothing_half_a_record_and_too_many_are_refused() {
+    #[tokio::test]
+    async fn nothing_half_a_record_and_too_many_are_refused() {
         for (form, body) in [
             (Form::Raw, &b""[..]),
             (Form::Raw, &[1; 33]),
@@ -356,11 +375,11 @@ mod tests {
             (Form::Text, b"AAAA\n"),
             (Form::Text, &[b'A'; 10_000]),
         ] {
-            assert!(matches!(read(form, body, 7), Err(BadRecords::Unfit)), "{body:?}");
+            assert!(matches!(read(form, body, 7).await, Err(BadRecords::Unfit)), "{body:?}");
         }
         let many = vec![0; 32 * (MAX_RECORDS + 1)];
-        assert!(matches!(read(Form::Raw, &many, 4096), Err(BadRecords::TooMany)));
+        assert!(matches!(read(Form::Raw, &many, 4096).await, Err(BadRecords::TooMany)));
         let blank = vec![b'\n'; 1 << 20];
-        assert!(matches!(read(Form::Text, &blank, 4096), Err(BadRecords::TooMany)));
+        assert!(matches!(read(Form::Text, &blank, 4096).await, Err(BadRecords::TooMany)));
     }
 }

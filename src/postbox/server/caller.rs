@@ -2,13 +2,13 @@
 
 use super::alarm::Alarm;
 use super::callers::{Callers, Guest, Here, Which};
-use super::limits::{HEAD_COST, answer_time};
+use super::limits::{BURST, HEAD_COST, answer_time};
 use super::outgoing::Piece;
 use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
 use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
@@ -23,6 +23,8 @@ pub(crate) struct Caller {
     /// Whether the caller was told to leave.
     goes: AtomicBool,
     leave: Notify,
+    /// Bytes that came without a pause since the last turn.
+    burst: AtomicUsize,
     alarm: Alarm,
 }
 
@@ -66,6 +68,7 @@ impl Caller {
             notify: Notify::new(),
             goes: AtomicBool::new(false),
             leave: Notify::new(),
+            burst: AtomicUsize::new(0),
             alarm: Alarm::default(),
         })
     }
@@ -95,6 +98,26 @@ impl Caller {
         state.head = Some(charge);
         state.since = Some(Instant::now());
         Ok(())
+    }
+
+    /// All that the caller sent so far has been read.
+    pub(crate) fn pauses(&self) {
+        self.burst.store(0, Relaxed);
+    }
+
+    /// The caller made work, as much as this many bytes.
+    pub(crate) fn brings(&self, bytes: usize) {
+        self.burst.fetch_add(bytes, Relaxed);
+    }
+
+    /// If the caller sends much without a pause, waits until others have had their turn.
+    pub(crate) async fn takes_turns(&self) {
+        if let Some((_, callers)) = &self.guest
+            && self.burst.load(Relaxed) >= BURST
+        {
+            callers.lane().turn().await;
+            self.burst.store(0, Relaxed);
+        }
     }
 
     /// The caller keeps us waiting since then, or no longer.

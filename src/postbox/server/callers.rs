@@ -5,6 +5,7 @@
 //!
 //! Several are dropped at a time, so that the search costs each newcomer next to nothing.
 
+use super::lane::Lane;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,8 @@ pub(crate) struct Callers {
     going: AtomicUsize,
     /// When the last search found no caller to drop.
     nobody: Mutex<Option<Instant>>,
+    /// Where those wait that are in no hurry.
+    lane: Lane,
 }
 
 /// A caller's entry, for as long as it is connected.
@@ -80,6 +83,11 @@ impl Callers {
         self.going.fetch_add(going, Relaxed);
         *nobody = (going == 0).then(Instant::now);
         going > 0
+    }
+
+    /// Where those wait that are in no hurry.
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<dyn Guest>>> {

@@ -7,18 +7,20 @@ use super::caller::Caller;
 use super::form::{Form, TEXT};
 use super::intake::{Intake, Unfit};
 use super::keys::Keys;
+use super::lane::in_steps;
 use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
 use super::state::Server;
-use crate::postbox::api::{Discard, KEEPS, MAX_WAIT, PacketStatus, address_of};
+use crate::postbox::api::{Address, Discard, KEEPS, MAX_WAIT, PacketStatus, address_of};
 use crate::postbox::storage::budget::{Budget, Full, Purpose};
+use crate::postbox::storage::found::Found;
 use crate::postbox::storage::packet::{Packet, most_cost};
 use crate::postbox::storage::unfinished::GRACE;
-use crate::postbox::storage::watch::{self, Wanted};
+use crate::postbox::storage::watch::{self, Addresses, Wanted, Watch};
 use crate::postbox::work::{self, Price, Proof};
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -53,6 +55,9 @@ impl Wishes {
         Some(Self { wait, max: max.unwrap_or(u64::MAX) })
     }
 }
+
+/// See [`KEEPS`].
+static KEEPS_FIELD: HeaderName = HeaderName::from_static(KEEPS);
 
 /// Why a packet and all packets after it were not stored.
 enum Refusal {
@@ -103,13 +108,14 @@ pub(crate) async fn post(
     if let Some(count) = count {
         count.fetch_add(1, Relaxed);
         linger(body);
+        server.callers.lane().turn().await;
     }
     let mut answer = answer_in(headers, status, TEXT, reply::count(stored));
     if let Some(value) = price.and_then(|price| price.header().try_into().ok()) {
         answer.headers_mut().insert(work::HEADER, value);
     }
     if let Some(seconds) = keeps {
-        answer.headers_mut().insert(KEEPS, HeaderValue::from(seconds));
+        answer.headers_mut().insert(&KEEPS_FIELD, server.keeps(seconds));
     }
     if again { retry(answer) } else { answer }
 }
@@ -148,7 +154,9 @@ async fn take_packets(
                     // Otherwise it would count twice.
                     body.is_whole();
                     put(packet, intake.take_proof())?;
-                    since = Instant::now();
+                    if !body.has_come() {
+                        since = Instant::now();
+                    }
                 }
                 body.has_brought(all, since, intake.begun());
             }
@@ -172,20 +180,24 @@ pub(crate) async fn collect(
     form: Form,
     mut body: Upload,
 ) -> Answer {
-    let mut addresses = match records(&mut body, form, budget, &server.records).await {
+    let tokens = match records(&mut body, form, budget, &server.records).await {
         Ok(tokens) => tokens,
-        Err(why) => return refuse_records(server, why, body),
+        Err(why) => return refuse_records(server, why, body).await,
     };
-    let turn = server.turn(addresses.list().len()).await;
-    addresses = addresses.without_repeats().map(address_of);
+    let turn = server.turn(tokens.list().len()).await;
+    let mut addresses = tokens.without_repeats().await.map(address_of).await;
     addresses.wait();
-    let find = || server.store.find(addresses.list(), wishes.max);
-    let mut found = find();
-    if found.is_empty() {
+    let mut found = find(server, addresses.list(), wishes.max).await;
+    if found.is_empty() && !wishes.wait.is_zero() {
+        let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
         match wait_for(server, budget, waiting, wishes.wait, Wanted::Packet).await {
-            Ok(true) => found = find(),
-            Ok(false) => {}
+            Ok(watch) if watch.is_due() => {
+                drop(watch);
+                let _turn = server.turn(addresses.list().len()).await;
+                found = find(server, addresses.list(), wishes.max).await;
+            }
+            Ok(_) => {}
             Err(Busy) => return busy(server),
         }
     }
@@ -194,6 +206,13 @@ pub(crate) async fn collect(
     }
     let packets = Packets::new(form, found, budget);
     charged(server, form, packets.map(Body::packets))
+}
+
+async fn find(server: &Server, addresses: &[Address], max: u64) -> Vec<Arc<Packet>> {
+    let mut found = Found::up_to(max);
+    let look = |some| server.store.find(&addresses[some], &mut found);
+    in_steps(addresses.len(), look).await;
+    found.packets
 }
 
 /// Discards packets, and keeps the keys of those that were there.
@@ -205,9 +224,12 @@ pub(crate) async fn discard(
 ) -> Answer {
     let records: Records<{ Discard::SIZE }> =
         match records(&mut body, form, budget, &server.records).await {
-            Ok(records) => records.without_repeats(),
-            Err(why) => return refuse_records(server, why, body),
+            Ok(records) => records,
+            Err(why) => return refuse_records(server, why, body).await,
         };
+    let turn = server.turn(records.list().len()).await;
+    let records = records.without_repeats().await;
+    drop(turn);
     for record in records.list() {
         server.store.discard(&Discard::from_record(record));
         // One record may hash four packets of 1 MiB; other tasks get their turn between two
@@ -227,24 +249,34 @@ pub(crate) async fn gone(
 ) -> Answer {
     let mut addresses: Records<32> = match records(&mut body, form, budget, &server.records).await {
         Ok(addresses) => addresses,
-        Err(why) => return refuse_records(server, why, body),
+        Err(why) => return refuse_records(server, why, body).await,
     };
     let turn = server.turn(addresses.list().len()).await;
     addresses.wait();
-    let mut statuses = server.store.statuses(addresses.list());
-    if statuses.contains(&PacketStatus::Held) {
+    let mut statuses = look_at(server, addresses.list()).await;
+    if statuses.contains(&PacketStatus::Held) && !wishes.wait.is_zero() {
+        let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
         match wait_for(server, budget, waiting, wishes.wait, Wanted::Collected).await {
             // Some packets may be gone, and others not.
-            Ok(_) => statuses = server.store.statuses(addresses.list()),
+            Ok(watch) => drop(watch),
             Err(Busy) => return busy(server),
         }
+        let _turn = server.turn(addresses.list().len()).await;
+        statuses = look_at(server, addresses.list()).await;
     }
     let mut out: Vec<u8> = statuses.into_iter().map(|status| status as u8).collect();
     if form == Form::Text {
         out.push(b'\n');
     }
     charged(server, form, Body::charged(out, budget))
+}
+
+async fn look_at(server: &Server, addresses: &[Address]) -> Vec<PacketStatus> {
+    let mut statuses = Vec::with_capacity(addresses.len());
+    let look = |some| statuses.extend(server.store.statuses(&addresses[some]));
+    in_steps(addresses.len(), look).await;
+    statuses
 }
 
 /// Gives published keys.
@@ -255,10 +287,12 @@ pub(crate) async fn revealed(
     mut body: Upload,
 ) -> Answer {
     let addresses: Records<32> = match records(&mut body, form, budget, &server.records).await {
-        Ok(addresses) => addresses.without_repeats(),
-        Err(why) => return refuse_records(server, why, body),
+        Ok(addresses) => addresses,
+        Err(why) => return refuse_records(server, why, body).await,
     };
-    charged(server, form, Keys::new(server, form, addresses, budget).map(Body::Keys))
+    let _turn = server.turn(addresses.list().len()).await;
+    let addresses = addresses.without_repeats().await;
+    charged(server, form, Keys::new(server, form, addresses, budget).await.map(Body::Keys))
 }
 
 /// The answer with this body, if there was memory for it.
@@ -273,22 +307,20 @@ fn charged(server: &Server, form: Form, body: Result<Body, Full>) -> Answer {
 struct Busy;
 
 /// Waits until what is wanted has come, the time is up, another call needs the seat, or the caller
-/// sends no more; says whether it has come. A caller that has finished sending may still listen or
-/// may be gone. We can't tell, so it gets its answer and the seat becomes free.
+/// sends no more; the watch says whether it has come. A caller that has finished sending may still
+/// listen or may be gone. We can't tell, so it gets its answer and the seat becomes free.
 async fn wait_for(
     server: &Server,
     budget: &Arc<Budget>,
-    (caller, addresses, turn): (&Caller, &Records<32>, Option<SemaphorePermit<'_>>),
+    (caller, addresses, turn): (&Caller, &Arc<Addresses>, Option<SemaphorePermit<'_>>),
     wait: Duration,
     wanted: Wanted,
-) -> Result<bool, Busy> {
-    if wait.is_zero() {
-        return Ok(false);
-    }
+) -> Result<Watch, Busy> {
     let deadline = Instant::now() + wait;
     let bytes = addresses.charged() + watch::cost(addresses.list());
     let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
-    let watch = server.store.watch(budget, addresses.list(), wanted);
+    let mut watch = server.store.watch(budget, addresses, wanted);
+    in_steps(addresses.list().len(), |some| server.store.add(&mut watch, some)).await;
     drop(turn);
     let _waits = caller.waits();
     while !watch.is_due() {
@@ -302,7 +334,7 @@ async fn wait_for(
             () = caller.hangs_up() => break,
         }
     }
-    Ok(watch.is_due())
+    Ok(watch)
 }
 
 pub(crate) fn busy(server: &Server) -> Answer {
@@ -310,8 +342,9 @@ pub(crate) fn busy(server: &Server) -> Answer {
     retry(text(StatusCode::SERVICE_UNAVAILABLE, "busy; try again later\n"))
 }
 
-fn refuse_records(server: &Server, why: BadRecords, body: Upload) -> Answer {
+async fn refuse_records(server: &Server, why: BadRecords, body: Upload) -> Answer {
     linger(body);
+    server.callers.lane().turn().await;
     let refused = &server.refused;
     let (count, status, words) = match why {
         BadRecords::Full => return busy(server),

@@ -5,6 +5,7 @@ use super::body::{Upload, linger};
 use super::caller::Caller;
 use super::calls::{self, Wishes};
 use super::form::Form;
+use super::limits::REQUEST;
 use super::page::{self, Look};
 use super::reply::{Answer, text};
 use super::state::Server;
@@ -42,6 +43,8 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, body) = request.into_parts();
+    caller.brings(REQUEST);
+    caller.takes_turns().await;
     let body = Upload::new(body, caller);
     let wanted = wanted(server, &head);
     let mut headers = HeaderMap::new();

@@ -37,13 +37,13 @@ impl Keys {
     ///
     /// # Errors
     /// [`Full`] if there is no memory for the windows.
-    pub(crate) fn new(
+    pub(crate) async fn new(
         server: &Arc<Server>,
         form: Form,
         mut addresses: Records<32>,
         budget: &Arc<Budget>,
     ) -> Result<Self, Full> {
-        addresses.retain(|address| has_key(server, address));
+        addresses.retain(|address| has_key(server, address)).await;
         let windows = (addresses.list().len() * KEYS).div_ceil(WINDOW).min(WINDOWS);
         let charge = Charge::new(budget, Purpose::Answers, windows * WINDOW_COST)?;
         let mut keys = Self {

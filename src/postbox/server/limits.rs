@@ -37,6 +37,10 @@ pub(crate) const HEAD: usize = 8 * 1024;
 /// Bytes to read at a time from a busy connection, which is charged for them: fewer system calls
 /// make a long message a twentieth faster; a larger buffer does not help.
 pub(crate) const BUFFER: usize = 64 * 1024;
+/// Bytes that a caller may send without a pause before others get their turn ...
+pub(crate) const BURST: usize = 64 * 1024;
+/// ... where each request counts as much as this, however short it is.
+pub(crate) const REQUEST: usize = 4 * 1024;
 /// Bytes to read at a time from any other connection.
 pub(crate) const SMALL_BUFFER: usize = 8 * 1024;
 /// Bytes of answers that may lie unsent in the system's buffers of one connection: they are charged

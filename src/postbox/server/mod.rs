@@ -21,6 +21,7 @@ mod guests;
 mod http;
 mod intake;
 mod keys;
+mod lane;
 mod limits;
 mod listen;
 mod outgoing;

@@ -7,13 +7,18 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::time::{Instant, Sleep, sleep_until};
+use zeroize::Zeroizing;
+
+/// Up to this many bytes in several parts are written as one: that costs the system less, and most
+/// answers are that short.
+const SHORT: usize = 512;
 
 /// A stream whose writes fail when the other side takes nothing for too long, or an answer too
 /// slowly, and whose reads stay small until it is busy.
 pub(crate) struct Paced<S> {
-    stream: S,
+    stream: Take<S>,
     /// Runs while a write waits.
     stall: Option<Pin<Box<Sleep>>>,
     /// Wakes the reader when no write waits any more.
@@ -24,12 +29,15 @@ pub(crate) struct Paced<S> {
     caller: Arc<Caller>,
 }
 
-impl<S> Paced<S> {
+impl<S: AsyncRead> Paced<S> {
     pub(crate) fn new(stream: S, budget: &Arc<Budget>, caller: &Arc<Caller>) -> Self {
         let (budget, caller) = (Arc::clone(budget), Arc::clone(caller));
+        let stream = AsyncReadExt::take(stream, 0);
         Self { stream, stall: None, reader: None, budget, wide: None, caller }
     }
+}
 
+impl<S> Paced<S> {
     fn pace<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -56,16 +64,18 @@ impl<S> Paced<S> {
 }
 
 impl<S: AsyncRead + Unpin> Paced<S> {
-    fn read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.wide.is_some() || buffer.remaining() <= SMALL_BUFFER {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
+    fn take_in(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // hyper offers more room after a read that filled its buffer.
-        let mut small = ReadBuf::new(buffer.initialize_unfilled_to(SMALL_BUFFER));
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut small))?;
-        let count = small.filled().len();
-        buffer.advance(count);
-        if count == SMALL_BUFFER {
+        let most = if self.wide.is_some() { BUFFER } else { SMALL_BUFFER };
+        self.stream.set_limit(most as u64);
+        let (before, offered) = (buffer.filled().len(), buffer.remaining());
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            self.caller.pauses();
+        }
+        ready!(read)?;
+        let filled = buffer.filled().len() - before == SMALL_BUFFER;
+        if filled && offered > SMALL_BUFFER && self.wide.is_none() {
             self.wide = Charge::new(&self.budget, Purpose::Speed, BUFFER).ok();
         }
         Poll::Ready(Ok(()))
@@ -79,7 +89,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(self.read(cx, buffer))?;
+        ready!(self.take_in(cx, buffer))?;
         if buffer.filled().len() > before {
             self.caller.sent().map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         } else if self.caller.hung_up(cx.waker()) {
@@ -93,13 +103,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = Pin::new(self.stream.get_mut()).poll_write(cx, bytes);
         self.pace(cx, written)
     }
 
@@ -108,21 +118,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let stream = Pin::new(self.stream.get_mut());
+        let written = if length <= SHORT {
+            let mut whole = Zeroizing::new([0; SHORT]);
+            let mut at = 0;
+            for part in parts {
+                whole[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            stream.poll_write(cx, &whole[..length])
+        } else {
+            stream.poll_write_vectored(cx, parts)
+        };
         self.pace(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = Pin::new(self.stream.get_mut()).poll_flush(cx);
         self.pace(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let shut = Pin::new(self.stream.get_mut()).poll_shutdown(cx);
         self.pace(cx, shut)
     }
 }
@@ -134,7 +156,7 @@ mod tests {
     use crate::postbox::server::limits::HEAD_COST;
     use std::future::poll_fn;
     use std::time::Duration;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::AsyncWriteExt as _;
 
     async fn read(paced: &mut Paced<&[u8]>) -> usize {
         let mut buffer = vec![0; BUFFER];
@@ -171,11 +193,11 @@ mod tests {
         assert_eq!(budget.used(), HEAD_COST);
         let call = caller.calls();
         assert_eq!(budget.used(), 0);
-        paced.stream = &bytes[..100];
+        *paced.stream.get_mut() = &bytes[..100];
         assert_eq!(read(&mut paced).await, 100);
         assert_eq!(budget.used(), 0, "a call charges its own body");
         let waits = caller.waits();
-        paced.stream = &bytes[..100];
+        *paced.stream.get_mut() = &bytes[..100];
         assert_eq!(read(&mut paced).await, 100);
         assert_eq!(budget.used(), HEAD_COST, "the next request has to wait");
         drop((waits, call));

@@ -67,9 +67,11 @@ impl Relay {
         let Self { server, entrances } = self;
         let mut serving: JoinSet<()> =
             entrances.into_iter().map(|entrance| entrance.serve(Arc::clone(&server))).collect();
-        // The task ends with this future, even if it is dropped.
+        // These tasks end with this future, even if it is dropped.
         let mut sweeping = JoinSet::new();
         sweeping.spawn(sweep(Arc::clone(&server)));
+        let tidying = Arc::clone(&server);
+        sweeping.spawn(async move { tidying.tidies().await });
         stop.await;
         server.begin_to_stop();
         let ended = async { while serving.join_next().await.is_some() {} };
@@ -92,5 +94,74 @@ async fn sweep(server: Arc<Server>) {
             tokio::task::yield_now().await;
         }
         sleep(pause.max(begin.elapsed())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postbox::api::{COLLECT, DISCARD, GONE, MAX_RECORDS, REVEALED};
+    use crate::postbox::server::lane::STEP;
+    use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    /// Names as many records as it may; the beginning of the answer.
+    async fn call(port: u16, path: &str, size: usize) -> String {
+        let length = MAX_RECORDS * size;
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\n\
+             connection: close\r\ncontent-length: {length}\r\n\r\n"
+        );
+        let mut request = head.into_bytes();
+        for n in 0..MAX_RECORDS {
+            request.extend_from_slice(&n.to_be_bytes());
+            request.extend(vec![0; size - size_of::<usize>()]);
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(&request).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..12]).into_owned()
+    }
+
+    /// On the only thread, a call that named thousands of records held up all others until it had
+    /// looked at all of them, and again when its wait was over.
+    #[tokio::test]
+    async fn others_get_their_turn_while_a_call_looks_at_thousands_of_records() {
+        let mut relay = Relay::new(Choices::default(), 200).unwrap();
+        let listener = Listener::open("127.0.0.1:0").unwrap();
+        let port = listener.url(false).rsplit_once(':').unwrap().1.parse().unwrap();
+        relay.open(listener, Side::Public, None).unwrap();
+        let server = Arc::clone(&relay.server);
+        let serving = tokio::spawn(relay.serve(pending(), pending()));
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&turns);
+        let counting = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        // How often each goes through its records, at least.
+        for (path, size, times, status) in [
+            (COLLECT, 32, 3, "204"),
+            ("/v1/collect?wait=1", 32, 4, "204"),
+            (DISCARD, 96, STEP, "204"),
+            (GONE, 32, 1, "200"),
+            (REVEALED, 32, 2, "200"),
+        ] {
+            let before = turns.load(Relaxed);
+            assert_eq!(call(port, path, size).await, format!("HTTP/1.1 {status}"), "{path}");
+            let turns = turns.load(Relaxed) - before;
+            assert!(turns >= times * (MAX_RECORDS / STEP - 1), "{path}: {turns}");
+        }
+        // The watch that has ended is given up to its last address.
+        while server.store.wait_list().is_watched() {
+            tokio::task::yield_now().await;
+        }
+        counting.abort();
+        serving.abort();
     }
 }

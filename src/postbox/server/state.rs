@@ -10,11 +10,13 @@ use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use crate::postbox::storage::memory::Store;
 use crate::postbox::storage::unfinished::Unfinished;
 use crate::postbox::work::{FULL_BITS, MAX_BITS};
+use hyper::header::HeaderValue;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::task::yield_now;
 
 /// What the operator chose.
 #[derive(Clone, Copy)]
@@ -116,6 +118,8 @@ pub(crate) struct Server {
     pub(crate) callers: Arc<Callers>,
     /// Bodies of records that have begun.
     pub(crate) records: Arc<Unfinished>,
+    /// The usual lifetime of packets, as it is told.
+    keeps: HeaderValue,
     /// Turns for calls that name many records.
     many: Semaphore,
     /// Waiting calls.
@@ -197,6 +201,7 @@ impl Server {
             guests: Guests::new(&budget),
             callers: Arc::default(),
             records: Arc::default(),
+            keeps: choices.ttl.as_secs().into(),
             many: Semaphore::new(1),
             waiting: Room::new(limits::waiting_of(connections)),
             stopping: AtomicBool::new(false),
@@ -242,6 +247,22 @@ impl Server {
     /// The operator's connections that are open now.
     pub(crate) fn admin_connections(&self) -> usize {
         self.admin.now.load(Relaxed)
+    }
+
+    /// This many seconds, as a lifetime is told.
+    pub(crate) fn keeps(&self, seconds: u32) -> HeaderValue {
+        let usual = u64::from(seconds) == self.choices.ttl.as_secs();
+        if usual { self.keeps.clone() } else { seconds.into() }
+    }
+
+    /// Gives up what ended watches leave behind, for ever.
+    pub(crate) async fn tidies(&self) {
+        loop {
+            self.store.wait_list().needs_tidying().await;
+            while self.store.wait_list().tidy() {
+                yield_now().await;
+            }
+        }
     }
 
     /// Tells every connection to end after its running call, and all waiting calls to stop waiting.

@@ -5,21 +5,21 @@
 
 use super::budget::{Budget, Purpose};
 use super::clock::{Clock, Seconds};
+use super::found::Found;
 use super::leaving::Leaving;
 use super::packet::Packet;
 use super::spent::Spent;
 use super::tide::Tide;
 use super::unfinished::Unfinished;
-use super::watch::{WaitList, Wanted, Watch};
+use super::watch::{Addresses, WaitList, Wanted, Watch};
 use crate::postbox::api::{Address, Discard, Key, MAX_UNDER_ADDRESS, PacketStatus, address_of};
 use smallvec::SmallVec;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The most packets in one answer.
-const AT_ONCE: usize = 1024;
 /// Entries that one step of the sweep looks at: a few dozen microseconds in which no call can be
 /// served.
 const SWEEP_STEP: usize = 512;
@@ -146,16 +146,21 @@ impl Store {
         Totals { remembered, leaving, leaving_bytes, ..inner.totals }
     }
 
-    /// Watches addresses for `wanted`; the caller has made sure that there is memory.
-    pub(crate) fn watch<'a>(
-        &'a self,
+    /// Will watch addresses for `wanted`, once [`Self::add`] has added them; the caller has made
+    /// sure that there is memory.
+    pub(crate) fn watch(
+        &self,
         budget: &Arc<Budget>,
-        addresses: &'a [Address],
+        addresses: &Arc<Addresses>,
         wanted: Wanted,
-    ) -> Watch<'a> {
-        self.wait_list.watch(budget, addresses, wanted, |address| {
-            self.lock().standing(address, self.now()).counts(wanted)
-        })
+    ) -> Watch {
+        self.wait_list.watch(budget, addresses, wanted)
+    }
+
+    /// Begins to watch these of the addresses.
+    pub(crate) fn add(&self, watch: &mut Watch, some: Range<usize>) {
+        let wanted = watch.wanted();
+        watch.add(some, |address| self.lock().standing(address, self.now()).counts(wanted));
     }
 
     /// Tells the watchers of an address its state. Never call it with the lock held: the wait list
@@ -221,37 +226,25 @@ impl Store {
         Ok(life)
     }
 
-    /// The packets under these addresses, in their order, up to `max` bytes and a number of them,
-    /// but the first one whatever its size.
-    pub(crate) fn find(&self, addresses: &[Address], max: u64) -> Vec<Arc<Packet>> {
+    /// The packets under these addresses, in their order, as many as `found` has room for.
+    pub(crate) fn find(&self, addresses: &[Address], found: &mut Found) {
         let (inner, now) = (self.lock(), self.now());
-        let mut left = max;
-        addresses
-            .iter()
-            .filter_map(|address| inner.held.get(address))
-            .flatten()
-            .filter(|held| held.until > now)
-            .take(AT_ONCE)
-            .enumerate()
-            .map_while(|(nth, held)| {
-                let rest = left.checked_sub(held.packet.len() as u64);
-                left = rest.unwrap_or(0);
-                (nth == 0 || rest.is_some()).then(|| Arc::clone(&held.packet))
-            })
-            .collect()
+        let held = addresses.iter().filter_map(|address| inner.held.get(address)).flatten();
+        for held in held.filter(|held| held.until > now) {
+            if !found.takes(&held.packet) {
+                break;
+            }
+        }
     }
 
     /// Discards one packet, if it is here, and then remembers that, with the key.
     pub(crate) fn discard(&self, record: &Discard) {
         let address = address_of(&record.token);
         // Hashed outside the lock; the same packet is then found by identity.
-        let Some(packet) = self
-            .find(&[address], u64::MAX)
-            .into_iter()
-            .find(|packet| packet.hash() == &record.hash)
-        else {
-            return;
-        };
+        let mut found = Found::up_to(u64::MAX);
+        self.find(&[address], &mut found);
+        let mut packets = found.packets.into_iter();
+        let Some(packet) = packets.find(|packet| packet.hash() == &record.hash) else { return };
         let mut guard = self.lock();
         let inner = &mut *guard;
         if let Some(taken) = inner.take(&address, |held| Arc::ptr_eq(&held.packet, &packet)) {
@@ -372,6 +365,7 @@ fn after(address: &Address) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Charge;
     use super::super::packet::Filling;
     use super::super::spent::REMEMBERED;
     use super::*;
@@ -387,6 +381,12 @@ mod tests {
         filling.push(address).unwrap();
         filling.push(&[fill; 4064]).unwrap();
         filling.finish().unwrap()
+    }
+
+    fn find(store: &Store, address: Address, max: u64) -> Vec<Arc<Packet>> {
+        let mut found = Found::up_to(max);
+        store.find(&[address], &mut found);
+        found.packets
     }
 
     fn discard(store: &Store, fill: u8, key: Option<Key>) {
@@ -407,9 +407,9 @@ mod tests {
             assert_eq!(store.put(packet(&store, &address, fill)), Ok(60));
         }
         assert_eq!(store.put(packet(&store, &address, 5)), Err(Crowded));
-        assert_eq!(store.find(&[address], u64::MAX).len(), 4);
-        assert_eq!(store.find(&[address], 8192).len(), 2);
-        assert_eq!(store.find(&[address], 1).len(), 1, "the first one always");
+        assert_eq!(find(&store, address, u64::MAX).len(), 4);
+        assert_eq!(find(&store, address, 8192).len(), 2);
+        assert_eq!(find(&store, address, 1).len(), 1, "the first one always");
         assert_eq!(store.totals().held, 4);
     }
 
@@ -422,11 +422,7 @@ mod tests {
         store.put(packet(&store, &address, 1)).unwrap();
         store.put(packet(&store, &address, 2)).unwrap();
         discard(&store, 2, None);
-        assert_eq!(
-            store.statuses(&[address]),
-            [PacketStatus::Held],
-            "the other one still lies there"
-        );
+        assert_eq!(store.statuses(&[address]), [PacketStatus::Held], "the other one lies there");
         discard(&store, 1, Some([7; 32]));
         assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
         assert_eq!(keys(&store), [[7; 32]]);
@@ -444,15 +440,17 @@ mod tests {
             [PacketStatus::Held],
             "the discarded one may have been junk"
         );
-        let addresses = [address];
-        let watch = store.watch(store.budget(), &addresses, Wanted::Collected);
+        let charge = Charge::nothing(store.budget(), Purpose::Waits);
+        let addresses = Arc::new(Addresses::new(vec![address], charge));
+        let mut watch = store.watch(store.budget(), &addresses, Wanted::Collected);
+        store.add(&mut watch, 0..1);
         discard(&store, 2, Some([7; 32]));
         assert!(watch.is_due());
         assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
         store.put(packet(&store, &address, 4)).unwrap();
         assert!(watch.is_due());
         assert_eq!(store.statuses(&[address]), [PacketStatus::Collected]);
-        assert_eq!(store.find(&[address], u64::MAX).len(), 2, "a caller with the token sees all");
+        assert_eq!(find(&store, address, u64::MAX).len(), 2, "a caller with the token sees all");
     }
 
     #[test]
@@ -476,7 +474,7 @@ mod tests {
         let (mut store, address) = (store(60), address_of(&TOKEN));
         store.put(packet(&store, &address, 1)).unwrap();
         store.put(packet(&store, &address, 2)).unwrap();
-        let read = store.find(&[address], u64::MAX);
+        let read = find(&store, address, u64::MAX);
         discard(&store, 1, None);
         store.clock.turn(62);
         store.sweep([0; 32]);

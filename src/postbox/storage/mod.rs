@@ -3,6 +3,7 @@
 pub(crate) mod blocks;
 pub(crate) mod budget;
 mod clock;
+pub(crate) mod found;
 mod leaving;
 pub(crate) mod memory;
 pub(crate) mod packet;

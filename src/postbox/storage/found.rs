@@ -1,0 +1,35 @@
+//! What a `collect` finds, which may take several steps.
+
+use super::packet::Packet;
+use std::sync::Arc;
+
+/// The most packets in one answer.
+const AT_ONCE: usize = 1024;
+
+/// Packets of one answer: up to some bytes and a number of them, but the first one whatever its
+/// size.
+pub(crate) struct Found {
+    /// The packets.
+    pub(crate) packets: Vec<Arc<Packet>>,
+    left: u64,
+    full: bool,
+}
+
+impl Found {
+    /// None yet, and at most `max` bytes.
+    pub(crate) fn up_to(max: u64) -> Self {
+        Self { packets: Vec::new(), left: max, full: false }
+    }
+
+    /// Takes the packet, if there is room; false from the first on for which there is none.
+    pub(super) fn takes(&mut self, packet: &Arc<Packet>) -> bool {
+        let rest = self.left.checked_sub(packet.len() as u64);
+        let fits = self.packets.is_empty() || rest.is_some();
+        self.full |= !fits || self.packets.len() >= AT_ONCE;
+        if !self.full {
+            self.left = rest.unwrap_or(0);
+            self.packets.push(Arc::clone(packet));
+        }
+        !self.full
+    }
+}
