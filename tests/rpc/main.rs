@@ -24,3 +24,5 @@ mod place;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
 mod socket;
+#[path = "../ends/socks.rs"]
+mod socks;

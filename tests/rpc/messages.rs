@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use crate::client::{Rpc, pair};
+use crate::client::{Rpc, pair, until};
 use crate::people;
 use crate::place::Place;
 use crate::postbox::Postbox;
+use crate::socks::Socks;
 
 #[test]
 fn no_more_comes_than_the_credit_and_what_is_acknowledged_is_stored() {
@@ -50,4 +51,28 @@ fn what_nobody_acknowledges_stays_in_the_postbox() {
     bob.begin_ack(&one);
     assert_eq!(bob.ends(), Some(0));
     assert_eq!(people::ok(&place, "b", &["recv", "--all"], b""), b"twothree");
+}
+
+/// Each packet has a circuit and a call of its own there; all of them end with the subscription.
+#[test]
+fn a_subscription_through_tor_ends_at_once() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let (mut alice, bob) = pair(&place, &postbox.url);
+    drop(bob);
+    let mut bob = Rpc::start(&place, &["-s", "b", "--tor", "--proxy", &socks.url]);
+    bob.ok("subscribe", json!({}));
+    alice.ok("send", json!({ "text": "hello" }));
+    let (message, before) = (bob.message(), socks.connections());
+    bob.ack(&message);
+    until("it asks for the next one", || socks.connections() > before);
+    let before = socks.connections();
+    bob.ok("unsubscribe", json!({ "subscription": 1 }));
+    assert_eq!(bob.told("ended")["reason"], "stopped");
+    let more = socks.connections() - before;
+    assert!(more < 20, "{more} calls more");
+    alice.ok("send", json!({ "text": "again" }));
+    bob.ok("subscribe", json!({ "count": 1 }));
+    assert_eq!(bob.takes(), "again");
+    assert_eq!(bob.told("ended")["reason"], "enough");
 }

@@ -71,6 +71,9 @@ impl Collector {
                 return Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
+            if self.client.is_stopped() {
+                break;
+            }
             if open.contains(&token) && left >= Duration::from_secs(1) {
                 // An older call, which ended before this wait does.
                 self.ask(token, left)?;

@@ -197,6 +197,9 @@ impl Client {
         let Some(stop) = self.trying.stop.as_ref().filter(|_| !wait.is_zero()) else {
             return self.collect_here(tokens, wait);
         };
+        if stop.is_asked() {
+            return Ok(Vec::new());
+        }
         let (client, tokens) = (self.clone(), tokens.to_vec());
         match stop.unless(move || client.collect_here(&tokens, wait)) {
             Ok(found) => found.unwrap_or(Ok(Vec::new())),

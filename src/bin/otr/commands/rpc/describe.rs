@@ -40,7 +40,7 @@ to the next receiver, of any program or of `otr recv`. An acknowledgement that w
 
 Other notifications need no acknowledgement. `event` has `event`: `opened` (the reply has come), \
 `truncated` (no more of `message` will come), `verify` (the result of a step of a check, as in `otr recv \
---json`), `closed`, `postbox_away`, `postbox_back`. `ended` is the last one of a subscription; `reason`: \
+--json`), `closed` (during `receive`), `postbox_away`, `postbox_back`. `ended` is the last one of a subscription; `reason`: \
 `closed` (by the other side), `enough`, `nothing_more`, `stopped`, or `failed` with `error`.
 
 ## Errors
