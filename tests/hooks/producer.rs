@@ -86,6 +86,20 @@ fn a_failing_command_posts_nothing_or_what_is_cut() {
     fails(&place, "bob", &["recv", "--all"], b"", 8);
 }
 
+/// A producer that takes its time has not the turn yet.
+#[test]
+fn a_slow_command_holds_no_other_send_up() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let hook = "touch runs; until [ -e go ]; do sleep 0.01; done; echo slow";
+    let slow = spawn(&place, "alice", &["send", "--exec", hook], b"");
+    until("it runs", || place.path("runs").exists());
+    ok(&place, "alice", &["--lock-wait", "0s", "send", "--exec", "echo quick"], b"");
+    fs::write(place.path("go"), "").unwrap();
+    assert!(slow.wait_with_output().unwrap().status.success());
+    assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), b"quick\nslow\n");
+}
+
 /// What prevents a message is said before anything is done for it.
 #[test]
 fn no_command_runs_in_vain() {

@@ -117,10 +117,12 @@ fn by_stdin_a_refused_message_is_given_again() {
         bob recv -q --exec 'read -r t && [ $t != two ] && echo $t' < packets; echo $?
         bob recv -q --exec 'cat; :' < packets; echo $?
         bob recv -q --exec 'cat; :' < packets; echo $?
+        bob recv --exec '' < packets; echo $?
+        alice send --exec ' '; echo $?
         bob recv --exec cat -o file; echo $?
         bob recv --exec cat --null; echo $?
         bob recv --exec cat --state-fd 3,4; echo $?");
-    assert_eq!(run.out, b"one\n1\ntwo\nthree\n0\n4\n2\n2\n2\n");
+    assert_eq!(run.out, b"one\n1\ntwo\nthree\n0\n4\n2\n2\n2\n2\n2\n");
     assert!(run.err.contains("message 1 is not taken"), "{}", run.err);
     assert!(run.err.contains("give its packets once more"), "{}", run.err);
 }

@@ -1,8 +1,10 @@
 //! Options that many commands share, and how their values are read.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::store::{Name, Numbers};
@@ -71,6 +73,14 @@ pub(crate) struct Form {
 pub(crate) fn wrap(text: &str) -> Result<otr::armor::Wrap, &'static str> {
     let columns = text.parse().ok().and_then(otr::armor::Wrap::new);
     columns.ok_or("use a number of columns from 32 on")
+}
+
+/// A command for the shell. An empty one succeeds, and would take every message and lose it.
+pub(crate) fn shell_command() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|line| {
+        let is_blank = line.as_encoded_bytes().trim_ascii().is_empty();
+        if is_blank { Err("it is empty; name a command") } else { Ok(line) }
+    })
 }
 
 /// The smallest size class that holds this many bytes.

@@ -26,6 +26,7 @@ use super::stored;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
+use crate::options::shell_command;
 use crate::route::RouteArgs;
 use crate::ui::units;
 pub(crate) use checks::object as check_object;
@@ -60,7 +61,7 @@ pub(crate) struct Args {
     /// CMD runs in /bin/sh, once for each message, one after another. With 0 the message is taken; with
     /// anything else, or if a signal ends CMD, nothing of it is noted, it stays in the postbox (or in
     /// the file that was on stdin), and recv ends with 1. See "Commands" below.
-    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["output", "null", "state_fd"])]
+    #[arg(long, value_name = "CMD", value_parser = shell_command(), value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["output", "null", "state_fd"])]
     exec: Option<OsString>,
 
     /// Write a NUL byte after each message

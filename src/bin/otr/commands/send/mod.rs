@@ -28,7 +28,7 @@ use crate::commands::blocks::HeadBytes;
 use crate::commands::whom;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
-use crate::options::{Form, size_class};
+use crate::options::{Form, shell_command, size_class};
 use crate::route::RouteArgs;
 use crate::ui::{notices, shell, units};
 use otr::postbox::client::{Client, Patience};
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     /// CMD runs in /bin/sh. If it ends with anything else, or by a signal, a short message is not sent
     /// (1), and a long one is cut (6): the other side's recv then says 6, too. With --lines, the lines
     /// before have gone out. What ends send ends CMD, too, by SIGTERM.
-    #[arg(long, value_name = "CMD", value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["last", "state_fd"])]
+    #[arg(long, value_name = "CMD", value_parser = shell_command(), value_hint = clap::ValueHint::CommandString, conflicts_with_all = ["last", "state_fd"])]
     exec: Option<OsString>,
 
     /// Write the last packets once more, the same bytes: of a short message, or of 'verify'
