@@ -6,6 +6,7 @@ use crate::protocol::authentication::verify::Event;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame::Data;
+use crate::protocol::packet::receipt::Receipt;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::{Accepted, Identity, Session};
 
@@ -154,6 +155,12 @@ pub trait Outlet {
         keys: &[[u8; PUBLISHED_KEY]],
         packets: &[Packet],
     ) -> Result<Vec<usize>, Cause>;
+
+    /// A packet of a message was sealed, and comes to be handed out. By the receipt, the outlet can
+    /// learn later that the other side has opened it.
+    fn sealed(&mut self, packet: &Packet, receipt: &Receipt) {
+        let _ = (packet, receipt);
+    }
 
     /// The error that a packet of `bytes` bytes does not get through.
     fn too_large(&self, bytes: usize) -> Cause {

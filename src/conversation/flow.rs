@@ -85,7 +85,9 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Cause>> Flow<R> {
             let part = Part { message: self.message, offset: self.offset, end, length };
             // It fits, because `length` is at most the room of this class.
             let k = numbers.fit(length, K_MIN).unwrap_or(largest);
-            let (packet, _) = numbers.seal_text(k, &held[..length], part, host.randomness())?;
+            let sealed = numbers.seal_text(k, &held[..length], part, host.randomness());
+            let (packet, receipt) = sealed?;
+            outlet.sealed(&packet, &receipt);
             let refused = outlet.hand_out(&self.keys, std::slice::from_ref(&packet)).await?;
             if refused.is_empty() {
                 self.keys.clear();

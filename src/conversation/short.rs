@@ -141,6 +141,7 @@ pub async fn short<H: Host, O: Outlet>(
         let Some(sealed) = seal_short(session, short.text, short.least..=most, randomness)? else {
             return Ok(Sent::Long(None));
         };
+        outlet.sealed(&sealed.packet, &sealed.receipt);
         let keys = published(session, short.publish && !by_postbox);
         if !by_postbox && session.waiting().is_empty() {
             session.keep(vec![sealed.packet.clone()]);

@@ -142,6 +142,10 @@ fn a_program_that_stops_reading_holds_up_nobody_else() {
     assert!(threads(id) < 80);
     let grown = resident(id).saturating_sub(held);
     assert!(grown < 12 << 20, "{grown} bytes more");
+    // Nor does it hold up the end.
+    rpc.signal("TERM");
+    rpc.child.wait().unwrap();
+    assert!(!path.exists());
 }
 
 #[test]

@@ -76,3 +76,29 @@ fn a_subscription_through_tor_ends_at_once() {
     assert_eq!(bob.takes(), "again");
     assert_eq!(bob.told("ended")["reason"], "enough");
 }
+
+/// The sender learns that its message was opened, from the key that the other side publishes.
+#[test]
+fn a_message_is_confirmed_when_it_was_acknowledged() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = pair(&place, &postbox.url);
+    let late =
+        alice.call("send", json!({ "text": "one", "confirm": true, "wait": 0 })).unwrap_err();
+    assert_eq!((&late["code"], &late["data"]["taken"]), (&json!(-32008), &json!(true)));
+    std::fs::write(place.path("long"), vec![7; 300_000]).unwrap();
+    let short = alice.begin("send", json!({ "text": "two", "confirm": true }));
+    let long = alice.begin("send", json!({ "file": "long", "confirm": true }));
+    // Later calls go on meanwhile.
+    alice.ok("send", json!({ "text": "three" }));
+    bob.ok("subscribe", json!({}));
+    assert_eq!((bob.takes(), bob.takes()), ("one".to_owned(), "two".to_owned()));
+    alice.answer(short).unwrap();
+    while !bob.message()["end"].as_bool().unwrap() {}
+    // Whoever waits for that and says all that there is to say ends at once.
+    alice.client.out = None;
+    assert_eq!(alice.answer(long).unwrap_err()["data"]["name"], "nothing_yet");
+    assert_eq!(alice.ends(), Some(0));
+    let none = Rpc::start(&place, &[])
+        .call("send", json!({ "session": "b", "text": "four", "confirm": true, "by_hand": true }));
+    assert_eq!(none.unwrap_err()["code"], -32602);
+}

@@ -31,7 +31,7 @@ def by_postbox(program):
     thread = threading.Thread(target=asyncio.run, args=(echo(alice.init(postbox=POSTBOX)),))
     thread.start()
     assert alice.accept() is False
-    assert alice.send("hello").posted
+    assert alice.send("hello", confirm=True, wait=60).posted
     with next(came := alice.messages(event=events.append)) as message:
         assert message.text == "echo: hello" and message.end and message.authenticated == ()
     came.close()

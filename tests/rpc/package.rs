@@ -39,7 +39,10 @@ fn the_package_is_built_installed_and_used() {
     run(&mut wheel, "python3-pip");
     let built: Vec<_> =
         fs::read_dir(place.path("dist")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(built, [place.path("dist/otr-0.1.0-py3-none-any.whl")]);
+    assert_eq!(
+        built,
+        [place.path(&format!("dist/otr-{}-py3-none-any.whl", env!("CARGO_PKG_VERSION")))]
+    );
     let mut install = Command::new(place.path("venv/bin/pip"));
     here(install.args(["install", "--quiet"]).arg(&built[0]));
     run(&mut install, "python3-pip");

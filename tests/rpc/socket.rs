@@ -93,3 +93,26 @@ fn a_directory_that_others_can_enter_is_refused() {
     let descriptors = command(&place, &["--state-fd", "3,4"]).output().unwrap();
     assert_eq!(descriptors.status.code(), Some(2));
 }
+
+/// A program that has written all its calls reads their answers, and then the end.
+#[test]
+fn a_client_that_has_said_all_gets_its_answers() {
+    use std::io::{Read as _, Write as _};
+
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    people::pair(&place, &postbox);
+    let _served = Served::start(&place, &[]);
+    let mut client = std::os::unix::net::UnixStream::connect(place.path("dir/rpc")).unwrap();
+    let calls = [("subscribe", "bob"), ("status", "alice")];
+    for (id, (method, session)) in calls.into_iter().enumerate() {
+        let params = json!({ "session": session });
+        let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        client.write_all(format!("{call}\n").as_bytes()).unwrap();
+    }
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut read = String::new();
+    client.read_to_string(&mut read).unwrap();
+    for id in 0..calls.len() {
+        assert!(read.contains(&format!("\"id\":{id}")), "{read}");
+    }
+}

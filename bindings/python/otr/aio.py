@@ -180,17 +180,33 @@ class AsyncSession:
         return secret
 
     async def send(
-        self, message: str | bytes, *, by_hand: bool = False, retry: int | None = None
+        self,
+        message: str | bytes,
+        *,
+        confirm: bool = False,
+        wait: int | None = None,
+        by_hand: bool = False,
+        retry: int | None = None,
     ) -> Sent:
-        """Sends one message, of up to 3 MiB."""
-        return await self._sent("send", **body(message), by_hand=by_hand, retry=retry)
+        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it."""
+        return await self._sent(
+            "send", **body(message), confirm=confirm, wait=wait, by_hand=by_hand, retry=retry
+        )
 
     async def send_file(
-        self, path: str | os.PathLike[str], *, by_hand: bool = False, retry: int | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        confirm: bool = False,
+        wait: int | None = None,
+        by_hand: bool = False,
+        retry: int | None = None,
     ) -> Sent:
         """Sends a file, of any length, as one message."""
         file = os.path.abspath(path)
-        return await self._sent("send", file=file, by_hand=by_hand, retry=retry)
+        return await self._sent(
+            "send", file=file, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry
+        )
 
     async def flush(self, *, by_hand: bool = False, retry: int | None = None) -> Sent:
         """Hands out the packets that wait."""

@@ -131,15 +131,33 @@ class Session:
         """Takes the reply; whether both have shown that they know a secret."""
         return self.otr._run(self._session.accept(reply, wait=wait))
 
-    def send(self, message: str | bytes, *, by_hand: bool = False, retry: int | None = None) -> Sent:
-        """Sends one message, of up to 3 MiB."""
-        return self.otr._run(self._session.send(message, by_hand=by_hand, retry=retry))
+    def send(
+        self,
+        message: str | bytes,
+        *,
+        confirm: bool = False,
+        wait: int | None = None,
+        by_hand: bool = False,
+        retry: int | None = None,
+    ) -> Sent:
+        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it."""
+        return self.otr._run(
+            self._session.send(message, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry)
+        )
 
     def send_file(
-        self, path: str | os.PathLike[str], *, by_hand: bool = False, retry: int | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        confirm: bool = False,
+        wait: int | None = None,
+        by_hand: bool = False,
+        retry: int | None = None,
     ) -> Sent:
         """Sends a file, of any length, as one message."""
-        return self.otr._run(self._session.send_file(path, by_hand=by_hand, retry=retry))
+        return self.otr._run(
+            self._session.send_file(path, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry)
+        )
 
     def flush(self, *, by_hand: bool = False, retry: int | None = None) -> Sent:
         """Hands out the packets that wait."""

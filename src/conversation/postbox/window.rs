@@ -2,7 +2,7 @@
 //! message: only a limited part lies in the postbox at a time, so that any length fits through a
 //! postbox of any size. `send --confirm` also waits here until all of it was opened.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub struct Window {
     /// In order.
     uncollected: VecDeque<Posted>,
     bytes: usize,
+    /// Of packets that are sealed and not posted yet.
+    receipts: BTreeMap<Address, Receipt>,
 }
 
 struct Posted {
@@ -37,7 +39,7 @@ struct Posted {
 impl Window {
     /// An empty window.
     pub fn new(client: Client) -> Self {
-        Self { client, uncollected: VecDeque::new(), bytes: 0 }
+        Self { client, uncollected: VecDeque::new(), bytes: 0, receipts: BTreeMap::new() }
     }
 
     /// Posts a packet with a byte of room before it, as soon as the window has room, unless it is
@@ -78,7 +80,8 @@ impl Window {
     /// Waits until all packets were collected, for at most `limit`.
     ///
     /// # Errors
-    /// [`Error::NotCollected`] after that time; [`Error::Lost`], or [`Error::NotShownOpened`].
+    /// [`Error::NotCollected`] after that time, or when the client's calls were ended; [`Error::Lost`], or
+    /// [`Error::NotShownOpened`].
     pub fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Error> {
         let since = Instant::now();
         let patience = limit.map_or(Patience::Endless, |limit| Patience::Until(since + limit));
@@ -87,7 +90,9 @@ impl Window {
             let left = limit.map_or(MAX_WAIT, |limit| limit.saturating_sub(since.elapsed()));
             if !self.is_held(oldest.address, left)? {
                 self.take_out_collected()?;
-            } else if limit.is_some_and(|limit| since.elapsed() >= limit) {
+            } else if self.client.is_stopped()
+                || limit.is_some_and(|limit| since.elapsed() >= limit)
+            {
                 return Err(Error::NotCollected);
             }
         }
@@ -163,7 +168,8 @@ impl Outlet for Window {
         let mut refused = Vec::new();
         for (at, packet) in packets.iter().enumerate() {
             let mut framed = [&[0], &packet[..]].concat();
-            match self.post(&mut framed, None, &AtomicBool::new(false)) {
+            let receipt = self.receipts.remove(&packet.address());
+            match self.post(&mut framed, receipt, &AtomicBool::new(false)) {
                 Err(Error::Effect(_)) if self.client.largest_known() < packet.len() => {
                     refused.push(at);
                 }
@@ -173,6 +179,10 @@ impl Outlet for Window {
             }
         }
         Ok(refused)
+    }
+
+    fn sealed(&mut self, packet: &Packet, receipt: &Receipt) {
+        self.receipts.insert(packet.address(), receipt.copy());
     }
 
     fn too_large(&self, bytes: usize) -> Cause {

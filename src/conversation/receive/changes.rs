@@ -87,6 +87,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         let rest = self.changes.split_off(last + 1);
         self.index = AddressIndex::new(self.look_ahead);
         self.checks = repeat(&self.changes, &mut session, &mut self.index)?;
+        self.spent = session.collected();
         (self.stage, self.version) = (Stage::Session(session), version);
         self.replace(&lock).await?;
         drop(lock);

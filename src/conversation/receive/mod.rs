@@ -63,6 +63,10 @@ pub struct Receiver<H: Host, O: Outlet> {
     outlet: Option<O>,
     /// Whether a delivery began and did not finish: then nothing more is stored.
     undelivered: bool,
+    /// How many of the opened packets are stored already.
+    settled: usize,
+    /// What a postbox may discard of these.
+    spent: Vec<[u8; 96]>,
 }
 
 impl<H: Host, O: Outlet> Receiver<H, O> {
@@ -98,6 +102,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             is_guess,
             outlet,
             undelivered: false,
+            settled: 0,
+            spent: Vec::new(),
         })
     }
 
@@ -394,20 +400,27 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     /// Delivers opened packets. If that fails, or is abandoned midway, the receiver can no longer
     /// be used: what was not stored comes again to the next one.
     pub async fn deliver<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+        while self.deliver_some(sink).await? {}
+        Ok(())
+    }
+
+    /// Delivers until all of it is, or a part is settled; then stores that, and returns true.
+    async fn deliver_some<S: Sink>(&mut self, sink: &mut S) -> Result<bool, Error> {
         if self.undelivered {
             return Err(Error::Undelivered);
         }
         self.undelivered = true;
-        let mut settled = 0;
-        loop {
-            sink.deliver(&self.opened, self.stage.session()).await?;
-            let Some(count) = sink.settled() else { break };
-            self.store_first(count.saturating_sub(settled), sink).await?;
-            settled = settled.max(count);
+        sink.deliver(&self.opened, self.stage.session()).await?;
+        let settled = sink.settled();
+        if let Some(count) = settled {
+            self.store_first(count.saturating_sub(self.settled), sink).await?;
+            self.settled = self.settled.max(count);
+        } else {
+            self.settled = 0;
+            self.delivered.append(&mut self.opened);
         }
         self.undelivered = false;
-        self.delivered.append(&mut self.opened);
-        Ok(())
+        Ok(settled.is_some())
     }
 
     /// The buffers of delivered packets, for reuse; their text is still in them.
@@ -417,10 +430,22 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
 
     /// Delivers opened packets, then stores the state that forgets their keys.
     pub async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
-        self.deliver(sink).await?;
+        while self.store_some(sink).await?.is_some() {}
+        Ok(())
+    }
+
+    /// The same, as far as it is settled by now: if that is not all, what a postbox may discard of it. Then
+    /// call this again.
+    pub async fn store_some<S: Sink>(
+        &mut self,
+        sink: &mut S,
+    ) -> Result<Option<Vec<[u8; 96]>>, Error> {
+        if self.deliver_some(sink).await? {
+            return Ok(Some(std::mem::take(&mut self.spent)));
+        }
         // At the session's end the rest of incomplete messages will never come.
         if self.changes.is_empty() || (sink.keeps_back() && !self.is_over()) {
-            return Ok(());
+            return Ok(None);
         }
         let lock = self.catch_up().await?;
         let published = match &mut self.stage {
@@ -434,7 +459,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.count_no_guess();
         let told = self.tell(sink, &published).await;
         let ended = self.end_if_over().await;
-        told.and(ended)
+        told.and(ended).map(|()| None)
     }
 
     /// Reports the results of secret checks, and publishes keys.

@@ -194,15 +194,25 @@ impl Client {
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
     /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
     pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
+        let (client, tokens) = (self.clone(), tokens.to_vec());
+        self.waiting(wait, Vec::new, move || client.collect_here(&tokens, wait))
+    }
+
+    /// A call that may wait: until the stop, if there is one; then it comes to `nothing`.
+    fn waiting<T: Send + 'static>(
+        &self,
+        wait: Duration,
+        nothing: impl FnOnce() -> T,
+        call: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let Some(stop) = self.trying.stop.as_ref().filter(|_| !wait.is_zero()) else {
-            return self.collect_here(tokens, wait);
+            return call();
         };
         if stop.is_asked() {
-            return Ok(Vec::new());
+            return Ok(nothing());
         }
-        let (client, tokens) = (self.clone(), tokens.to_vec());
-        match stop.unless(move || client.collect_here(&tokens, wait)) {
-            Ok(found) => found.unwrap_or(Ok(Vec::new())),
+        match stop.unless(call) {
+            Ok(done) => done.unwrap_or_else(|| Ok(nothing())),
             Err(error) => Err(self.error(Why::Connection(error.kind()))),
         }
     }
@@ -278,6 +288,13 @@ impl Client {
 
     /// The status of each packet, as soon as none of them is held, or after `wait`.
     pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
+        let (client, asked) = (self.clone(), addresses.to_vec());
+        let held = || vec![PacketStatus::Held; addresses.len()];
+        self.waiting(wait, held, move || client.gone_here(&asked, wait))
+    }
+
+    /// [`Client::gone`] in this thread.
+    fn gone_here(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
         let Some(first) = addresses.first() else { return Ok(Vec::new()) };
         let agent = self.agent(first)?;
         let wait = wait.min(self.longest_wait());

@@ -17,6 +17,12 @@ impl Receipt {
         receipt
     }
 
+    /// Another one of the same packet.
+    #[cfg(feature = "client")]
+    pub(crate) fn copy(&self) -> Self {
+        Self(Secret::copy_of(self.0.bytes()))
+    }
+
     /// Whether a published key is this packet's.
     pub fn fits(&self, published: &[u8; 32]) -> bool {
         primitives::equal(self.0.bytes(), published)

@@ -9,7 +9,7 @@ use otr::store::Name;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::client::Client;
+use super::client::{Client, Running};
 use super::table::{Field, Params};
 use crate::commands::whom;
 use crate::context::Context;
@@ -89,8 +89,8 @@ pub(super) enum Run {
     Beside(fn(&Call) -> Done),
     /// After the client's earlier calls about the session.
     InTurn(fn(&Call) -> Done),
-    /// The same; it gives the answer before it has ended.
-    Telling(fn(&Call, Answer)),
+    /// The same; it gives the answer, perhaps later, in another thread.
+    Telling(fn(&Call, Answer, Running)),
     /// The description of the interface.
     Describe,
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use otr::postbox::client::Stop;
 use otr::store::Name;
 
 use super::ledger::Ledger;
@@ -36,6 +37,8 @@ pub(super) struct Client {
     last: AtomicU64,
     /// Whether the client has written its last line.
     is_silent: AtomicBool,
+    /// Ends what only this client waits for, after that.
+    pub(super) over: Stop,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,12 +55,14 @@ impl Client {
             deliveries: Mutex::default(),
             last: AtomicU64::new(0),
             is_silent: AtomicBool::new(false),
+            over: Stop::default(),
         })
     }
 
     /// No acknowledgement will come any more.
     pub(super) fn stop_all(&self) -> Vec<Arc<Ledger>> {
         self.is_silent.store(true, Ordering::SeqCst);
+        self.over.stop();
         let ledgers: Vec<_> = lock(&self.deliveries).values().map(Arc::clone).collect();
         for ledger in &ledgers {
             ledger.stop();

@@ -1,6 +1,6 @@
 //! What a client reads: a line for each answer and each notification.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -37,6 +37,12 @@ impl Out {
     /// Tells the client something for which it has not called.
     pub(super) fn tell(&self, method: &str, params: &Value) -> bool {
         self.write(&json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+    }
+
+    /// Nothing more is written: the client reads the end, whoever else still knows of it.
+    pub(super) fn end(&self) {
+        self.close();
+        *self.to.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(io::sink());
     }
 
     /// Nobody reads any more.

@@ -1,5 +1,7 @@
 //! Where the packets of a call go: to the session's postbox, or into the answer.
 
+use std::time::Duration;
+
 use otr::armor::encode;
 use otr::conversation::{
     Cause, Conversation, Error, Files, Outlet, OutletKind, Packets, Window, block_on,
@@ -7,9 +9,11 @@ use otr::conversation::{
 use otr::postbox::client::Client;
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::Packet;
+use otr::protocol::packet::receipt::Receipt;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use crate::commands::send::opened;
 use crate::failure::Failure;
 
 /// One of them.
@@ -32,9 +36,20 @@ impl Way {
             return Err(Error::NoReply.into());
         }
         match status.postbox.filter(|_| !call.params.is_set("by_hand")) {
-            Some(url) if long => Ok(Self::Flow(Window::new(call.postbox(&url)?))),
+            Some(url) if long => {
+                // Its wait for the other side ends with the client.
+                Ok(Self::Flow(Window::new(call.postbox(&url)?.until(&call.client.over))))
+            }
             Some(url) => call.postbox(&url).map(Self::Post),
             None => Ok(Self::Gather(Packets::default())),
+        }
+    }
+
+    /// Waits until the other side has opened all that was posted.
+    pub(super) fn opened(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
+        match self {
+            Self::Flow(window) => opened(window, limit),
+            Self::Post(_) | Self::Gather(_) => Ok(()),
         }
     }
 
@@ -93,6 +108,14 @@ impl Outlet for Way {
             Self::Gather(gathered) => gathered.hand_out(keys, packets).await,
             Self::Post(client) => client.hand_out(keys, packets).await,
             Self::Flow(window) => window.hand_out(keys, packets).await,
+        }
+    }
+
+    fn sealed(&mut self, packet: &Packet, receipt: &Receipt) {
+        match self {
+            Self::Gather(gathered) => gathered.sealed(packet, receipt),
+            Self::Post(client) => client.sealed(packet, receipt),
+            Self::Flow(window) => window.sealed(packet, receipt),
         }
     }
 

@@ -27,6 +27,7 @@ pub(super) fn serve(rpc: &Arc<Rpc>, client: &Arc<Client>, input: impl Read) {
         }
     }
     client.finish(None);
+    client.out.end();
 }
 
 fn take(rpc: &Arc<Rpc>, client: &Arc<Client>, line: &[u8]) {
@@ -71,10 +72,7 @@ fn run(method: &'static Method, call: Call, answer: Answer) {
         }
         Run::Telling(work) => {
             let running = call.client.begin();
-            Box::new(move || {
-                work(&call, answer);
-                drop(running);
-            })
+            Box::new(move || work(&call, answer, running))
         }
     };
     // If it cannot be started, its answer says so.

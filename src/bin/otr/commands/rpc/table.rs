@@ -90,6 +90,9 @@ pub(super) const fn may(name: &'static str, kind: Kind, about: &'static str) -> 
     Field { name, kind, must: false, about }
 }
 
+/// How many characters of an unknown name are told.
+const LONGEST_NAME: usize = 64;
+
 /// The parameters of a call, which fit the table.
 pub(super) struct Params(Map<String, Value>);
 
@@ -104,6 +107,7 @@ impl Params {
                 let comma = if known.is_empty() { "" } else { ", " };
                 let _ = write!(known, "{comma}{}", field.name);
             }
+            let name: String = name.chars().take(LONGEST_NAME).collect();
             let hint = if known.is_empty() {
                 "this method takes none".to_owned()
             } else {

@@ -224,17 +224,7 @@ impl Sender<'_> {
         if !self.args.confirm {
             return Ok(());
         }
-        window.confirm(self.args.wait).map_err(Failure::from).map_err(|failure| {
-            match failure.code {
-                Code::Postbox => {
-                    let what =
-                        format!("the message is posted, not yet confirmed: {}", failure.what);
-                    Failure { what: what.into(), taken: Some(true), ..failure }
-                }
-                Code::NothingYet => Failure { taken: Some(true), ..failure },
-                _ => failure,
-            }
-        })
+        opened(&mut window, self.args.wait)
     }
 
     /// One message: all of `input`.
@@ -289,6 +279,18 @@ impl Sender<'_> {
         let hint = "only the last message is kept, and only if it is short";
         Err(Failure::new(Code::Refused, "there is no message to send again", hint))
     }
+}
+
+/// Waits until the other side has opened what was posted.
+pub(crate) fn opened(window: &mut Window, limit: Option<Duration>) -> Result<(), Failure> {
+    window.confirm(limit).map_err(Failure::from).map_err(|failure| match failure.code {
+        Code::Postbox => {
+            let what = format!("the message is posted, not yet confirmed: {}", failure.what);
+            Failure { what: what.into(), taken: Some(true), ..failure }
+        }
+        Code::NothingYet => Failure { taken: Some(true), ..failure },
+        _ => failure,
+    })
 }
 
 /// The postbox is away, and nothing of the message was taken.

@@ -130,11 +130,22 @@ pub(super) const METHODS: &[Method] = &[
             may("base64", Base64, "or its bytes"),
             may("file", Text, "or the path of a file that 'otr rpc' can read, of any length"),
             may("fd", Whole(3, 65_535), "or a descriptor that 'otr rpc' has inherited, to its end"),
+            may(
+                "confirm",
+                Flag,
+                "with a postbox: answer when the other side has opened the message; an error with 6 \
+                 tells that it was lost, with 8 that 'wait' is over. Later calls go on meanwhile",
+            ),
+            may(
+                "wait",
+                Whole(0, SECONDS),
+                "seconds to wait for that; without it, while the postbox keeps it",
+            ),
             BY_HAND,
             RETRY,
         ],
         gives: &[POSTED, PACKETS, KEYS],
-        run: Run::InTurn(send::send),
+        run: Run::Telling(send::send),
     },
     Method {
         name: "flush",

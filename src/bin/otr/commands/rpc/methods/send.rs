@@ -11,9 +11,12 @@ use otr::store::inherited::{self, Use};
 use otr::store::patient::Patient;
 use zeroize::Zeroizing;
 
+use crate::commands::rpc::answer::Answer;
 use crate::commands::rpc::call::{Call, Done, wrong};
+use crate::commands::rpc::client::Running;
 use crate::commands::rpc::outlet::Way;
 use crate::failure::{Code, Failure};
+use crate::worker;
 
 /// What a call wants sent.
 enum Text {
@@ -59,11 +62,34 @@ impl Text {
     }
 }
 
-pub(super) fn send(call: &Call) -> Done {
+pub(super) fn send(call: &Call, answer: Answer, running: Running) {
+    let mut way = match sent(call) {
+        Ok(way) => way,
+        Err(failure) => return answer.give(Err(failure)),
+    };
+    if !call.params.is_set("confirm") {
+        return answer.give(Ok(way.told()));
+    }
+    let wait = call.seconds("wait");
+    // If there is no thread for it, the answer says that the call has ended.
+    drop(worker::start(move || {
+        let opened = way.opened(wait);
+        answer.give(opened.map(|()| way.told()));
+        drop(running);
+    }));
+}
+
+fn sent(call: &Call) -> Result<Way, Failure> {
     let text = Text::of(call)?;
     let mut conversation = Conversation::open(call.context.open()?);
-    let mut way = Way::of(call, &mut conversation, matches!(text, Text::From(_)))
-        .map_err(Failure::of_sending)?;
+    // What flows can tell later that it was opened.
+    let flows = matches!(text, Text::From(_)) || call.params.is_set("confirm");
+    let mut way = Way::of(call, &mut conversation, flows).map_err(Failure::of_sending)?;
+    if call.params.is_set("confirm") && matches!(way, Way::Gather(_)) {
+        let what =
+            "'confirm' is for a session with a postbox, which learns that the message was opened";
+        return Err(wrong(what, "nothing was sent: leave it out").of_sending());
+    }
     let sent = match text {
         Text::Here(text) => block_on(conversation.send(&mut way, &text)),
         Text::From(mut file) => {
@@ -74,7 +100,7 @@ pub(super) fn send(call: &Call) -> Done {
         }
     };
     sent.map_err(|error| Failure::from(error).of_sending())?;
-    Ok(way.told())
+    Ok(way)
 }
 
 pub(super) fn flush(call: &Call) -> Done {
