@@ -4,7 +4,7 @@
 kept and by new ones in turns, with a proof of work where one is asked for. Of each attack: the postbox's
 largest RSS, what it counts, what it refused, and how long the conversations took. Needs wrk, taskset,
 cargo, and a hard limit of descriptors of 12,000 (`ulimit -Hn`). `--seconds S` (of each), `--only NAME`,
-`--no-save`.
+`--discards N`, `--no-save`.
 
 The postbox runs on core 0. Attackers run on core 1 at the lowest priority, as fast as that is, and the
 honest client there at the usual one: on two cores somebody has to share. Each attacker opens anew what
@@ -40,6 +40,7 @@ DEAF, SLOW = 300, 1000
 options = argparse.ArgumentParser()
 options.add_argument("--seconds", type=float, default=5)
 options.add_argument("--only", action="append")
+options.add_argument("--discards", type=int, default=200_000, help="before the others begin to talk")
 options.add_argument("--no-save", action="store_true")
 options.add_argument("--attack", nargs=2, metavar=("NAME", "PORT"), help=argparse.SUPPRESS)
 args = options.parse_args()
@@ -269,13 +270,13 @@ def waiting(number, tokens, path="collect"):
 
 
 def discards():
-    """200,000 and more: half as many again as are remembered."""
+    """200,000 and more: a third as many again as are remembered."""
     calls = Calls()
     def some(first):
         tokens = [token(b"spent", n) for n in range(first, first + 400)]
         calls("/v1/post", b"".join(raw(packet(one)) for one in tokens))
         calls("/v1/discard", b"".join(map(spent, tokens)))
-    for first in range(0, 200_000, 400):
+    for first in range(0, args.discards, 400):
         some(first)
     ready()
     while True:
@@ -350,7 +351,7 @@ ATTACKS = {
     "wait much": (lambda: waiting(400, 8192), "400 wait for 8,192 tokens each"),
     "wait many": (lambda: waiting(10_750, 1), "10,750 wait for one token each"),
     "watchers": (watchers, "160 watch 8,192 addresses that change"),
-    "discards": (discards, "200,000 discards, and more"),
+    "discards": (discards, f"{args.discards:,} discards, and more"),
     "slow readers": (slow_readers, f"{DEAF} read 8 MiB at 4 KB/s"),
     "duplicates": (duplicates, "8 name one token 8,192 times, again and again"),
     "everything": (everything, f"{SLOW} slowloris, {DEAF} deaf of each call, the flood"),
@@ -376,7 +377,7 @@ class Attack:
     """An attacker that is ready."""
 
     def __init__(self, name, port):
-        self.command = ["taskset", "-c", "1", "nice", "-n", "19", sys.executable, __file__, "--attack", name, str(port)]
+        self.command = ["taskset", "-c", "1", "nice", "-n", "19", sys.executable, __file__, "--discards", str(args.discards), "--attack", name, str(port)]
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, start_new_session=True)

@@ -1,7 +1,8 @@
 //! The serving side of the postbox: a [`Relay`] in the caller's runtime, or an [`Embedded`] one
 //! with a thread of its own.
 //!
-//! It runs on one thread, since it only moves bytes between sockets and memory. One heap keeps the
+//! It runs on one thread, since it only moves bytes between sockets and memory; a second one made it
+//! slower on two cores (benches/README.md). One heap keeps the
 //! resident memory at what is counted, and every kernel can confine one thread ([`confine`]). It
 //! prints nothing and handles no signal: its caller does both.
 

@@ -211,8 +211,13 @@ impl Server {
 
     /// Admits a connection that costs `cost` bytes, if there is room and memory.
     pub(crate) fn connect(&self, cost: usize, origin: Option<Origin>) -> Option<Seat<'_>> {
+        let cost = cost + CALL_COST;
+        // While a crowd asks again and again, no share is looked for in vain.
+        if self.store.budget().left(Purpose::Connections) < cost {
+            return None;
+        }
         let guest = self.guests.enter(origin);
-        let charge = Charge::new(guest.budget(), Purpose::Connections, cost + CALL_COST).ok()?;
+        let charge = Charge::new(guest.budget(), Purpose::Connections, cost).ok()?;
         self.connections.enter(Some(guest), charge)
     }
 
