@@ -9,10 +9,16 @@ SESSION is one of `otr status` that has a postbox; begin it with `otr init` and 
 answer goes out before the question is acknowledged: after a kill in between, the question comes again,
 and the answer is given twice rather than never."""
 
+import base64
 import os
 import sys
 
 from client import Otr, OtrError
+
+
+def text(data):
+    """The parameters of a message: as bytes, since quoting can make a text six times as long."""
+    return {"base64": base64.b64encode(data).decode()}
 
 
 def send(otr, session, **message):
@@ -26,25 +32,26 @@ def send(otr, session, **message):
 
 def echo(otr, session):
     for message in otr.messages(session):
-        send(otr, session, text=f"echo: {message.text}")
+        send(otr, session, **text(b"echo: " + message.data))
         message.ack()
 
 
 def drop(otr, session, directory):
     for message in otr.messages(session):
-        name = message.text.strip()
+        name = message.data.decode(errors="replace").strip()
         # A name, and no path that leads out of the directory.
         path = os.path.join(os.path.abspath(directory), os.path.basename(name))
         if name == os.path.basename(name) and os.path.isfile(path):
             send(otr, session, file=path)
         else:
-            send(otr, session, text=f"no file {name!r} here; there are: {', '.join(sorted(os.listdir(directory)))}")
+            there = ", ".join(sorted(os.listdir(directory)))
+            send(otr, session, **text(f"no file {name[:100]!r} here; there are: {there}".encode()))
         message.ack()
 
 
 def ship(otr, session):
-    for line in sys.stdin:
-        send(otr, session, text=line)
+    for line in sys.stdin.buffer:
+        send(otr, session, **text(line))
     # What has waited for the postbox goes out now.
     otr.call("flush", session=session)
 

@@ -72,9 +72,11 @@ export class Otr {
   /** Calls a method; its result. */
   call(method, params = {}) {
     const id = ++this.#last;
+    const line = `${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`;
+    if (line.length > 4 << 20) return Promise.reject(new Error("a call of more than 4 MiB"));
     return new Promise((resolve, reject) => {
       this.#calls.set(id, { resolve, reject });
-      this.#out.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
+      this.#out.write(line);
     });
   }
 
@@ -106,7 +108,9 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const otr = new Otr();
   try {
     for await (const message of otr.messages(session)) {
-      await otr.call("send", { session, text: `echo: ${message.bytes}` });
+      // As bytes: quoting can make a text six times as long.
+      const base64 = Buffer.concat([Buffer.from("echo: "), message.bytes]).toString("base64");
+      await otr.call("send", { session, base64 });
       await message.ack();
     }
   } catch (error) {

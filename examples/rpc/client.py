@@ -95,8 +95,10 @@ class Otr:
     def call(self, method, **params):
         """Calls a method; its result."""
         number = next(self._ids)
-        answers = self._answer(number)
         line = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        if len(line) > 4 << 20:
+            raise OtrError({"message": "a call of more than 4 MiB: send a file"})
+        answers = self._answer(number)
         with self._writing:
             self._out.write(line.encode() + b"\n")
             self._out.flush()

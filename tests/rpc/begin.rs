@@ -88,7 +88,8 @@ fn two_programs_talk_without_a_postbox() {
 fn the_command_line_works_beside_it() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     people::pair(&place, &postbox);
-    let mut rpc = Rpc::start(&place, &["--lock-wait", "1s"]);
+    let mut rpc = Rpc::start(&place, &[]);
+    let mut hasty = Rpc::start(&place, &["--lock-wait", "0s"]);
     rpc.ok("send", json!({ "session": "alice", "text": "by rpc" }));
     assert_eq!(people::ok(&place, "bob", &["recv"], b""), b"by rpc");
     rpc.ok("subscribe", json!({ "session": "bob" }));
@@ -107,7 +108,7 @@ fn the_command_line_works_beside_it() {
     let (mut recv, _stdin) = people::running(&place, "bob", &["recv"]);
     until("recv has the session", || {
         let params = json!({ "session": "bob", "until": "empty" });
-        rpc.call("subscribe", params).is_err_and(|error| error["data"]["name"] == "busy")
+        hasty.call("subscribe", params).is_err_and(|error| error["data"]["name"] == "busy")
     });
     people::ok(&place, "alice", &["send"], b"the last");
     assert!(recv.wait().unwrap().success());

@@ -66,6 +66,11 @@ fn an_echo_in_python_and_in_node() {
             alice.ok("send", json!({ "text": text }));
             assert_eq!(alice.takes(), format!("echo: {text}"), "{program}");
         }
+        // Quoted in JSON it is six times as long.
+        let controls = vec![1; 1_000_000];
+        fs::write(place.path("controls"), &controls).unwrap();
+        alice.ok("send", json!({ "file": "controls" }));
+        assert_eq!(alice.takes().as_bytes(), [b"echo: ", &controls[..]].concat(), "{program}");
         // It ends with the session.
         alice.ok("close", json!({}));
         assert_eq!(bot.0.wait().unwrap().code(), Some(0), "{program}");

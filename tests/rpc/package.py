@@ -35,6 +35,19 @@ def by_postbox(program):
     with next(came := alice.messages(event=events.append)) as message:
         assert message.text == "echo: hello" and message.end and message.authenticated == ()
     came.close()
+    # Quoted in JSON it is six times as long.
+    with open("controls", "wb") as file:
+        file.write(b"\x01" * 1_000_000)
+    alice.send_file("controls")
+    with next(came := alice.messages()) as message:
+        assert message.data == b"echo: " + b"\x01" * 1_000_000
+    came.close()
+    try:
+        alice.send("x" * (5 << 20))
+    except otr.Usage:
+        pass
+    else:
+        sys.exit("it was too long")
     # The subscription has ended with its generator: there can be another one. What is not taken
     # well comes again.
     alice.send("again")

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
-use crate::client::{Client, command, until};
+use crate::client::{Client, Rpc, command, until};
 use crate::people;
 use crate::place::{Place, set_mode};
 use crate::postbox::Postbox;
@@ -37,7 +37,8 @@ fn several_programs_share_it_and_it_is_nobody_elses() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     people::pair(&place, &postbox);
     let path = place.path("dir/rpc");
-    let mut served = Served::start(&place, &["--lock-wait", "1s"]);
+    let mut served = Served::start(&place, &[]);
+    let mut hasty = Rpc::start(&place, &["--lock-wait", "0s"]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let (mut one, mut other) = (Client::at(&path), Client::at(&path));
     one.ok("subscribe", json!({ "session": "bob" }));
@@ -46,7 +47,7 @@ fn several_programs_share_it_and_it_is_nobody_elses() {
     assert_eq!(message["text"], "hello");
     // A subscription belongs to the client that has made it.
     assert_eq!(other.fails("ack", json!({ "subscription": 1, "message": 1 })).0, 4);
-    assert_eq!(other.fails("subscribe", json!({ "session": "bob" })).0, 15);
+    assert_eq!(hasty.fails("subscribe", json!({ "session": "bob" })).0, 15);
     // One goes before it has acknowledged; the other gets the message.
     drop(one);
     until("the session is free", || other.call("subscribe", json!({ "session": "bob" })).is_ok());

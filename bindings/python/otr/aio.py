@@ -14,8 +14,10 @@ from typing import Any
 from . import errors
 from .values import Event, Part, Received, Sent, body, given, part
 
-#: The longest line that otr rpc writes: a part of a message of a mebibyte, in base64.
-_LINE = 4 << 20
+#: Longer than any line that otr rpc writes.
+_LINE = 8 << 20
+#: The longest line that it reads.
+_CALL = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,13 @@ class AsyncOtr:
         if self._ended:
             raise errors.Failed("otr rpc has ended")
         number = next(self._ids)
+        call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        line = json.dumps(call, ensure_ascii=False).encode()
+        if len(line) > _CALL:
+            raise errors.Usage("the call has more than 4 MiB", "send what is long as a file")
         answer = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
-        line = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        self._out.write(line.encode() + b"\n")
+        self._out.write(line + b"\n")
         try:
             await self._out.drain()
         except ConnectionError as error:

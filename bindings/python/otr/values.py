@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Any
+
+
+_PLAIN = re.compile(r'[^\x00-\x09\x0b-\x1f"\\\ud800-\udfff]*')
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,11 @@ def part(params: dict[str, Any]) -> dict[str, Any]:
 
 def body(message: str | bytes) -> dict[str, Any]:
     """The parameters of a message."""
-    if isinstance(message, str):
+    # What would grow by being quoted goes as bytes.
+    if isinstance(message, str) and _PLAIN.fullmatch(message):
         return {"text": message}
-    return {"base64": base64.b64encode(message).decode()}
+    data = message.encode() if isinstance(message, str) else message
+    return {"base64": base64.b64encode(data).decode()}
 
 
 def given(**params: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Parameters are given by name; one that is not known is refused. `session` names 
 standard base64 with padding; times are whole seconds. Calls about one session run in the order in which \
 a client makes them; all others run at the same time, so answers come in any order. At most 32 calls of a \
 client run or wait: then its next line is read when one of them is done. A line has at most 4 MiB, a \
-batch at most 64 calls.
+batch at most 64 calls; a line that comes back has less than 8 MiB.
 
 ## Messages
 
