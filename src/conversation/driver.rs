@@ -332,7 +332,8 @@ pub trait Sink {
 
     /// How many of the packets that are delivered together have their text in its final place by now, if
     /// that is not all: the engine stores the state that forgets these, and calls
-    /// [`deliver`](Self::deliver) again, with the same packets.
+    /// [`deliver`](Self::deliver) again, with the same packets. If it is no more than before, there is a
+    /// pause, in which what is settled is discarded where the packets came from.
     fn settled(&self) -> Option<usize> {
         None
     }

@@ -330,8 +330,10 @@ impl<H: Host> Collecting<H> {
     async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         while let Some(spent) = self.receiver.store_some(sink).await? {
             // The sender may wait to hear of it, and who settles the rest may take hours.
-            self.client.discard(&spent)?;
-            self.receiver.forget_collected(&spent).await?;
+            if !spent.is_empty() {
+                self.client.discard(&spent)?;
+                self.receiver.forget_collected(&spent).await?;
+            }
         }
         for mut buffer in self.receiver.take_buffers() {
             self.client.recycle(mem::take(&mut buffer));

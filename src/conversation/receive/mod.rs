@@ -65,6 +65,8 @@ pub struct Receiver<H: Host, O: Outlet> {
     undelivered: bool,
     /// How many of the opened packets are stored already.
     settled: usize,
+    /// Whether the sink has settled nothing more when it was last asked.
+    is_pause: bool,
     /// What a postbox may discard of these.
     spent: Vec<[u8; 96]>,
 }
@@ -103,6 +105,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             outlet,
             undelivered: false,
             settled: 0,
+            is_pause: false,
             spent: Vec::new(),
         })
     }
@@ -412,6 +415,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.undelivered = true;
         sink.deliver(&self.opened, self.stage.session()).await?;
         let settled = sink.settled();
+        self.is_pause = settled.is_some_and(|count| count <= self.settled);
         if let Some(count) = settled {
             self.store_first(count.saturating_sub(self.settled), sink).await?;
             self.settled = self.settled.max(count);
@@ -434,14 +438,15 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         Ok(())
     }
 
-    /// The same, as far as it is settled by now: if that is not all, what a postbox may discard of it. Then
-    /// call this again.
+    /// The same, as far as it is settled by now: if that is not all, what a postbox may discard of it, once
+    /// nothing more was settled for a moment. Then call this again.
     pub async fn store_some<S: Sink>(
         &mut self,
         sink: &mut S,
     ) -> Result<Option<Vec<[u8; 96]>>, Error> {
         if self.deliver_some(sink).await? {
-            return Ok(Some(std::mem::take(&mut self.spent)));
+            let spent = self.is_pause.then(|| std::mem::take(&mut self.spent));
+            return Ok(Some(spent.unwrap_or_default()));
         }
         // At the session's end the rest of incomplete messages will never come.
         if self.changes.is_empty() || (sink.keeps_back() && !self.is_over()) {

@@ -12,6 +12,8 @@ use crate::failure::{Code, Failure};
 
 /// For how long an acknowledgement waits for others, which are then stored with it.
 const TOGETHER: Duration = Duration::from_millis(1);
+/// After this time without another one, what is stored leaves the postbox, too.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A part of a message that was given to the client.
 struct Given {
@@ -26,6 +28,8 @@ struct Given {
 struct State {
     /// In the order in which they were given, until they are stored.
     given: VecDeque<Given>,
+    /// Whether something is stored, and lies in the postbox until the others are, or until a pause.
+    lies: bool,
     stopped: bool,
     ended: bool,
 }
@@ -54,7 +58,7 @@ pub(super) struct Ledger {
 pub(super) enum Next {
     /// Give another part.
     Give,
-    /// Store this many of those that were given, from the first on.
+    /// Store this many of those that were given, from the first on; none: there is a pause.
     Store(usize),
     /// Nothing: it has been stopped.
     Stopped,
@@ -126,6 +130,16 @@ impl Ledger {
                 (0, true) => return Next::Stopped,
                 (_, true) => return Next::Store(taken),
                 _ if more && state.given.len() < self.credit => return Next::Give,
+                (0, false) if state.lies => {
+                    let waited = self.changed.wait_timeout(state, PAUSE);
+                    let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    state = after;
+                    if timeout.timed_out() && state.taken() == 0 {
+                        state.lies = false;
+                        return Next::Store(0);
+                    }
+                    continue;
+                }
                 (0, false) => {
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
@@ -147,6 +161,7 @@ impl Ledger {
         let mut state = self.state();
         let count = count.min(state.given.len());
         let stored: Vec<Given> = state.given.drain(..count).collect();
+        state.lies = !state.given.is_empty();
         drop(state);
         for answer in stored.into_iter().filter_map(|given| given.answer) {
             answer.give(Ok(json!({ "stored": true })));
