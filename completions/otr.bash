@@ -52,6 +52,9 @@ _otr() {
             otr,man)
                 cmd="otr__subcmd__man"
                 ;;
+            otr,pipe)
+                cmd="otr__subcmd__pipe"
+                ;;
             otr,postbox)
                 cmd="otr__subcmd__postbox"
                 ;;
@@ -86,7 +89,7 @@ _otr() {
 
     case "${cmd}" in
         otr)
-            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version init respond send recv close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
+            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -483,7 +486,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__help)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help init respond send recv close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -759,6 +762,101 @@ _otr() {
                 return 0
             fi
             case "${prev}" in
+                --session)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
+                    return 0
+                    ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        otr__subcmd__pipe)
+            opts="-k -s -q -v -h --listen --connect --exec --keep-open --via --stdio --wait --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --connect)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --exec)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --via)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --secret-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --secret-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --ca-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0

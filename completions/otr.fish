@@ -38,6 +38,7 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: 
 complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invite: read it, write a reply'
 complete -c otr -n "__fish_otr_needs_command" -f -a "send" -d 'Send stdin as one message: write packets'
 complete -c otr -n "__fish_otr_needs_command" -f -a "recv" -d 'Take packets, or the reply, from stdin: write what they say'
+complete -c otr -n "__fish_otr_needs_command" -f -a "pipe" -d 'Carry bytes both ways, as they come: between two programs, connections or commands'
 complete -c otr -n "__fish_otr_needs_command" -f -a "close" -d 'End a session: tell the other side, publish the MAC keys, wipe everything'
 complete -c otr -n "__fish_otr_needs_command" -f -a "words" -d 'Show the four words to compare by voice, and record what you found'
 complete -c otr -n "__fish_otr_needs_command" -f -a "verify" -d 'Compare a secret inside the session: ask, or answer'
@@ -150,6 +151,29 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Report o
 complete -c otr -n "__fish_otr_using_subcommand recv" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l listen -d 'Accept connections at ADDR: each one becomes a stream of its own' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l connect -d 'Connect to ADDR for each stream that the other side opens' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l exec -d 'Run CMD (by sh -c) for each stream that the other side opens, with its stdin and stdout' -r -f -a "(__fish_complete_command)"
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l via -d 'Without any postbox: run CMD (by sh -c), which carries the packets from its stdin to an \'otr pipe --stdio\' and back; without a session, begin one' -r -f -a "(__fish_complete_command)"
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l wait -d 'Give up if the other side is not there within this time, or is silent for so long although something is on its way to it' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand pipe" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -s k -l keep-open -d 'When the other side\'s pipe has ended, go on with its next one'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l stdio -d 'Be the other end of --via: stdin and stdout carry packets'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
@@ -382,4 +406,4 @@ complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
-complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"

@@ -6,9 +6,11 @@ use crate::protocol::authentication::verify::Event;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 use crate::protocol::packet::frame::Data;
+use crate::protocol::packet::pipe::PipeFrames;
 use crate::protocol::packet::receipt::Receipt;
 use crate::protocol::randomness::Randomness;
-use crate::protocol::session::{Accepted, Identity, Session};
+use crate::protocol::ratchet::skipped::Position;
+use crate::protocol::session::{Accepted, Identity, Session, Takes};
 
 use super::cause::Cause;
 use super::error::Error;
@@ -311,8 +313,19 @@ pub trait Sink {
         Ok(())
     }
 
+    /// What is taken here.
+    fn takes(&self) -> Takes {
+        Takes::Messages(self.writing())
+    }
+
     /// Queues a part.
     fn add(&mut self, piece: Piece);
+
+    /// Queues the frames of a pipe in the packet `at` this place, which has this index among those
+    /// that are delivered together. Only called where streams are taken.
+    fn add_streams(&mut self, packet: usize, at: Position, frames: &PipeFrames) {
+        let _ = (packet, at, frames);
+    }
 
     /// A message was given up: no more of it follows.
     fn truncated(&mut self, message: u64);

@@ -70,6 +70,8 @@ pub enum Error {
     Undelivered,
     /// A long message was truncated, for this reason.
     Truncated(Box<Error>),
+    /// The other side breaks the rules of streams.
+    Breach,
     /// A thread of the library has panicked.
     WorkerEnded,
     /// A long message was given up while its packets went to a postbox.
@@ -147,7 +149,8 @@ impl Error {
             Self::NothingFits(_) | Self::Seal(SealError::Unconfirmed) => ErrorKind::NotReady,
             Self::Inviting(InvitingError::PostboxTooLong) => ErrorKind::Usage,
             Self::Respond(RespondError::SecretTakenOff) => ErrorKind::NotAuthentic,
-            Self::Respond(
+            Self::Breach
+            | Self::Respond(
                 RespondError::Invite(_) | RespondError::SecretAsked | RespondError::BadPublicKey,
             ) => ErrorKind::Refused,
             Self::Inviting(_)
@@ -243,6 +246,7 @@ impl fmt::Display for Error {
             },
             Self::Undelivered => f.write_str("earlier text could not be delivered"),
             Self::Truncated(error) => write!(f, "the message is truncated: {error}"),
+            Self::Breach => f.write_str("the other side breaks the rules of pipes"),
             Self::WorkerEnded => f.write_str("a thread has ended before its work was done"),
             Self::Abandoned => f.write_str("the message was given up"),
             Self::NotCollected => {

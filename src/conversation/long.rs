@@ -12,7 +12,7 @@ use super::transaction::Transaction;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::ADDRESS;
 use crate::protocol::session::stored::Stage;
-use crate::protocol::session::{Identity, Reservation};
+use crate::protocol::session::{Identity, Reservation, Session};
 
 /// A batch of numbers to seal with, and facts about the message for which they were reserved.
 pub struct Numbers {
@@ -52,6 +52,28 @@ impl<H: Host> Course<H> {
         batch: u32,
         publish: bool,
     ) -> Result<(Self, Numbers), Error> {
+        let number = |session: &mut Session| message.unwrap_or_else(|| session.begin_message());
+        Self::take(host, outlet, begun, number, batch, publish).await
+    }
+
+    /// Like [`begin`](Self::begin), for packets that hold no message.
+    pub(super) async fn without_message<O: Outlet>(
+        host: &mut H,
+        outlet: &mut O,
+        begun: &mut Option<Identity>,
+        batch: u32,
+    ) -> Result<(Self, Numbers), Error> {
+        Self::take(host, outlet, begun, |_| 0, batch, true).await
+    }
+
+    async fn take<O: Outlet>(
+        host: &mut H,
+        outlet: &mut O,
+        begun: &mut Option<Identity>,
+        number: impl FnOnce(&mut Session) -> u64,
+        batch: u32,
+        publish: bool,
+    ) -> Result<(Self, Numbers), Error> {
         let sender = host.become_sender(false).await?;
         let of = if outlet.kind() == OutletKind::Postbox { *begun } else { None };
         match hand_out_waiting(host, outlet, of).await {
@@ -63,7 +85,7 @@ impl<H: Host> Course<H> {
         let (session, randomness) = transaction.session_and_randomness()?;
         let session = may_send(session, begun)?;
         let reservation = session.reserve(batch, randomness)?;
-        let message = message.unwrap_or_else(|| session.begin_message());
+        let message = number(session);
         let (of, keys) = (
             session.identity(),
             published(session, publish && outlet.kind() == OutletKind::Stream),
@@ -84,6 +106,25 @@ impl<H: Host> Course<H> {
         let reservation = session.reserve(self.batch, randomness)?;
         self.seen = transaction.commit().await?;
         Ok(reservation)
+    }
+
+    /// A new batch of `count` numbers for what is `left` of the last one, after a step of the ratchet if one is
+    /// due; and the MAC keys to publish where packets are not collected from a postbox.
+    pub(super) async fn renew(
+        &mut self,
+        host: &mut H,
+        kind: OutletKind,
+        left: Reservation,
+        count: u32,
+    ) -> Result<(Reservation, Vec<[u8; PUBLISHED_KEY]>), Error> {
+        let mut transaction = Transaction::begin(host).await?;
+        let (session, randomness) = transaction.session_and_randomness()?;
+        let session = may_send(session, &mut Some(self.begun))?;
+        session.give_back(left);
+        let reservation = session.reserve(count, randomness)?;
+        let keys = published(session, kind == OutletKind::Stream);
+        self.seen = transaction.commit().await?;
+        Ok((reservation, keys))
     }
 
     /// Checks whether the session has ended since this message began, if another process has stored

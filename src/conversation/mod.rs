@@ -29,6 +29,8 @@ mod moving;
 mod outbox;
 mod pending;
 #[cfg(feature = "client")]
+mod pipe;
+#[cfg(feature = "client")]
 mod postbox;
 mod receive;
 mod run;
@@ -52,6 +54,8 @@ pub use long::{Course, Numbers, give_back};
 pub use moving::{forget, freeze, thaw};
 pub use outbox::{flush, hand_out_waiting, resend};
 pub use pending::settle;
+#[cfg(feature = "client")]
+pub use pipe::{Broken, Carried, Carrier, Manner, Pipe, ReceivingStreams, StreamId};
 #[cfg(feature = "client")]
 pub use postbox::{Collecting, Framed, Poster, Until, Window};
 pub use receive::{Counts, Receiver, Rejected};

@@ -7,6 +7,7 @@
 //! authentication    who the other side is: a secret (password → pake), four words, a code
 //! deniability       MAC keys to be published, and what anyone can do with one
 //! ratchet           keys: root key → chain keys → packet keys; skipped numbers; address index
+//! stream            the byte streams of a pipe, over packets that may get lost
 //! packet            bytes: address, packet ⊃ frames ⊃ parts of messages
 //! crypto            labels, primitives, secrets that wipe themselves
 //! randomness, wire  random values by name; reading and writing fields
@@ -20,6 +21,7 @@ pub mod packet;
 pub mod randomness;
 pub mod ratchet;
 pub mod session;
+pub mod stream;
 pub mod wire;
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub enum Draw {
     Code,
     /// The salt of an invite that is posted under a code's number, 32 bytes.
     NameplateSalt,
+    /// The number of a pipe's run, 8 bytes.
+    PipeRun,
 }
 
 impl Draw {
@@ -44,6 +46,7 @@ impl Draw {
             Self::PacketFresh => "fresh",
             Self::Code => "code",
             Self::NameplateSalt => "salt",
+            Self::PipeRun => "run",
         }
     }
 }

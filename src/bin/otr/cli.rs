@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
+    close, complete_sessions, completions, expect, export, forge, import, init, inspect, man, pipe,
     postbox, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::options::Common;
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Send(send::Args),
     /// Take packets, or the reply, from stdin: write what they say
     Recv(recv::Args),
+    /// Carry bytes both ways, as they come: between two programs, connections or commands
+    Pipe(pipe::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
     /// Show the four words to compare by voice, and record what you found

@@ -5,7 +5,7 @@ use clap::CommandFactory as _;
 use crate::cli::{Cli, Command};
 use crate::commands::{
     close, complete_sessions, completions, demo, expect, export, forge, import, init, inspect, man,
-    recv, respond, rpc, send, simulate, status, verify, words,
+    pipe, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -18,6 +18,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Send(args) => send::run(context, &args).map(|()| 0).map_err(Failure::of_sending),
         Command::Recv(args) => recv::run(context, &args),
         Command::Rpc(args) => rpc::run(context, &args).map(|()| 0),
+        Command::Pipe(args) => pipe::run(context, &args),
         Command::Postbox(args) => args.run(context.voice).map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),

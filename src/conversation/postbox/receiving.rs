@@ -280,12 +280,16 @@ impl<H: Host> Collecting<H> {
         found: Found,
         beyond: bool,
     ) -> Result<(), Error> {
-        let (refused, unexpected) = (self.counts.rejected(), self.counts.unexpected());
+        let refused = self.counts.rejected();
+        let unexpected = self.counts.rejected_as(Rejected::Unexpected);
+        let elsewhere = self.counts.rejected_as(Rejected::Elsewhere);
         let address = address_of(&found.token);
         let record = Discard::without_key(&found.token, &found.hash);
         self.receiver.packet(found.packet, Some(found.hash), sink, &mut self.counts).await?;
-        let unexpected = self.counts.unexpected() > unexpected;
+        let unexpected = self.counts.rejected_as(Rejected::Unexpected) > unexpected;
+        let elsewhere = self.counts.rejected_as(Rejected::Elsewhere) > elsewhere;
         if self.receiver.holds(&address)
+            || elsewhere
             || (unexpected && (beyond || self.is_awaited(&found.token)))
         {
             self.held_back.insert(found.token);

@@ -32,6 +32,8 @@ pub enum Rejected {
     SecondReply,
     /// A packet that lay where the reply should.
     NoReply,
+    /// A packet for another command: of a pipe, where messages are received, or the reverse.
+    Elsewhere,
 }
 
 impl From<Refusal> for Rejected {
@@ -41,6 +43,7 @@ impl From<Refusal> for Rejected {
             Refusal::NotOurs => Self::Unexpected,
             Refusal::Ratchet(_) => Self::Altered,
             Refusal::Part => Self::Part,
+            Refusal::Elsewhere => Self::Elsewhere,
             Refusal::Frames(_) | Refusal::Opening | Refusal::Verify | Refusal::CommitmentBroken => {
                 Self::Protocol
             }
@@ -83,8 +86,8 @@ impl Counts {
         self.rejected.values().sum()
     }
 
-    /// Packets under addresses where nothing is expected; among those not accepted.
-    pub fn unexpected(&self) -> u64 {
-        self.rejected.get(&Rejected::Unexpected).copied().unwrap_or_default()
+    /// How many items were not accepted for this reason.
+    pub fn rejected_as(&self, why: Rejected) -> u64 {
+        self.rejected.get(&why).copied().unwrap_or_default()
     }
 }

@@ -24,7 +24,7 @@ use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::ratchet::skipped::Position;
 use crate::protocol::session::stored::{Expired, Stage};
 use crate::protocol::session::verify::Ending;
-use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session};
+use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session, Takes};
 use changes::Change;
 pub use counts::{Counts, Rejected};
 
@@ -297,7 +297,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         sink: &mut S,
         counts: &mut Counts,
     ) -> Result<bool, Error> {
-        match self.open_packet(&mut packet, hash, sink.writing()).await? {
+        match self.open_packet(&mut packet, hash, sink.takes()).await? {
             Ok(Opened::Accepted(accepted)) => {
                 if sink.will_keep_back(&accepted) {
                     // Earlier text is out, and must not wait for the end of this message.
@@ -364,6 +364,9 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             sink.add(Piece { packet: self.opened.len(), data: data.clone() });
             whole = data.end;
         }
+        if let (Some(frames), false) = (&accepted.frames.pipe, over) {
+            sink.add_streams(self.opened.len(), accepted.at, frames);
+        }
         self.opened.push(Zeroizing::new(packet));
         self.changes.push(Change::Accepted(accepted, at));
         // At the session's end, later packets are not tried.
@@ -379,11 +382,11 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         &mut self,
         packet: &mut [u8],
         hash: Option<[u8; 32]>,
-        writing: Option<u64>,
+        takes: Takes,
     ) -> Result<Result<Opened, Refusal>, Error> {
-        let opened = self.open_here(packet, hash, writing);
+        let opened = self.open_here(packet, hash, takes);
         if matches!(opened, Err(Refusal::NotOurs)) && self.refresh().await? {
-            return Ok(self.open_here(packet, hash, writing));
+            return Ok(self.open_here(packet, hash, takes));
         }
         Ok(opened)
     }
@@ -392,10 +395,10 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         &mut self,
         packet: &mut [u8],
         hash: Option<[u8; 32]>,
-        writing: Option<u64>,
+        takes: Takes,
     ) -> Result<Opened, Refusal> {
         match &self.stage {
-            Stage::Session(session) => session.open_hashed(&mut self.index, packet, hash, writing),
+            Stage::Session(session) => session.open_hashed(&mut self.index, packet, hash, takes),
             Stage::Inviting(_) => Err(Refusal::NotOurs),
         }
     }

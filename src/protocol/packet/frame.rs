@@ -8,7 +8,8 @@ use core::ops::Range;
 use zeroize::Zeroizing;
 
 use super::BODY_START;
-use crate::protocol::wire::{Malformed, Reader, Sink};
+use super::pipe::{PIPE, PipeFrames, STREAM, TAKEN};
+use crate::protocol::wire::{Reader, Sink};
 
 /// Bytes of a frame's head: type and length.
 pub const FRAME_HEAD: usize = 5;
@@ -51,12 +52,8 @@ pub enum FrameError {
     TooManyVerify,
     /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
     Verify,
-}
-
-impl From<Malformed> for FrameError {
-    fn from(_: Malformed) -> Self {
-        Self::Length
-    }
+    /// STREAM or TAKEN without PIPE before it, or too many of them; two PIPE, or one beside DATA.
+    Pipe,
 }
 
 /// A part of a message; `text` is a range in the parsed body.
@@ -87,6 +84,8 @@ pub struct Frames {
     pub nothing: usize,
     /// The VERIFY frames, in order.
     pub verify: Vec<Verify>,
+    /// The frames of a pipe, if it is a packet of one.
+    pub pipe: Option<PipeFrames>,
     /// Frames of types that are skipped.
     pub skipped: usize,
 }
@@ -142,7 +141,7 @@ pub fn parse(body: &[u8]) -> Result<Frames, FrameError> {
             // Zeros from here on, compared 64 at a time so that a megabyte costs little.
             let rest = reader.rest();
             let zeros = rest.chunks(64).all(|run| run.iter().fold(0, |or, byte| or | byte) == 0);
-            return if zeros { Ok(frames) } else { Err(FrameError::Padding) };
+            return if zeros { frames.whole() } else { Err(FrameError::Padding) };
         }
         let length = usize::try_from(reader.u32()?).map_err(|_| FrameError::Length)?;
         let start = body.len() - reader.rest().len();
@@ -150,10 +149,15 @@ pub fn parse(body: &[u8]) -> Result<Frames, FrameError> {
         frames.add(kind, field, start, count == 0)?;
         count += 1;
     }
-    Ok(frames)
+    frames.whole()
 }
 
 impl Frames {
+    /// A packet is of a message or of a pipe, never of both.
+    fn whole(self) -> Result<Self, FrameError> {
+        if self.pipe.is_some() && self.data.is_some() { Err(FrameError::Pipe) } else { Ok(self) }
+    }
+
     fn add(&mut self, kind: u8, field: &[u8], start: usize, first: bool) -> Result<(), FrameError> {
         match kind {
             DATA if self.data.is_some() => return Err(FrameError::Twice),
@@ -174,8 +178,11 @@ impl Frames {
             }
             NOTHING if field.is_empty() => self.nothing += 1,
             NOTHING => return Err(FrameError::Length),
+            PIPE if self.pipe.is_some() => return Err(FrameError::Pipe),
+            PIPE => self.pipe = Some(PipeFrames::begin(field)?),
+            STREAM => self.pipe.as_mut().ok_or(FrameError::Pipe)?.add_part(field, start)?,
+            TAKEN => self.pipe.as_mut().ok_or(FrameError::Pipe)?.add_taken(field)?,
             FIRST_SKIPPED.. => self.skipped += 1,
-            // Type 2 is reserved: this version does not speak it.
             _ => return Err(FrameError::Unknown),
         }
         Ok(())
@@ -270,7 +277,7 @@ pub(crate) fn put_data_head(out: &mut dyn Sink, message: u64, offset: u64, end: 
     out.u8(if end { FLAG_END } else { 0 });
 }
 
-fn put_head(out: &mut dyn Sink, kind: u8, length: u32) {
+pub(super) fn put_head(out: &mut dyn Sink, kind: u8, length: u32) {
     out.u8(kind);
     out.u32(length);
 }

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod frame;
 pub mod message;
+pub mod pipe;
 pub mod receipt;
 pub(crate) mod runs;
 mod sealed;

@@ -151,6 +151,18 @@ pub enum Refusal {
     Part,
     /// A VERIFY step that its sender may not take.
     Verify,
+    /// A packet of a pipe where messages are received, or of a message where a pipe runs: another
+    /// command can take it.
+    Elsewhere,
+}
+
+/// What a receiver takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Messages; while one of them is being written, parts of others are held.
+    Messages(Option<u64>),
+    /// The streams of a pipe.
+    Streams,
 }
 
 impl From<RatchetError> for Refusal {
@@ -253,17 +265,17 @@ impl Session {
         packet: &mut [u8],
         writing: Option<u64>,
     ) -> Result<Outcome, Refusal> {
-        self.open_hashed(index, packet, None, writing)
+        self.open_hashed(index, packet, None, Takes::Messages(writing))
     }
 
-    /// Like [`Session::open`], for a caller that may already know the packet's SHA-256, which is
-    /// half the work for packets from a postbox.
+    /// Like [`Session::open`], for a caller that `takes` what it says, and that may already know the
+    /// packet's SHA-256, which is half the work for packets from a postbox.
     pub fn open_hashed(
         &self,
         index: &mut AddressIndex,
         packet: &mut [u8],
         hash: Option<[u8; 32]>,
-        writing: Option<u64>,
+        takes: Takes,
     ) -> Result<Outcome, Refusal> {
         packet::size_class(packet.len()).ok_or(Refusal::Size)?;
         let mut address = [0; ADDRESS];
@@ -272,7 +284,7 @@ impl Session {
         let packet_hash =
             self.collects.then(|| hash.unwrap_or_else(|| primitives::sha256(&[packet])));
         let opened = self.ratchet.open(at, packet)?;
-        let verdict = self.judge(at, packet, writing);
+        let verdict = self.judge(at, packet, takes);
         let (frames, verdict) = match verdict {
             Ok((frames, Verdict::Hold)) => {
                 opened.body_key.close(packet);
@@ -307,7 +319,7 @@ impl Session {
         &self,
         at: Position,
         packet: &[u8],
-        writing: Option<u64>,
+        takes: Takes,
     ) -> Result<(Frames, Verdict), Refusal> {
         let frames = frame::parse(packet::body(packet)).map_err(Refusal::Frames)?;
         self.judge_opening(at, &frames)?;
@@ -316,6 +328,12 @@ impl Session {
         if asks.any(|frame| frame.started_by_inviter != peer_is_inviter) {
             return Err(Refusal::Verify);
         }
+        let writing = match takes {
+            Takes::Messages(_) if frames.pipe.is_some() => return Err(Refusal::Elsewhere),
+            Takes::Streams if frames.data.is_some() => return Err(Refusal::Elsewhere),
+            Takes::Messages(writing) => writing,
+            Takes::Streams => None,
+        };
         let verdict = match &frames.data {
             Some(data) => match self.inbox.judge(data).map_err(|_| Refusal::Part)? {
                 Verdict::Take if writing.is_some_and(|one| one != data.message) => Verdict::Hold,

@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 use crate::protocol::crypto::primitives::TAG;
 use crate::protocol::crypto::secret::Secret;
 use crate::protocol::packet::frame::{
-    self, DATA_HEAD, FRAME_HEAD, OPENING_FRAME, front, text_start,
+    self, DATA_HEAD, FRAME_HEAD, Frames, OPENING_FRAME, front, text_start,
 };
 use crate::protocol::packet::receipt::Receipt;
-use crate::protocol::packet::{self, Header, K_MAX, K_MIN, Packet};
+use crate::protocol::packet::{self, BODY_START, Header, K_MAX, K_MIN, Packet};
 use crate::protocol::randomness::{NoRandomness, Randomness};
 use crate::protocol::ratchet::chain::Chain;
 use crate::protocol::ratchet::skipped::Position;
@@ -75,6 +75,22 @@ impl Reservation {
     /// Position of the next packet.
     pub fn position(&self) -> Position {
         Position { chain: self.index, number: self.chain.next }
+    }
+
+    /// Takes the numbers that are left.
+    #[must_use]
+    pub fn take_rest(&mut self) -> Self {
+        let rest = Self {
+            index: self.index,
+            transcript: self.transcript,
+            chain: self.chain.duplicate(),
+            end: self.end,
+            header: self.header.duplicate(),
+            opening: self.opening.as_ref().map(Secret::duplicate),
+            text: self.text,
+        };
+        self.end = self.chain.next;
+        rest
     }
 
     /// Bytes of the frames in front of the caller's, in one of these packets.
@@ -152,12 +168,45 @@ impl Reservation {
         frames: &[u8],
         randomness: &mut dyn Randomness,
     ) -> Result<Packet, SealError> {
-        if !self.text && frame::parse(frames).is_ok_and(|frames| frames.data.is_some()) {
+        let text = |frames: Frames| frames.data.is_some() || frames.pipe.is_some();
+        if !self.text && frame::parse(frames).is_ok_and(text) {
             return Err(SealError::Unconfirmed);
         }
         let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
         self.seal_around(&mut packet, frames, 0, randomness)?;
         Packet::new(packet).ok_or(SealError::Size)
+    }
+
+    /// Where in a packet the frames of a pipe begin: the caller writes them there before sealing.
+    pub fn frames_start(&self) -> usize {
+        BODY_START + self.front()
+    }
+
+    /// How many bytes of frames a packet of size class `k` (12 to 20) holds.
+    pub fn frames_room(&self, k: u8) -> usize {
+        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.frames_start()
+    }
+
+    /// The smallest size class that holds `length` bytes of frames.
+    pub fn fit_frames(&self, length: usize) -> Option<u8> {
+        (K_MIN..=K_MAX).find(|&k| self.frames_room(k) >= length)
+    }
+
+    /// Seals `length` bytes of a pipe's frames in place, which begin at
+    /// [`frames_start`](Self::frames_start) in `packet`.
+    ///
+    /// # Errors
+    /// [`SealError`].
+    pub fn seal_pipe(
+        &mut self,
+        packet: &mut [u8],
+        length: usize,
+        randomness: &mut dyn Randomness,
+    ) -> Result<(), SealError> {
+        if !self.text {
+            return Err(SealError::Unconfirmed);
+        }
+        self.seal_around(packet, &[], length, randomness).map(drop)
     }
 
     /// Seals `opening ‖ frames ‖ text ‖ zeros`; the `text` bytes are already in place.

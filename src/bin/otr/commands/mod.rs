@@ -21,6 +21,7 @@ pub(crate) mod man;
 mod numbers;
 mod outlets;
 mod passphrase;
+pub(crate) mod pipe;
 pub(crate) mod postbox;
 pub(crate) mod recv;
 pub(crate) mod respond;

@@ -27,7 +27,7 @@ pub(crate) fn create(files: &mut Files, stage: &Stage, anew: bool) -> Result<(),
 }
 
 /// Warns if the session will not outlive the login.
-fn warn_of_logout(store: &Store) {
+pub(super) fn warn_of_logout(store: &Store) {
     if store.directory().is_some_and(hazards::logout_erases) {
         warn(LOGOUT);
     }

@@ -134,6 +134,7 @@ fn hint(error: &Error) -> Cow<'static, str> {
         Error::QueueFull(..) => "this one was not taken: send it again when the others are out",
         Error::Changed => "what was written may come once more; look at it with 'otr status'",
         Error::NotCollected => "it lies in the postbox still, and need not be sent again",
+        Error::Breach => "its otr may be of another version",
         Error::Lost => "send it again",
         Error::NotShownOpened => "ask the other side, in another way",
         Error::SomebodyBetween => ENDED,

@@ -46,6 +46,15 @@ pub(crate) fn say(text: &[u8]) {
     let _ = Patient::new(io::stderr().lock()).write_all(text);
 }
 
+/// Closes stdout for whoever reads it, while the process goes on. Other descriptors of it must be closed
+/// already.
+pub(crate) fn close_output() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        // If the system refuses, the reader learns it when the process ends.
+        let _ = rustix::stdio::dup2_stdout(null);
+    }
+}
+
 /// Enlarges the pipe, if it is a pipe and the system allows it.
 pub(crate) fn widen(pipe: impl AsFd) {
     #[cfg(target_os = "linux")]

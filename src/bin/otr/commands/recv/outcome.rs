@@ -163,6 +163,7 @@ pub(crate) fn reason(why: Rejected) -> &'static str {
         Rejected::BadReply => "a reply that holds the invite's key and does not fit it",
         Rejected::SecondReply => "a second reply to this invite: somebody else has it too",
         Rejected::NoReply => "a packet that lay where the reply should",
+        Rejected::Elsewhere => "a packet of a pipe: 'otr pipe' takes it",
         _ => "a packet that breaks the protocol",
     }
 }

@@ -1,0 +1,648 @@
+//! The streams of a pipe, over packets that may be lost, doubled or out of order: what a program writes
+//! comes out at the other end whole and in order, or the stream breaks. Each packet is sealed under a
+//! number of its own; what was lost is sealed again. This does no I/O and has no clock: times are those
+//! since the pipe began, as the caller tells them.
+//!
+//! ```text
+//! write → Outgoing (kept until taken) → fill ⇒ packet ⇒ came → Incoming (in order) → give → took ⇒ TAKEN
+//! ```
+//!
+//! A *run* is one process at one end. Each end says hello with its run's number; a packet that does not
+//! name the receiver's run is no more than a hello, so nothing of an earlier run gets into this one.
+
+mod incoming;
+mod outgoing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+pub use self::incoming::Given;
+use self::incoming::Incoming;
+use self::outgoing::Outgoing;
+use crate::protocol::packet::pipe::{
+    Head, PARTS_MAX, PIPE_FRAME, PipeFrames, STREAM_HEAD, StreamPart, TAKEN_FRAME, Taken, put_pipe,
+    put_stream_head, put_taken,
+};
+use crate::protocol::packet::runs::Runs;
+use crate::protocol::ratchet::skipped::Position;
+
+/// How many streams may be open at a time.
+pub const STREAMS_MAX: usize = 128;
+/// How many bytes of a stream may be sent before the other side has said how many it takes: enough for
+/// a request, and little even if all streams hold so much.
+pub(crate) const WINDOW_FIRST: u64 = 256 << 10;
+/// How many bytes of all streams together are let in before they are taken, beyond the first of each:
+/// enough to fill a path through a postbox. Each stream gets half of what the others have left.
+const WINDOW_ALL: u64 = 16 << 20;
+/// The most for one stream: eight of the largest packets. A sender keeps no more either.
+const WINDOW_MOST: u64 = 8 << 20;
+/// How long the word that something was taken may wait for a packet that leaves anyhow.
+const TOLD_LATER: Duration = Duration::from_millis(20);
+/// Small pieces are gathered in buffers of this many bytes.
+const GATHER: usize = 16 << 10;
+/// How many separate runs of stream numbers are remembered; streams are opened in order, so a peer that
+/// needs more is up to something.
+const RUNS_MAX: usize = 4096;
+
+/// Adds bytes to those in these buffers, small ones to the last buffer. No buffer grows beyond the room
+/// with which it was made, so no copy of it is left in freed memory.
+fn gather(buffers: &mut VecDeque<Zeroizing<Vec<u8>>>, bytes: &[u8]) {
+    match buffers.back_mut() {
+        _ if bytes.is_empty() => {}
+        Some(last) if last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(bytes),
+        _ => {
+            let mut buffer = Zeroizing::new(Vec::with_capacity(bytes.len().max(GATHER)));
+            buffer.extend_from_slice(bytes);
+            buffers.push_back(buffer);
+        }
+    }
+}
+
+/// The other side breaks the rules of streams: the pipe must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breach;
+
+/// There is no such stream, or it was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
+
+/// What a packet has brought about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Came {
+    /// Streams that the other side has opened.
+    pub opened: Vec<u64>,
+    /// The other side's process is another one now: what was on its way is lost, all streams are
+    /// broken.
+    pub began_anew: bool,
+}
+
+/// When a packet should leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// As soon as possible.
+    Now,
+    /// At this time, unless something else leaves before.
+    At(Duration),
+    /// Not until something changes.
+    Never,
+}
+
+/// The process at the other end.
+struct Peer {
+    run: u64,
+    /// The first packet of it that came.
+    since: Position,
+    /// Whether it has shown that it knows our run.
+    knows_us: bool,
+    /// Whether it opens no more streams.
+    last: bool,
+}
+
+struct Stream {
+    out: Outgoing,
+    into: Incoming,
+    /// Set when it is broken off here, until the other side knows: whether that is on its way.
+    broken: Option<bool>,
+}
+
+/// The streams of one end.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Streams {
+    own: u64,
+    peer: Option<Peer>,
+    live: BTreeMap<u64, Stream>,
+    /// The numbers of all streams that there have been.
+    seen: Runs,
+    next: u64,
+    /// Whether this end opens no more streams.
+    last: bool,
+    /// Whether the other side may open streams.
+    accepts: bool,
+    /// Whether a packet must leave although there is nothing of a stream in it.
+    hello_due: bool,
+    /// Whether a hello is on its way that was not answered.
+    asked: bool,
+    /// Whether this end is over, and whether it is after everything was done; whether it has said so.
+    over: bool,
+    orderly: bool,
+    over_said: bool,
+    /// Whether the other side has ended its pipe.
+    peer_over: bool,
+    /// Streams that the other side asks about, and that are not known here any more.
+    gone: VecDeque<u64>,
+    /// Streams that are no longer live, and whether all of them arrived, in both directions.
+    closed: Vec<(u64, bool)>,
+    /// The stream that was filled last: the next one comes first.
+    turn: u64,
+}
+
+impl Streams {
+    /// The streams of the run `own`, a random number that is not 0. If it `accepts`, the other side may
+    /// open streams.
+    pub fn new(own: u64, accepts: bool) -> Self {
+        Self {
+            own: own.max(1),
+            peer: None,
+            live: BTreeMap::new(),
+            seen: Runs::default(),
+            next: 0,
+            last: false,
+            accepts,
+            hello_due: true,
+            asked: false,
+            over: false,
+            orderly: false,
+            over_said: false,
+            peer_over: false,
+            gone: VecDeque::new(),
+            closed: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// Opens a stream; `None` while too many are open. The n-th stream of one end is the n-th of the
+    /// other: where both open them, they meet.
+    pub fn open(&mut self) -> Option<u64> {
+        let number = self.next;
+        // The other side may have opened it before.
+        let room = self.live.len() < STREAMS_MAX || self.live.contains_key(&number);
+        if !room || self.last {
+            return None;
+        }
+        self.next = number.saturating_add(1);
+        self.seen.insert(number, number);
+        self.live.entry(number).or_insert_with(|| Stream::new(true));
+        Some(number)
+    }
+
+    /// No more streams will be opened here.
+    pub fn open_no_more(&mut self) {
+        if !self.last {
+            (self.last, self.hello_due) = (true, true);
+        }
+    }
+
+    /// Whether the other side is there.
+    pub fn is_met(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.knows_us)
+    }
+
+    /// Whether the other side has ended its pipe.
+    pub fn peer_is_over(&self) -> bool {
+        self.peer_over
+    }
+
+    /// Whether there is nothing left to do: all streams have ended at both ends, and no more come.
+    pub fn is_done(&self) -> bool {
+        let more = self.accepts && !self.peer.as_ref().is_some_and(|peer| peer.last);
+        let more = more && !self.peer_over;
+        self.last && !more && self.live.is_empty() && self.is_met() && self.gone.is_empty()
+    }
+
+    /// How many streams are open.
+    pub fn count(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Forgets the other side's process, so that another may come, and begins the run `own`.
+    pub fn await_another(&mut self, own: u64) {
+        self.break_all(false);
+        let closed = self.take_closed();
+        *self = Self { last: self.last, closed, ..Self::new(own, self.accepts) };
+    }
+
+    /// The streams that have gone since the last call, and whether each was whole: everything that was
+    /// written to it, at both ends, has been taken at the other.
+    pub fn take_closed(&mut self) -> Vec<(u64, bool)> {
+        core::mem::take(&mut self.closed)
+    }
+
+    /// Whether the stream is there.
+    pub fn is_live(&self, number: u64) -> bool {
+        self.stream(number).is_ok()
+    }
+
+    /// Forgets all streams. If the other side had done all it had to, what has ended both ways has ended
+    /// well.
+    fn break_all(&mut self, orderly: bool) {
+        for (number, stream) in core::mem::take(&mut self.live) {
+            let whole = if orderly { stream.has_ended() } else { stream.is_done() };
+            self.closed.push((number, whole));
+        }
+        self.seen = Runs::default();
+        self.gone.clear();
+        self.next = 0;
+    }
+
+    /// Forgets one.
+    fn forget(&mut self, number: u64) {
+        if let Some(stream) = self.live.remove(&number) {
+            self.closed.push((number, stream.has_ended()));
+        }
+    }
+
+    /// Whether more may be written to the stream now.
+    pub fn has_room(&self, number: u64) -> Result<bool, Broken> {
+        self.stream(number).map(|stream| stream.out.has_room())
+    }
+
+    /// Writes to a stream.
+    pub fn write(&mut self, number: u64, chunk: Zeroizing<Vec<u8>>) -> Result<(), Broken> {
+        self.stream_mut(number).map(|stream| stream.out.write(chunk))
+    }
+
+    /// Ends what this side writes to a stream.
+    pub fn end(&mut self, number: u64) -> Result<(), Broken> {
+        self.stream_mut(number).map(|stream| stream.out.end())
+    }
+
+    /// The next bytes of a stream.
+    pub fn give(&mut self, number: u64) -> Result<Given, Broken> {
+        self.stream_mut(number).map(|stream| stream.into.give())
+    }
+
+    /// Whether there is something to read.
+    pub fn has_something(&self, number: u64) -> Result<bool, Broken> {
+        self.stream(number).map(|stream| stream.into.has_something())
+    }
+
+    /// What was given is at its place: `bytes` more, and perhaps the end.
+    pub fn took(&mut self, number: u64, bytes: u64, end: bool, now: Duration) {
+        if let Ok(stream) = self.stream_mut(number) {
+            stream.into.took(bytes, end, now);
+        }
+    }
+
+    /// Breaks a stream off, in both directions.
+    pub fn abort(&mut self, number: u64) {
+        if let Some(stream) = self.live.get_mut(&number) {
+            (stream.out, stream.into) = (Outgoing::new(false), Incoming::new());
+            stream.broken.get_or_insert(false);
+        }
+    }
+
+    /// Ends the pipe, with whatever is on its way.
+    pub fn end_all(&mut self) {
+        if !self.over {
+            (self.over, self.orderly) = (true, self.is_done());
+        }
+    }
+
+    /// Whether it is being ended.
+    pub fn is_ending(&self) -> bool {
+        self.over
+    }
+
+    /// Whether the end was said.
+    pub fn has_said_end(&self) -> bool {
+        self.over_said
+    }
+
+    fn stream(&self, number: u64) -> Result<&Stream, Broken> {
+        self.live.get(&number).filter(|stream| stream.broken.is_none()).ok_or(Broken)
+    }
+
+    fn stream_mut(&mut self, number: u64) -> Result<&mut Stream, Broken> {
+        self.live.get_mut(&number).filter(|stream| stream.broken.is_none()).ok_or(Broken)
+    }
+
+    /// Takes in the frames of a packet; `body` is what their ranges refer to.
+    ///
+    /// # Errors
+    /// [`Breach`].
+    pub fn came(
+        &mut self,
+        at: Position,
+        frames: &PipeFrames,
+        body: &[u8],
+        now: Duration,
+    ) -> Result<Came, Breach> {
+        let mut came = Came::default();
+        if !self.is_from_peer(at, &frames.head, &mut came) {
+            return Ok(came);
+        }
+        for taken in &frames.taken {
+            self.was_taken(taken)?;
+        }
+        for part in &frames.parts {
+            let bytes = body.get(part.bytes.clone()).ok_or(Breach)?;
+            self.part(part, bytes, now, &mut came)?;
+        }
+        if frames.head.over {
+            self.peer_over = true;
+            self.break_all(frames.head.last);
+        }
+        self.sweep();
+        Ok(came)
+    }
+
+    /// Whether a packet is of the other end's present run, and for this run.
+    fn is_from_peer(&mut self, at: Position, head: &Head, came: &mut Came) -> bool {
+        let knows_us = head.to == self.own;
+        match &mut self.peer {
+            Some(peer) if peer.run == head.from => {
+                if head.over && !knows_us && !peer.knows_us {
+                    // It ended before it knew of us.
+                    (self.peer, self.asked) = (None, false);
+                    self.gone.clear();
+                    return false;
+                }
+                peer.since = peer.since.min(at);
+                if knows_us {
+                    (peer.knows_us, self.asked) = (true, false);
+                    peer.last |= head.last;
+                }
+                return knows_us;
+            }
+            // Late words of a process that is no more.
+            Some(peer) if at < peer.since => return false,
+            Some(peer) if peer.knows_us => {
+                came.began_anew = true;
+                self.break_all(false);
+            }
+            _ if head.over => return false,
+            _ => {}
+        }
+        self.peer = Some(Peer { run: head.from, since: at, knows_us, last: head.last && knows_us });
+        self.peer_over = false;
+        // It may not have what went to one before it, or to nobody; and it must hear of us.
+        self.lost();
+        (self.hello_due, self.asked) = (true, !knows_us);
+        knows_us
+    }
+
+    fn was_taken(&mut self, taken: &Taken) -> Result<(), Breach> {
+        let Some(stream) = self.live.get_mut(&taken.stream) else { return Ok(()) };
+        if taken.gone {
+            self.forget(taken.stream);
+            return Ok(());
+        }
+        if stream.broken.is_none() {
+            stream.out.took(taken).map_err(|()| Breach)?;
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        part: &StreamPart,
+        bytes: &[u8],
+        now: Duration,
+        came: &mut Came,
+    ) -> Result<(), Breach> {
+        let number = part.stream;
+        let is_new = !self.live.contains_key(&number);
+        if is_new {
+            if self.seen.contains(number) || part.abort {
+                self.is_gone(number);
+                return Ok(());
+            }
+            self.seen.insert(number, number);
+            if self.seen.len() > RUNS_MAX {
+                return Err(Breach);
+            }
+            // Where streams are still opened here, it waits until this end opens the same one.
+            if (self.last && !self.accepts) || self.live.len() >= STREAMS_MAX {
+                self.is_gone(number);
+                return Ok(());
+            }
+            self.live.insert(number, Stream::new(false));
+            if self.accepts {
+                came.opened.push(number);
+            }
+        }
+        let Some(stream) = self.live.get_mut(&number) else { return Ok(()) };
+        if part.abort {
+            stream.broken = Some(true);
+            self.forget(number);
+            self.is_gone(number);
+            return Ok(());
+        }
+        if stream.broken.is_some() {
+            return Ok(());
+        }
+        if is_new || bytes.is_empty() {
+            // It shows that the stream is known here, and how much of it may come.
+            stream.into.tell_now(now);
+        }
+        stream.into.came(part.offset, bytes, part.end, now)
+    }
+
+    /// The other side asks about a stream that is not known here any more.
+    fn is_gone(&mut self, number: u64) {
+        if !self.gone.contains(&number) && self.gone.len() < 4 * STREAMS_MAX {
+            self.gone.push_back(number);
+        }
+    }
+
+    /// Forgets streams that have ended both ways, once the other side knows.
+    fn sweep(&mut self) {
+        let closed = &mut self.closed;
+        self.live.retain(|number, stream| {
+            let done = stream.out.is_done() && stream.into.is_told();
+            if done {
+                closed.push((*number, true));
+            }
+            !done
+        });
+    }
+
+    /// When a packet should leave.
+    pub fn due(&self, now: Duration) -> Due {
+        if self.over_said {
+            return Due::Never;
+        }
+        if self.hello_due || self.over {
+            return Due::Now;
+        }
+        if self.peer.is_none() {
+            return Due::Never;
+        }
+        if !self.gone.is_empty() {
+            return Due::Now;
+        }
+        let mut soonest = None;
+        for stream in self.live.values() {
+            if stream.broken == Some(false) || (stream.broken.is_none() && stream.out.is_due()) {
+                return Due::Now;
+            }
+            if stream.broken.is_some() {
+                continue;
+            }
+            soonest = soonest.into_iter().chain(stream.into.due()).min();
+        }
+        match soonest {
+            Some(at) if at <= now => Due::Now,
+            Some(at) => Due::At(at),
+            None => Due::Never,
+        }
+    }
+
+    /// Bytes of the frames that could leave now, or more.
+    pub fn wanted(&self) -> usize {
+        if self.peer.is_none() || self.over {
+            return PIPE_FRAME + PARTS_MAX * TAKEN_FRAME;
+        }
+        let streams = self.live.len().min(PARTS_MAX);
+        let ready: u64 = self.live.values().map(|stream| stream.out.ready()).sum();
+        let ready = usize::try_from(ready).unwrap_or(usize::MAX);
+        let heads = PIPE_FRAME
+            + streams * (STREAM_HEAD + TAKEN_FRAME)
+            + self.gone.len().min(PARTS_MAX) * TAKEN_FRAME;
+        ready.saturating_add(heads)
+    }
+
+    /// Writes the frames of one packet into `out`; returns how many bytes that are.
+    pub fn fill(&mut self, out: &mut [u8]) -> usize {
+        let mut room = Room { out, used: 0 };
+        let to = self.peer.as_ref().map_or(0, |peer| peer.run);
+        let known = self.live.values().all(|stream| stream.out.known);
+        let last = if self.over { self.orderly } else { self.last && known };
+        let head = Head { from: self.own, to, last, over: self.over };
+        room.head(|frame| put_pipe(frame, &head));
+        self.hello_due = false;
+        self.asked |= !self.is_met();
+        self.over_said |= self.over;
+        if to != 0 {
+            self.fill_taken(&mut room);
+            if !self.over {
+                self.fill_parts(&mut room);
+            }
+            // Those that have just said their last word.
+            self.sweep();
+        }
+        room.used
+    }
+
+    fn fill_taken(&mut self, room: &mut Room<'_>) {
+        let granted: u64 = self.live.values().map(|stream| stream.into.granted()).sum();
+        let first = WINDOW_FIRST * self.live.len() as u64;
+        let mut left = (WINDOW_ALL + first).saturating_sub(granted);
+        let mut count = 0;
+        while let Some(stream) = self.gone.front().copied()
+            && count < PARTS_MAX
+            && room.left() >= TAKEN_FRAME
+        {
+            self.gone.pop_front();
+            let taken = Taken { stream, taken: 0, limit: 0, end: false, gone: true };
+            room.head(|frame| put_taken(frame, &taken));
+            count += 1;
+        }
+        for (number, stream) in &mut self.live {
+            let due = stream.into.due().is_some() && stream.broken.is_none();
+            if due && count < PARTS_MAX && room.left() >= TAKEN_FRAME {
+                let before = stream.into.granted();
+                let window = (before + left / 2).clamp(WINDOW_FIRST, WINDOW_MOST);
+                let taken = stream.into.tell(*number, window);
+                left = left.saturating_sub(stream.into.granted().saturating_sub(before));
+                room.head(|frame| put_taken(frame, &taken));
+                count += 1;
+            }
+        }
+    }
+
+    /// Each stream in its turn, as much of it as fits.
+    fn fill_parts(&mut self, room: &mut Room<'_>) {
+        let turn = self.turn;
+        let (before, after): (Vec<u64>, Vec<u64>) =
+            self.live.keys().partition(|number| **number <= turn);
+        let mut count = 0;
+        for number in after.into_iter().chain(before) {
+            let Some(stream) = self.live.get_mut(&number) else { continue };
+            if count == PARTS_MAX || room.left() <= STREAM_HEAD {
+                break;
+            }
+            if stream.broken == Some(false) {
+                stream.broken = Some(true);
+                let abort = StreamPart { abort: true, ..part(number, 0, 0) };
+                room.head(|frame| put_stream_head(frame, &abort));
+            } else if stream.broken.is_none() && stream.out.is_due() {
+                room.part(number, &mut stream.out);
+            } else {
+                continue;
+            }
+            self.turn = number;
+            count += 1;
+        }
+    }
+
+    /// Whether nothing is on its way that the other side has yet to take.
+    pub fn is_settled(&self) -> bool {
+        !self.asked
+            && self.live.values().all(|stream| match stream.broken {
+                Some(told) => !told,
+                None => stream.out.is_settled(),
+            })
+    }
+
+    /// How much of what was written to a stream is not taken yet, in bytes.
+    pub fn kept_of(&self, number: u64) -> Result<u64, Broken> {
+        self.stream(number).map(|stream| stream.out.kept())
+    }
+
+    /// What was on its way was lost: it leaves again, in other packets.
+    pub fn lost(&mut self) {
+        self.hello_due |= self.asked;
+        self.over_said = false;
+        for stream in self.live.values_mut() {
+            stream.out.lost();
+            stream.broken = stream.broken.map(|_| false);
+        }
+    }
+}
+
+impl Stream {
+    fn new(ours: bool) -> Self {
+        Self { out: Outgoing::new(ours), into: Incoming::new(), broken: None }
+    }
+
+    /// Whether both directions have ended, and both ends know it.
+    fn is_done(&self) -> bool {
+        self.broken.is_none() && self.out.is_done() && self.into.is_done()
+    }
+
+    /// Whether both directions have ended, as far as is known here.
+    fn has_ended(&self) -> bool {
+        self.broken.is_none() && self.out.has_ended() && self.into.is_done()
+    }
+}
+
+fn part(stream: u64, offset: u64, length: usize) -> StreamPart {
+    StreamPart { stream, offset, end: false, abort: false, bytes: 0..length }
+}
+
+/// The body that is being filled.
+struct Room<'a> {
+    out: &'a mut [u8],
+    used: usize,
+}
+
+impl Room<'_> {
+    fn left(&self) -> usize {
+        self.out.len() - self.used
+    }
+
+    /// A frame without bytes, or the head of one; the caller knows that it fits.
+    fn head(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        let mut frame = Vec::with_capacity(TAKEN_FRAME);
+        put(&mut frame);
+        if let Some(place) = self.out.get_mut(self.used..self.used + frame.len()) {
+            place.copy_from_slice(&frame);
+            self.used += frame.len();
+        }
+    }
+
+    /// What may leave of a stream, as much of it as fits.
+    fn part(&mut self, number: u64, from: &mut Outgoing) {
+        let start = self.used + STREAM_HEAD;
+        let Some(place) = self.out.get_mut(start..) else { return };
+        let filled = from.fill(place);
+        let part = StreamPart { end: filled.end, ..part(number, filled.offset, filled.length) };
+        self.head(|frame| put_stream_head(frame, &part));
+        self.used += filled.length;
+    }
+}
