@@ -177,8 +177,9 @@ with Report("pipe", save=not args.no_save) as report:
                 f"{line('alice', 'pipe')} & {line('bob', 'pipe')} < /dev/null > /dev/null; wait $!", args.size))
             bulk["send --raw | recv"].append(carried(
                 f"{line('ann', 'send', '--raw')} | {line('ben', 'recv')} > /dev/null", args.size))
-            to_null = f"{stdio} --exec cat\\ \\>/dev/null"
-            bulk["pipe --via"].append(carried(f"{line('ann', 'pipe', '--via')} '{to_null}'", args.size))
+            # As many processes as there: what is sent comes from the far end's command.
+            far = f'{stdio} --exec "head -c {args.size} /dev/zero"'
+            bulk["pipe --via"].append(carried(f"{line('ann', 'pipe', '--via')} '{far}' < /dev/null", 0))
         for name, each in bulk.items():
             report(f"{mib} MiB, {name:23}: median {median(each):.2f} s, {mib / median(each):.0f} MiB/s")
         middle = {name: median(each) for name, each in bulk.items()}

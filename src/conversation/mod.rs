@@ -55,7 +55,7 @@ pub use moving::{forget, freeze, thaw};
 pub use outbox::{flush, hand_out_waiting, resend};
 pub use pending::settle;
 #[cfg(feature = "client")]
-pub use pipe::{Broken, Carried, Carrier, Manner, Pipe, ReceivingStreams, StreamId};
+pub use pipe::{Broken, Carried, Carrier, Chunk, Manner, Pipe, ReceivingStreams, StreamId};
 #[cfg(feature = "client")]
 pub use postbox::{Collecting, Framed, Poster, Until, Window};
 pub use receive::{Counts, Receiver, Rejected};

@@ -82,6 +82,11 @@ impl Carrier for Client {
     }
 }
 
+/// Packets above this size class are full, or nearly.
+const K_BULK: u8 = 14;
+/// How long the sending half sleeps at most after a packet, for as long as that.
+const NAP: Duration = Duration::from_millis(25);
+
 /// How long to wait for room in a full postbox before asking again.
 const FULL: Duration = Duration::from_millis(200);
 
@@ -103,6 +108,8 @@ struct Carriage<'p, H: Host> {
     buffer: Zeroizing<Vec<u8>>,
     /// Packets on their way, the oldest first.
     on_their_way: VecDeque<Address>,
+    /// Until when it sleeps for short times only, in the pipe's time.
+    busy_until: Duration,
     asked: Instant,
     patience: Duration,
 }
@@ -146,6 +153,7 @@ pub(super) async fn carry<H: Host, C: Carrier>(
         largest: largest_class(carrier.largest()).min(K_MAX),
         buffer: Zeroizing::new(Vec::new()),
         on_their_way: VecDeque::new(),
+        busy_until: Duration::ZERO,
         asked: Instant::now(),
         patience: ASK_FIRST,
     };
@@ -213,6 +221,7 @@ impl<H: Host> Carriage<'_, H> {
                 }
                 state.finished = true;
                 shared.changed.notify_all();
+                shared.opened.notify_all();
                 return Next::End;
             }
             if state.streams.is_done() {
@@ -221,8 +230,7 @@ impl<H: Host> Carriage<'_, H> {
             let now = shared.began.elapsed();
             let wait = match state.streams.due(now) {
                 Due::Now => {
-                    let k = self.numbers.fit_frames(state.streams.wanted()).unwrap_or(K_MAX);
-                    let k = k.clamp(K_MIN, self.largest);
+                    let k = self.class(state.streams.wanted());
                     let start = 1 + self.numbers.frames_start();
                     let end = start + self.numbers.frames_room(k);
                     if self.buffer.len() < 1 + size(k) {
@@ -235,7 +243,11 @@ impl<H: Host> Carriage<'_, H> {
                         state.unsettled = Instant::now();
                     }
                     state.note();
-                    shared.changed.notify_all();
+                    if !state.closed.is_empty() {
+                        shared.changed.notify_all();
+                        shared.opened.notify_all();
+                    }
+                    self.busy_until = now + NAP;
                     return Next::Packet(k, length);
                 }
                 Due::At(at) => Some(at.saturating_sub(now)),
@@ -245,14 +257,29 @@ impl<H: Host> Carriage<'_, H> {
             if ask == Some(Duration::ZERO) {
                 return Next::Ask;
             }
-            state = match wait.into_iter().chain(ask).min() {
+            // What the program takes in answer is told by then: nobody has to wake this thread for it.
+            let nap = self.busy_until.checked_sub(now).filter(|nap| !nap.is_zero());
+            let wait = wait.into_iter().chain(ask).chain(nap).min();
+            state.sleeps_until = wait.map(|wait| now + wait);
+            state = match wait {
                 Some(wait) => {
                     let waited = shared.leave.wait_timeout(state, wait);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => shared.leave.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
+            // Awake, it looks for itself.
+            state.sleeps_until = Some(Duration::ZERO);
         }
+    }
+
+    /// The size class for so many bytes of frames: a packet that holds all, unless much of it would be
+    /// padding; then a full one, and the rest follows.
+    fn class(&self, wanted: usize) -> u8 {
+        let most = self.largest;
+        let k = self.numbers.fit_frames(wanted).unwrap_or(most).min(most);
+        let is_sparse = wanted < self.numbers.frames_room(k) / 4 * 3;
+        if is_sparse && k > K_BULK { k - 1 } else { k }
     }
 
     /// In how long to ask whether what is on its way was lost.

@@ -13,7 +13,7 @@ use crate::protocol::authentication::verify::Event;
 use crate::protocol::packet::pipe::PipeFrames;
 use crate::protocol::ratchet::skipped::Position;
 use crate::protocol::session::{Session, Takes, body};
-use crate::protocol::stream::Breach;
+use crate::protocol::stream::{Breach, Due};
 
 /// The sink of a pipe.
 pub(super) struct Feed {
@@ -80,8 +80,16 @@ impl Sink for Feed {
         }
         state.heard = Instant::now();
         state.packets += count;
+        let opened = !state.opened.is_empty() || state.streams.is_ending();
+        let due = state.streams.due(now) == Due::Now;
         drop(state);
-        self.pipe.wake();
+        self.pipe.0.changed.notify_all();
+        if opened {
+            self.pipe.0.opened.notify_all();
+        }
+        if due || opened {
+            self.pipe.0.leave.notify_all();
+        }
         Ok(())
     }
 

@@ -19,12 +19,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
-
 use crate::protocol::authentication::verify::Event;
 use crate::protocol::randomness::{Draw, NoRandomness, Randomness};
-pub use crate::protocol::stream::Broken;
-use crate::protocol::stream::{Given, Streams};
+pub use crate::protocol::stream::{Broken, Chunk};
+use crate::protocol::stream::{Due, Given, Streams};
 
 pub use carry::{Carried, Carrier};
 pub use face::ReceivingStreams;
@@ -37,6 +35,9 @@ pub struct StreamId {
     /// The stream's number, from 0, the same at both ends.
     pub number: u64,
 }
+
+/// How much later than it is due a packet may leave, rather than to wake the sending half for it.
+const SLACK: Duration = Duration::from_millis(10);
 
 /// What runs between the threads of a pipe.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -63,6 +64,8 @@ struct State {
     unsettled: Instant,
     /// How many packets of the other side were taken.
     packets: u64,
+    /// When the sending half wakes by itself, in the pipe's time, if it sleeps and does.
+    sleeps_until: Option<Duration>,
     /// Set when the pipe cannot go on.
     failed: bool,
     /// Set when everything has been said.
@@ -71,8 +74,10 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    /// Something may have changed for the program's threads.
+    /// Something may have changed for the threads that read and write streams.
     changed: Condvar,
+    /// The same for those that open and accept them.
+    opened: Condvar,
     /// Something may have to leave.
     leave: Condvar,
     began: Instant,
@@ -116,12 +121,14 @@ impl Pipe {
             heard: Instant::now(),
             unsettled: Instant::now(),
             packets: 0,
+            sleeps_until: None,
             failed: false,
             finished: false,
         };
         Ok(Self(Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            opened: Condvar::new(),
             leave: Condvar::new(),
             began: Instant::now(),
             tell: Box::new(tell),
@@ -138,20 +145,38 @@ impl Pipe {
     }
 
     /// Waits until `ready` gives something.
-    fn wait<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
+    fn wait<T>(&self, ready: impl FnMut(&mut State) -> Option<T>) -> T {
+        self.wait_at(&self.0.changed, ready)
+    }
+
+    fn wait_at<T>(&self, bell: &Condvar, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
         let mut state = self.state();
         loop {
             if let Some(found) = ready(&mut state) {
                 return found;
             }
-            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets a packet leave if one should, and wakes the sending half only if it would come too late by
+    /// itself.
+    fn let_leave(&self, state: MutexGuard<'_, State>) {
+        let late = match (state.streams.due(self.now()), state.sleeps_until) {
+            (Due::Now, _) | (Due::At(_), None) => true,
+            (Due::At(at), Some(until)) => until > at + SLACK,
+            (Due::Never, _) => false,
+        };
+        drop(state);
+        if late {
+            self.0.leave.notify_all();
         }
     }
 
     /// Opens a stream: the n-th stream of one end is the n-th of the other. Waits while too many are open;
     /// `None` if the pipe is over.
     pub fn open(&self) -> Option<StreamId> {
-        let opened = self.wait(|state| match state.streams.open() {
+        let opened = self.wait_at(&self.0.opened, |state| match state.streams.open() {
             Some(number) => Some(Some(state.give_out(number))),
             None => state.is_over().then_some(None),
         });
@@ -161,7 +186,7 @@ impl Pipe {
 
     /// The next stream that the other side has opened; `None` if there will be none.
     pub fn accept(&self) -> Option<StreamId> {
-        self.wait(|state| {
+        self.wait_at(&self.0.opened, |state| {
             while let Some(number) = state.opened.pop_front() {
                 // It may have been broken off meanwhile.
                 if state.streams.is_live(number) {
@@ -182,18 +207,18 @@ impl Pipe {
     ///
     /// # Errors
     /// [`Broken`]: it does not arrive.
-    pub fn write(&self, id: StreamId, chunk: Zeroizing<Vec<u8>>) -> Result<(), Broken> {
-        let mut chunk = Some(chunk);
-        self.wait(|state| match state.has_room(id) {
-            Ok(true) => {
-                let chunk = chunk.take().unwrap_or_default();
-                Some(state.streams.write(id.number, chunk))
-            }
-            Ok(false) => None,
-            Err(Broken) => Some(Err(Broken)),
-        })?;
-        self.0.leave.notify_all();
+    pub fn write(&self, id: StreamId, chunk: Chunk) -> Result<(), Broken> {
+        self.wait_for_room(id)?;
+        let mut state = self.state();
+        state.check(id)?;
+        state.streams.write(id.number, chunk)?;
+        self.let_leave(state);
         Ok(())
+    }
+
+    /// An empty buffer, to be read into and written.
+    pub fn buffer(&self) -> Chunk {
+        self.state().streams.buffer()
     }
 
     /// Waits until more may be written to a stream.
@@ -226,7 +251,7 @@ impl Pipe {
     ///
     /// # Errors
     /// [`Broken`]: the rest will not come.
-    pub fn read(&self, id: StreamId) -> Result<Option<Zeroizing<Vec<u8>>>, Broken> {
+    pub fn read(&self, id: StreamId) -> Result<Option<Chunk>, Broken> {
         self.wait(|state| match state.check(id).and_then(|()| state.streams.give(id.number)) {
             Ok(Given::Bytes(bytes)) => Some(Ok(Some(bytes))),
             Ok(Given::End) => Some(Ok(None)),
@@ -235,16 +260,15 @@ impl Pipe {
         })
     }
 
-    /// What was read is at its place: this many bytes, and perhaps the `end`. Only then does the other
-    /// side forget it, and send more.
-    pub fn took(&self, id: StreamId, bytes: usize, end: bool) {
+    /// What was read is at its place: these bytes, or the end. Only then does the other side forget it, and
+    /// send more.
+    pub fn took(&self, id: StreamId, bytes: Option<Chunk>) {
         let now = self.now();
         let mut state = self.state();
         if state.check(id).is_ok() {
-            state.streams.took(id.number, bytes as u64, end, now);
+            state.streams.took(id.number, bytes, now);
         }
-        drop(state);
-        self.0.leave.notify_all();
+        self.let_leave(state);
     }
 
     /// Breaks a stream off at both ends, once all that was written to it has arrived.
@@ -340,6 +364,7 @@ impl Pipe {
 
     fn wake(&self) {
         self.0.leave.notify_all();
+        self.0.opened.notify_all();
         self.0.changed.notify_all();
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Breach, TOLD_LATER, WINDOW_FIRST, gather};
+use super::chunk::{Chunk, Pool};
+use super::{Breach, TOLD_LATER, WINDOW_FIRST};
 use crate::protocol::packet::pipe::Taken;
 
 /// How many separate pieces may wait for what is missing before them: a network that brings more out of
@@ -15,7 +16,7 @@ const AHEAD_MAX: usize = 4096;
 /// One direction of a stream, at its receiver.
 pub(super) struct Incoming {
     /// What has come and was not given out, in order, up to `came`.
-    ready: VecDeque<Zeroizing<Vec<u8>>>,
+    ready: VecDeque<Chunk>,
     came: u64,
     /// What came before something that has not come, by offset.
     ahead: BTreeMap<u64, Zeroizing<Vec<u8>>>,
@@ -36,7 +37,7 @@ pub(super) struct Incoming {
 /// What a program gets.
 pub enum Given {
     /// The next bytes.
-    Bytes(Zeroizing<Vec<u8>>),
+    Bytes(Chunk),
     /// The stream has ended.
     End,
     /// Nothing yet.
@@ -66,6 +67,7 @@ impl Incoming {
         bytes: &[u8],
         end: bool,
         now: Duration,
+        pool: &mut Pool,
     ) -> Result<(), Breach> {
         let after = offset.checked_add(bytes.len() as u64).ok_or(Breach)?;
         if after > self.limit || self.length.is_some_and(|length| after > length) {
@@ -91,10 +93,10 @@ impl Incoming {
             self.keep_ahead(offset, bytes);
             return Ok(());
         }
-        self.append(offset, bytes);
+        self.append(offset, bytes, pool);
         while let Some(first) = self.ahead.first_entry().filter(|first| *first.key() <= self.came) {
             let (offset, bytes) = first.remove_entry();
-            self.append(offset, &bytes);
+            self.append(offset, &bytes, pool);
         }
         Ok(())
     }
@@ -118,10 +120,10 @@ impl Incoming {
     }
 
     /// Adds what is new of bytes that begin no later than at `came`.
-    fn append(&mut self, offset: u64, bytes: &[u8]) {
+    fn append(&mut self, offset: u64, bytes: &[u8], pool: &mut Pool) {
         let new = within(bytes, self.came - offset, u64::MAX);
         self.came += new.len() as u64;
-        gather(&mut self.ready, new);
+        pool.gather(&mut self.ready, new);
     }
 
     pub(super) fn give(&mut self) -> Given {

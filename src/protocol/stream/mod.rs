@@ -10,6 +10,7 @@
 //! A *run* is one process at one end. Each end says hello with its run's number; a packet that does not
 //! name the receiver's run is no more than a hello, so nothing of an earlier run gets into this one.
 
+mod chunk;
 mod incoming;
 mod outgoing;
 #[cfg(test)]
@@ -18,8 +19,8 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use self::chunk::Pool;
+pub use self::chunk::{CHUNK, Chunk};
 pub use self::incoming::Given;
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
@@ -42,25 +43,9 @@ const WINDOW_ALL: u64 = 16 << 20;
 const WINDOW_MOST: u64 = 8 << 20;
 /// How long the word that something was taken may wait for a packet that leaves anyhow.
 const TOLD_LATER: Duration = Duration::from_millis(20);
-/// Small pieces are gathered in buffers of this many bytes.
-const GATHER: usize = 16 << 10;
 /// How many separate runs of stream numbers are remembered; streams are opened in order, so a peer that
 /// needs more is up to something.
 const RUNS_MAX: usize = 4096;
-
-/// Adds bytes to those in these buffers, small ones to the last buffer. No buffer grows beyond the room
-/// with which it was made, so no copy of it is left in freed memory.
-fn gather(buffers: &mut VecDeque<Zeroizing<Vec<u8>>>, bytes: &[u8]) {
-    match buffers.back_mut() {
-        _ if bytes.is_empty() => {}
-        Some(last) if last.capacity() - last.len() >= bytes.len() => last.extend_from_slice(bytes),
-        _ => {
-            let mut buffer = Zeroizing::new(Vec::with_capacity(bytes.len().max(GATHER)));
-            buffer.extend_from_slice(bytes);
-            buffers.push_back(buffer);
-        }
-    }
-}
 
 /// The other side breaks the rules of streams: the pipe must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +121,7 @@ pub struct Streams {
     gone: VecDeque<u64>,
     /// Streams that are no longer live, and whether all of them arrived, in both directions.
     closed: Vec<(u64, bool)>,
+    pool: Pool,
     /// The stream that was filled last: the next one comes first.
     turn: u64,
 }
@@ -160,6 +146,7 @@ impl Streams {
             peer_over: false,
             gone: VecDeque::new(),
             closed: Vec::new(),
+            pool: Pool::default(),
             turn: 0,
         }
     }
@@ -212,7 +199,8 @@ impl Streams {
     pub fn await_another(&mut self, own: u64) {
         self.break_all(false);
         let closed = self.take_closed();
-        *self = Self { last: self.last, closed, ..Self::new(own, self.accepts) };
+        let pool = core::mem::take(&mut self.pool);
+        *self = Self { last: self.last, closed, pool, ..Self::new(own, self.accepts) };
     }
 
     /// The streams that have gone since the last call, and whether each was whole: everything that was
@@ -251,8 +239,15 @@ impl Streams {
     }
 
     /// Writes to a stream.
-    pub fn write(&mut self, number: u64, chunk: Zeroizing<Vec<u8>>) -> Result<(), Broken> {
-        self.stream_mut(number).map(|stream| stream.out.write(chunk))
+    pub fn write(&mut self, number: u64, chunk: Chunk) -> Result<(), Broken> {
+        let stream = self.live.get_mut(&number).filter(|stream| stream.broken.is_none());
+        stream.ok_or(Broken)?.out.write(chunk, &mut self.pool);
+        Ok(())
+    }
+
+    /// An empty buffer, to be written.
+    pub fn buffer(&mut self) -> Chunk {
+        self.pool.take()
     }
 
     /// Ends what this side writes to a stream.
@@ -270,11 +265,13 @@ impl Streams {
         self.stream(number).map(|stream| stream.into.has_something())
     }
 
-    /// What was given is at its place: `bytes` more, and perhaps the end.
-    pub fn took(&mut self, number: u64, bytes: u64, end: bool, now: Duration) {
+    /// What was given is at its place: these bytes, or the end.
+    pub fn took(&mut self, number: u64, bytes: Option<Chunk>, now: Duration) {
+        let length = bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if let Ok(stream) = self.stream_mut(number) {
-            stream.into.took(bytes, end, now);
+            stream.into.took(length, bytes.is_none(), now);
         }
+        bytes.into_iter().for_each(|bytes| self.pool.give_back(bytes));
     }
 
     /// Breaks a stream off, in both directions.
@@ -382,7 +379,7 @@ impl Streams {
             return Ok(());
         }
         if stream.broken.is_none() {
-            stream.out.took(taken).map_err(|()| Breach)?;
+            stream.out.took(taken, &mut self.pool).map_err(|()| Breach)?;
         }
         Ok(())
     }
@@ -429,7 +426,7 @@ impl Streams {
             // It shows that the stream is known here, and how much of it may come.
             stream.into.tell_now(now);
         }
-        stream.into.came(part.offset, bytes, part.end, now)
+        stream.into.came(part.offset, bytes, part.end, now, &mut self.pool)
     }
 
     /// The other side asks about a stream that is not known here any more.

@@ -2,16 +2,15 @@
 
 use std::collections::VecDeque;
 
-use zeroize::Zeroizing;
-
-use super::{GATHER, WINDOW_FIRST, WINDOW_MOST, gather};
+use super::chunk::{CHUNK, Chunk, Pool};
+use super::{WINDOW_FIRST, WINDOW_MOST};
 use crate::protocol::packet::pipe::Taken;
 
 /// One direction of a stream, at its sender.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Outgoing {
     /// What was written, from offset `base` on.
-    chunks: VecDeque<Zeroizing<Vec<u8>>>,
+    chunks: VecDeque<Chunk>,
     base: u64,
     /// How much was written in all.
     written: u64,
@@ -70,12 +69,14 @@ impl Outgoing {
         !self.ended && self.written < self.limit && self.kept() < WINDOW_MOST
     }
 
-    pub(super) fn write(&mut self, chunk: Zeroizing<Vec<u8>>) {
+    /// A full buffer is kept as it is, fewer bytes are gathered.
+    pub(super) fn write(&mut self, chunk: Chunk, pool: &mut Pool) {
         self.written += chunk.len() as u64;
-        if chunk.len() >= GATHER {
+        if chunk.len() >= CHUNK / 2 {
             self.chunks.push_back(chunk);
         } else {
-            gather(&mut self.chunks, &chunk);
+            pool.gather(&mut self.chunks, &chunk);
+            pool.give_back(chunk);
         }
     }
 
@@ -126,7 +127,7 @@ impl Outgoing {
     }
 
     /// The other side has taken something. Refused if that was never sent.
-    pub(super) fn took(&mut self, taken: &Taken) -> Result<(), ()> {
+    pub(super) fn took(&mut self, taken: &Taken, pool: &mut Pool) -> Result<(), ()> {
         if taken.taken > self.written || (taken.end && !(self.ended && taken.taken == self.written))
         {
             return Err(());
@@ -140,7 +141,7 @@ impl Outgoing {
                 && self.base + first.len() as u64 <= self.taken
             {
                 self.base += first.len() as u64;
-                self.chunks.pop_front();
+                self.chunks.pop_front().into_iter().for_each(|chunk| pool.give_back(chunk));
             }
         }
         self.end_taken |= taken.end;

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proptest::prelude::*;
-use zeroize::Zeroizing;
-
+use super::chunk::{Chunk, Pool};
 use super::{Breach, Due, Given, Streams, WINDOW_ALL, WINDOW_MOST};
 use crate::protocol::packet::frame::parse;
 use crate::protocol::packet::pipe::{
     Head, PipeFrames, StreamPart, Taken, put_pipe, put_stream_head, put_taken,
 };
 use crate::protocol::ratchet::skipped::Position;
+use proptest::prelude::*;
 
 /// One end, with the program that uses it.
 struct End {
@@ -58,11 +57,11 @@ impl End {
                     Ok(Given::Bytes(bytes)) => {
                         assert!(!*ended);
                         text.extend_from_slice(&bytes);
-                        self.streams.took(*number, bytes.len() as u64, false, now);
+                        self.streams.took(*number, Some(bytes), now);
                     }
                     Ok(Given::End) => {
                         *ended = true;
-                        self.streams.took(*number, 0, true, now);
+                        self.streams.took(*number, None, now);
                     }
                     Ok(Given::Nothing) | Err(_) => break,
                 }
@@ -76,6 +75,13 @@ fn text(seed: u64, length: usize) -> Vec<u8> {
     (0..length as u64)
         .map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 11).to_le_bytes()[0])
         .collect()
+}
+
+fn chunk(bytes: &[u8]) -> Chunk {
+    let mut chunk = Pool::default().take();
+    chunk.space()[..bytes.len()].copy_from_slice(bytes);
+    chunk.filled(bytes.len());
+    chunk
 }
 
 fn index(number: u64) -> usize {
@@ -122,7 +128,7 @@ fn run(seed: u64, lengths: &[(usize, usize)], loss: u64, doubled: u64, disorder:
                     continue;
                 }
                 let some = index(dice.below(40_000)).min(all.len() - *at);
-                let chunk = Zeroizing::new(all[*at..*at + some].to_vec());
+                let chunk = chunk(&all[*at..*at + some]);
                 ends[side].streams.write(*number, chunk).unwrap();
                 *at += some;
                 if *at == all.len() {
@@ -207,7 +213,7 @@ fn an_exchange_of_single_bytes_takes_one_packet_each() {
     for turn in 0..100 {
         let side = turn % 2;
         now += Duration::from_millis(1);
-        ends[side].streams.write(0, Zeroizing::new(vec![7])).unwrap();
+        ends[side].streams.write(0, chunk(&[7])).unwrap();
         assert_eq!(pass(&mut ends, side, now), 1, "{turn}");
         ends[1 - side].read(&[0], 1, now);
         // The word that it was taken leaves with the answer.
@@ -228,7 +234,7 @@ fn a_program_that_stops_reading_stops_the_other_from_writing() {
     for _ in 0..2_000 {
         now += Duration::from_millis(30);
         while ends[0].streams.has_room(0) == Ok(true) {
-            ends[0].streams.write(0, Zeroizing::new(vec![1; 64 << 10])).unwrap();
+            ends[0].streams.write(0, chunk(&[1; 64 << 10])).unwrap();
             written += 64 << 10;
         }
         for side in [0, 1] {
@@ -265,15 +271,15 @@ fn a_process_that_begins_anew_gets_nothing_of_the_one_before() {
     let mut ends = [End::new(1, false), End::new(2, true)];
     ends[1].streams.open_no_more();
     ends[0].streams.open().unwrap();
-    ends[0].streams.write(0, Zeroizing::new(b"old".to_vec())).unwrap();
+    ends[0].streams.write(0, chunk(b"old")).unwrap();
     settle(&mut ends, now);
-    ends[0].streams.write(0, Zeroizing::new(b" late".to_vec())).unwrap();
+    ends[0].streams.write(0, chunk(b" late")).unwrap();
     let late = ends[0].packet(now, 4096).unwrap();
     // The first end's process is killed, and another one takes its place.
     let sent = ends[0].sent;
     ends[0] = End { sent, ..End::new(3, false) };
     ends[0].streams.open().unwrap();
-    ends[0].streams.write(0, Zeroizing::new(b"new".to_vec())).unwrap();
+    ends[0].streams.write(0, chunk(b"new")).unwrap();
     assert!(settle(&mut ends, now), "the other end learns it");
     assert_eq!(ends[1].came(&late, now), Ok(false));
     ends[1].read(&[0], 3, now);
@@ -293,7 +299,7 @@ fn a_hello_of_a_process_that_is_gone_is_no_partner() {
         end.streams.open_no_more();
     }
     assert_eq!(ends[0].came(&hello, now), Ok(false));
-    ends[0].streams.write(0, Zeroizing::new(b"to the living".to_vec())).unwrap();
+    ends[0].streams.write(0, chunk(b"to the living")).unwrap();
     assert!(!settle(&mut ends, now), "nobody has begun anew");
     ends[1].read(&[0], 3, now);
     assert_eq!(ends[1].got[&0].0, b"to the living");
@@ -306,7 +312,7 @@ fn a_stream_that_is_broken_off_is_broken_at_both_ends() {
     ends[1].streams.open_no_more();
     for _ in 0..2 {
         let number = ends[0].streams.open().unwrap();
-        ends[0].streams.write(number, Zeroizing::new(vec![3; 10])).unwrap();
+        ends[0].streams.write(number, chunk(&[3; 10])).unwrap();
     }
     settle(&mut ends, now);
     ends[1].streams.abort(0);
@@ -314,7 +320,7 @@ fn a_stream_that_is_broken_off_is_broken_at_both_ends() {
     for end in &mut ends {
         end.read(&[], 0, now);
         assert_eq!(end.closed.get(&0), Some(&false));
-        assert!(end.streams.write(0, Zeroizing::new(vec![1])).is_err());
+        assert!(end.streams.write(0, chunk(&[1])).is_err());
         assert_eq!(end.streams.has_room(1), Ok(true));
     }
 }

@@ -5,9 +5,6 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use otr::conversation::{Broken, Pipe, StreamId};
-use zeroize::Zeroizing;
-
 use super::Args;
 use super::address::{Address, Listening, Socket, SocketFile};
 use super::children::{self, Child};
@@ -16,9 +13,8 @@ use crate::failure::{Code, Failure};
 use crate::ui::speak::{Voice, warn};
 use crate::ui::stdio;
 use crate::worker;
+use otr::conversation::{Broken, Pipe, StreamId};
 
-/// Bytes of a read: what a pipe of Linux gives at once.
-const READ: usize = 64 << 10;
 /// How long a command that has closed its stdout may take to end: it decides whether what it wrote was
 /// all.
 const VERDICT: Duration = Duration::from_millis(300);
@@ -182,10 +178,10 @@ fn copy_in(
     mut input: Box<dyn Read + Send>,
     verdict: Verdict,
 ) -> Result<(), Option<Failure>> {
-    let mut buffer = Zeroizing::new(vec![0; READ]);
+    let mut chunk = pipe.buffer();
     loop {
         pipe.wait_for_room(id).map_err(|Broken| None)?;
-        match input.read(&mut buffer) {
+        match input.read(chunk.space()) {
             Ok(0) => {
                 let verdict = verdict();
                 // A command that was ended because the stream broke has not failed by itself.
@@ -194,13 +190,9 @@ fn copy_in(
                 return pipe.end(id).map_err(|Broken| None);
             }
             Ok(count) => {
-                // A full buffer goes as it is; a small read is copied out of it.
-                let chunk = if count == READ {
-                    std::mem::replace(&mut buffer, Zeroizing::new(vec![0; READ]))
-                } else {
-                    Zeroizing::new(buffer[..count].to_vec())
-                };
+                chunk.filled(count);
                 pipe.write(id, chunk).map_err(|Broken| None)?;
+                chunk = pipe.buffer();
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // A connection may be reset by its other end; stdin has another message.
@@ -237,12 +229,12 @@ fn copy_out(
                     }
                     Ok(()) => {}
                 }
-                pipe.took(id, bytes.len(), false);
+                pipe.took(id, Some(bytes));
             }
             Ok(None) => {
                 drop(output);
                 close();
-                pipe.took(id, 0, true);
+                pipe.took(id, None);
                 return;
             }
             Err(Broken) => return,
