@@ -271,7 +271,9 @@ impl Streams {
         if let Ok(stream) = self.stream_mut(number) {
             stream.into.took(length, bytes.is_none(), now);
         }
-        bytes.into_iter().for_each(|bytes| self.pool.give_back(bytes));
+        if let Some(bytes) = bytes {
+            self.pool.give_back(bytes);
+        }
     }
 
     /// Breaks a stream off, in both directions.

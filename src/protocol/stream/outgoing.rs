@@ -141,7 +141,9 @@ impl Outgoing {
                 && self.base + first.len() as u64 <= self.taken
             {
                 self.base += first.len() as u64;
-                self.chunks.pop_front().into_iter().for_each(|chunk| pool.give_back(chunk));
+                if let Some(chunk) = self.chunks.pop_front() {
+                    pool.give_back(chunk);
+                }
             }
         }
         self.end_taken |= taken.end;

@@ -234,7 +234,7 @@ fn a_program_that_stops_reading_stops_the_other_from_writing() {
     for _ in 0..2_000 {
         now += Duration::from_millis(30);
         while ends[0].streams.has_room(0) == Ok(true) {
-            ends[0].streams.write(0, chunk(&[1; 64 << 10])).unwrap();
+            ends[0].streams.write(0, chunk(&vec![1; 64 << 10])).unwrap();
             written += 64 << 10;
         }
         for side in [0, 1] {

@@ -278,6 +278,8 @@ fn executed(command: &str) -> Result<Local, String> {
     let started = children::start(command);
     let (child, output, input) =
         started.map_err(|error| format!("cannot run '{command}': {error}"))?;
+    stdio::widen(&input);
+    stdio::widen(&output);
     let (theirs, command) = (child.clone(), command.to_owned());
     Ok(Local {
         input: Box::new(input),
