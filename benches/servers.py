@@ -3,6 +3,7 @@ on a port of its own choice, in a directory in memory, ended on leaving."""
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -54,9 +55,17 @@ class Postbox:
         return cpu_seconds(self.pid)
 
     def __exit__(self, *_):
+        code = self.process.poll()
+        if code is not None:
+            # Whatever else went wrong came of it.
+            sys.exit(f"the postbox ended unasked, with {ending(code)}; it said:\n{self.process.stderr.read()}")
         # What it holds need not be wiped for a benchmark.
         self.process.kill()
         self.process.wait()
+
+
+def ending(code):
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
 
 
 class Server:
