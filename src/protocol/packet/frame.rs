@@ -8,11 +8,11 @@ use core::ops::Range;
 use zeroize::Zeroizing;
 
 use super::BODY_START;
+use super::head::put_head;
+pub use super::head::{FRAME_HEAD, FrameError};
 use super::pipe::{PIPE, PipeFrames, STREAM, TAKEN};
 use crate::protocol::wire::{Reader, Sink};
 
-/// Bytes of a frame's head: type and length.
-pub const FRAME_HEAD: usize = 5;
 /// Bytes of a DATA frame around its text: head, message number, offset, flags.
 pub const DATA_HEAD: usize = FRAME_HEAD + 8 + 8 + 1;
 /// Bytes of an OPENING frame.
@@ -32,29 +32,6 @@ const CLOSE: u8 = 5;
 const NOTHING: u8 = 6;
 const FIRST_SKIPPED: u8 = 0x80;
 const FLAG_END: u8 = 1;
-
-/// Why a body is not a sequence of frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FrameError {
-    /// A frame runs past the end, or has the wrong length for its type.
-    Length,
-    /// A type below 0x80 that this version does not know.
-    Unknown,
-    /// Unknown flag bits.
-    Flags,
-    /// Something other than zeros follows the last frame.
-    Padding,
-    /// A part without text that is not an empty message.
-    Empty,
-    /// More than one DATA frame in a packet.
-    Twice,
-    /// More than [`VERIFY_MAX`] VERIFY frames in a packet.
-    TooManyVerify,
-    /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
-    Verify,
-    /// STREAM or TAKEN without PIPE before it, or too many of them; two PIPE, or one beside DATA.
-    Pipe,
-}
 
 /// A part of a message; `text` is a range in the parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,10 +254,6 @@ pub(crate) fn put_data_head(out: &mut dyn Sink, message: u64, offset: u64, end: 
     out.u8(if end { FLAG_END } else { 0 });
 }
 
-pub(super) fn put_head(out: &mut dyn Sink, kind: u8, length: u32) {
-    out.u8(kind);
-    out.u32(length);
-}
 /// Bytes of the frames in front of the caller's; `opening` is set for packets of I's first chain.
 pub(crate) fn front(opening: bool) -> usize {
     if opening { OPENING_FRAME } else { 0 }

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod frame;
+mod head;
 pub mod message;
 pub mod pipe;
 pub mod receipt;

@@ -3,8 +3,8 @@
 
 use core::ops::Range;
 
-use super::frame::{FRAME_HEAD, FrameError, put_head};
-use crate::protocol::wire::{Malformed, Reader, Sink};
+use super::head::{FRAME_HEAD, FrameError, put_head};
+use crate::protocol::wire::{Reader, Sink};
 
 /// Bytes of a PIPE frame.
 pub(crate) const PIPE_FRAME: usize = FRAME_HEAD + 8 + 8 + 1;
@@ -119,12 +119,6 @@ impl PipeFrames {
         reader.end()?;
         self.taken.push(Taken { stream, taken, limit, end, gone });
         if self.taken.len() > PARTS_MAX { Err(FrameError::Pipe) } else { Ok(()) }
-    }
-}
-
-impl From<Malformed> for FrameError {
-    fn from(_: Malformed) -> Self {
-        Self::Length
     }
 }
 
