@@ -95,6 +95,23 @@ fn one_end_serves_one_process_of_the_other_after_another() {
     assert_eq!(run.text(), "retto\nnomlas\ntuort\nlee\n");
 }
 
+/// As `ssh` ends its ProxyCommand, and the next one begins while the last still says its last words.
+#[test]
+fn one_that_is_hung_up_takes_nothing_from_the_next() {
+    let postbox = Postbox::start(&[]);
+    let pair = met_at(&postbox);
+    let run = bash(
+        &pair,
+        "$BOB pipe --keep-open --exec cat & there=$!
+         for i in $(seq 1 12); do
+             rm -f in out; mkfifo in out; $ALICE pipe < in > out & here=$!
+             exec 7> in 8< out; echo $i >&7; read -t 20 -r line <&8 && [ $line = $i ] || exit 70
+             kill -HUP $here; exec 7>&- 8<&-
+         done; kill $there; wait $there; [ $? = 143 ]",
+    );
+    assert_eq!(run.code, 0, "{}", run.err);
+}
+
 #[test]
 fn messages_and_pipes_leave_each_other_alone() {
     let postbox = Postbox::start(&[]);

@@ -133,6 +133,10 @@ pub(super) async fn carry<H: Host, C: Carrier>(
     carrier: &mut C,
     begun: &mut Option<Identity>,
 ) -> Result<(), Error> {
+    // Another pipe of this session may be saying its last words.
+    if !pipe.wait_until_receiving() {
+        return Ok(());
+    }
     let (course, numbers) = loop {
         let stored = pipe.state().stored;
         match Course::without_message(host, carrier, begun, FIRST).await {
@@ -346,6 +350,11 @@ impl<H: Host> Carriage<'_, H> {
         // The other side has those, and takes them in its time.
         let mut statuses = statuses.into_iter();
         self.on_their_way.retain(|_| statuses.next() != Some(PacketStatus::Collected));
+        let mut state = self.pipe.state();
+        if self.on_their_way.is_empty() && !state.streams.is_met() {
+            // A process that has ended took the hello, and did not answer it.
+            state.streams.lost();
+        }
         Ok(())
     }
 }

@@ -48,6 +48,7 @@ impl<H: Host> Conversation<H> {
         let mut collecting = open?;
         Self::is_still(&mut self.of, collecting.session(), Doing::Receiving)?;
         let mut feed = Feed::new(pipe.clone());
+        pipe.receives();
         collecting.take_up().await?;
         collecting.receive(&mut feed, None).await?;
         if collecting.counts.closed && !pipe.is_over() {
@@ -65,6 +66,7 @@ impl<H: Host> Conversation<H> {
         let receiver = Receiver::open(&mut self.host, None, LOOK_AHEAD, None).await?;
         Self::is_still(&mut self.of, receiver.session(), Doing::Receiving)?;
         let (feed, counts) = (Feed::new(pipe.clone()), Counts::default());
+        pipe.receives();
         Ok(ReceivingStreams { receiver, feed, counts, role })
     }
 }

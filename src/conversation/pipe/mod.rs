@@ -58,6 +58,8 @@ struct State {
     chain: u32,
     /// How often something of the other side was stored.
     stored: u64,
+    /// Whether this process is the session's receiver: before that, another one would take the answers.
+    receives: bool,
     /// When the other side was heard last.
     heard: Instant,
     /// Since when something of ours is on its way to it.
@@ -118,6 +120,7 @@ impl Pipe {
             keep_open: manner.keep_open,
             chain: 0,
             stored: 0,
+            receives: false,
             heard: Instant::now(),
             unsettled: Instant::now(),
             packets: 0,
@@ -352,6 +355,20 @@ impl Pipe {
     pub fn fail(&self) {
         self.state().failed = true;
         self.wake();
+    }
+
+    /// This process is the session's one receiver now.
+    fn receives(&self) {
+        self.state().receives = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until this process receives; whether it does, and the pipe goes on.
+    fn wait_until_receiving(&self) -> bool {
+        self.wait(|state| {
+            let over = state.is_over();
+            (over || state.receives).then_some(!over)
+        })
     }
 
     /// Waits until more of the other side is stored than `before`; whether it is, and the pipe goes on.
