@@ -95,7 +95,7 @@ fn one_end_serves_one_process_of_the_other_after_another() {
     assert_eq!(run.text(), "retto\nnomlas\ntuort\nlee\n");
 }
 
-/// As `ssh` ends its ProxyCommand, and the next one begins while the last still says its last words.
+/// As `ssh` ends its `ProxyCommand`, and the next one begins while the last still says its last words.
 #[test]
 fn one_that_is_hung_up_takes_nothing_from_the_next() {
     let postbox = Postbox::start(&[]);
