@@ -57,6 +57,7 @@ impl<H: Host> Course<H> {
     }
 
     /// Like [`begin`](Self::begin), for packets that hold no message.
+    #[cfg(feature = "client")]
     pub(super) async fn without_message<O: Outlet>(
         host: &mut H,
         outlet: &mut O,
@@ -110,6 +111,7 @@ impl<H: Host> Course<H> {
 
     /// A new batch of `count` numbers for what is `left` of the last one, after a step of the ratchet if one is
     /// due; and the MAC keys to publish where packets are not collected from a postbox.
+    #[cfg(feature = "client")]
     pub(super) async fn renew(
         &mut self,
         host: &mut H,
