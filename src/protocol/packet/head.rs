@@ -20,7 +20,7 @@ pub enum FrameError {
     Empty,
     /// More than one DATA frame in a packet.
     Twice,
-    /// More than [`VERIFY_MAX`] VERIFY frames in a packet.
+    /// More than [`VERIFY_MAX`](super::frame::VERIFY_MAX) VERIFY frames in a packet.
     TooManyVerify,
     /// An unknown VERIFY step, a starter that is neither side, or a question that is not UTF-8.
     Verify,
