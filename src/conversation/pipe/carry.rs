@@ -34,6 +34,12 @@ const REMEMBERED: usize = 4 * MAX_RECORDS;
 /// still there. The time doubles up to the longest.
 const ASK_FIRST: Duration = Duration::from_secs(2);
 const ASK_LONGEST: Duration = Duration::from_mins(1);
+/// Packets above this size class are full, or nearly.
+const K_BULK: u8 = 14;
+/// How long the sending half sleeps at most after a packet, for as long as that.
+const NAP: Duration = Duration::from_millis(25);
+/// How long to wait for room in a full postbox before asking again.
+const FULL: Duration = Duration::from_millis(200);
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,14 +88,6 @@ impl Carrier for Client {
     }
 }
 
-/// Packets above this size class are full, or nearly.
-const K_BULK: u8 = 14;
-/// How long the sending half sleeps at most after a packet, for as long as that.
-const NAP: Duration = Duration::from_millis(25);
-
-/// How long to wait for room in a full postbox before asking again.
-const FULL: Duration = Duration::from_millis(200);
-
 /// What the sending half remembers from packet to packet.
 struct Carriage<'p, H: Host> {
     pipe: &'p Pipe,
@@ -134,14 +132,14 @@ pub(super) async fn carry<H: Host, C: Carrier>(
     begun: &mut Option<Identity>,
 ) -> Result<(), Error> {
     // Another pipe of this session may be saying its last words.
-    if !pipe.wait_until_receiving() {
+    if !pipe.wait_unless_over(|state| state.receives) {
         return Ok(());
     }
     let (course, numbers) = loop {
         let stored = pipe.state().stored;
         match Course::without_message(host, carrier, begun, FIRST).await {
             // The other side's first packet will show that it knows the secret.
-            Err(Error::Unconfirmed) if pipe.wait_until_stored(stored) => {}
+            Err(Error::Unconfirmed) if pipe.wait_unless_over(|state| state.stored > stored) => {}
             begun => break begun?,
         }
     };

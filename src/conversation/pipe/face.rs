@@ -10,7 +10,6 @@ use crate::conversation::face::Conversation;
 use crate::conversation::postbox::{Collecting, Until};
 use crate::conversation::receive::{Counts, Receiver};
 use crate::postbox::client::Client;
-use crate::protocol::packet::ADDRESS;
 use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 
 impl<H: Host> Conversation<H> {
@@ -113,10 +112,5 @@ impl<H: Host> ReceivingStreams<'_, H> {
     /// What has arrived so far, in numbers.
     pub fn counts(&self) -> &Counts {
         &self.counts
-    }
-
-    /// Whether a packet with this address, its first 32 bytes, waits for an earlier one.
-    pub fn holds(&self, address: &[u8; ADDRESS]) -> bool {
-        self.receiver.holds(address)
     }
 }

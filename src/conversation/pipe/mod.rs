@@ -310,24 +310,9 @@ impl Pipe {
         state.broke || state.streams.count() > 0
     }
 
-    /// Waits until the other side is there, for no longer than `limit`; whether it is.
-    pub fn met(&self, limit: Option<Duration>) -> bool {
-        let since = Instant::now();
-        let mut state = self.state();
-        loop {
-            if state.streams.is_met() || state.failed || state.finished {
-                return state.streams.is_met();
-            }
-            let left = limit.map(|limit| limit.saturating_sub(since.elapsed()));
-            state = match left {
-                Some(Duration::ZERO) => return false,
-                Some(left) => {
-                    let waited = self.0.changed.wait_timeout(state, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
+    /// Whether the other side is there.
+    pub fn is_met(&self) -> bool {
+        self.state().streams.is_met()
     }
 
     /// How long the other side has been silent while something of ours is on its way to it.
@@ -363,19 +348,11 @@ impl Pipe {
         self.0.changed.notify_all();
     }
 
-    /// Waits until this process receives; whether it does, and the pipe goes on.
-    fn wait_until_receiving(&self) -> bool {
+    /// Waits until this is `so`; whether it is, and the pipe goes on.
+    fn wait_unless_over(&self, so: impl Fn(&State) -> bool) -> bool {
         self.wait(|state| {
             let over = state.is_over();
-            (over || state.receives).then_some(!over)
-        })
-    }
-
-    /// Waits until more of the other side is stored than `before`; whether it is, and the pipe goes on.
-    fn wait_until_stored(&self, before: u64) -> bool {
-        self.wait(|state| {
-            let over = state.is_over();
-            (over || state.stored > before).then_some(!over)
+            (over || so(state)).then_some(!over)
         })
     }
 

@@ -134,11 +134,6 @@ impl Incoming {
         }
     }
 
-    /// Whether [`give`](Self::give) has something.
-    pub(super) fn has_something(&self) -> bool {
-        !self.ready.is_empty() || (self.length == Some(self.came) && !self.end_taken)
-    }
-
     /// The program has `bytes` more at their place, and perhaps the end.
     pub(super) fn took(&mut self, bytes: u64, end: bool, now: Duration) {
         self.taken = self.taken.saturating_add(bytes);

@@ -2,13 +2,14 @@
 
 use std::fs::{self, Permissions};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use otr::postbox::names;
+use otr::postbox::server::Listener;
 
 /// An address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +45,6 @@ impl std::fmt::Display for Address {
     }
 }
 
-fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let found = names::addresses(host).map_err(io::Error::other)?;
-    Ok(found.into_iter().map(|address| SocketAddr::new(address, port)).collect())
-}
-
 /// A connection.
 pub(super) enum Socket {
     Tcp(TcpStream),
@@ -59,10 +55,9 @@ impl Socket {
     pub(super) fn connect(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(host, port) => {
-                let found = addresses(host, *port)?;
                 let mut last = io::Error::from(io::ErrorKind::NotFound);
-                for address in found {
-                    match TcpStream::connect(address) {
+                for address in names::addresses(host).map_err(io::Error::other)? {
+                    match TcpStream::connect((address, *port)) {
                         Ok(stream) => return Self::tcp(stream),
                         Err(error) => last = error,
                     }
@@ -117,12 +112,6 @@ impl Write for Socket {
     }
 }
 
-/// Accepts connections.
-pub(super) enum Listening {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 /// A socket's name, which goes with it.
 pub(super) struct SocketFile(PathBuf);
 
@@ -132,37 +121,20 @@ impl Drop for SocketFile {
     }
 }
 
-impl Listening {
-    /// Listens; a Unix socket's name is there as long as its file is held.
-    pub(super) fn at(address: &Address) -> io::Result<(Self, Option<SocketFile>)> {
-        match address {
-            Address::Tcp(host, port) => {
-                let found = addresses(host, *port)?;
-                Ok((Self::Tcp(TcpListener::bind(&found[..])?), None))
-            }
-            Address::Unix(path) => {
-                remove_dead(path);
-                let listener = UnixListener::bind(path)?;
-                fs::set_permissions(path, Permissions::from_mode(0o600))?;
-                Ok((Self::Unix(listener), Some(SocketFile(path.clone()))))
-            }
-        }
-    }
-
-    pub(super) fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Self::Tcp(listener) => Socket::tcp(listener.accept()?.0),
-            Self::Unix(listener) => Ok(Socket::Unix(listener.accept()?.0)),
-        }
-    }
+/// Listens; a Unix socket's name is there as long as its file is held.
+pub(super) fn listen(address: &Address) -> io::Result<(Listener, Option<SocketFile>)> {
+    let listener = Listener::open(&address.to_string())?;
+    let Address::Unix(path) = address else { return Ok((listener, None)) };
+    let file = SocketFile(path.clone());
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok((listener, Some(file)))
 }
 
-/// Removes a socket at which nobody listens any more.
-fn remove_dead(path: &Path) {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(|error| refused(&error)) {
-        let _ = fs::remove_file(path);
+/// The next connection.
+pub(super) fn accept(listener: &Listener) -> io::Result<Socket> {
+    match listener {
+        Listener::Tcp(listener) => Socket::tcp(listener.accept()?.0),
+        Listener::Unix(listener) => Ok(Socket::Unix(listener.accept()?.0)),
     }
 }
 

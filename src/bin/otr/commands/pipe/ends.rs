@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Args;
-use super::address::{Address, Listening, Socket, SocketFile};
+use super::address::{Address, Socket, SocketFile, accept, listen};
 use super::children::{self, Child};
 use crate::commands::source::widen_stdin;
 use crate::failure::{Code, Failure};
@@ -14,6 +14,7 @@ use crate::ui::speak::{Voice, warn};
 use crate::ui::stdio;
 use crate::worker;
 use otr::conversation::{Broken, Pipe, StreamId};
+use otr::postbox::server::Listener;
 
 /// How long a command that has closed its stdout may take to end: it decides whether what it wrote was
 /// all.
@@ -56,7 +57,7 @@ pub(super) struct Guard(#[expect(dead_code, reason = "held for its drop")] Optio
 /// What is at this end.
 pub(super) enum Served {
     Stdio,
-    Listen(Listening, Option<SocketFile>),
+    Listen(Listener, Option<SocketFile>),
     Connect(Address),
     Exec(String),
 }
@@ -64,12 +65,11 @@ pub(super) enum Served {
 impl Served {
     pub(super) fn new(args: &Args) -> Result<Self, Failure> {
         if let Some(address) = &args.listen {
-            let listening = Listening::at(address).map_err(|error| {
+            let (listener, file) = listen(address).map_err(|error| {
                 let what = format!("cannot listen at {address}: {error}");
                 Failure::new(Code::Failed, what, "take another address")
             })?;
-            let (listening, file) = listening;
-            return Ok(Self::Listen(listening, file));
+            return Ok(Self::Listen(listener, file));
         }
         Ok(match (&args.connect, &args.exec) {
             (Some(address), _) => Self::Connect(address.clone()),
@@ -103,9 +103,9 @@ impl Served {
                     serve(&pipe, id, local, outcomes)?;
                 }
             }
-            Self::Listen(listening, file) => {
+            Self::Listen(listener, file) => {
                 guard = Guard(file);
-                worker::start(move || accept_all(&pipe, &listening, &outcomes))?;
+                worker::start(move || accept_all(&pipe, &listener, &outcomes))?;
             }
             Self::Connect(address) => {
                 pipe.open_no_more();
@@ -304,9 +304,9 @@ fn judge(child: &Child, command: &str) -> Result<(), Failure> {
 }
 
 /// Each connection becomes a stream.
-fn accept_all(pipe: &Pipe, listening: &Listening, outcomes: &Outcomes) {
+fn accept_all(pipe: &Pipe, listener: &Listener, outcomes: &Outcomes) {
     loop {
-        let accepted = listening.accept().and_then(socket);
+        let accepted = accept(listener).and_then(socket);
         let Some(id) = pipe.open() else { return };
         let served = match accepted {
             Ok(local) => serve(pipe, id, local, outcomes.clone()),

@@ -331,7 +331,7 @@ impl Running {
             let mut alone = true;
             while !pipe.is_over() {
                 std::thread::sleep(GLANCE.min(wait));
-                alone &= !pipe.met(Some(Duration::ZERO));
+                alone &= !pipe.is_met();
                 if (alone && since.elapsed() >= wait) || pipe.silence() >= wait {
                     drop(tell.send(Event::Silent));
                     return;
