@@ -81,6 +81,25 @@ fn a_reader_that_stops_stops_the_writer_and_nothing_grows() {
     assert_eq!(run.code, 0);
 }
 
+/// One of many connections is no more than that, whichever way it breaks.
+#[test]
+fn a_connection_that_is_reset_is_no_failure_of_the_pipe() {
+    let postbox = Postbox::start(&[]);
+    let pair = met_at(&postbox);
+    let run = bash(
+        &pair,
+        "$BOB pipe --exec cat & there=$!; $ALICE pipe --listen unix:near & here=$!
+         until [ -S near ]; do sleep 0.05; done
+         python3 -c '
+import socket
+c = socket.socket(socket.AF_UNIX); c.connect(\"near\"); c.sendall(b\"x\"); c.recv(1)
+# What it was sent and did not read resets it.
+c.sendall(b\"y\" * 9); c.recv(1, socket.MSG_PEEK); c.close()'
+         sleep 0.5; kill -TERM $there; wait $there; wait $here; echo \"alice $?\"",
+    );
+    assert_eq!(run.out, b"alice 0\n", "{}", run.err);
+}
+
 /// The reader of the output goes away, as `head` does.
 #[test]
 fn an_output_that_nobody_reads_ends_it_as_a_broken_pipe() {

@@ -151,7 +151,7 @@ fn serve(pipe: &Pipe, id: StreamId, local: Local, outcomes: Outcomes) -> Result<
     let Local { input, output, close_output, verdict, stop, unread } = local;
     let (theirs, their_outcomes, their_stop) = (pipe.clone(), outcomes.clone(), Arc::clone(&stop));
     worker::start(move || {
-        match copy_in(&theirs, id, input, verdict) {
+        match copy_in(&theirs, id, input, verdict, unread) {
             Ok(()) => return,
             Err(Some(failure)) => {
                 their_outcomes.leave(failure);
@@ -177,6 +177,7 @@ fn copy_in(
     id: StreamId,
     mut input: Box<dyn Read + Send>,
     verdict: Verdict,
+    unread: Unread,
 ) -> Result<(), Option<Failure>> {
     let mut chunk = pipe.buffer();
     loop {
@@ -195,7 +196,8 @@ fn copy_in(
                 chunk = pipe.buffer();
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A connection may be reset by its other end; stdin has another message.
+            // A connection that is reset is only that.
+            Err(_) if unread == Unread::Broken => return Err(None),
             Err(error) => return Err(Some(Failure::input(&error))),
         }
     }
