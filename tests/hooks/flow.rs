@@ -68,7 +68,9 @@ fn whatever_ends_recv_the_command_is_told() {
         let (place, postbox) = (Place::new(), Postbox::start(&[]));
         pair(&place, &postbox);
         let before = fs::read(place.state("bob")).unwrap();
-        let bob = spawn(&place, "bob", &["recv", "--exec", HOOK], b"");
+        let mut bob = spawn(&place, "bob", &["recv", "--exec", HOOK], b"");
+        // The shell says there how its wc ended: were it shut, that would kill the shell first.
+        let _stderr = bob.stderr.take();
         let (alice, mut stdin) = begun(&place, 20);
         until("the command has begun", || place.path("size").exists());
         until("what it has is noted", || fs::read(place.state("bob")).unwrap() != before);
