@@ -25,6 +25,11 @@ def cpu_seconds(pid):
     return own + sum(map(cpu_seconds, children))
 
 
+def exact_cpu_seconds(pid):
+    """The same for the process alone, in steps of a nanosecond: the clock of clock_getcpuclockid(3)."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
 def wait_for(port):
     """Until somebody listens there."""
     for _ in range(200):

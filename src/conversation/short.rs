@@ -176,6 +176,89 @@ pub async fn short<H: Host, O: Outlet>(
     }
 }
 
+/// Sends short messages to a postbox in one step: one state holds the packets of them all, which are then
+/// handed out together. Returns how many it has taken, from the first on; the rest is to be sent one by one,
+/// and so is the first if it has taken none.
+///
+/// # Errors
+/// Those of [`short`], for all that it has taken.
+pub(super) async fn together<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    texts: &[&[u8]],
+) -> (usize, Result<(), Error>) {
+    let _sender = match host.become_sender(false).await {
+        Ok(sender) => sender,
+        Err(cause) => return (0, Err(cause.into())),
+    };
+    let sealed = match seal_together(host, outlet, begun, texts).await {
+        Ok(sealed) if !sealed.is_empty() => sealed,
+        other => return (0, other.map(drop)),
+    };
+    match post_together(host, outlet, begun, &sealed).await {
+        Ok(refused) => (sealed.len() - refused, Ok(())),
+        Err(error) => (sealed.len(), Err(error)),
+    }
+}
+
+/// Seals as many messages as fit into packets of the smallest size, and these into the queue, and stores
+/// that.
+async fn seal_together<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    texts: &[&[u8]],
+) -> Result<Vec<Packet>, Error> {
+    let transaction = Transaction::begin(host).await?;
+    let mut transaction = with_pending(transaction, outlet).await?;
+    let (session, randomness) = transaction.session_and_randomness()?;
+    let session = may_send(session, begun)?;
+    let mut all = Vec::new();
+    for text in texts {
+        if !session.has_room(size(K_MIN)) {
+            break;
+        }
+        let Some(sealed) = seal_short(session, text, K_MIN..=K_MIN, randomness)? else { break };
+        outlet.sealed(&sealed.packet, &sealed.receipt);
+        queue(session, sealed.packet.clone())?;
+        all.push(sealed.packet);
+    }
+    if !all.is_empty() {
+        transaction.commit().await?;
+    }
+    Ok(all)
+}
+
+/// Posts the queue. Those of these packets that are refused for their size leave it: they are the last ones,
+/// because whoever refuses one refuses all that follow. Returns how many they are.
+async fn post_together<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    begun: &mut Option<Identity>,
+    sealed: &[Packet],
+) -> Result<usize, Error> {
+    let posted = hand_out_fitting(host, outlet, &[], *begun).await;
+    let (_, refused) = posted.map_err(taken)?;
+    let (own, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|one| sealed.contains(one));
+    tell_refused(host, &others);
+    if !own.is_empty() {
+        take_back(host, begun, &own).await?;
+    }
+    Ok(own.len())
+}
+
+/// Takes packets that were refused out of the queue.
+async fn take_back<H: Host>(
+    host: &mut H,
+    begun: &mut Option<Identity>,
+    packets: &[Packet],
+) -> Result<(), Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    same(transaction.session()?, begun)?.handed_out(packets);
+    transaction.commit().await.map(drop)
+}
+
 /// Finds out what would prevent a message before a person has typed it. If failed checks have ended
 /// the session, tells the other side, and wipes it.
 pub async fn look_first<H: Host, O: Outlet>(
@@ -213,9 +296,7 @@ async fn post<H: Host, O: Outlet>(
     if own.is_empty() {
         return Ok(Sent::Out(Some(Posted { packet: sealed.packet, receipt: sealed.receipt })));
     }
-    let mut transaction = Transaction::begin(host).await?;
-    same(transaction.session()?, begun)?.handed_out(slice::from_ref(&sealed.packet));
-    transaction.commit().await?;
+    take_back(host, begun, slice::from_ref(&sealed.packet)).await?;
     if sealed.packet.len() == size(K_MIN) {
         return Err(Error::NothingFits(outlet.too_large(size(K_MIN))));
     }

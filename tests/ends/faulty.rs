@@ -33,6 +33,8 @@ pub(crate) struct Faulty {
     /// The address that the two ends know.
     pub(crate) url: String,
     fault: Arc<Mutex<Fault>>,
+    /// The first lines of requests that were answered.
+    answered: Arc<Mutex<Vec<String>>>,
 }
 
 impl Faulty {
@@ -41,14 +43,22 @@ impl Faulty {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let fault = Arc::new(Mutex::new(Fault::None));
         let (behind, of) = (postbox.url.clone(), Arc::clone(&fault));
+        let answered = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&answered);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (behind, of) = (behind.clone(), Arc::clone(&of));
+                let (behind, of, noted) = (behind.clone(), Arc::clone(&of), Arc::clone(&noted));
                 // An error here is an error for the caller.
-                thread::spawn(move || pass_on(stream.unwrap(), &behind, &of));
+                thread::spawn(move || pass_on(stream.unwrap(), &behind, &of, &noted));
             }
         });
-        Self { url, fault }
+        Self { url, fault, answered }
+    }
+
+    /// How many calls of this path the postbox has answered.
+    pub(crate) fn answered(&self, path: &str) -> usize {
+        let lines = self.answered.lock().unwrap();
+        lines.iter().filter(|line| is_of(line.as_bytes(), path)).count()
     }
 
     pub(crate) fn set(&self, fault: Fault) {
@@ -61,7 +71,12 @@ impl Faulty {
     }
 }
 
-fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<()> {
+fn pass_on(
+    mut caller: TcpStream,
+    behind: &str,
+    fault: &Mutex<Fault>,
+    answered: &Mutex<Vec<String>>,
+) -> Option<()> {
     let mut postbox = connect(behind.strip_prefix("http://").unwrap());
     loop {
         let request = message(&mut caller)?;
@@ -109,7 +124,10 @@ fn pass_on(mut caller: TcpStream, behind: &str, fault: &Mutex<Fault>) -> Option<
             }
             _ => {
                 postbox.write_all(&request).ok()?;
-                caller.write_all(&message(&mut postbox)?).ok()?;
+                let answer = message(&mut postbox)?;
+                let line = request.split(|byte| *byte == b'\r').next().unwrap();
+                answered.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
+                caller.write_all(&answer).ok()?;
             }
         }
     }

@@ -10,6 +10,7 @@
 mod confirm;
 mod conversation;
 mod faults;
+#[allow(dead_code, reason = "each test file uses its part of it")]
 mod faulty;
 mod gaps;
 mod killed;

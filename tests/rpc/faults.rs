@@ -177,6 +177,13 @@ fn a_postbox_that_is_away_holds_up_its_own_session_alone() {
     // It is taken, goes out later, and is not to be sent again.
     let error = alice.call("send", json!({ "text": "later", "retry": 0 })).unwrap_err();
     assert_eq!((&error["code"], &error["data"]["taken"]), (&json!(-32009), &json!(true)));
+    // So are those that wait together.
+    let waiting = [0, 1, 2]
+        .map(|number| alice.begin("send", json!({ "text": number.to_string(), "retry": 0 })));
+    for call in waiting {
+        let error = alice.answer(call).unwrap_err();
+        assert_eq!((&error["code"], &error["data"]["taken"]), (&json!(-32009), &json!(true)));
+    }
     let slow = alice.begin("send", json!({ "text": "patient" }));
     // Meanwhile the rest goes on, in both.
     alice.ok("status", json!({}));
@@ -185,7 +192,9 @@ fn a_postbox_that_is_away_holds_up_its_own_session_alone() {
     let _postbox = Postbox::run(crate::postbox::otr().args(["postbox", "--listen", &listen]));
     alice.answer(slow).unwrap();
     assert_eq!(bob.told("event")["event"], "postbox_back");
-    assert_eq!(bob.takes(), "later");
+    for text in ["later", "0", "1", "2"] {
+        assert_eq!(bob.takes(), text);
+    }
     assert_eq!(bob.takes(), "patient");
     // The partner is gone, which nobody can see.
     alice.signal("KILL");

@@ -12,6 +12,9 @@ mod client;
 mod described;
 mod examples;
 mod faults;
+#[path = "../ends/faulty.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod faulty;
 mod long;
 mod messages;
 mod package;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::client::{Rpc, pair, until};
+use crate::faulty::{Fault, Faulty};
 use crate::people;
 use crate::place::Place;
 use crate::postbox::Postbox;
@@ -34,6 +35,53 @@ fn no_more_comes_than_the_credit_and_what_is_acknowledged_is_stored() {
     assert_eq!(came, ["3", "4", "5", "6", "7"]);
     assert_eq!(again.told("ended")["reason"], "nothing_more");
     assert_eq!(again.ends(), Some(0));
+}
+
+/// Calls that wait while one is on its way are posted in one step; each has its own answer, in order.
+#[test]
+fn messages_that_wait_go_out_together() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let faulty = Faulty::before(&postbox);
+    let (mut alice, mut bob) = pair(&place, &faulty.url);
+    let busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    faulty.set(Fault::Answer("post", busy.to_vec()));
+    let before = faulty.answered("post");
+    let long = "x".repeat(100_000);
+    let calls: Vec<_> = (0..30)
+        .map(|number| match number {
+            10 => alice.begin("send", json!({ "base64": "no base64" })),
+            20 => alice.begin("send", json!({ "text": long })),
+            25 => alice.begin("send", json!({ "text": "x".repeat(6_000) })),
+            _ => alice.begin("send", json!({ "text": number.to_string() })),
+        })
+        .collect();
+    // All were read before this was answered.
+    alice.ok("rpc.version", json!({}));
+    faulty.set(Fault::None);
+    for (number, call) in calls.into_iter().enumerate() {
+        let posted = json!({ "posted": true, "packets": [], "keys": [] });
+        match alice.answer(call) {
+            Ok(told) => assert!(number != 10 && told == posted, "{number}: {told}"),
+            Err(error) => assert!(number == 10 && error["code"] == -32602, "{number}: {error}"),
+        }
+    }
+    // One by one they are 30, and this message, and two that are larger.
+    let posts = faulty.answered("post") - before;
+    assert!(posts <= 12, "{posts} posts");
+    bob.ok("subscribe", json!({}));
+    for number in (0..30).filter(|number| ![10, 20, 25].contains(number)) {
+        if number == 21 || number == 26 {
+            while !bob_takes_all(&mut bob) {}
+        }
+        assert_eq!(bob.takes(), number.to_string());
+    }
+}
+
+/// Takes a part of a message; whether it was the last.
+fn bob_takes_all(bob: &mut Rpc) -> bool {
+    let part = bob.message();
+    bob.ack(&part);
+    part["end"] == true
 }
 
 /// The client goes, `otr rpc` stays to store what was acknowledged: by the end of its input.

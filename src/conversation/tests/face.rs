@@ -155,6 +155,41 @@ fn what_could_not_be_delivered_comes_again() {
     assert_eq!(length(&world), 6);
 }
 
+/// What it has taken is out or queued; the rest is as if it had not been tried.
+#[test]
+fn several_are_sent_in_one_step_as_far_as_they_fit() {
+    let world = Rc::new(World::new(9, OutletKind::Postbox, Flaw::None));
+    world.calm.set(true);
+    meet(&world, 9);
+    to_end(super::processes::receive(Rc::clone(&world), 0, false));
+    let ours = Rc::clone(&world);
+    to_end(async move {
+        let (mut alice, mut out) = (conversation(&ours, 0), wire(&ours, 0));
+        let (short, long) = (vec![b"short".as_slice(); 70], [7; 5000]);
+        let together = alice.send_together(&mut out, &[b"a", b"b", &long, b"c"]).await;
+        assert!(matches!(together, (2, Ok(()))), "{together:?}");
+        let together = alice.send_together(&mut out, &[&long, b"a"]).await;
+        assert!(matches!(together, (0, Ok(()))), "{together:?}");
+        // As many as the queue holds.
+        let together = alice.send_together(&mut out, &short).await;
+        assert!(matches!(together, (64, Ok(()))), "{together:?}");
+        assert_eq!(ours.machines[1].inbox.borrow().len(), 1 + 2 + 64);
+        // What is refused is not sent, and waits for nothing.
+        out.takes = 3;
+        let together = alice.send_together(&mut out, &short).await;
+        assert!(matches!(together, (3, Ok(()))), "{together:?}");
+        out.takes = 0;
+        let together = alice.send_together(&mut out, &short).await;
+        assert!(matches!(together, (0, Ok(()))), "{together:?}");
+        out.takes = usize::MAX;
+        alice.flush(&mut out).await.unwrap();
+        assert_eq!(ours.machines[1].inbox.borrow().len(), 1 + 2 + 64 + 3);
+        let mut nobody = conversation(&World::new(9, OutletKind::Postbox, Flaw::None).into(), 0);
+        let together = nobody.send_together(&mut out, &short).await;
+        assert!(matches!(together, (0, Err(_))), "{together:?}");
+    });
+}
+
 /// Another session under the same name is not this one.
 #[test]
 fn what_is_meant_for_one_goes_to_no_other() {

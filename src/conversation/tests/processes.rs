@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 use super::ledger::Promise;
 use super::world::{Flaw, SimHost, Wire, World, step};
 use crate::conversation::{
-    self, Cause, Compared, Counts, Course, Error, ErrorKind, Host, Outlet, OutletKind, Piece,
-    Receiver, Sent, Short, Sink, flush, give_back, prepare, question, short, step as step_of_check,
+    self, Cause, Compared, Conversation, Counts, Course, Error, ErrorKind, Host, Outlet,
+    OutletKind, Piece, Receiver, Sent, Short, Sink, flush, give_back, prepare, question, short,
+    step as step_of_check,
 };
 use crate::protocol::authentication::password::Password;
 use crate::protocol::authentication::verify::Event;
@@ -16,7 +17,7 @@ use crate::protocol::packet::{K_MIN, Packet};
 use crate::protocol::session::{Part, Session, body};
 
 pub(super) fn wire(world: &Rc<World>, from: usize) -> Wire {
-    Wire { world: Rc::clone(world), from, most: usize::MAX }
+    Wire { world: Rc::clone(world), from, most: usize::MAX, takes: usize::MAX, sealed: Vec::new() }
 }
 
 /// Notes what happens to a text; `Open` until more is known.
@@ -45,6 +46,35 @@ pub(super) async fn send(world: Rc<World>, end: usize, text: Vec<u8>) {
         // Written in part, perhaps.
         Err(Error::Effect(_)) if world.kind == OutletKind::Stream => {}
         Err(_) => promise(&world, &text, Promise::Refused, None),
+    }
+}
+
+/// `otr rpc` that was called for several texts at once.
+pub(super) async fn send_together(world: Rc<World>, end: usize, texts: Vec<Vec<u8>>) {
+    for text in &texts {
+        promise(&world, text, Promise::Open, None);
+    }
+    let mut out = wire(&world, end);
+    let all: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    let mut conversation = Conversation::open(SimHost::new(&world, end));
+    let (count, sent) = conversation.send_together(&mut out, &all).await;
+    let (taken, others) = texts.split_at(count);
+    for text in others {
+        promise(&world, text, Promise::Refused, None);
+    }
+    match sent {
+        Ok(()) | Err(Error::Taken(_)) => {
+            for (text, packet) in taken.iter().zip(&out.sealed) {
+                promise(&world, text, Promise::Taken, Some(packet));
+            }
+        }
+        // As above.
+        Err(error) if error.kind() == ErrorKind::NoSession => {}
+        Err(_) => {
+            for text in taken {
+                promise(&world, text, Promise::Refused, None);
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::processes::{check, close, hand_out, receive, send, send_long};
+use super::processes::{check, close, hand_out, receive, send, send_long, send_together};
 use super::world::{Flaw, World};
 use crate::conversation::OutletKind;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
@@ -41,6 +41,10 @@ fn start(world: &Rc<World>, number: usize) -> Process {
         return Box::pin(close(world, end, silent));
     }
     match dice.roll(12) {
+        4 if world.kind == OutletKind::Postbox => {
+            let texts = (0..2 + dice.roll(3)).map(name).collect();
+            Box::pin(send_together(world, end, texts))
+        }
         0..=4 => Box::pin(send(world, end, name(0))),
         5 => {
             let parts = (0..2 + dice.roll(3)).map(name).collect();

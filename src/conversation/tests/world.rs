@@ -14,6 +14,7 @@ use crate::conversation::{Cause, ErrorKind, Host, Outlet, OutletKind};
 use crate::protocol::crypto::primitives::sha256;
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
+use crate::protocol::packet::receipt::Receipt;
 use crate::protocol::randomness::Randomness;
 use crate::protocol::session::OutboxKind;
 use crate::protocol::session::stored::{Stage, Stored};
@@ -283,6 +284,10 @@ pub(super) struct Wire {
     pub(super) from: usize,
     /// Bytes of the largest packet that gets through.
     pub(super) most: usize,
+    /// How many packets get through at a time; the others are refused for their size.
+    pub(super) takes: usize,
+    /// Addresses of packets that come to be handed out.
+    pub(super) sealed: Vec<[u8; 32]>,
 }
 
 impl Wire {
@@ -312,6 +317,10 @@ impl Outlet for Wire {
         self.most
     }
 
+    fn sealed(&mut self, packet: &Packet, _: &Receipt) {
+        self.sealed.push(packet.address());
+    }
+
     async fn hand_out(
         &mut self,
         keys: &[[u8; PUBLISHED_KEY]],
@@ -321,13 +330,19 @@ impl Outlet for Wire {
         let published: BTreeSet<[u8; 32]> =
             keys.iter().map(|key| *key.first_chunk().unwrap()).collect();
         self.world.ledger.borrow_mut().published[self.from].extend(published);
-        for packet in packets {
+        let mut refused = Vec::new();
+        for (at, packet) in packets.iter().enumerate() {
             if !self.world.calm.get() && self.world.dice.happens(1, 20) {
                 return Err(Cause::new(ErrorKind::Unreachable, "nobody answers"));
+            }
+            // Only trying shows it.
+            if at >= self.takes {
+                refused.push(at);
+                continue;
             }
             self.carry(packet);
             step().await;
         }
-        Ok(Vec::new())
+        Ok(refused)
     }
 }

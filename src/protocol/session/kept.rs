@@ -16,8 +16,7 @@ impl Session {
     /// # Errors
     /// [`QueueFull`] if more than [`QUEUE_MAX`] bytes would wait; nothing has changed then.
     pub fn queue(&mut self, packet: Packet) -> Result<(), QueueFull> {
-        let bytes: usize = self.waiting().iter().map(|packet| packet.len()).sum();
-        if bytes.saturating_add(packet.len()) > QUEUE_MAX {
+        if !self.has_room(packet.len()) {
             return Err(QueueFull);
         }
         if self.outbox.kind != OutboxKind::Waiting {
@@ -25,6 +24,12 @@ impl Session {
         }
         self.outbox.packets.push(packet);
         Ok(())
+    }
+
+    /// Whether a packet of this many bytes would find room in the queue.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let waiting: usize = self.waiting().iter().map(|packet| packet.len()).sum();
+        waiting.saturating_add(bytes) <= QUEUE_MAX
     }
 
     /// The packets that are still to be handed out, the oldest first.

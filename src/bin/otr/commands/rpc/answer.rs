@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::envelope;
-use super::out::Out;
+use super::out::{self, Out};
 use crate::failure::Failure;
 
 /// Collects the answers of a batch.
@@ -62,9 +63,28 @@ impl Answer {
         Self { id, to, given: false }
     }
 
-    pub(super) fn give(mut self, done: Result<Value, Failure>) {
-        self.given = true;
-        self.to.take(self.id.as_ref().map(|id| envelope::done(id, done)));
+    pub(super) fn give(self, done: Result<Value, Failure>) {
+        give_all([(self, done)]);
+    }
+}
+
+/// Gives answers: those for the client itself in one write. They are all for one client.
+pub(super) fn give_all(all: impl IntoIterator<Item = (Answer, Result<Value, Failure>)>) {
+    let (mut out, mut lines) = (None, Zeroizing::new(String::new()));
+    for (mut answer, done) in all {
+        answer.given = true;
+        let line = answer.id.as_ref().map(|id| envelope::done(id, done));
+        match (&answer.to, line) {
+            (To::Client(to), Some(line)) => {
+                lines.push_str(&out::text(&line));
+                out.get_or_insert_with(|| Arc::clone(to));
+            }
+            (To::Client(_), None) => {}
+            (To::Batch(batch), line) => batch.take(line),
+        }
+    }
+    if let Some(out) = out {
+        out.write_all(&lines);
     }
 }
 

@@ -90,9 +90,26 @@ pub(super) enum Run {
     /// After the client's earlier calls about the session.
     InTurn(fn(&Call) -> Done),
     /// The same; it gives the answer, perhaps later, in another thread.
-    Telling(fn(&Call, Answer, Running)),
+    Telling(fn(&Call, Answer)),
+    /// The same; what follows it directly and fits is done in one step with it.
+    Together(Together),
     /// The description of the interface.
     Describe,
+}
+
+/// Calls that can be done in one step.
+#[derive(Clone, Copy)]
+pub(super) struct Together {
+    /// Whether these two can.
+    pub(super) joins: fn(&Call, &Call) -> bool,
+    pub(super) run: fn(Vec<Waiting>),
+}
+
+/// A call that waits for its turn.
+pub(super) struct Waiting {
+    pub(super) call: Call,
+    pub(super) answer: Answer,
+    pub(super) running: Running,
 }
 
 /// A method.

@@ -3,11 +3,10 @@
 //! Whoever has something to say writes it in its own thread, and waits while the client does not read.
 //! So nothing grows: the calls that run are bounded, and the next line is read when one is done.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use otr::postbox::client::Stop;
@@ -16,23 +15,17 @@ use otr::store::Name;
 use super::ledger::Ledger;
 use super::out::Out;
 use crate::failure::Failure;
-use crate::worker;
 
 /// How many calls of a client run at a time, or wait for their turn.
 const CALLS: usize = 32;
 /// How long a delivery may take to store what was acknowledged last.
 const LAST: Duration = Duration::from_secs(2);
 
-/// A call's work.
-pub(super) type Job = Box<dyn FnOnce() + Send>;
-
 /// One client.
 pub(super) struct Client {
     pub(super) out: Arc<Out>,
     running: Mutex<usize>,
     fewer: Condvar,
-    /// Calls about a session, in the order in which they came: one of them runs.
-    turns: Mutex<BTreeMap<String, VecDeque<Job>>>,
     deliveries: Mutex<BTreeMap<u64, Arc<Ledger>>>,
     last: AtomicU64,
     /// Whether the client has written its last line.
@@ -51,7 +44,6 @@ impl Client {
             out: Arc::new(Out::new(out)),
             running: Mutex::new(0),
             fewer: Condvar::new(),
-            turns: Mutex::default(),
             deliveries: Mutex::default(),
             last: AtomicU64::new(0),
             is_silent: AtomicBool::new(false),
@@ -105,31 +97,6 @@ impl Client {
         }
     }
 
-    /// Runs a call in a thread of its own.
-    pub(super) fn beside(job: Job) -> Result<(), Failure> {
-        worker::start(job).map(drop)
-    }
-
-    /// Runs a call after the earlier ones about this session.
-    pub(super) fn in_turn(self: &Arc<Self>, session: &Name, job: Job) -> Result<(), Failure> {
-        let mut turns = lock(&self.turns);
-        if let Some(line) = turns.get_mut(session.as_str()) {
-            line.push_back(job);
-            return Ok(());
-        }
-        let all = AllTurns { client: Arc::clone(self), session: session.as_str().to_owned() };
-        let work = move || {
-            let mut next = Some(job);
-            while let Some(job) = next {
-                job();
-                next = all.next();
-            }
-        };
-        worker::start(work)?;
-        turns.insert(session.as_str().to_owned(), VecDeque::new());
-        Ok(())
-    }
-
     /// Begins a delivery, with at most `credit` parts that are not acknowledged.
     pub(super) fn deliver(
         &self,
@@ -174,31 +141,5 @@ impl Drop for Running {
     fn drop(&mut self) {
         *lock(&self.0.running) -= 1;
         self.0.fewer.notify_all();
-    }
-}
-
-/// The thread that runs the calls about a session.
-struct AllTurns {
-    client: Arc<Client>,
-    session: String,
-}
-
-impl AllTurns {
-    fn next(&self) -> Option<Job> {
-        let mut turns = lock(&self.client.turns);
-        let next = turns.get_mut(&self.session).and_then(VecDeque::pop_front);
-        if next.is_none() {
-            turns.remove(&self.session);
-        }
-        next
-    }
-}
-
-impl Drop for AllTurns {
-    /// The calls behind one that has panicked end with it.
-    fn drop(&mut self) {
-        if thread::panicking() {
-            drop(lock(&self.client.turns).remove(&self.session));
-        }
     }
 }

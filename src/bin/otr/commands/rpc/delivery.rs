@@ -16,9 +16,13 @@ use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::ledger::{Ledger, Next};
+use super::out;
 use crate::commands::authenticated;
 use crate::commands::recv::{Output, Target, check_object};
 use crate::ui::names;
+
+/// Bytes of lines that are not kept back for more of them.
+const AT_ONCE: usize = 64 << 10;
 
 /// What to tell next.
 enum Told {
@@ -39,6 +43,8 @@ pub(super) struct Delivery {
     files: Option<PathBuf>,
     /// The file of the message that is being written.
     file: Option<Writing>,
+    /// Lines that the client is to read before it is waited for.
+    told: Zeroizing<String>,
     /// How many of the parts that were given to store now, and how many packets that covers.
     storing: usize,
     settled: Option<usize>,
@@ -55,6 +61,7 @@ impl Delivery {
             writing: None,
             files: None,
             file: None,
+            told: Zeroizing::default(),
             storing: 0,
             settled: None,
         }
@@ -67,14 +74,31 @@ impl Delivery {
     }
 
     /// Tells the client what has happened.
-    pub(super) fn event(&self, event: &str, mut more: Value) {
-        more["event"] = event.into();
-        self.tell("event", more);
+    pub(super) fn event(&self, event: &str, more: Value) {
+        self.client.out.write_all(&self.line("event", named(event, more)));
     }
 
-    fn tell(&self, method: &str, mut params: Value) -> bool {
+    /// A line for the client.
+    fn line(&self, method: &str, mut params: Value) -> Zeroizing<String> {
         self.ledger.name(&mut params, self.number);
-        self.client.out.tell(method, &params)
+        out::text(&out::notification(method, &params))
+    }
+
+    /// Tells it with what else is there to tell.
+    fn tell(&mut self, method: &str, params: Value) -> Result<(), Cause> {
+        let line = self.line(method, params);
+        if self.told.is_empty() {
+            self.told = line;
+        } else {
+            self.told.push_str(&line);
+        }
+        if self.told.len() < AT_ONCE { Ok(()) } else { self.tell_all() }
+    }
+
+    /// Has the client read what there is to tell.
+    fn tell_all(&mut self) -> Result<(), Cause> {
+        let told = mem::take(&mut self.told);
+        if told.is_empty() || self.client.out.write_all(&told) { Ok(()) } else { Err(gone()) }
     }
 
     /// Gives a part: into its file, if it has one, of which the client learns with the last part.
@@ -108,7 +132,7 @@ impl Delivery {
         let file = self.file.take().map(|file| file.output);
         self.given.push_back(Given { packet: piece.packet, file });
         self.ledger.gives(data.message, 0);
-        if self.tell("message", params) { Ok(()) } else { Err(gone()) }
+        self.tell("message", params)
     }
 
     /// Whether this part goes into a file, which is then open. The rest of a message whose beginning was
@@ -157,7 +181,7 @@ impl Delivery {
         }
         self.ledger.gives(data.message, data.offset);
         self.given.push_back(Given { packet: piece.packet, file: None });
-        if self.tell("message", params) { Ok(()) } else { Err(gone()) }
+        self.tell("message", params)
     }
 }
 
@@ -179,6 +203,12 @@ struct Writing {
 fn text_of<'p>(piece: &Piece, packets: &'p [Zeroizing<Vec<u8>>]) -> &'p [u8] {
     let text = packets.get(piece.packet).map(|packet| body(packet));
     text.and_then(|body| body.get(piece.data.text.clone())).unwrap_or_default()
+}
+
+/// An event of this name.
+fn named(event: &str, mut more: Value) -> Value {
+    more["event"] = event.into();
+    more
 }
 
 /// The client takes nothing more.
@@ -213,9 +243,13 @@ impl Sink for Delivery {
                 if let Some(file) = self.file.take_if(|file| file.message == *message) {
                     { file }.output.truncated();
                 }
-                self.event("truncated", json!({ "message": message }));
+                let params = named("truncated", json!({ "message": message }));
+                self.tell("event", params)?;
                 self.line.pop_front();
                 continue;
+            }
+            if self.line.is_empty() || !self.ledger.has_credit() {
+                self.tell_all()?;
             }
             if self.line.is_empty() && self.given.is_empty() {
                 (self.storing, self.settled) = (0, None);

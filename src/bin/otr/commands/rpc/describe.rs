@@ -16,7 +16,9 @@ line of UTF-8 for each call, answer and notification.
 
 Parameters are given by name; one that is not known is refused. `session` names the session. Bytes are \
 standard base64 with padding; times are whole seconds. Calls about one session run in the order in which \
-a client makes them; all others run at the same time, so answers come in any order. At most 32 calls of a \
+a client makes them; all others run at the same time, so answers come in any order. Short messages that \
+wait while an earlier one is on its way go out together, in one call of the postbox, and each has its own \
+answer: so write calls without waiting for the answer to the one before. At most 32 calls of a \
 client run or wait: then its next line is read when one of them is done. A line has at most 4 MiB, a \
 batch at most 64 calls; a line that comes back has less than 8 MiB.
 

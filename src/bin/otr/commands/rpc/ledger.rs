@@ -7,7 +7,7 @@ use std::time::Duration;
 use otr::postbox::client::Stop;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, give_all};
 use crate::failure::{Code, Failure};
 
 /// For how long an acknowledgement waits for others, which are then stored with it.
@@ -98,6 +98,7 @@ impl Ledger {
     /// acknowledged before.
     pub(super) fn takes(&self, message: u64, offset: u64, answer: Answer) {
         let mut state = self.state();
+        let before = state.taken();
         let is_it = |given: &&mut Given| (given.message, given.offset) == (message, offset);
         let Some(given) = state.given.iter_mut().find(is_it).filter(|given| !given.taken) else {
             drop(state);
@@ -106,19 +107,22 @@ impl Ledger {
             return answer.give(Err(Failure::new(Code::Refused, what, hint)));
         };
         given.taken = true;
-        let is_next = state
-            .given
-            .iter()
-            .take_while(|given| given.taken)
-            .any(|given| (given.message, given.offset) == (message, offset));
-        if is_next && let Some(given) = state.given.iter_mut().find(is_it) {
-            given.answer = Some(answer);
+        let now = state.taken();
+        let Some(given) = state.given.iter_mut().take(now).find(is_it) else {
             drop(state);
-        } else {
-            drop(state);
-            answer.give(Ok(json!({ "stored": false })));
+            return answer.give(Ok(json!({ "stored": false })));
+        };
+        given.answer = Some(answer);
+        // The delivery waits for the first one, and then until it is the last or no more come.
+        if before == 0 || now == state.given.len() {
+            self.changed.notify_all();
         }
-        self.changed.notify_all();
+    }
+
+    /// Whether the client may be given another part now.
+    pub(super) fn has_credit(&self) -> bool {
+        let state = self.state();
+        !state.stopped && state.given.len() < self.credit
     }
 
     /// Waits for the client. `more` says whether there are parts to give.
@@ -150,8 +154,8 @@ impl Ledger {
             let waited = self.changed.wait_timeout(state, TOGETHER);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = after;
-            if timeout.timed_out() {
-                return Next::Store(state.taken());
+            if timeout.timed_out() && state.taken() == taken {
+                return Next::Store(taken);
             }
         }
     }
@@ -163,9 +167,8 @@ impl Ledger {
         let stored: Vec<Given> = state.given.drain(..count).collect();
         state.lies = !state.given.is_empty();
         drop(state);
-        for answer in stored.into_iter().filter_map(|given| given.answer) {
-            answer.give(Ok(json!({ "stored": true })));
-        }
+        let answers = stored.into_iter().filter_map(|given| given.answer);
+        give_all(answers.map(|answer| (answer, Ok(json!({ "stored": true })))));
     }
 
     /// Nothing more is given; what was not acknowledged comes again to the next receiver.
@@ -182,9 +185,8 @@ impl Ledger {
         let left = std::mem::take(&mut state.given);
         drop(state);
         self.changed.notify_all();
-        for answer in left.into_iter().filter_map(|given| given.answer) {
-            answer.give(Err(failure()));
-        }
+        let answers = left.into_iter().filter_map(|given| given.answer);
+        give_all(answers.map(|answer| (answer, Err(failure()))));
     }
 
     /// Waits until the delivery is over, for at most this long; returns whether it is.

@@ -22,6 +22,7 @@ mod serve;
 mod socket;
 mod subscribe;
 mod table;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -1,4 +1,5 @@
-//! What a client reads: a line for each answer and each notification.
+//! What a client reads: a line for each answer and each notification, those that are there together in one
+//! write.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +23,13 @@ impl Out {
 
     /// Writes a line; returns whether somebody is there to read it.
     pub(super) fn write(&self, line: &Value) -> bool {
-        let text = Zeroizing::new(line.to_string());
-        let is_plain = text.bytes().all(|byte| byte.is_ascii() && byte != 0x7f);
-        let mut shown = if is_plain { text } else { Zeroizing::new(printable::json(&text)) };
-        shown.push('\n');
+        self.write_all(&text(line))
+    }
+
+    /// Writes lines.
+    pub(super) fn write_all(&self, lines: &str) -> bool {
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = to.write_all(shown.as_bytes()).and_then(|()| to.flush());
+        let written = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
         if written.is_err() {
             self.close();
         }
@@ -36,7 +38,7 @@ impl Out {
 
     /// Tells the client something for which it has not called.
     pub(super) fn tell(&self, method: &str, params: &Value) -> bool {
-        self.write(&json!({ "jsonrpc": "2.0", "method": method, "params": params }))
+        self.write(&notification(method, params))
     }
 
     /// Nothing more is written: the client reads the end, whoever else still knows of it.
@@ -53,4 +55,18 @@ impl Out {
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
+}
+
+/// What a client is told without having called.
+pub(super) fn notification(method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "method": method, "params": params })
+}
+
+/// A line of text, its newline included.
+pub(super) fn text(line: &Value) -> Zeroizing<String> {
+    let text = Zeroizing::new(line.to_string());
+    let is_plain = text.bytes().all(|byte| byte.is_ascii() && byte != 0x7f);
+    let mut shown = if is_plain { text } else { Zeroizing::new(printable::json(&text)) };
+    shown.push('\n');
+    shown
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::call::{Call, wrong};
-use super::client::{Client, Running};
+use super::client::Client;
 use super::delivery::Delivery;
 use super::envelope;
 use super::ledger::Ledger;
@@ -35,7 +35,7 @@ struct Ready {
 }
 
 /// Begins one. The answer is given before anything else is told of it.
-pub(super) fn subscribe(call: &Call, answer: Answer, _running: Running) {
+pub(super) fn subscribe(call: &Call, answer: Answer) {
     let until = match call.params.text("until") {
         None | Some("closed") => match call.params.number("count") {
             Some(count) => Until::Messages(count),

@@ -9,7 +9,7 @@ mod receive;
 mod send;
 mod status;
 
-use super::call::{Method, Run};
+use super::call::{Method, Run, Together};
 use super::subscribe;
 use super::table::Kind::{Base64, Flag, Object, Objects, Text, Texts, Whole};
 use super::table::{Field, may, must};
@@ -145,7 +145,7 @@ pub(super) const METHODS: &[Method] = &[
             RETRY,
         ],
         gives: &[POSTED, PACKETS, KEYS],
-        run: Run::Telling(send::send),
+        run: Run::Together(Together { joins: send::joins, run: send::send }),
     },
     Method {
         name: "flush",

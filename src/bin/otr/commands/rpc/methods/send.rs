@@ -1,5 +1,6 @@
 //! What goes out.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -7,14 +8,15 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use otr::conversation::{Cause, Conversation, Error, ErrorKind, block_on};
+use otr::protocol::packet::{K_MIN, size};
 use otr::store::inherited::{self, Use};
 use otr::store::patient::Patient;
 use zeroize::Zeroizing;
 
-use crate::commands::rpc::answer::Answer;
-use crate::commands::rpc::call::{Call, Done, wrong};
+use crate::commands::rpc::answer::{self, Answer};
+use crate::commands::rpc::call::{Call, Done, Waiting, wrong};
 use crate::commands::rpc::client::Running;
-use crate::commands::rpc::outlet::Way;
+use crate::commands::rpc::outlet::{Way, posted_object};
 use crate::failure::{Code, Failure};
 use crate::worker;
 
@@ -62,7 +64,64 @@ impl Text {
     }
 }
 
-pub(super) fn send(call: &Call, answer: Answer, running: Running) {
+/// Whether two messages can be posted in one step: short ones, which the caller need not hear of later.
+pub(super) fn joins(one: &Call, next: &Call) -> bool {
+    let is_plain = |call: &Call| {
+        let params = &call.params;
+        let given = ["text", "base64"].map(|name| params.text(name));
+        given.iter().flatten().any(|text| text.len() < size(K_MIN) * 4 / 3)
+            && !["confirm", "by_hand"].iter().any(|name| params.is_set(name))
+    };
+    is_plain(one) && is_plain(next) && one.seconds("retry") == next.seconds("retry")
+}
+
+/// Sends messages of one session, in order.
+pub(super) fn send(all: Vec<Waiting>) {
+    let mut all = VecDeque::from(all);
+    let mut goes_on = true;
+    while !all.is_empty() {
+        let (count, done) = if goes_on && all.len() > 1 { together(&all) } else { (0, Ok(())) };
+        if count > 0 {
+            let done = done.map(|()| posted_object());
+            let (answers, running): (Vec<_>, Vec<_>) = all
+                .drain(..count)
+                .map(|waiting| ((waiting.answer, done.clone()), waiting.running))
+                .unzip();
+            answer::give_all(answers);
+            drop(running);
+        } else if let Some(Waiting { call, answer, running }) = all.pop_front() {
+            // Whatever it is, the others would meet the same once more.
+            goes_on = done.is_ok();
+            alone(&call, answer, running);
+        }
+    }
+}
+
+/// Sends as many of these messages as fit into one step; how many, and what is true of them.
+fn together(all: &VecDeque<Waiting>) -> (usize, Result<(), Failure>) {
+    let here = all.iter().map_while(|waiting| match Text::of(&waiting.call) {
+        Ok(Text::Here(text)) => Some(text),
+        _ => None,
+    });
+    let texts: Vec<_> = here.collect();
+    let Some(Waiting { call, .. }) = all.front().filter(|_| texts.len() > 1) else {
+        return (0, Ok(()));
+    };
+    let begun = call.context.open().and_then(|files| {
+        let mut conversation = Conversation::open(files);
+        let way = Way::of(call, &mut conversation, false)?;
+        Ok((conversation, way))
+    });
+    let (mut conversation, mut way) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return (0, Err(failure)),
+    };
+    let texts: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
+    let (count, sent) = block_on(async { conversation.send_together(&mut way, &texts).await });
+    (count, sent.map_err(|error| Failure::from(error).of_sending()))
+}
+
+fn alone(call: &Call, answer: Answer, running: Running) {
     let mut way = match sent(call) {
         Ok(way) => way,
         Err(failure) => return answer.give(Err(failure)),
