@@ -1,11 +1,11 @@
 //! How sessions begin and end, and what is told of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Rpc, pair, until};
 use crate::people;
 use crate::place::Place;
-use crate::postbox::Postbox;
+use crate::postbox::{Form, Postbox};
 
 #[test]
 fn two_programs_talk_through_a_postbox() {
@@ -81,6 +81,52 @@ fn two_programs_talk_without_a_postbox() {
     let came = bob.ok("receive", json!({ "packets": last["packets"][0] }));
     assert_eq!(came["closed"], true);
     assert_eq!(bob.told("event")["event"], "closed");
+}
+
+/// The client calls a postbox itself, of which the sessions do not know.
+#[test]
+fn a_program_calls_the_postbox_itself() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = (Rpc::start(&place, &["-s", "a"]), Rpc::start(&place, &["-s", "b"]));
+    let lines = |told: &Value| {
+        let lines = told.as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        lines.collect::<Vec<_>>().join("\n").into_bytes()
+    };
+    let collected = |tokens: &Value| {
+        let answer = postbox.call("/v1/collect?wait=0", Form::Text, &lines(tokens));
+        String::from_utf8(answer.body).unwrap()
+    };
+    let invite = alice.ok("init", json!({}))["invite"].take();
+    let reply = bob.ok("respond", json!({ "invite": invite }))["reply"].take();
+    let tokens = alice.ok("expect", json!({}))["tokens"].take();
+    assert_eq!(tokens.as_array().unwrap().len(), 1);
+    postbox.post(&lines(&json!([reply])));
+    let came = alice.ok("receive", json!({ "packets": collected(&tokens) }));
+    assert_eq!(came["opened"], true);
+    let tokens = bob.ok("expect", json!({ "count": 3 }))["tokens"].take();
+    for text in ["one", "two"] {
+        let sent = alice.ok("send", json!({ "text": text }));
+        postbox.post(&lines(&sent["packets"]));
+    }
+    assert_eq!(bob.ok("expect.spent", json!({})), json!({ "records": [] }));
+    let id = bob.begin("receive", json!({ "packets": collected(&tokens) }));
+    assert_eq!((bob.takes(), bob.takes()), ("one".to_owned(), "two".to_owned()));
+    bob.answer(id).unwrap();
+    // It is killed before the postbox has heard of it.
+    let records = bob.ok("expect.spent", json!({}))["records"].take();
+    assert_eq!(records.as_array().unwrap().len(), 2);
+    bob.signal("KILL");
+    let mut bob = Rpc::start(&place, &["-s", "b"]);
+    assert_eq!(bob.ok("expect.spent", json!({}))["records"], records);
+    assert_eq!(postbox.call("/v1/discard", Form::Text, &lines(&records)).status, 204);
+    assert_eq!(collected(&tokens), "");
+    let first = json!({ "discarded": [records[0]] });
+    assert_eq!(bob.ok("expect.spent", first)["records"], json!([records[1]]));
+    // What is left is the command line's, too.
+    let left = people::ok(&place, "b", &["expect", "--spent"], b"");
+    assert_eq!(String::from_utf8(left).unwrap().trim_end(), records[1].as_str().unwrap());
+    assert_eq!(bob.ok("expect.spent", json!({})), json!({ "records": [] }));
+    assert_eq!(bob.fails("expect", json!({ "session": "nobody" })).0, 3);
 }
 
 /// A session of the command line is one of the programs', and the other way round.

@@ -159,6 +159,11 @@ fn every_method_does_what_it_says() {
     walk.rpc.ack(&message);
     let received = walk.rpc.answer(id).unwrap();
     walk.checked("receive", &received);
+    let tokens = walk.ok("expect", json!({ "session": "d", "count": 2 }));
+    assert!(!tokens["tokens"].as_array().unwrap().is_empty());
+    walk.ok("expect.spent", json!({ "session": "d", "discarded": [] }));
+    let wrong = json!({ "session": "d", "discarded": ["AAAA"] });
+    assert_eq!(walk.rpc.fails("expect.spent", wrong).0, 2);
     let words = walk.ok("words", json!({}));
     assert_eq!(walk.ok("words", json!({ "session": "b" })), words);
     walk.ok("words.same", json!({}));

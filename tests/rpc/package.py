@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import threading
+import urllib.request
 from importlib import resources
 
 import otr
@@ -77,6 +78,25 @@ def by_postbox(program):
     thread.join()
 
 
+def calls(path, lines):
+    """A call of the postbox, by the program itself."""
+    return urllib.request.urlopen(f"{POSTBOX}/v1/{path}", "\n".join(lines).encode()).read().decode()
+
+
+def by_own_calls(carol, dave):
+    """The program calls the postbox itself, of which the session does not know."""
+    tokens = dave.expect(2)
+    assert len(tokens) >= 2 and dave.expect(2) == tokens
+    calls("post", carol.send("by the postbox").packets)
+    heard = []
+    dave.receive(calls("collect", tokens), lambda message: heard.append(message.text))
+    assert heard == ["by the postbox"]
+    records = dave.spent()
+    assert records and dave.spent() == records
+    calls("discard", records)
+    assert dave.spent(records) == [] and calls("collect", tokens) == ""
+
+
 def by_hand(program):
     """The program carries the packets itself."""
     carol, dave = program.session("c"), program.session("d")
@@ -97,6 +117,7 @@ def by_hand(program):
         sys.exit("it was taken")
     came = dave.receive(sent.packets[0], lambda message: heard.append(message.data))
     assert heard == [b"\x00\xff"] and came.messages == 1 and came.refused == 0
+    by_own_calls(carol, dave)
     line = dave.export("a passphrase")
     try:
         dave.words()

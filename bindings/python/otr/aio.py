@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -284,6 +284,19 @@ class AsyncSession:
         finally:
             self.otr._told.pop(tag, None)
             call.cancel()
+
+    async def expect(self, count: int = 1) -> list[str]:
+        """For a program that calls a postbox itself: the tokens under which it can collect what comes next,
+        each a line of that call. What it collects is for `receive`."""
+        tokens: list[str] = (await self._call("expect", count=count))["tokens"]
+        return tokens
+
+    async def spent(self, discarded: Sequence[str] = ()) -> list[str]:
+        """For the same: what the postbox may discard by now, each a line of that call. It comes again until
+        it was given as `discarded`."""
+        told = await self._call("expect.spent", discarded=list(discarded))
+        records: list[str] = told["records"]
+        return records
 
     async def words(self) -> list[str]:
         """The four words that the two people compare by voice."""

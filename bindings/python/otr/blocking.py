@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
@@ -219,6 +219,16 @@ class Session:
             await asyncio.to_thread(take, self._blocking(message))
 
         return self.otr._run(self._session.receive(packets, taken, end=end))
+
+    def expect(self, count: int = 1) -> list[str]:
+        """For a program that calls a postbox itself: the tokens under which it can collect what comes next,
+        each a line of that call. What it collects is for `receive`."""
+        return self.otr._run(self._session.expect(count))
+
+    def spent(self, discarded: Sequence[str] = ()) -> list[str]:
+        """For the same: what the postbox may discard by now, each a line of that call. It comes again until
+        it was given as `discarded`."""
+        return self.otr._run(self._session.spent(discarded))
 
     def words(self) -> list[str]:
         """The four words that the two people compare by voice."""

@@ -6,8 +6,9 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use otr::conversation::block_on;
+use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::guide::Handed;
 use super::stored;
@@ -38,27 +39,13 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     }
     // Open the output before anything counts as written.
     let mut to = stdio::output()?;
-    let mut files = context.open()?;
-    let mut held = stored::take(&mut files)?;
-    if matches!(held.stage, Stage::Session(_)) {
-        held.session()?;
-    }
     let mut out = Zeroizing::new(Vec::new());
-    match &mut held.stage {
-        Stage::Inviting(_) if args.spent => {}
-        Stage::Inviting(inviting) => put(&mut out, inviting.reply_token(), args.raw),
-        Stage::Session(session) => {
-            session.collect_from_postbox();
-            if args.spent {
-                session.take_collected().iter().for_each(|record| put(&mut out, record, args.raw));
-            } else {
-                let tokens = Zeroizing::new(session.expected_tokens(args.count));
-                tokens.iter().for_each(|token| put(&mut out, token, args.raw));
-            }
-        }
+    if args.spent {
+        let records = spent(context, Session::take_collected)?;
+        records.iter().for_each(|record| put(&mut out, record, args.raw));
+    } else {
+        tokens(context, args.count)?.iter().for_each(|token| put(&mut out, token, args.raw));
     }
-    // Store first: records are written only once, and from now on keys leave only this way.
-    block_on(held.commit())?;
     if out.is_empty() {
         return Ok(());
     }
@@ -69,11 +56,50 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The tokens of so many packets ahead; before the reply has come, its token.
+pub(crate) fn tokens(context: &Context, count: u32) -> Result<Zeroizing<Vec<[u8; 32]>>, Failure> {
+    of_session(context, |stage| match stage {
+        Stage::Inviting(inviting) => vec![*inviting.reply_token()],
+        Stage::Session(session) => session.expected_tokens(count),
+    })
+}
+
+/// The records of what may be discarded by now, which `take` takes out of the session, or does not.
+pub(crate) fn spent(
+    context: &Context,
+    take: impl FnOnce(&mut Session) -> Vec<[u8; 96]>,
+) -> Result<Zeroizing<Vec<[u8; 96]>>, Failure> {
+    of_session(context, |stage| match stage {
+        Stage::Inviting(_) => Vec::new(),
+        Stage::Session(session) => take(session),
+    })
+}
+
+fn of_session<T: Zeroize>(
+    context: &Context,
+    of: impl FnOnce(&mut Stage) -> Vec<T>,
+) -> Result<Zeroizing<Vec<T>>, Failure> {
+    let mut files = context.open()?;
+    let mut held = stored::take(&mut files)?;
+    if matches!(held.stage, Stage::Session(_)) {
+        held.session()?.collect_from_postbox();
+    }
+    let found = Zeroizing::new(of(&mut held.stage));
+    // Stored before they are told: records are written only once, and from now on keys leave only this way.
+    block_on(held.commit())?;
+    Ok(found)
+}
+
+/// As a line of a call to the postbox has it.
+pub(crate) fn line(record: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(record)
+}
+
 fn put(out: &mut Vec<u8>, record: &[u8], raw: bool) {
     if raw {
         out.extend_from_slice(record);
     } else {
-        out.extend_from_slice(URL_SAFE_NO_PAD.encode(record).as_bytes());
+        out.extend_from_slice(line(record).as_bytes());
         out.push(b'\n');
     }
 }

@@ -139,6 +139,12 @@ impl Params {
         self.0.get(name).and_then(Value::as_u64)
     }
 
+    /// Texts; none if they are left out.
+    pub(super) fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let all = self.0.get(name).and_then(Value::as_array);
+        all.into_iter().flatten().filter_map(Value::as_str)
+    }
+
     /// Whether a flag is there and true.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or_default()

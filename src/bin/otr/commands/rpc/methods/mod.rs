@@ -4,6 +4,7 @@ mod about;
 mod begin;
 mod check;
 mod close;
+mod expect;
 mod moving;
 mod receive;
 mod send;
@@ -234,6 +235,38 @@ pub(super) const METHODS: &[Method] = &[
             must("closed", Flag, "whether the other side has closed"),
         ],
         run: Run::InTurn(receive::receive),
+    },
+    Method {
+        name: "expect",
+        about: "For a client that calls a postbox itself: the tokens under which it can collect the packets \
+                that come next, for 'receive'. Before the reply has come, its token. From then on published \
+                keys leave only by 'expect.spent'.",
+        takes: &[
+            SESSION,
+            may("count", Whole(1, 65_536), "for so many packets ahead; 1 without it"),
+        ],
+        gives: &[must(
+            "tokens",
+            Texts,
+            "each as a line of a call of the postbox, in base64url without padding; those of the next \
+             chain come after those of the current one",
+        )],
+        run: Run::InTurn(expect::expect),
+    },
+    Method {
+        name: "expect.spent",
+        about: "For the same: the records of packets that were received, for its call 'discard', with the \
+                MAC keys to be published. They come again until 'discarded' names them.",
+        takes: &[
+            SESSION,
+            may("discarded", Texts, "records that the postbox has discarded: they are forgotten"),
+        ],
+        gives: &[must(
+            "records",
+            Texts,
+            "token, packet hash and key, each as a line of a call of the postbox, in base64url without padding",
+        )],
+        run: Run::InTurn(expect::spent),
     },
     Method {
         name: "words",
