@@ -224,3 +224,29 @@ fn a_signal_ends_it_and_loses_nothing() {
         assert_eq!(people::ok(&place, "b", &["recv", "--all"], b""), b"two", "{signal}");
     }
 }
+
+/// They share the calls of a program, and each has to know.
+#[test]
+fn each_subscription_hears_that_the_postbox_is_away_and_back() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    people::pair(&place, &postbox);
+    let mut rpc = Rpc::start(&place, &[]);
+    let both = ["alice", "bob"];
+    for session in both {
+        rpc.ok("subscribe", json!({ "session": session }));
+    }
+    let listen = postbox.url.strip_prefix("http://").unwrap().to_owned();
+    drop(postbox);
+    let mut told = |what: &str| {
+        let mut sessions = both.map(|_| {
+            let event = rpc.told("event");
+            assert_eq!(event["event"], what);
+            event["session"].as_str().unwrap().to_owned()
+        });
+        sessions.sort();
+        assert_eq!(sessions, both, "{what}");
+    };
+    told("postbox_away");
+    let _postbox = Postbox::run(crate::postbox::otr().args(["postbox", "--listen", &listen]));
+    told("postbox_back");
+}

@@ -39,7 +39,7 @@ use crate::armor::marks::PACKET_LEAD;
 use error::pause;
 pub use error::{Error, TlsFault, Why};
 pub use patience::{Listener, Notice, Patience};
-use patience::{Outage, Trying, Waits};
+use patience::{Outage, Told, Trying, Waits};
 use route::Connector;
 pub use route::{Authorities, BadAuthorities, BadProxy, Proxy, Route};
 pub use stop::Stop;
@@ -131,14 +131,16 @@ impl Client {
             price: Mutex::default(),
             keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
         };
-        let trying = Trying { patience: Patience::Brief, listener: None, stop: None };
+        let told = Told::default();
+        let trying = Trying { patience: Patience::Brief, listener: None, told, stop: None };
         Ok(Self { inner: Arc::new(inner), trying })
     }
 
     /// The same postbox; `listener` is notified of what takes long.
     #[must_use]
     pub fn telling(&self, listener: Listener) -> Self {
-        let trying = Trying { listener: Some(listener), ..self.trying.clone() };
+        let told = Told::default();
+        let trying = Trying { listener: Some(listener), told, ..self.trying.clone() };
         Self { inner: Arc::clone(&self.inner), trying }
     }
 
@@ -428,8 +430,8 @@ impl Client {
     }
 
     fn came_through(&self) {
-        let over = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).is_over();
-        if over {
+        self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).is_over();
+        if self.trying.told.back() {
             self.tell(Notice::Back(self.inner.url.host()));
         }
     }
@@ -438,12 +440,12 @@ impl Client {
         if self.is_stopped() {
             return false;
         }
-        let mut is_news = false;
+        let mut is_notable = false;
         let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_news = true);
+        let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_notable = true);
         // The listener may make calls, too.
         drop(outage);
-        if is_news {
+        if is_notable && self.trying.told.away() {
             self.tell(Notice::Unreachable(&self.error(why.clone())));
         }
         goes_on

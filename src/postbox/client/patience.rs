@@ -2,7 +2,7 @@
 //! one call may wait for a packet.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::{Error, Why};
@@ -47,11 +47,28 @@ impl Patience {
 pub(super) struct Outage {
     /// The first call that failed since one came through.
     since: Option<Instant>,
-    told: bool,
+}
+
+/// Whether a listener was told that the postbox is away, and not yet that it is back: whose call notices it
+/// first may be a caller without a listener, or with another one.
+#[derive(Clone, Default)]
+pub(super) struct Told(Arc<AtomicBool>);
+
+impl Told {
+    /// Notes that it is away; says whether that is news.
+    pub(super) fn away(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that it is back; says whether that is news.
+    pub(super) fn back(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
 }
 
 impl Outage {
-    /// Whether to repeat a call after `attempt` tries, the last of which began at `began`.
+    /// Whether to repeat a call after `attempt` tries, the last of which began at `began`. `tell` is called
+    /// if that is worth a notice.
     pub(super) fn goes_on(
         &mut self,
         (attempt, began): (u32, Instant),
@@ -63,17 +80,15 @@ impl Outage {
         let brief = attempt < ATTEMPTS && why.may_pass();
         let patient = why.may_end() && patience.lasts(since);
         // A failure that passes in a moment is not worth a notice.
-        if patient && !self.told && (attempt >= 3 || !why.may_pass()) {
-            self.told = true;
+        if patient && (attempt >= 3 || !why.may_pass()) {
             tell();
         }
         brief || patient
     }
 
-    /// A call came through; says whether that is news.
-    pub(super) fn is_over(&mut self) -> bool {
+    /// A call came through.
+    pub(super) fn is_over(&mut self) {
         self.since = None;
-        std::mem::take(&mut self.told)
     }
 }
 
@@ -97,6 +112,7 @@ pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 pub(super) struct Trying {
     pub(super) patience: Patience,
     pub(super) listener: Option<Listener>,
+    pub(super) told: Told,
     pub(super) stop: Option<Stop>,
 }
 
@@ -146,18 +162,22 @@ mod tests {
 
     #[test]
     fn trouble_is_told_once_and_lasts_as_long_as_patience() {
-        let mut outage = Outage::default();
+        let (mut outage, listener, other) = (Outage::default(), Told::default(), Told::default());
         let (began, refused) =
             (Instant::now(), Why::Connection(std::io::ErrorKind::ConnectionRefused));
         let mut told = 0;
         for attempt in 1..9 {
-            assert!(outage.goes_on((attempt, began), &refused, Patience::Endless, || told += 1));
+            let mut tell = || told += u32::from(listener.away());
+            assert!(outage.goes_on((attempt, began), &refused, Patience::Endless, &mut tell));
         }
         assert_eq!(told, 1);
         assert!(!outage.goes_on((9, began), &refused, Patience::Brief, || told += 1));
         let no_time = Patience::For(Duration::ZERO);
         assert!(!outage.goes_on((9, began), &refused, no_time, || told += 1));
-        assert!(outage.is_over() && !outage.is_over());
+        assert_eq!(told, 1);
+        outage.is_over();
+        // Who was told that it is away is told that it is back, whoever else has noticed.
+        assert!(!other.back() && listener.back() && !listener.back());
         // A lasting error is not tried again.
         for status in [400, 404, 413, 500] {
             let trouble = Why::answered(status);
