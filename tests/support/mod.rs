@@ -8,6 +8,8 @@
     reason = "helpers of tests, outside of #[test]"
 )]
 
+pub(crate) mod network;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
