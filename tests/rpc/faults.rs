@@ -225,6 +225,104 @@ fn a_signal_ends_it_and_loses_nothing() {
     }
 }
 
+/// Both send in one session at the same time, in steps of several messages.
+#[test]
+fn two_programs_that_send_in_one_session_lose_and_double_nothing() {
+    const EACH: usize = 100;
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    people::pair(&place, &postbox);
+    let sending = ["one", "other"].map(|name| {
+        let mut rpc = Rpc::start(&place, &["-s", "alice", "--lock-wait", "1m"]);
+        thread::spawn(move || {
+            let text = |number: usize| format!("{name} {number}");
+            let calls: Vec<_> = (0..EACH)
+                .map(|number| rpc.begin("send", json!({ "text": text(number) })))
+                .collect();
+            for call in calls {
+                rpc.answer(call).unwrap();
+            }
+        })
+    });
+    let mut bob = Rpc::start(&place, &["-s", "bob"]);
+    bob.ok("subscribe", json!({}));
+    let came: Vec<String> = (0..2 * EACH).map(|_| bob.takes()).collect();
+    for name in ["one", "other"] {
+        let of: Vec<_> = came.iter().filter(|text| text.starts_with(&format!("{name} "))).collect();
+        let sent: Vec<_> = (0..EACH).map(|number| format!("{name} {number}")).collect();
+        assert!(of.into_iter().eq(&sent), "{came:?}");
+    }
+    bob.heard_nothing();
+    for sender in sending {
+        sender.join().unwrap();
+    }
+}
+
+/// What was answered has gone out; of the rest, what was stored goes out with the next call.
+#[test]
+fn a_sender_that_is_killed_loses_and_doubles_nothing() {
+    for answers in [0, 1, 40] {
+        let (place, postbox) = (Place::new(), Postbox::start(&[]));
+        let (mut alice, mut bob) = pair(&place, &postbox.url);
+        let calls: Vec<_> = (0..200)
+            .map(|number| alice.begin("send", json!({ "text": number.to_string() })))
+            .collect();
+        for call in &calls[..answers] {
+            alice.answer(*call).unwrap();
+        }
+        alice.signal("KILL");
+        drop(alice);
+        Rpc::start(&place, &["-s", "a"]).ok("flush", json!({}));
+        bob.ok("subscribe", json!({ "until": "empty", "credit": 300 }));
+        let mut came = 0;
+        loop {
+            let line = bob.line();
+            match line["method"].as_str() {
+                Some("message") => {
+                    assert_eq!(line["params"]["text"], came.to_string());
+                    came += 1;
+                    bob.begin_ack(&line["params"]);
+                }
+                Some("ended") => break,
+                _ => {}
+            }
+        }
+        assert!(came >= answers, "{came} came, {answers} were answered");
+    }
+}
+
+/// It vanishes within a message: there is no more of it, and its file does not stay unnoticed.
+#[test]
+fn a_partner_who_vanishes_within_a_message_has_cut_it() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    let (mut alice, mut bob) = pair(&place, &postbox.url);
+    let made = std::process::Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(made.success());
+    fs::create_dir(place.path("here")).unwrap();
+    alice.begin("send", json!({ "file": "pipe" }));
+    let mut pipe = fs::OpenOptions::new().write(true).open(place.path("pipe")).unwrap();
+    pipe.write_all(&vec![7; 3 << 20]).unwrap();
+    bob.ok("subscribe", json!({ "files": "here" }));
+    until("its beginning is here", || fs::read_dir(place.path("here")).unwrap().count() > 0);
+    alice.signal("KILL");
+    bob.heard_nothing();
+    bob.ok("unsubscribe", json!({ "subscription": 1 }));
+    assert_eq!(bob.told("ended")["reason"], "stopped");
+    // Whoever goes on waits no longer than he says.
+    bob.ok("subscribe", json!({ "files": "here", "wait": 1 }));
+    let event = bob.told("event");
+    assert_eq!((&event["event"], &event["message"]), (&json!("truncated"), &json!(0)));
+    assert_eq!(bob.told("ended")["reason"], "nothing_more");
+    let file = event["file"].as_str().unwrap();
+    assert!(fs::metadata(file).unwrap().len() >= 1 << 20);
+    fs::remove_file(file).unwrap();
+    assert_eq!(fs::read_dir(place.path("here")).unwrap().count(), 0);
+    // What comes next is not held up.
+    let mut alice = Rpc::start(&place, &["-s", "a"]);
+    alice.ok("send", json!({ "text": "here I am again" }));
+    bob.ok("subscribe", json!({}));
+    assert_eq!(bob.takes(), "here I am again");
+}
+
 /// They share the calls of a program, and each has to know.
 #[test]
 fn each_subscription_hears_that_the_postbox_is_away_and_back() {

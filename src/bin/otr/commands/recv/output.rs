@@ -202,6 +202,11 @@ impl Output {
         }
     }
 
+    /// The part file of a message whose beginning has come, in this run or an earlier one.
+    pub(crate) fn begun(&self, message: u64, identity: &Identity) -> Option<PathBuf> {
+        Some(self.part(message, identity)).filter(|part| part.is_file())
+    }
+
     pub(crate) fn write(
         &mut self,
         text: &[u8],

@@ -138,23 +138,44 @@ impl Delivery {
     /// Whether this part goes into a file, which is then open. The rest of a message whose beginning was
     /// given to a client goes to a client, too.
     fn has_file(&mut self, data: &Data, session: Option<&Session>) -> bool {
-        let (Some(directory), Some(session)) = (&self.files, session) else { return false };
+        let Some(session) = session else { return false };
         if self.file.as_ref().is_some_and(|file| file.message == data.message) {
             return true;
         }
         if data.offset == 0 && data.end {
             return false;
         }
-        let identity = session.identity();
-        let tag = u64::from_be_bytes(identity.tag(data.message));
-        let name = format!("{}-{}-{tag:016x}", self.ledger.session, data.message);
-        let path = directory.join(name);
-        let Ok(Target::File(output)) = Target::open(&path, false) else { return false };
-        if output.check(data, &identity).is_err() {
+        let Some((output, path)) = self.output(data.message, session) else { return false };
+        if output.check(data, &session.identity()).is_err() {
             return false;
         }
         self.file = Some(Writing { output, path, message: data.message });
         true
+    }
+
+    /// The file of a message, if the client has named a directory for files.
+    fn output(&self, message: u64, session: &Session) -> Option<(Output, PathBuf)> {
+        let tag = u64::from_be_bytes(session.identity().tag(message));
+        let name = format!("{}-{message}-{tag:016x}", self.ledger.session);
+        let path = self.files.as_ref()?.join(name);
+        match Target::open(&path, false) {
+            Ok(Target::File(output)) => Some((output, path)),
+            _ => None,
+        }
+    }
+
+    /// No more of this message will come: the client learns where what came of it lies.
+    fn cut(&mut self, message: u64, session: Option<&Session>) -> Result<(), Cause> {
+        drop(self.file.take_if(|file| file.message == message));
+        let mut params = named("truncated", json!({ "message": message }));
+        let begun = session.and_then(|session| {
+            let (output, _) = self.output(message, session)?;
+            output.begun(message, &session.identity())
+        });
+        if let Some(part) = begun {
+            names::put(&mut params, "file", &part);
+        }
+        self.tell("event", params)
     }
 
     fn give(
@@ -240,11 +261,8 @@ impl Sink for Delivery {
     ) -> Result<(), Cause> {
         loop {
             if let Some(Told::Truncated(message)) = self.line.front() {
-                if let Some(file) = self.file.take_if(|file| file.message == *message) {
-                    { file }.output.truncated();
-                }
-                let params = named("truncated", json!({ "message": message }));
-                self.tell("event", params)?;
+                let message = *message;
+                self.cut(message, session)?;
                 self.line.pop_front();
                 continue;
             }

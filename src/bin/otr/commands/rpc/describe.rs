@@ -41,7 +41,7 @@ then its packet stays in the postbox and its key in the session: after a kill at
 to the next receiver, of any program or of `otr recv`. An acknowledgement that was answered is stored.
 
 Other notifications need no acknowledgement. `event` has `event`: `opened` (the reply has come), \
-`truncated` (no more of `message` will come), `verify` (the result of a step of a check, as in `otr recv \
+`truncated` (no more of `message` will come; `file` has what came of it, if that went into one), `verify` (the result of a step of a check, as in `otr recv \
 --json`), `closed` (during `receive`), `postbox_away`, `postbox_back`. `ended` is the last one of a subscription; `reason`: \
 `closed` (by the other side), `enough`, `nothing_more`, `stopped`, or `failed` with `error`.
 
