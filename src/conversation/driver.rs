@@ -336,12 +336,17 @@ pub trait Sink {
         false
     }
 
-    /// Delivers the queued parts for good; their text is in these packets.
+    /// Delivers the queued parts for good; their text is in these packets, whose buffers the sink may keep.
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         session: Option<&Session>,
     ) -> Result<(), Cause>;
+
+    /// The buffers that it has kept and needs no more, for reuse.
+    fn take_used(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
+        Vec::new()
+    }
 
     /// How many of the packets that are delivered together have their text in its final place by now, if
     /// that is not all: the engine stores the state that forgets these, and calls

@@ -428,7 +428,7 @@ impl<H: Host, O: Outlet, D: FnMut(Event<'_>) -> Result<(), Cause>> Receiving<'_,
         self.receiver.settle(&mut self.sink, &mut self.counts).await?;
         let stored = self.receiver.store(&mut self.sink).await;
         // Their text has been delivered.
-        drop(self.receiver.take_buffers());
+        drop(self.receiver.take_buffers(&mut self.sink));
         stored?;
         self.tell().await
     }
@@ -535,7 +535,7 @@ impl<D: FnMut(Event<'_>) -> Result<(), Cause>> Sink for Deliver<D> {
 
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
         self.tell_all(packets)

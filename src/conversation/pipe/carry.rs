@@ -224,6 +224,7 @@ impl<H: Host> Carriage<'_, H> {
                 state.finished = true;
                 shared.changed.notify_all();
                 shared.opened.notify_all();
+                shared.room.notify_all();
                 return Next::End;
             }
             if state.streams.is_done() {
@@ -245,6 +246,7 @@ impl<H: Host> Carriage<'_, H> {
                         state.unsettled = Instant::now();
                     }
                     state.note();
+                    shared.room.notify_all();
                     if !state.closed.is_empty() {
                         shared.changed.notify_all();
                         shared.opened.notify_all();

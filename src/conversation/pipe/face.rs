@@ -106,7 +106,7 @@ impl<H: Host> ReceivingStreams<'_, H> {
 
     /// The buffers of delivered packets, for reuse; their bytes are still in them.
     pub fn take_buffers(&mut self) -> Vec<zeroize::Zeroizing<Vec<u8>>> {
-        self.receiver.take_buffers()
+        self.receiver.take_buffers(&mut self.feed)
     }
 
     /// What has arrived so far, in numbers.

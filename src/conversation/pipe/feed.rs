@@ -12,8 +12,8 @@ use crate::kind::ErrorKind;
 use crate::protocol::authentication::verify::Event;
 use crate::protocol::packet::pipe::PipeFrames;
 use crate::protocol::ratchet::skipped::Position;
-use crate::protocol::session::{Session, Takes, body};
-use crate::protocol::stream::{Breach, Due};
+use crate::protocol::session::{BODY_START, Session, Takes};
+use crate::protocol::stream::{Breach, Due, Opened};
 
 /// The sink of a pipe.
 pub(super) struct Feed {
@@ -56,7 +56,7 @@ impl Sink for Feed {
 
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
         if self.line.is_empty() {
@@ -66,8 +66,8 @@ impl Sink for Feed {
         let mut state = self.pipe.state();
         for (packet, at, frames) in self.line.drain(..) {
             self.chain = self.chain.max(at.chain);
-            let text = packets.get(packet).map(|packet| body(packet)).unwrap_or_default();
-            let came = state.streams.came(at, &frames, text, now);
+            let Some(packet) = packets.get_mut(packet) else { continue };
+            let came = state.streams.came(at, &frames, &mut Opened::new(packet, BODY_START), now);
             let came = came.map_err(|Breach| Cause::new(ErrorKind::Refused, Error::Breach))?;
             if came.began_anew {
                 state.next_era();
@@ -84,6 +84,7 @@ impl Sink for Feed {
         let due = state.streams.due(now) == Due::Now;
         drop(state);
         self.pipe.0.changed.notify_all();
+        self.pipe.0.room.notify_all();
         if opened {
             self.pipe.0.opened.notify_all();
         }
@@ -91,6 +92,10 @@ impl Sink for Feed {
             self.pipe.0.leave.notify_all();
         }
         Ok(())
+    }
+
+    fn take_used(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
+        self.pipe.state().streams.take_packets()
     }
 
     fn stored(&mut self) {

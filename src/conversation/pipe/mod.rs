@@ -76,8 +76,10 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    /// Something may have changed for the threads that read and write streams.
+    /// Something may have changed for the threads that read streams, or wait for their end.
     changed: Condvar,
+    /// The same for those that write.
+    room: Condvar,
     /// The same for those that open and accept them.
     opened: Condvar,
     /// Something may have to leave.
@@ -131,6 +133,7 @@ impl Pipe {
         Ok(Self(Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
+            room: Condvar::new(),
             opened: Condvar::new(),
             leave: Condvar::new(),
             began: Instant::now(),
@@ -229,7 +232,7 @@ impl Pipe {
     /// # Errors
     /// [`Broken`].
     pub fn wait_for_room(&self, id: StreamId) -> Result<(), Broken> {
-        self.wait(|state| match state.has_room(id) {
+        self.wait_at(&self.0.room, |state| match state.has_room(id) {
             Ok(true) => Some(Ok(())),
             Ok(false) => None,
             Err(Broken) => Some(Err(Broken)),
@@ -281,7 +284,7 @@ impl Pipe {
                 Ok(1..) => None,
                 Ok(0) | Err(Broken) => Some(()),
             };
-        self.wait(arrived);
+        self.wait_at(&self.0.room, arrived);
         self.abort(id);
     }
 
@@ -360,6 +363,7 @@ impl Pipe {
         self.0.leave.notify_all();
         self.0.opened.notify_all();
         self.0.changed.notify_all();
+        self.0.room.notify_all();
     }
 }
 

@@ -339,7 +339,7 @@ impl<H: Host> Collecting<H> {
                 self.receiver.forget_collected(&spent).await?;
             }
         }
-        for mut buffer in self.receiver.take_buffers() {
+        for mut buffer in self.receiver.take_buffers(sink) {
             self.client.recycle(mem::take(&mut buffer));
         }
         self.discard().await

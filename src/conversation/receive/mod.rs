@@ -416,7 +416,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             return Err(Error::Undelivered);
         }
         self.undelivered = true;
-        sink.deliver(&self.opened, self.stage.session()).await?;
+        sink.deliver(&mut self.opened, self.stage.session()).await?;
         let settled = sink.settled();
         self.is_pause = settled.is_some_and(|count| count <= self.settled);
         if let Some(count) = settled {
@@ -431,8 +431,11 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     }
 
     /// The buffers of delivered packets, for reuse; their text is still in them.
-    pub fn take_buffers(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
-        std::mem::take(&mut self.delivered)
+    pub fn take_buffers<S: Sink>(&mut self, sink: &mut S) -> Vec<Zeroizing<Vec<u8>>> {
+        let mut buffers = sink.take_used();
+        // A sink that has kept the buffer has left none here.
+        buffers.extend(self.delivered.drain(..).filter(|buffer| !buffer.is_empty()));
+        buffers
     }
 
     /// Delivers opened packets, then stores the state that forgets their keys.

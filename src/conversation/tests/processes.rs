@@ -196,7 +196,7 @@ impl Sink for Page {
 
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         _: Option<&Session>,
     ) -> Result<(), Cause> {
         // All of it, or only some before the engine has to store that.

@@ -213,7 +213,9 @@ pub struct Effects {
     pub verify: Vec<Event>,
 }
 
-/// The plain body of an opened packet.
+pub use crate::protocol::packet::BODY_START;
+
+/// The plain body of an opened packet, which begins at [`BODY_START`].
 pub fn body(packet: &[u8]) -> &[u8] {
     packet::body(packet)
 }

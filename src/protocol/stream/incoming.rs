@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::chunk::{Chunk, Pool};
+use super::chunk::{Chunk, Part, Pool};
 use super::{Breach, TOLD_LATER, WINDOW_FIRST};
 use crate::protocol::packet::pipe::Taken;
 
@@ -64,12 +64,13 @@ impl Incoming {
     pub(super) fn came(
         &mut self,
         offset: u64,
-        bytes: &[u8],
+        part: Part<'_>,
         end: bool,
         now: Duration,
         pool: &mut Pool,
     ) -> Result<(), Breach> {
-        let after = offset.checked_add(bytes.len() as u64).ok_or(Breach)?;
+        let length = part.bytes().len() as u64;
+        let after = offset.checked_add(length).ok_or(Breach)?;
         if after > self.limit || self.length.is_some_and(|length| after > length) {
             return Err(Breach);
         }
@@ -90,10 +91,15 @@ impl Incoming {
             return Ok(());
         }
         if offset > self.came {
-            self.keep_ahead(offset, bytes);
+            self.keep_ahead(offset, part.bytes());
             return Ok(());
         }
-        self.append(offset, bytes, pool);
+        if offset == self.came && part.fills_packet() {
+            self.came = after;
+            self.ready.push_back(part.take());
+        } else {
+            self.append(offset, part.bytes(), pool);
+        }
         while let Some(first) = self.ahead.first_entry().filter(|first| *first.key() <= self.came) {
             let (offset, bytes) = first.remove_entry();
             self.append(offset, &bytes, pool);

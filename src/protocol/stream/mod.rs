@@ -20,8 +20,10 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use self::chunk::Pool;
-pub use self::chunk::{CHUNK, Chunk};
+use zeroize::Zeroizing;
+
+pub use self::chunk::{CHUNK, Chunk, Opened};
+use self::chunk::{Part, Pool};
 pub use self::incoming::Given;
 use self::incoming::Incoming;
 pub use self::leaving::Due;
@@ -243,6 +245,12 @@ impl Streams {
         self.stream_mut(number).map(|stream| stream.out.end())
     }
 
+    /// The buffers of packets that were [taken in](Self::came) and whose bytes the program has taken; they
+    /// are still there.
+    pub fn take_packets(&mut self) -> Vec<Zeroizing<Vec<u8>>> {
+        self.pool.take_packets()
+    }
+
     /// The next bytes of a stream.
     pub fn give(&mut self, number: u64) -> Result<Given, Broken> {
         self.stream_mut(number).map(|stream| stream.into.give())
@@ -292,7 +300,7 @@ impl Streams {
         self.live.get_mut(&number).filter(|stream| stream.broken.is_none()).ok_or(Broken)
     }
 
-    /// Takes in the frames of a packet; `body` is what their ranges refer to.
+    /// Takes in the frames of a packet, and perhaps its buffer.
     ///
     /// # Errors
     /// [`Breach`].
@@ -300,7 +308,7 @@ impl Streams {
         &mut self,
         at: Position,
         frames: &PipeFrames,
-        body: &[u8],
+        packet: &mut Opened<'_>,
         now: Duration,
     ) -> Result<Came, Breach> {
         let mut came = Came::default();
@@ -310,8 +318,9 @@ impl Streams {
         for taken in &frames.taken {
             self.was_taken(taken)?;
         }
-        for part in &frames.parts {
-            let bytes = body.get(part.bytes.clone()).ok_or(Breach)?;
+        for (nth, part) in frames.parts.iter().enumerate() {
+            let is_last = nth + 1 == frames.parts.len();
+            let bytes = packet.part(&part.bytes, is_last).ok_or(Breach)?;
             self.part(part, bytes, now, &mut came)?;
         }
         if frames.head.over {
@@ -372,7 +381,7 @@ impl Streams {
     fn part(
         &mut self,
         part: &StreamPart,
-        bytes: &[u8],
+        bytes: Part<'_>,
         now: Duration,
         came: &mut Came,
     ) -> Result<(), Breach> {
@@ -407,7 +416,7 @@ impl Streams {
         if stream.broken.is_some() {
             return Ok(());
         }
-        if is_new || bytes.is_empty() {
+        if is_new || part.bytes.is_empty() {
             // It shows that the stream is known here, and how much of it may come.
             stream.into.tell_now(now);
         }

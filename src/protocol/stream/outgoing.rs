@@ -6,6 +6,9 @@ use super::chunk::{CHUNK, Chunk, Pool};
 use super::{WINDOW_FIRST, WINDOW_MOST};
 use crate::protocol::packet::pipe::Taken;
 
+/// More than the largest packet holds.
+const LARGEST: u64 = 1 << 20;
+
 /// One direction of a stream, at its sender.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Outgoing {
@@ -64,9 +67,11 @@ impl Outgoing {
         self.written - self.taken
     }
 
-    /// Whether more may be written: it is bounded by what the other side lets us send.
+    /// Whether more may be written: it is bounded by what the other side lets us send, and what would
+    /// not leave with the next packet had better gather where it comes from.
     pub(super) fn has_room(&self) -> bool {
-        !self.ended && self.written < self.limit && self.kept() < WINDOW_MOST
+        let waits = self.written - self.next;
+        !self.ended && waits < LARGEST && self.written < self.limit && self.kept() < WINDOW_MOST
     }
 
     /// A full buffer is kept as it is, fewer bytes are gathered.

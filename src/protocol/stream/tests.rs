@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::chunk::{Chunk, Pool};
-use super::{Breach, Due, Given, Streams, WINDOW_ALL, WINDOW_MOST};
+use super::{Breach, Due, Given, Opened, Streams, WINDOW_ALL, WINDOW_MOST};
 use crate::protocol::packet::frame::parse;
 use crate::protocol::packet::pipe::{
     Head, PipeFrames, StreamPart, Taken, put_pipe, put_stream_head, put_taken,
 };
 use crate::protocol::ratchet::skipped::Position;
 use proptest::prelude::*;
+use zeroize::Zeroizing;
 
 /// One end, with the program that uses it.
 struct End {
@@ -44,7 +45,8 @@ impl End {
 
     fn came(&mut self, packet: &(Position, Vec<u8>), now: Duration) -> Result<bool, Breach> {
         let frames = parse(&packet.1).unwrap().pipe.unwrap();
-        let came = self.streams.came(packet.0, &frames, &packet.1, now)?;
+        let mut body = Zeroizing::new(packet.1.clone());
+        let came = self.streams.came(packet.0, &frames, &mut Opened::new(&mut body, 0), now)?;
         Ok(came.began_anew)
     }
 
@@ -138,7 +140,7 @@ fn run(seed: u64, lengths: &[(usize, usize)], loss: u64, doubled: u64, disorder:
             }
             let some = index(dice.below(3));
             ends[side].read(&numbers, some, now);
-            let room = 1 << (12 + dice.below(5));
+            let room = 1 << (12 + dice.below(7));
             if let Some(packet) = ends[side].packet(now, room)
                 && dice.below(100) >= loss
             {
@@ -425,6 +427,8 @@ fn what_breaks_the_rules_ends_the_pipe() {
         let mut streams = Streams::new(1, false);
         streams.open().unwrap();
         let frames: PipeFrames = parse(body).unwrap().pipe.unwrap();
-        assert_eq!(streams.came(at(1), &frames, body, now).err(), Some(Breach), "{nth}");
+        let mut body = Zeroizing::new(body.clone());
+        let came = streams.came(at(1), &frames, &mut Opened::new(&mut body, 0), now);
+        assert_eq!(came.err(), Some(Breach), "{nth}");
     }
 }

@@ -45,6 +45,15 @@ enum Reading {
     Ended,
 }
 
+impl Reading {
+    fn on_thread(input: Box<dyn Read + Send>, scanner: Scanner) -> Result<Self, Failure> {
+        let (to_us, items) = sync_channel(AHEAD);
+        let (buffers, from_us) = channel();
+        worker::start(move || read_all(input, scanner, &to_us, &from_us))?;
+        Ok(Self::OnThread { items, buffers })
+    }
+}
+
 /// The result of one read.
 struct Brought {
     items: Vec<Item>,
@@ -52,7 +61,7 @@ struct Brought {
 }
 
 /// Counts of lines that hold more than items.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     unrelated: u64,
     quoted: u64,
@@ -77,6 +86,12 @@ impl Source {
             empty: true,
             name,
         }
+    }
+
+    /// What another program writes for as long as it likes: a thread reads it from the beginning.
+    pub(crate) fn stream(input: Patient<File>, name: &'static str) -> Result<Self, Failure> {
+        let reading = Reading::on_thread(Box::new(input), Scanner::new())?;
+        Ok(Self { reading, counts: Counts::default(), empty: false, name: name.into() })
     }
 
     /// The items of the next read, perhaps none; `None` at the end.
@@ -163,10 +178,7 @@ impl Source {
         if let Reading::Here { input, scanner, .. } =
             std::mem::replace(&mut self.reading, Reading::Ended)
         {
-            let (to_us, items) = sync_channel(AHEAD);
-            let (buffers, from_us) = channel();
-            worker::start(move || read_all(input, *scanner, &to_us, &from_us))?;
-            self.reading = Reading::OnThread { items, buffers };
+            self.reading = Reading::on_thread(input, *scanner)?;
         }
         Ok(())
     }
@@ -197,6 +209,7 @@ fn read_all(
     to_command: &SyncSender<io::Result<Brought>>,
     buffers: &Receiver<Vec<u8>>,
 ) {
+    let mut told = Counts::default();
     loop {
         for buffer in buffers.try_iter() {
             scanner.recycle(buffer);
@@ -206,10 +219,11 @@ fn read_all(
             Err(error) => (Err(error), true),
         };
         // A read in the middle of a packet has nothing to report.
-        let nothing = matches!(&read, Ok(read) if read.items.is_empty());
+        let nothing = matches!(&read, Ok(read) if read.items.is_empty() && read.counts == told);
         if nothing && !ended {
             continue;
         }
+        told = read.as_ref().map_or(told, |read| read.counts);
         if to_command.send(read).is_err() || ended {
             return;
         }

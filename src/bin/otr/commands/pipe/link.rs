@@ -2,11 +2,11 @@
 
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use otr::armor::{Item, Scanner, encode};
+use otr::armor::{Item, encode};
 use otr::conversation::{
     Carried, Carrier, Cause, Conversation, Files, Outlet, OutletKind, Pipe, ReceivingStreams,
     block_on,
@@ -14,16 +14,13 @@ use otr::conversation::{
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::Packet;
 use otr::store::patient::Patient;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use zeroize::Zeroize as _;
 
 use super::children::{self, Child};
+use crate::commands::source::Source;
 use crate::failure::{Code, Failure};
 use crate::ui::stdio;
 use crate::ui::terminal;
 
-/// If nothing comes for this long, what was taken is stored.
-const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// At least this many bytes of packets are taken before the state is stored, if they come without a pause.
 const BATCH: usize = 4 << 20;
 /// How long the command may take to end when the pipe has.
@@ -42,8 +39,9 @@ pub(super) struct Carrying(Child);
 
 /// What comes from the other side.
 pub(super) struct Input {
-    file: Patient<File>,
-    scanner: Scanner,
+    source: Source,
+    /// Those of the last read.
+    items: std::vec::IntoIter<Item>,
 }
 
 /// What goes to the other side.
@@ -58,20 +56,25 @@ impl Link {
         let (child, output, input) = children::start_with_terminal(command).map_err(cannot)?;
         let (input, output) = (OwnedFd::from(input).into(), OwnedFd::from(output).into());
         let child = Some(Carrying(child));
-        Ok(Self::over(Patient::new(input), Patient::new(output), child))
+        Self::over(Patient::new(input), Patient::new(output), child)
     }
 
     /// Over our own stdin and stdout.
     pub(super) fn stdio() -> Result<Self, Failure> {
         terminal::refuse_binary()?;
-        Ok(Self::over(stdio::input()?, stdio::output()?, None))
+        Self::over(stdio::input()?, stdio::output()?, None)
     }
 
-    fn over(input: Patient<File>, output: Patient<File>, child: Option<Carrying>) -> Self {
+    fn over(
+        input: Patient<File>,
+        output: Patient<File>,
+        child: Option<Carrying>,
+    ) -> Result<Self, Failure> {
         stdio::widen(&input);
         stdio::widen(&output);
-        let input = Input { file: input, scanner: Scanner::new() };
-        Self { input, output: Output(output), child }
+        let source = Source::stream(input, "from the other side")?;
+        let input = Input { source, items: Vec::new().into_iter() };
+        Ok(Self { input, output: Output(output), child })
     }
 }
 
@@ -94,45 +97,20 @@ impl Input {
     /// The next item; `None` at the end.
     pub(super) fn item(&mut self) -> Result<Option<Item>, Failure> {
         loop {
-            if let Some(item) = self.scanner.next_item() {
+            if let Some(item) = self.items.next() {
                 return Ok(Some(item));
             }
             self.check()?;
-            if self.read()? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn read(&mut self) -> Result<usize, Failure> {
-        loop {
-            match self.file.read(self.scanner.space()) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Failure::input(&error)),
-                Ok(0) => {
-                    self.scanner.finish();
-                    return Ok(0);
-                }
-                Ok(count) => {
-                    self.scanner.filled(count);
-                    return Ok(count);
-                }
+            match self.source.next_items()? {
+                Some(items) => self.items = items.into_iter(),
+                None => return Ok(None),
             }
         }
     }
 
     /// Refuses lines of text around the packets: what writes them would write them into packets, too.
     fn check(&self) -> Result<(), Failure> {
-        if self.scanner.unrelated_lines() + self.scanner.quoted_lines() > 0 {
-            return Err(garbled("lines of text"));
-        }
-        Ok(())
-    }
-
-    /// Whether nothing comes for a moment.
-    fn pauses(&self) -> bool {
-        let mut watched = [PollFd::from_borrowed_fd(self.file.as_fd(), PollFlags::IN)];
-        matches!(poll(&mut watched, Some(&PAUSE)), Ok(0))
+        if self.source.other_lines() > 0 { Err(garbled("lines of text")) } else { Ok(()) }
     }
 
     /// Gives all packets to the pipe, until the link ends.
@@ -156,38 +134,32 @@ impl Input {
         let mut receiving = block_on(conversation.receive_streams(pipe))?;
         let mut taken = 0;
         loop {
-            while let Some(item) = self.scanner.next_item() {
+            for item in self.items.by_ref() {
                 taken += take(item, &mut receiving)?;
-                if taken >= BATCH {
-                    self.store(&mut receiving)?;
-                    taken = 0;
-                }
+            }
+            for mut buffer in receiving.take_buffers() {
+                self.source.recycle(std::mem::take(&mut buffer));
             }
             self.check()?;
-            if receiving.is_ahead() && self.pauses() {
-                self.store(&mut receiving)?;
-                taken = 0;
+            if receiving.is_ahead()
+                && taken < BATCH
+                && let Some(soon) = self.source.items_soon()?
+            {
+                self.items = soon.into_iter();
+                continue;
             }
-            if self.read()? == 0 {
-                break;
+            block_on(receiving.store())?;
+            taken = 0;
+            match self.source.next_items()? {
+                Some(items) => self.items = items.into_iter(),
+                None => break,
             }
         }
-        self.store(&mut receiving)?;
         if pipe.is_over() {
             return Ok(());
         }
         let hint = "both ends must run 'otr pipe', one with --via and one with --stdio";
         Err(Failure::new(Code::CutShort, "the link to the other side has ended", hint))
-    }
-
-    fn store(&mut self, receiving: &mut ReceivingStreams<'_, Files>) -> Result<(), Failure> {
-        block_on(receiving.store())?;
-        for mut buffer in receiving.take_buffers() {
-            let mut buffer = std::mem::take(&mut *buffer);
-            buffer[..].zeroize();
-            self.scanner.recycle(buffer);
-        }
-        Ok(())
     }
 }
 

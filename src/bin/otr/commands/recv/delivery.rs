@@ -253,7 +253,7 @@ impl Sink for Delivery {
 
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         session: Option<&Session>,
     ) -> Result<(), Cause> {
         for piece in std::mem::take(&mut self.pieces) {

@@ -225,7 +225,7 @@ fn read(
         block_on(receiver.settle(&mut delivery, &mut outcome.counts))?;
         // Its text goes out at once; it is stored with what follows directly.
         block_on(receiver.deliver(&mut delivery))?;
-        recycle(&mut source, &mut receiver);
+        recycle(&mut source, &mut receiver, &mut delivery);
         let more = if taken < BATCH { source.items_soon()? } else { None };
         items = if let Some(more) = more {
             more
@@ -252,8 +252,8 @@ fn read(
 type Stdin = Receiver<Files, Client>;
 
 /// Returns the buffers of delivered text.
-fn recycle(source: &mut Source, receiver: &mut Stdin) {
-    for mut buffer in receiver.take_buffers() {
+fn recycle(source: &mut Source, receiver: &mut Stdin, delivery: &mut Delivery) {
+    for mut buffer in receiver.take_buffers(delivery) {
         source.recycle(std::mem::take(&mut buffer));
     }
 }

@@ -256,7 +256,7 @@ impl Sink for Delivery {
 
     async fn deliver(
         &mut self,
-        packets: &[Zeroizing<Vec<u8>>],
+        packets: &mut [Zeroizing<Vec<u8>>],
         session: Option<&Session>,
     ) -> Result<(), Cause> {
         loop {
