@@ -78,9 +78,8 @@ pub(super) fn joins(one: &Call, next: &Call) -> bool {
 /// Sends messages of one session, in order.
 pub(super) fn send(all: Vec<Waiting>) {
     let mut all = VecDeque::from(all);
-    let mut goes_on = true;
     while !all.is_empty() {
-        let (count, done) = if goes_on && all.len() > 1 { together(&all) } else { (0, Ok(())) };
+        let (count, done) = if all.len() > 1 { together(&all) } else { (0, Ok(())) };
         if count > 0 {
             let done = done.map(|()| posted_object());
             let (answers, running): (Vec<_>, Vec<_>) = all
@@ -90,14 +89,13 @@ pub(super) fn send(all: Vec<Waiting>) {
             answer::give_all(answers);
             drop(running);
         } else if let Some(Waiting { call, answer, running }) = all.pop_front() {
-            // Whatever it is, the others would meet the same once more.
-            goes_on = done.is_ok();
             alone(&call, answer, running);
         }
     }
 }
 
-/// Sends as many of these messages as fit into one step; how many, and what is true of them.
+/// Sends as many of these messages as fit into one step; of how many, from the first on, this is true, if
+/// of any.
 fn together(all: &VecDeque<Waiting>) -> (usize, Result<(), Failure>) {
     let here = all.iter().map_while(|waiting| match Text::of(&waiting.call) {
         Ok(Text::Here(text)) => Some(text),
@@ -109,16 +107,19 @@ fn together(all: &VecDeque<Waiting>) -> (usize, Result<(), Failure>) {
     };
     let begun = call.context.open().and_then(|files| {
         let mut conversation = Conversation::open(files);
-        let way = Way::of(call, &mut conversation, false)?;
+        let way = Way::of(call, &mut conversation, false).map_err(Failure::of_sending)?;
         Ok((conversation, way))
     });
     let (mut conversation, mut way) = match begun {
         Ok(begun) => begun,
-        Err(failure) => return (0, Err(failure)),
+        Err(failure) => return (texts.len(), Err(failure)),
     };
     let texts: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
     let (count, sent) = block_on(async { conversation.send_together(&mut way, &texts).await });
-    (count, sent.map_err(|error| Failure::from(error).of_sending()))
+    let sent = sent.map_err(|error| Failure::from(error).of_sending());
+    // What prevents the first before it is sealed prevents them all: they need not wait for it one by one.
+    let count = if count == 0 && sent.is_err() { texts.len() } else { count };
+    (count, sent)
 }
 
 fn alone(call: &Call, answer: Answer, running: Running) {
