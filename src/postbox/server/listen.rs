@@ -9,9 +9,10 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Connections that may wait to be accepted. With the standard library's 128, the kernel drops
-/// first packets when a crowd arrives, and these callers try again a second later.
-const BACKLOG: i32 = 4096;
+/// Connections that may wait to be accepted, if the system allows so many (`net.core.somaxconn`,
+/// 4,096 where nobody has changed it). Beyond it the kernel drops first packets when a crowd arrives,
+/// and these callers try again a second later.
+const BACKLOG: i32 = 65_535;
 
 /// An open listener.
 pub enum Listener {

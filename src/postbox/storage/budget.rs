@@ -40,16 +40,8 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 8] = [
-        Self::Packets,
-        Self::Remembered,
-        Self::Speed,
-        Self::Connections,
-        Self::Heads,
-        Self::Calls,
-        Self::Answers,
-        Self::Waits,
-    ];
+    /// How many there are.
+    const COUNT: usize = Self::Waits as usize + 1;
 
     /// The most that this purpose may take of `cap`. Records of discarded packets count as packets,
     /// too.
@@ -89,18 +81,30 @@ impl Purpose {
     }
 }
 
-/// The bytes taken for each purpose.
+/// The bytes taken for each purpose, and their sum: a new connection compares that of all shares.
 #[derive(Default)]
-struct Taken([AtomicUsize; Purpose::ALL.len()]);
+struct Taken {
+    each: [AtomicUsize; Purpose::COUNT],
+    sum: AtomicUsize,
+}
 
 impl Taken {
-    fn of(&self, purpose: Purpose) -> &AtomicUsize {
-        &self.0[purpose as usize]
+    fn of(&self, purpose: Purpose) -> usize {
+        self.each[purpose as usize].load(Relaxed)
     }
 
-    fn sum(&self, which: impl Fn(Purpose) -> bool) -> usize {
-        let some = Purpose::ALL.into_iter().filter(|purpose| which(*purpose));
-        some.map(|purpose| self.of(purpose).load(Relaxed)).sum()
+    fn sum(&self) -> usize {
+        self.sum.load(Relaxed)
+    }
+
+    fn add(&self, purpose: Purpose, bytes: usize) {
+        self.each[purpose as usize].fetch_add(bytes, Relaxed);
+        self.sum.fetch_add(bytes, Relaxed);
+    }
+
+    fn give_back(&self, purpose: Purpose, bytes: usize) {
+        self.each[purpose as usize].fetch_sub(bytes, Relaxed);
+        self.sum.fetch_sub(bytes, Relaxed);
     }
 }
 
@@ -130,12 +134,12 @@ impl Budget {
 
     /// Bytes taken.
     pub(crate) fn used(&self) -> usize {
-        self.pool.taken.sum(|_| true)
+        self.pool.taken.sum()
     }
 
     /// Bytes taken by this share.
     pub(crate) fn held(&self) -> usize {
-        self.share.as_ref().map_or(0, |share| share.sum(|_| true))
+        self.share.as_ref().map_or(0, Taken::sum)
     }
 
     /// The cap, bytes.
@@ -151,10 +155,11 @@ impl Budget {
     /// Bytes that are left for this purpose.
     pub(crate) fn left(&self, purpose: Purpose) -> usize {
         let cap = self.pool.cap;
-        let taken = self.pool.taken.sum(|other| {
-            let remembered = purpose == Purpose::Packets && other == Purpose::Remembered;
-            other == purpose || remembered
-        });
+        let taken = self.pool.taken.of(purpose)
+            + match purpose {
+                Purpose::Packets => self.pool.taken.of(Purpose::Remembered),
+                _ => 0,
+            };
         let own = purpose.bound(cap).saturating_sub(taken);
         let idle = if purpose == Purpose::Packets { 0 } else { blocks::idle() };
         own.min(purpose.ceiling(cap).saturating_sub(self.used() + idle))
@@ -162,7 +167,7 @@ impl Budget {
 
     /// Bytes that this share has taken for this purpose.
     pub(crate) fn own(&self, purpose: Purpose) -> usize {
-        self.share.as_ref().map_or(0, |share| share.of(purpose).load(Relaxed))
+        self.share.as_ref().map_or(0, |share| share.of(purpose))
     }
 
     /// Bytes that others would have to give back before `bytes` can be taken.
@@ -177,7 +182,7 @@ impl Budget {
     fn take(&self, purpose: Purpose, bytes: usize) -> Result<(), Full> {
         let left = self.left(purpose).checked_sub(bytes).ok_or(Full)?;
         if let (Some(share), Some(part)) = (&self.share, purpose.part())
-            && share.of(purpose).load(Relaxed) + bytes > left / part
+            && share.of(purpose) + bytes > left / part
         {
             return Err(Full);
         }
@@ -187,13 +192,13 @@ impl Budget {
 
     fn add(&self, purpose: Purpose, bytes: usize) {
         for taken in self.share.iter().chain([&self.pool.taken]) {
-            taken.of(purpose).fetch_add(bytes, Relaxed);
+            taken.add(purpose, bytes);
         }
     }
 
     fn give_back(&self, purpose: Purpose, bytes: usize) {
         for taken in self.share.iter().chain([&self.pool.taken]) {
-            taken.of(purpose).fetch_sub(bytes, Relaxed);
+            taken.give_back(purpose, bytes);
         }
     }
 }
