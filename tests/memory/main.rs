@@ -13,7 +13,11 @@ mod reference;
 mod search;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use otr::conversation::{self, Conversation, Event, Files, Until, block_on};
+use otr::postbox::client::{Client, Route, Url};
+use otr::postbox::server::{Choices, Embedded};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::crypto::primitives::argon2id;
 use otr::protocol::handshake::invite::Invite;
@@ -23,6 +27,7 @@ use otr::protocol::randomness::{Draw, NoRandomness, Randomness};
 use otr::protocol::ratchet::address_index::AddressIndex;
 use otr::protocol::session::stored::{Stage, Stored};
 use otr::protocol::session::{Outcome, Part, Session, nothing_frames};
+use otr::store::{Options, Store};
 use reference::{ask, hex};
 use search::{Wanted, found};
 use serde_json::json;
@@ -210,6 +215,47 @@ fn nothing_of_a_sealed_packet_is_left() {
         assert_gone(&chain);
         assert_gone(&[Wanted::from_hex("HC", &header_chain_key)]);
     }
+}
+
+/// Through a postbox, packets of several sizes: the buffers of some are used again.
+#[test]
+fn nothing_of_a_text_that_was_delivered_is_left() {
+    let _alone = alone();
+    let relay = Embedded::start("127.0.0.1:0", Choices::default()).unwrap();
+    let client = Client::new(Url::parse(relay.url()).unwrap(), &Route::default()).unwrap();
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let files = |name: &str| {
+        let options = Options { named: Some(directory.path().join(name)), ..Options::default() };
+        let store = Store::prepare(&options, &name.parse().unwrap()).unwrap();
+        Files::new(store, Duration::from_secs(10), |_| {})
+    };
+    let with = conversation::Invitation { postbox: Some(relay.url()), ..Default::default() };
+    let (mut alice, invite) = block_on(Conversation::invite(files("alice"), with)).unwrap();
+    let (mut bob, reply) = block_on(Conversation::respond(files("bob"), &invite, None)).unwrap();
+    client.post(&[reply]).unwrap();
+    for length in [50, 5_000, 1_200_000] {
+        let wanted = [Wanted::from_hex(&length.to_string(), &"decade0fbadface7".repeat(5))];
+        let mut text = wanted[0].plant();
+        text.resize(length.max(text.len()), b' ');
+        for _ in 0..8 {
+            block_on(bob.send(&mut client.clone(), &text)).unwrap();
+        }
+        text.zeroize();
+        assert_gone(&wanted);
+        let mut seen = false;
+        let soon = Some(Duration::from_secs(30));
+        block_on(alice.collect(&client, Until::Messages(8), soon, |event| {
+            if let Event::Part { offset: 0, .. } = event {
+                assert_all_there(&wanted);
+                seen = true;
+            }
+            Ok(())
+        }))
+        .unwrap();
+        assert!(seen);
+        assert_gone(&wanted);
+    }
+    relay.stop();
 }
 
 #[test]

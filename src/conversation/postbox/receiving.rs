@@ -2,7 +2,6 @@
 //! packet is still there, whatever ends this in between.
 
 use std::collections::BTreeSet;
-use std::mem;
 use std::time::{Duration, Instant};
 
 use super::collector::Collector;
@@ -339,8 +338,8 @@ impl<H: Host> Collecting<H> {
                 self.receiver.forget_collected(&spent).await?;
             }
         }
-        for mut buffer in self.receiver.take_buffers(sink) {
-            self.client.recycle(mem::take(&mut buffer));
+        for buffer in self.receiver.take_buffers(sink) {
+            self.client.recycle(buffer);
         }
         self.discard().await
     }

@@ -263,10 +263,11 @@ impl Client {
     }
 
     /// Takes the buffer of a packet back for a later one, and wipes the text in it.
-    pub fn recycle(&self, mut buffer: Vec<u8>) {
+    pub fn recycle(&self, mut buffer: Zeroizing<Vec<u8>>) {
         if buffer.len() != MAX_PACKET {
             return;
         }
+        let mut buffer = std::mem::take(&mut *buffer);
         buffer[..].zeroize();
         let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         if buffers.len() < BUFFERS {

@@ -289,7 +289,7 @@ fn through_a_proxy_that_takes_no_name_nothing_is_sent() {
 #[test]
 fn a_buffer_that_comes_back_holds_no_text() {
     let (client, _) = server(vec![http("204 No Content", b"")]);
-    client.recycle(vec![b'A'; MAX_PACKET]);
+    client.recycle(Zeroizing::new(vec![b'A'; MAX_PACKET]));
     assert_eq!(client.inner.buffers.lock().unwrap().len(), 1);
     assert!(client.buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
     assert!(client.inner.buffers.lock().unwrap().is_empty(), "it was that one");
