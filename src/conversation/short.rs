@@ -243,7 +243,7 @@ async fn post_together<H: Host, O: Outlet>(
     let (own, others): (Vec<_>, Vec<_>) = refused.into_iter().partition(|one| sealed.contains(one));
     tell_refused(host, &others);
     if !own.is_empty() {
-        take_back(host, begun, &own).await?;
+        take_back(host, begun, &own).await.map_err(taken)?;
     }
     Ok(own.len())
 }
@@ -296,7 +296,7 @@ async fn post<H: Host, O: Outlet>(
     if own.is_empty() {
         return Ok(Sent::Out(Some(Posted { packet: sealed.packet, receipt: sealed.receipt })));
     }
-    take_back(host, begun, slice::from_ref(&sealed.packet)).await?;
+    take_back(host, begun, slice::from_ref(&sealed.packet)).await.map_err(taken)?;
     if sealed.packet.len() == size(K_MIN) {
         return Err(Error::NothingFits(outlet.too_large(size(K_MIN))));
     }

@@ -75,8 +75,11 @@ impl Callers {
             return true;
         }
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        let going = late[which as usize].tell(&self.lock(), which);
+        // Held until they are counted, so that nobody goes before.
+        let here = self.lock();
+        let going = late[which as usize].tell(&here, which);
         self.going.fetch_add(going, Relaxed);
+        drop(here);
         going > 0
     }
 
@@ -122,7 +125,9 @@ impl Late {
 
     fn tell_known(&mut self, here: &All, which: Which) -> usize {
         let mut told = 0;
-        while told < self.some
+        // The crowd may have gone since.
+        let some = self.some.min(here.len().div_ceil(SOME));
+        while told < some
             && let Some((since, number)) = self.queue.pop_front()
         {
             // He may have gone, or done what he was waited for, or begun to wait for us.

@@ -227,19 +227,21 @@ fn read(
         block_on(receiver.deliver(&mut delivery))?;
         recycle(&mut source, &mut receiver, &mut delivery);
         let more = if taken < BATCH { source.items_soon()? } else { None };
-        items = if let Some(more) = more {
-            more
-        } else {
+        // Text between packets is as good as a pause.
+        if more.as_ref().is_none_or(Vec::is_empty) {
             block_on(receiver.store(&mut delivery))?;
             taken = 0;
-            match source.next_items()? {
+        }
+        items = match more {
+            Some(more) => more,
+            None => match source.next_items()? {
                 Some(more) => {
                     // Reads what happened to the session during the pause, such as its end.
                     block_on(receiver.refresh())?;
                     more
                 }
                 None => break,
-            }
+            },
         };
     }
     block_on(receiver.finish(&mut delivery, &mut outcome.counts))?;

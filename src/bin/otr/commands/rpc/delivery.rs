@@ -12,7 +12,7 @@ use otr::protocol::authentication::verify::Event;
 use otr::protocol::packet::frame::Data;
 use otr::protocol::session::{Session, body};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::client::Client;
 use super::ledger::{Ledger, Next};
@@ -87,18 +87,32 @@ impl Delivery {
     /// Tells it with what else is there to tell.
     fn tell(&mut self, method: &str, params: Value) -> Result<(), Cause> {
         let line = self.line(method, params);
-        if self.told.is_empty() {
-            self.told = line;
-        } else {
-            self.told.push_str(&line);
+        // Never so much that it would have to move: what it leaves would not be wiped.
+        if self.told.len() + line.len() > AT_ONCE {
+            self.tell_all()?;
         }
-        if self.told.len() < AT_ONCE { Ok(()) } else { self.tell_all() }
+        if line.len() > AT_ONCE {
+            return self.has_read(&line);
+        }
+        if self.told.capacity() == 0 {
+            self.told.reserve_exact(AT_ONCE);
+        }
+        self.told.push_str(&line);
+        Ok(())
     }
 
     /// Has the client read what there is to tell.
     fn tell_all(&mut self) -> Result<(), Cause> {
-        let told = mem::take(&mut self.told);
-        if told.is_empty() || self.client.out.write_all(&told) { Ok(()) } else { Err(gone()) }
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        let read = self.has_read(&self.told);
+        self.told.zeroize();
+        read
+    }
+
+    fn has_read(&self, lines: &str) -> Result<(), Cause> {
+        if self.client.out.write_all(lines) { Ok(()) } else { Err(gone()) }
     }
 
     /// Gives a part: into its file, if it has one, of which the client learns with the last part.
@@ -276,10 +290,13 @@ impl Sink for Delivery {
             match self.ledger.next(!self.line.is_empty()) {
                 Next::Give => {
                     if let Some(Told::Piece(piece)) = self.line.pop_front() {
-                        self.place(&piece, packets, session)?;
+                        let placed = self.place(&piece, packets, session);
+                        // What it has of others, it learns even if this one has no place.
+                        placed.or_else(|error| self.tell_all().and(Err(error)))?;
                     }
                 }
                 Next::Store(count) => {
+                    self.tell_all()?;
                     let next = self.line.iter().find_map(|told| match told {
                         Told::Piece(piece) => Some(piece.packet),
                         Told::Truncated(_) => None,

@@ -99,20 +99,22 @@ impl Ledger {
     pub(super) fn takes(&self, message: u64, offset: u64, answer: Answer) {
         let mut state = self.state();
         let before = state.taken();
-        let is_it = |given: &&mut Given| (given.message, given.offset) == (message, offset);
-        let Some(given) = state.given.iter_mut().find(is_it).filter(|given| !given.taken) else {
+        // The parts of a message in a file are in their place, and the last one goes by the first one's name.
+        let is_it =
+            |given: &Given| !given.taken && (given.message, given.offset) == (message, offset);
+        let Some(at) = state.given.iter().position(is_it) else {
             drop(state);
             let what = format!("nothing of message {message} waits to be acknowledged");
             let hint = "it was acknowledged, or comes again to the next subscription";
             return answer.give(Err(Failure::new(Code::Refused, what, hint)));
         };
-        given.taken = true;
+        state.given[at].taken = true;
         let now = state.taken();
-        let Some(given) = state.given.iter_mut().take(now).find(is_it) else {
+        if at >= now {
             drop(state);
             return answer.give(Ok(json!({ "stored": false })));
-        };
-        given.answer = Some(answer);
+        }
+        state.given[at].answer = Some(answer);
         // The delivery waits for the first one, and then until it is the last or no more come.
         if before == 0 || now == state.given.len() {
             self.changed.notify_all();
@@ -193,5 +195,44 @@ impl Ledger {
     pub(super) fn is_over(&self, within: Duration) -> bool {
         let waited = self.changed.wait_timeout_while(self.state(), within, |state| !state.ended);
         waited.unwrap_or_else(PoisonError::into_inner).0.ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::rpc::answer::To;
+    use crate::commands::rpc::out::Out;
+    use std::io::{PipeReader, Read as _, pipe};
+    use std::sync::Arc;
+
+    /// An answer, and where it can be read once it was given.
+    fn answer() -> (Answer, PipeReader) {
+        let (read, write) = pipe().unwrap();
+        (Answer::new(Some(1.into()), To::Client(Arc::new(Out::new(Box::new(write))))), read)
+    }
+
+    fn said(mut read: PipeReader) -> String {
+        let mut said = String::new();
+        read.read_to_string(&mut said).unwrap();
+        said
+    }
+
+    /// The parts before the last one, and the first of them has the name of the whole.
+    #[test]
+    fn a_message_in_a_file_is_acknowledged_by_its_last_part() {
+        let ledger = Ledger::new("alice", 9, None);
+        ledger.has(7, 0);
+        ledger.has(7, 1000);
+        ledger.gives(7, 0);
+        assert_eq!(ledger.next(false), Next::Store(2));
+        let (first, read) = answer();
+        ledger.takes(7, 0, first);
+        assert_eq!(ledger.next(false), Next::Store(3));
+        ledger.stored(3);
+        assert!(said(read).contains(r#""stored":true"#));
+        let (again, read) = answer();
+        ledger.takes(7, 0, again);
+        assert!(said(read).contains("nothing of message 7 waits"));
     }
 }
