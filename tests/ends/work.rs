@@ -107,7 +107,7 @@ fn long_work_is_said_and_ends_with_a_signal() {
     assert!(said.contains("is crowded and asks for work first"), "{said}");
     let id = alice.id().to_string();
     assert!(
-        std::process::Command::new("kill").args(["-s", "INT", &id]).status().unwrap().success()
+        std::process::Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success()
     );
     assert!(!alice.wait().unwrap().success());
     // It was taken, and goes out with the next command.
