@@ -232,6 +232,20 @@ fn a_wrong_variable_is_named_and_its_value_is_not_shown() {
     assert!(text(&output.stderr).contains("OTR_SESSION names it"), "{output:?}");
 }
 
+/// `recv` without a session reads stdin for a reply; what is for a postbox needs a session first.
+#[test]
+fn who_follows_a_session_that_is_not_there_is_told_so() {
+    let place = Place::new();
+    for option in ["--follow", "--all", "--wait=1s", "--count=1"] {
+        let output = place.otr(&["-s", "gone", "recv", option]).output().unwrap();
+        assert_eq!((code(&output), text(&output.stdout).as_str()), (3, ""), "{option}");
+        let said = text(&output.stderr);
+        assert!(said.contains("gone") && !said.contains("--count are for"), "{said}");
+    }
+    let output = place.otr(&["recv", "--stdin", "--all"]).output().unwrap();
+    assert_eq!(code(&output), 2);
+}
+
 #[test]
 fn a_flag_given_twice_counts_once_and_the_last_value_wins() {
     let place = Place::new();

@@ -177,6 +177,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         }
     }
     if args.wait.is_some() || args.all || args.follow || args.count.is_some() {
+        if !args.stdin && loaded.is_none() {
+            // Perhaps there is no session at all.
+            stored::take(&mut context.open()?)?;
+        }
         let what = "--wait, --all, --follow and --count are for a session with a postbox";
         return Err(Failure::new(Code::Usage, what, "without one, recv reads stdin to its end"));
     }
