@@ -431,7 +431,7 @@ impl Client {
     }
 
     fn came_through(&self) {
-        self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).is_over();
+        self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).end();
         if self.trying.told.back() {
             self.tell(Notice::Back(self.inner.url.host()));
         }

@@ -86,8 +86,8 @@ impl Outage {
         brief || patient
     }
 
-    /// A call came through.
-    pub(super) fn is_over(&mut self) {
+    /// A call came through: the outage is over.
+    pub(super) fn end(&mut self) {
         self.since = None;
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         let no_time = Patience::For(Duration::ZERO);
         assert!(!outage.goes_on((9, began), &refused, no_time, || told += 1));
         assert_eq!(told, 1);
-        outage.is_over();
+        outage.end();
         // Who was told that it is away is told that it is back, whoever else has noticed.
         assert!(!other.back() && listener.back() && !listener.back());
         // A lasting error is not tried again.
