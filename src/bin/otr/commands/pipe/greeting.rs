@@ -72,7 +72,8 @@ fn accept(link: &mut Link, mut conversation: Conversation<Files>) -> Result<File
         Some(Item::Packet(_)) => {
             let what = "the other side has a session already, and this side has just begun one";
             let hint = "'otr close --silent' at both ends, or take another one with -s NAME";
-            return Err(Failure::new(Code::Exists, what, hint));
+            // The code of a link that ended first: which of the two is seen is chance.
+            return Err(Failure::new(Code::NotReady, what, hint));
         }
         Some(_) => return Err(garbled("not a reply")),
         None => {
