@@ -186,7 +186,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__completions)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help bash zsh fish"
+            opts="-s -v -q -h --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -223,7 +223,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__demo)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -v -q -h --session --state-fd --lock-wait --verbose --dir --allow-disk --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -237,19 +237,19 @@ _otr() {
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0
                     ;;
-                --dir)
-                    COMPREPLY=()
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o plusdirs -o filenames
-                    fi
-                    return 0
-                    ;;
                 --state-fd)
                     COMPREPLY=()
                     return 0
                     ;;
                 --lock-wait)
                     COMPREPLY=()
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
                     return 0
                     ;;
                 *)
@@ -357,7 +357,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__forge)
-            opts="-s -q -v -h --was --was-file --says --says-file --at --packet --keys --postbox --first-turn --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -v -q -h --was --was-file --says --says-file --at --packet --keys --postbox --first-turn --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -681,7 +681,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__inspect)
-            opts="-s -q -v -h --keys --postbox --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -v -q -h --keys --postbox --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -756,7 +756,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__man)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -v -q -h --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -793,7 +793,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__pipe)
-            opts="-k -s -q -v -h --listen --connect --exec --keep-open --via --stdio --wait --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-k -s -q -v -h --listen --connect --exec --keep-open --via --stdio --wait --secret-file --secret-fd --ask-secret --tor --proxy --ca-file --plain-http --state-fd --session --dir --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -857,6 +857,10 @@ _otr() {
                     fi
                     return 0
                     ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0
@@ -872,10 +876,6 @@ _otr() {
                     fi
                     return 0
                     ;;
-                --state-fd)
-                    COMPREPLY=()
-                    return 0
-                    ;;
                 --lock-wait)
                     COMPREPLY=()
                     return 0
@@ -888,7 +888,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__postbox)
-            opts="-s -q -v -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --show-confinement --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -v -q -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --show-confinement --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1143,7 +1143,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__rpc)
-            opts="-s -q -v -h --socket --tor --proxy --ca-file --plain-http --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --socket --tor --proxy --ca-file --plain-http --state-fd --session --dir --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1183,6 +1183,10 @@ _otr() {
                     fi
                     return 0
                     ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0
@@ -1196,10 +1200,6 @@ _otr() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs -o filenames
                     fi
-                    return 0
-                    ;;
-                --state-fd)
-                    COMPREPLY=()
                     return 0
                     ;;
                 --lock-wait)

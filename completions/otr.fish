@@ -160,9 +160,9 @@ complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-file -d 'Secret 
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand pipe" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s k -l keep-open -d 'When the other side\'s pipe has ended, go on with its next one'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l stdio -d 'Be the other end of --via: stdin and stdout carry packets'
@@ -232,9 +232,9 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print h
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l socket -d 'Listen at a Unix socket instead, which only you can use; several programs at once' -r -F
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
-complete -c otr -n "__fish_otr_using_subcommand rpc" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
@@ -259,10 +259,10 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l lock-wait -d 'How lo
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l require-confinement -d 'Fails where the kernel has no Landlock or no seccomp'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l show-confinement -d 'Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
-complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand postbox" -s h -l help -d 'Print help'
 complete -c otr -n "__fish_otr_using_subcommand expect" -l count -d 'Write tokens for this many packets ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand expect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand expect" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
@@ -312,8 +312,8 @@ complete -c otr -n "__fish_otr_using_subcommand inspect" -l lock-wait -d 'How lo
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
-complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l was -d 'What the packet said: all of its text, or the beginning' -r
@@ -338,8 +338,8 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -l tor -d 'Call the postb
 complete -c otr -n "__fish_otr_using_subcommand forge" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
-complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand forge" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand forge" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l seed -d 'Make the same bytes for the same script each time; anyone who knows or guesses TEXT can tell' -r
@@ -374,8 +374,8 @@ complete -c otr -n "__fish_otr_using_subcommand completions" -l dir -d 'Director
 complete -c otr -n "__fish_otr_using_subcommand completions" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand completions" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand completions" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
-complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand completions" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand completions" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand man" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -383,19 +383,19 @@ complete -c otr -n "__fish_otr_using_subcommand man" -l dir -d 'Directory of the
 complete -c otr -n "__fish_otr_using_subcommand man" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand man" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand man" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
-complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand man" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand man" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand man" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
-complete -c otr -n "__fish_otr_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand man" -s h -l help -d 'Print help'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
-complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand demo" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand demo" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand demo" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand demo" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand demo" -s q -l quiet -d 'Report only what went wrong'
-complete -c otr -n "__fish_otr_using_subcommand demo" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand demo" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
-complete -c otr -n "__fish_otr_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c otr -n "__fish_otr_using_subcommand help" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand help" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand help" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r

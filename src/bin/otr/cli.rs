@@ -6,7 +6,7 @@ use crate::commands::{
     close, complete_sessions, completions, expect, export, forge, import, init, inspect, man, pipe,
     postbox, recv, respond, rpc, send, simulate, status, verify, words,
 };
-use crate::options::Common;
+use crate::options::{Common, no_session, unused};
 use crate::story::{FIRST_STEPS, first_steps};
 
 const LONG_HELP: &str = concat!(
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     /// Take packets, or the reply, from stdin: write what they say
     Recv(recv::Args),
     /// Carry bytes both ways, as they come: between two programs, connections or commands
+    #[command(args = unused(&["state_fd"]))]
     Pipe(pipe::Args),
     /// End a session: tell the other side, publish the MAC keys, wipe everything
     Close(close::Args),
@@ -59,8 +60,10 @@ pub(crate) enum Command {
     /// Compare a secret inside the session: ask, or answer
     Verify(verify::Args),
     /// Serve another program: JSON-RPC 2.0 on stdin and stdout, or at a Unix socket
+    #[command(args = unused(&["state_fd"]))]
     Rpc(rpc::Args),
     /// Serve a blind postbox
+    #[command(args = no_session())]
     Postbox(postbox::Postbox),
     /// Write the tokens under which the next packets can be collected from a postbox
     Expect(expect::Args),
@@ -69,18 +72,24 @@ pub(crate) enum Command {
     /// Take an exported session from stdin
     Import(import::Args),
     /// Show what a stranger sees of packets: size, address, randomness
+    #[command(args = no_session())]
     Inspect(inspect::Args),
     /// Make a recorded packet say something else, with its published MAC key
+    #[command(args = no_session())]
     Forge(forge::Args),
     /// Make up a whole conversation, alone, that looks like a real one
+    #[command(args = unused(&["session", "dir", "state_fd", "allow_disk", "lock_wait"]))]
     Simulate(simulate::Args),
     /// Show the sessions: how far they have come, what is missing, what endangers them
     Status(status::Args),
     /// Write the completions for a shell
+    #[command(args = no_session())]
     Completions(completions::Args),
     /// Write the man pages
+    #[command(args = no_session())]
     Man(man::Args),
     /// Take the whole tour: both ends run on this machine, and every step is shown
+    #[command(args = unused(&["session", "state_fd", "lock_wait", "verbose"]))]
     Demo,
     /// Read a certificate for the postbox that started this process
     #[command(hide = true)]
@@ -107,6 +116,34 @@ mod tests {
         for code in Code::ALL {
             assert!(help.contains(&format!("{:>2}  {}", code as u8, code.name())), "{code:?}");
         }
+    }
+
+    #[test]
+    fn help_shows_the_options_that_a_command_uses() {
+        let mut all = Cli::command();
+        all.build();
+        let help = |name: &str| {
+            let command = all.find_subcommand(name).cloned();
+            command.map(|mut command| command.render_long_help().to_string()).unwrap_or_default()
+        };
+        for (name, shown, hidden) in [
+            ("recv", &["--session", "--dir", "--state-fd", "--lock-wait"][..], &[][..]),
+            ("pipe", &["--session", "--dir"], &["--state-fd"]),
+            (
+                "postbox",
+                &["--quiet", "--json"],
+                &["--session", "--dir", "--state-fd", "--lock-wait"],
+            ),
+            ("inspect", &["--json"], &["--session", "--verbose"]),
+            ("man", &["--quiet"], &["--session", "--dir"]),
+        ] {
+            let help = help(name);
+            assert!(shown.iter().all(|option| help.contains(option)), "{help}");
+            assert!(!hidden.iter().any(|option| help.contains(option)), "{help}");
+        }
+        // They are accepted nevertheless: an alias with -s serves for every command.
+        let typed = ["otr", "-s", "alice", "man", "--lock-wait", "1s"];
+        assert_eq!(Cli::parse_from(typed).common.session.as_str(), "alice");
     }
 
     #[test]

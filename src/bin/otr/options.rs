@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{ArgAction, Args};
+use clap::{Arg, ArgAction, Args, Command};
 use otr::protocol::packet::{K_MAX, K_MIN, size};
 use otr::store::{Name, Numbers};
 
@@ -13,6 +13,7 @@ use crate::ui::units;
 
 /// The options that every command takes.
 #[derive(Args)]
+#[command(next_help_heading = "Common options")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct Common {
     /// Session to use: letters, digits, '.', '_', '-'; at most 64
@@ -56,6 +57,22 @@ pub(crate) struct Common {
     /// Write for programs: JSON on stdout where a command reports something, and on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
+}
+
+/// Where a session lies, which commands without one do not use.
+const PLACE: [&str; 6] = ["session", "dir", "state_fd", "allow_disk", "lock_wait", "verbose"];
+
+/// For a command without a session: options of [`Common`] that its help does not show.
+pub(crate) fn no_session() -> Vec<Arg> {
+    unused(&PLACE)
+}
+
+/// For a command without these options of [`Common`], by the names of their fields: its help does not
+/// show them.
+pub(crate) fn unused(fields: &[&str]) -> Vec<Arg> {
+    let common = Common::augment_args(Command::new("otr"));
+    let theirs = common.get_arguments().filter(|arg| fields.contains(&arg.get_id().as_str()));
+    theirs.map(|arg| arg.clone().hide(true)).collect()
 }
 
 /// The form in which packets are written.
