@@ -5,28 +5,24 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use otr::conversation::{self, Error, ErrorKind, Files, block_on};
-use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::{Invitation, Inviting};
+use otr::conversation::{self, ErrorKind, Files, block_on};
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
-use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
-use super::hidden;
+use super::meeting::{self, inviting};
 use super::secret::Secret;
 use super::stored::{self, create};
 use super::whom::{connect, postbox_of_stage};
-use crate::context::{Context, now};
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::randomness::System;
 use crate::route::RouteArgs;
 use crate::ui::speak::warn;
 use crate::ui::{notices, stdio, units};
 use crate::worker;
-use otr::postbox::client::{Url, with_secret};
+use otr::postbox::client::Url;
 
 /// `otr init`
 #[derive(clap::Args)]
@@ -147,62 +143,22 @@ fn by_code(
         let hint = "name one with --postbox URL or OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
-    let client = connect(postbox, &args.route)?;
-    let make = |secret: &Password| inviting(Some(postbox), args.expires, Some(secret));
-    let (code, inviting) = code::place(&client.telling(notices::of_postbox(context.voice)), make)?;
-    create(files, &Stage::Inviting(Box::new(inviting)), args.anew)?;
-    let line = Zeroizing::new(format!("{}\n", *code::show(&code, postbox)));
+    let client = connect(postbox, &args.route)?.telling(notices::of_postbox(context.voice));
+    let begun = meeting::begin(&client, postbox, args.expires)?;
+    let line = Zeroizing::new(format!("{}\n", *begun.shown()));
+    begun.keep(files, args.anew)?;
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
     Handed::Code.ends(context.voice);
     Ok(())
-}
-
-pub(super) fn inviting(
-    postbox: Option<&str>,
-    expires: Option<Duration>,
-    secret: Option<&Password>,
-) -> Result<Inviting, Failure> {
-    let expires = expires.map(|time| now().saturating_add(time.as_secs()));
-    let made = Inviting::new(Invitation { postbox, expires, secret }, now(), &mut System);
-    Ok(made.map_err(Error::from)?)
 }
 
 /// The postbox's address for the invite. What was typed takes precedence over the postbox of the
 /// replaced session, and that over `OTR_POSTBOX`, which is for every session.
 fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<Option<String>, Failure> {
     let typed = context.origins.was_typed("postbox");
-    let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
     let replaced = if args.anew && !typed { replaced_postbox(files)? } else { None };
-    let given = args.postbox.clone().filter(|url| !url.is_empty());
-    let text = replaced.or(given);
-    let has_secret = |text: &String| Url::parse(text).is_ok_and(|url| url.has_secret());
-    if typed && text.as_ref().is_some_and(has_secret) {
-        let what = "the address contains a secret, and everyone on this machine can see what is typed here";
-        let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
-        return Err(Failure::new(Code::Usage, what, hint));
-    }
-    let text = match &args.post_secret {
-        Some(file) => {
-            Some(private(text.as_deref().unwrap_or_default(), &hidden::post_secret(file)?)?)
-        }
-        None => text,
-    };
-    if let Some(text) = &text {
-        let url = Url::parse(text).map_err(|why| {
-            Failure::new(Code::Usage, format!("{from} cannot be used: {why}"), "")
-        })?;
-        args.route.check(&url)?;
-    }
-    Ok(text)
-}
-
-/// The URL with the post secret.
-fn private(url: &str, secret: &str) -> Result<String, Failure> {
-    with_secret(url, secret).ok_or_else(|| {
-        let what = "--post-secret is for a postbox at https://";
-        let hint = "who may call a Unix socket is decided by its mode";
-        Failure::new(Code::Usage, what, hint)
-    })
+    let given = replaced.or_else(|| args.postbox.clone().filter(|url| !url.is_empty()));
+    meeting::postbox(&context.origins, given, args.post_secret.as_deref(), &args.route)
 }
 
 /// The postbox of the replaced session; `None` if there is no session, or it has no postbox.

@@ -18,6 +18,7 @@ pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod man;
+mod meeting;
 mod numbers;
 mod outlets;
 mod passphrase;

@@ -3,27 +3,23 @@
 use std::io::IsTerminal;
 
 use otr::armor::{Damaged, Item};
-use otr::conversation::{Error, Files, Host as _, block_on};
-use otr::protocol::authentication::password::Password;
-use otr::protocol::handshake::respond;
 use otr::protocol::session::stored::Stage;
 
 use super::code;
 use super::emit::Emitter;
 use super::guide::Handed;
+use super::meeting::{self, answer, post, same, take_away};
 use super::secret::Secret;
 use super::source::{Source, is_by_hand};
-use super::stored::{self, create};
+use super::stored;
 use super::whom::{connect, postbox_of};
-use crate::context::{Context, now};
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::Form;
-use crate::randomness::System;
 use crate::route::RouteArgs;
-use crate::ui::speak::{Voice, warn};
+use crate::ui::speak::Voice;
 use crate::ui::{notices, prompt};
-use otr::postbox::api::Discard;
-use otr::postbox::client::{Client, Url, without_secret};
+use otr::postbox::client::{Client, without_secret};
 
 /// `otr respond`
 #[derive(clap::Args)]
@@ -111,33 +107,6 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     hand_over(context.voice, &reply, client.as_ref(), &mut emitter)
 }
 
-/// Makes the session and stores it; returns the reply, which must still be handed over. If the
-/// invite lies in a postbox, the record discards it.
-pub(super) fn answer(
-    anew: bool,
-    files: &mut Files,
-    (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
-    secret: Option<Password>,
-) -> Result<Vec<u8>, Failure> {
-    let at = now();
-    let (mut session, reply) =
-        respond(invite, secret.as_ref(), at, &mut System).map_err(Error::from)?;
-    if let Some(record) = lies {
-        // Whatever ends this command, a later one discards the invite.
-        let record = Discard::from_record(record);
-        session.discard_too(&record.token, record.hash);
-    }
-    if secret.is_some() {
-        // Count the guess before anything is handed over, whatever ends this command: the author of
-        // the invite may drop the answer and make another invite.
-        files.gave_guess(at);
-    }
-    // The secret is wiped before anybody is called.
-    drop(secret);
-    create(files, &Stage::Session(Box::new(session)), anew)?;
-    Ok(reply)
-}
-
 /// The postbox to call, if there is one and the person agrees: calling it tells its host who
 /// answers this invite.
 fn consented(
@@ -181,89 +150,16 @@ pub(super) fn agreed(
     }
 }
 
-/// Whether two URLs name one postbox.
-fn same(one: &str, other: &str) -> bool {
-    match (Url::parse(one), Url::parse(other)) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
 /// Answers the invite that lies under the code's number, which is consent to call that postbox.
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
-    let found = find(args.postbox.as_deref(), &spoken, |url| connect(url, &args.route))?;
-    let client = found.client.telling(notices::of_postbox(context.voice));
-    let secret = code::secret(&spoken.code)?;
-    let invite = (&found.fetched.invite[..], Some(&found.fetched.record));
-    let reply = answer(args.anew, &mut files, invite, Some(secret))?;
-    post(&reply, &client)?;
+    let mut found =
+        meeting::find(args.postbox.as_deref(), &spoken, |url| connect(url, &args.route))?;
+    found.client = found.client.telling(notices::of_postbox(context.voice));
+    found.answer(&mut files, &spoken, args.anew)?;
     context.voice.guide(POSTED);
-    take_away(&mut files, &client)
-}
-
-/// What lies under a code.
-pub(super) struct Found {
-    pub(super) fetched: code::Fetched,
-    /// The postbox, as the invite names it.
-    pub(super) client: Client,
-}
-
-/// Finds the invite that lies under the code's number: in the code's own postbox, the `wanted` one, or the
-/// usual one.
-pub(super) fn find(
-    wanted: Option<&str>,
-    spoken: &code::Spoken,
-    connect: impl Fn(&str) -> Result<Client, Failure>,
-) -> Result<Found, Failure> {
-    let Some(postbox) = postbox_of_code(wanted, spoken.postbox.clone())? else {
-        let hint = "name it with --postbox URL, OTR_POSTBOX, or after an @ in the code";
-        return Err(Failure::new(Code::Usage, "the code names no postbox", hint));
-    };
-    let fetched = code::fetch(&connect(&postbox)?, &spoken.code)?;
-    let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
-    let Some(named) = named else {
-        let what = "the invite under this number names another postbox";
-        return Err(Failure::new(
-            Code::Refused,
-            what,
-            "nobody there was called: ask for another code",
-        ));
-    };
-    // The invite's own address may contain the post secret.
-    Ok(Found { fetched, client: connect(&named)? })
-}
-
-/// Discards the answered invite if it lies under a number in the postbox. If that fails, a later
-/// command does it, or it expires.
-pub(super) fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
-    let mut held = stored::take(files)?;
-    let records = held.session()?.collected();
-    drop(held);
-    if let Err(failure) = client.discard(&records) {
-        warn(format_args!("the answered invite still lies in the postbox: {failure}"));
-        return Ok(());
-    }
-    let mut held = stored::take(files)?;
-    held.session()?.forget_collected(&records);
-    block_on(held.commit())?;
     Ok(())
-}
-
-/// The code's own postbox, which --postbox may only confirm; otherwise that of --postbox, or the
-/// usual one.
-fn postbox_of_code(wanted: Option<&str>, own: Option<String>) -> Result<Option<String>, Failure> {
-    match (own, wanted) {
-        (Some(own), Some(wanted)) if !same(&own, wanted) => {
-            let own = without_secret(&own);
-            let what = format!("the code names another postbox, {own}");
-            Err(Failure::new(Code::Refused, what, "nobody was called"))
-        }
-        (Some(own), _) => Ok(Some(own)),
-        (None, Some(wanted)) => Ok(Some(wanted.to_owned()).filter(|url| !url.is_empty())),
-        (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
-    }
 }
 
 fn asked(postbox: &str) -> Result<bool, Failure> {
@@ -293,14 +189,6 @@ fn hand_over(
 }
 
 const POSTED: &str = "the reply is in the postbox; 'otr recv' waits for what the other side says";
-
-/// Posts the reply.
-pub(super) fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
-    client.post(&[reply]).map_err(|error| Failure {
-        hint: "the session exists: post the reply with 'otr respond --again'".into(),
-        ..error.into()
-    })
-}
 
 /// The first invite on stdin; text around it is skipped.
 fn read_invite() -> Result<Vec<u8>, Failure> {

@@ -8,11 +8,11 @@ use otr::protocol::authentication::password::Password;
 use otr::protocol::session::stored::Stage;
 use serde_json::{Value, json};
 
-use crate::commands::recv::{reason, take_reply};
+use crate::commands::recv::reason;
 use crate::commands::rpc::call::{Call, Done, wrong};
 use crate::commands::rpc::outlet::line;
 use crate::commands::stored::{self, create};
-use crate::commands::{code, hidden, init, respond, whom};
+use crate::commands::{code, hidden, init, meeting, respond, whom};
 use crate::failure::{Code, Failure};
 use otr::postbox::client::{Client, Url};
 
@@ -40,7 +40,7 @@ pub(super) fn init(call: &Call) -> Done {
     }
     let (postbox, expires) = (named.as_deref(), call.seconds("expires"));
     if !params.is_set("code") {
-        let inviting = init::inviting(postbox, expires, secret(call)?.as_ref())?;
+        let inviting = meeting::inviting(postbox, expires, secret(call)?.as_ref())?;
         let invite = invite_line(inviting.invite());
         create(&mut files, &Stage::Inviting(Box::new(inviting)), anew)?;
         return Ok(json!({ "invite": invite }));
@@ -51,10 +51,10 @@ pub(super) fn init(call: &Call) -> Done {
     if params.text("secret").is_some() {
         return Err(wrong("a code is a secret already", "leave out 'secret' or 'code'"));
     }
-    let make = |secret: &Password| init::inviting(Some(postbox), expires, Some(secret));
-    let (code, inviting) = code::place(&call.postbox(postbox)?, make)?;
-    create(&mut files, &Stage::Inviting(Box::new(inviting)), anew)?;
-    Ok(json!({ "code": *code::show(&code, postbox) }))
+    let begun = meeting::begin(&call.postbox(postbox)?, postbox, expires)?;
+    let code = begun.shown();
+    begun.keep(&mut files, anew)?;
+    Ok(json!({ "code": *code }))
 }
 
 fn invite_line(invite: &[u8]) -> String {
@@ -109,7 +109,7 @@ fn by_invite(call: &Call, text: &str) -> Done {
     let anew = call.params.is_set("anew");
     let mut files = call.context.prepare_anew(anew)?;
     let client = consented(call, whom::postbox_of(&invite).as_deref())?;
-    let reply = respond::answer(anew, &mut files, (&invite, None), secret(call)?)?;
+    let reply = meeting::answer(anew, &mut files, (&invite, None), secret(call)?)?;
     hand_over(&reply, client.as_ref())
 }
 
@@ -120,13 +120,9 @@ fn by_code(call: &Call, text: &str) -> Done {
     let anew = call.params.is_set("anew");
     let mut files = call.context.prepare_anew(anew)?;
     let spoken = code::parse(text)?;
-    let found = respond::find(call.params.text("postbox"), &spoken, |url| call.postbox(url))?;
-    let secret = code::secret(&spoken.code)?;
-    let invite = (&found.fetched.invite[..], Some(&found.fetched.record));
-    let reply = respond::answer(anew, &mut files, invite, Some(secret))?;
-    let told = hand_over(&reply, Some(&found.client))?;
-    respond::take_away(&mut files, &found.client)?;
-    Ok(told)
+    let found = meeting::find(call.params.text("postbox"), &spoken, |url| call.postbox(url))?;
+    found.answer(&mut files, &spoken, anew)?;
+    Ok(posted())
 }
 
 /// The postbox to post a reply to, if the call agrees to it.
@@ -145,8 +141,12 @@ fn hand_over(reply: &[u8], client: Option<&Client>) -> Done {
             json!({ "posted": false, "reply": line(|out| encode::reply(out, reply, None)) }),
         );
     };
-    respond::post(reply, client)?;
-    Ok(json!({ "posted": true }))
+    meeting::post(reply, client)?;
+    Ok(posted())
+}
+
+fn posted() -> Value {
+    json!({ "posted": true })
 }
 
 pub(super) fn respond_again(call: &Call) -> Done {
@@ -154,7 +154,7 @@ pub(super) fn respond_again(call: &Call) -> Done {
     let client = consented(call, kept.postbox.as_deref())?;
     let told = hand_over(&kept.reply, client.as_ref())?;
     if let Some(client) = client {
-        respond::take_away(&mut call.context.open()?, &client)?;
+        meeting::take_away(&mut call.context.open()?, &client)?;
     }
     Ok(told)
 }
@@ -168,7 +168,7 @@ pub(super) fn accept(call: &Call) -> Done {
         (_, Some(text), client) => by_reply(files, text, client),
         (Stage::Inviting(_), None, Some(client)) => {
             let wait = call.seconds("wait").unwrap_or(REPLY_WAIT);
-            let mut files = take_reply(&call.context, files, &client, wait)?;
+            let mut files = meeting::await_reply(&call.context, files, &client, wait)?;
             let used_secret = stored::take(&mut files)?.session()?.used_secret();
             Ok(opened(used_secret))
         }

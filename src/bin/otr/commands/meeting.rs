@@ -1,0 +1,235 @@
+//! Two people meet by a code: one lays an invite under its number and waits for the reply, the other
+//! one fetches it and answers.
+//!
+//! ```text
+//! begin → (show the code) → keep │ await_reply
+//! code::given → find → answer → post → take_away
+//! ```
+
+use std::path::Path;
+use std::time::Duration;
+
+use otr::conversation::{Error, Files, Host as _, block_on};
+use otr::postbox::api::Discard;
+use otr::postbox::client::{Client, Url, with_secret, without_secret};
+use otr::protocol::authentication::nameplate::Code;
+use otr::protocol::authentication::password::Password;
+use otr::protocol::handshake::{Invitation, Inviting, respond};
+use otr::protocol::session::stored::Stage;
+use zeroize::Zeroizing;
+
+use super::code::{self, Spoken};
+use super::hidden;
+pub(super) use super::recv::take_reply as await_reply;
+use super::stored::{self, create};
+use super::whom::postbox_of;
+use crate::context::now;
+use crate::failure::{self, Failure};
+use crate::origins::Origins;
+use crate::randomness::System;
+use crate::route::RouteArgs;
+use crate::ui::speak::warn;
+
+/// A postbox as it was named on the command line or in the environment, with the secret of
+/// `--post-secret`. An option of that name has to be called `postbox`.
+pub(super) fn postbox(
+    origins: &Origins,
+    given: Option<String>,
+    post_secret: Option<&Path>,
+    route: &RouteArgs,
+) -> Result<Option<String>, Failure> {
+    let typed = origins.was_typed("postbox");
+    let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
+    let has_secret = |text: &String| Url::parse(text).is_ok_and(|url| url.has_secret());
+    if typed && given.as_ref().is_some_and(has_secret) {
+        let what = "the address contains a secret, and everyone on this machine can see what is typed here";
+        let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
+        return Err(Failure::new(failure::Code::Usage, what, hint));
+    }
+    let text = match post_secret {
+        Some(file) => {
+            Some(private(given.as_deref().unwrap_or_default(), &hidden::post_secret(file)?)?)
+        }
+        None => given,
+    };
+    if let Some(text) = &text {
+        let url = Url::parse(text).map_err(|why| {
+            Failure::new(failure::Code::Usage, format!("{from} cannot be used: {why}"), "")
+        })?;
+        route.check(&url)?;
+    }
+    Ok(text)
+}
+
+/// The URL with the post secret.
+fn private(url: &str, secret: &str) -> Result<String, Failure> {
+    with_secret(url, secret).ok_or_else(|| {
+        let what = "--post-secret is for a postbox at https://";
+        let hint = "who may call a Unix socket is decided by its mode";
+        Failure::new(failure::Code::Usage, what, hint)
+    })
+}
+
+/// An invite of this machine's, which has no session yet.
+pub(super) fn inviting(
+    postbox: Option<&str>,
+    expires: Option<Duration>,
+    secret: Option<&Password>,
+) -> Result<Inviting, Failure> {
+    let expires = expires.map(|time| now().saturating_add(time.as_secs()));
+    let made = Inviting::new(Invitation { postbox, expires, secret }, now(), &mut System);
+    Ok(made.map_err(Error::from)?)
+}
+
+/// An invite that lies in the postbox under a code's number, and has no session yet.
+#[must_use = "without a session nobody can take the reply"]
+pub(super) struct Begun {
+    pub(super) code: Code,
+    inviting: Inviting,
+    postbox: String,
+}
+
+/// Lays an invite into the postbox under a new code, which the other person answers.
+pub(super) fn begin(
+    client: &Client,
+    postbox: &str,
+    expires: Option<Duration>,
+) -> Result<Begun, Failure> {
+    let make = |secret: &Password| inviting(Some(postbox), expires, Some(secret));
+    let (code, inviting) = code::place(client, make)?;
+    Ok(Begun { code, inviting, postbox: postbox.to_owned() })
+}
+
+impl Begun {
+    /// The code for the other person, with its postbox.
+    pub(super) fn shown(&self) -> Zeroizing<String> {
+        code::show(&self.code, &self.postbox)
+    }
+
+    /// Stores the session, which from now on waits for the reply.
+    pub(super) fn keep(self, files: &mut Files, anew: bool) -> Result<(), Failure> {
+        create(files, &Stage::Inviting(Box::new(self.inviting)), anew)
+    }
+}
+
+/// What lies under a code.
+pub(super) struct Found {
+    pub(super) fetched: code::Fetched,
+    /// The postbox, as the invite names it.
+    pub(super) client: Client,
+}
+
+/// Finds the invite that lies under the code's number: in the code's own postbox, the `wanted` one, or the
+/// usual one.
+pub(super) fn find(
+    wanted: Option<&str>,
+    spoken: &Spoken,
+    connect: impl Fn(&str) -> Result<Client, Failure>,
+) -> Result<Found, Failure> {
+    let Some(postbox) = postbox_of_code(wanted, spoken.postbox.clone())? else {
+        let hint = "name it with --postbox URL, OTR_POSTBOX, or after an @ in the code";
+        return Err(Failure::new(failure::Code::Usage, "the code names no postbox", hint));
+    };
+    let fetched = code::fetch(&connect(&postbox)?, &spoken.code)?;
+    let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
+    let Some(named) = named else {
+        let what = "the invite under this number names another postbox";
+        return Err(Failure::new(
+            failure::Code::Refused,
+            what,
+            "nobody there was called: ask for another code",
+        ));
+    };
+    // The invite's own address may contain the post secret.
+    Ok(Found { fetched, client: connect(&named)? })
+}
+
+impl Found {
+    /// Answers it: the session is stored, the reply posted, and the invite taken away.
+    pub(super) fn answer(
+        &self,
+        files: &mut Files,
+        spoken: &Spoken,
+        anew: bool,
+    ) -> Result<(), Failure> {
+        let secret = code::secret(&spoken.code)?;
+        let invite = (&self.fetched.invite[..], Some(&self.fetched.record));
+        let reply = answer(anew, files, invite, Some(secret))?;
+        post(&reply, &self.client)?;
+        take_away(files, &self.client)
+    }
+}
+
+/// The code's own postbox, which --postbox may only confirm; otherwise that of --postbox, or the
+/// usual one.
+fn postbox_of_code(wanted: Option<&str>, own: Option<String>) -> Result<Option<String>, Failure> {
+    match (own, wanted) {
+        (Some(own), Some(wanted)) if !same(&own, wanted) => {
+            let own = without_secret(&own);
+            let what = format!("the code names another postbox, {own}");
+            Err(Failure::new(failure::Code::Refused, what, "nobody was called"))
+        }
+        (Some(own), _) => Ok(Some(own)),
+        (None, Some(wanted)) => Ok(Some(wanted.to_owned()).filter(|url| !url.is_empty())),
+        (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
+    }
+}
+
+/// Whether two URLs name one postbox.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    match (Url::parse(one), Url::parse(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// Makes the session and stores it; returns the reply, which must still be handed over. If the
+/// invite lies in a postbox, the record discards it.
+pub(super) fn answer(
+    anew: bool,
+    files: &mut Files,
+    (invite, lies): (&[u8], Option<&[u8; Discard::SIZE]>),
+    secret: Option<Password>,
+) -> Result<Vec<u8>, Failure> {
+    let at = now();
+    let (mut session, reply) =
+        respond(invite, secret.as_ref(), at, &mut System).map_err(Error::from)?;
+    if let Some(record) = lies {
+        // Whatever ends this command, a later one discards the invite.
+        let record = Discard::from_record(record);
+        session.discard_too(&record.token, record.hash);
+    }
+    if secret.is_some() {
+        // Count the guess before anything is handed over, whatever ends this command: the author of
+        // the invite may drop the answer and make another invite.
+        files.gave_guess(at);
+    }
+    // The secret is wiped before anybody is called.
+    drop(secret);
+    create(files, &Stage::Session(Box::new(session)), anew)?;
+    Ok(reply)
+}
+
+/// Posts the reply.
+pub(super) fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
+    client.post(&[reply]).map_err(|error| Failure {
+        hint: "the session exists: post the reply with 'otr respond --again'".into(),
+        ..error.into()
+    })
+}
+
+/// Discards the answered invite if it lies under a number in the postbox. If that fails, a later
+/// command does it, or it expires.
+pub(super) fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
+    let mut held = stored::take(files)?;
+    let records = held.session()?.collected();
+    drop(held);
+    if let Err(failure) = client.discard(&records) {
+        warn(format_args!("the answered invite still lies in the postbox: {failure}"));
+        return Ok(());
+    }
+    let mut held = stored::take(files)?;
+    held.session()?.forget_collected(&records);
+    block_on(held.commit())?;
+    Ok(())
+}
