@@ -249,12 +249,51 @@ fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
     assert!(shown.contains("that was the code: tell it to the other person, and to"), "{shown}");
 
     // Not if a program reads the output, and not if nobody wants to be told.
-    for args in ["init --anew -q", "init --anew | cat", "--json init --anew", "init --anew 2>&1 >f"]
-    {
+    for args in ["init --anew -q", "init --anew | cat", "--json init --anew", "init -q --anew >f"] {
         screen.enter(&format!("alice {args}; echo ended: $?"));
         let shown = screen.wait_for("ended: 0");
         assert!(!shown.contains("what follows") && !shown.contains("that was"), "{shown}");
     }
+    // What is in a file is not on the screen, and goes on in the same way.
+    screen.enter("alice init --anew > invite; echo ended: $?");
+    let shown = screen.wait_for("ended: 0");
+    assert!(
+        !shown.contains("what follows") && shown.contains("that was the invite: give"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn what_to_type_next_works_as_it_stands() {
+    let pair = Pair::strangers();
+    let postbox = postbox::Postbox::start(&[]);
+    let screen = Screen::new(&pair);
+    let step = |command: &str, said: &str| {
+        screen.enter(&format!("{command}; echo ended: $?"));
+        let shown = screen.wait_for("ended: 0").replace('\n', " ");
+        assert!(shown.contains(said), "{command}: {shown}");
+    };
+    std::fs::write(pair.path("letter"), "hello\n").unwrap();
+    // With the session that was typed, by hand and through a postbox; the other person has another name.
+    step("alice -s work init > invite", "then give their reply to 'otr -s work recv'");
+    step("bob respond < invite > reply", "here with 'otr send'");
+    step("alice -s work recv < reply", "and 'otr -s work words' checks who that is");
+    step("alice -s work send < letter > packet", "what comes back is for 'otr -s work recv' here");
+    step("bob recv < packet", "that was for you; 'otr send' answers");
+    step("alice -s work words", "then 'otr -s work words --same'");
+    step("bob close > last", "that was the farewell: give it to the other person");
+    step(
+        "alice -s work close --silent",
+        "nothing is left of the session here, and the other person",
+    );
+    let init = format!("alice -s work init --postbox {} > invite", postbox.url);
+    step(&init, "then 'otr -s work send' and 'otr -s work recv' find the reply");
+    step("bob respond --yes < invite", "the reply is in the postbox; 'otr recv' waits for what");
+    step("alice -s work send < letter", "'otr -s work recv' waits for the answer");
+    step("bob recv", "that was for you; 'otr send' answers");
+    step("bob close", "the other person's next 'otr recv' says so");
+    // A name that comes from the environment is known already.
+    step("OTR_SESSION=home alice init > invite", "then give their reply to 'otr recv'");
 }
 
 #[test]

@@ -9,14 +9,14 @@ use otr::postbox::client::Client;
 use otr::store::{Search, Store};
 
 use super::emit::Emitter;
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::whom::connect;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::options::Form;
 use crate::route::RouteArgs;
 use crate::ui::notices;
-use crate::ui::speak::{Voice, warn};
+use crate::ui::speak::warn;
 
 /// How long to wait for a running `send` to end first.
 const GRACE: Duration = Duration::from_secs(1);
@@ -68,11 +68,11 @@ pub(super) fn end(
     silent: bool,
 ) -> Result<Option<Failure>, Failure> {
     // A terminal that cannot take the last packets must not keep the session alive.
-    let emitter = Emitter::new(&ways.form).map(|out| out.guided(context.voice, Handed::Farewell));
+    let emitter = Emitter::new(&ways.form).map(|out| out.guided(context, Step::Farewell));
     let mut last = wiped(context, silent)?;
     let told = match last.fault.take() {
         Some(fault) => Err(told_nobody(&fault.into())),
-        None => hand_over(context.voice, &last, ways, emitter),
+        None => hand_over(context, &last, ways, emitter),
     };
     Ok(told.err())
 }
@@ -117,7 +117,7 @@ pub(super) fn post(client: Result<Client, Failure>, last: &Last) -> Result<(), F
 
 /// Hands out the last packets; the session is wiped by now.
 fn hand_over(
-    voice: Voice,
+    context: &Context,
     last: &Last,
     ways: &Ways,
     emitter: Result<Emitter, Failure>,
@@ -126,14 +126,22 @@ fn hand_over(
     let client = postbox.map(|url| connect(url, &ways.route));
     match client {
         // Without anything to write there is no need for stdout.
-        None if last.keys.is_empty() && last.packets.is_empty() => Ok(()),
+        None if last.keys.is_empty() && last.packets.is_empty() => {
+            Guide::new(context).ends(Step::Wiped);
+            Ok(())
+        }
         None => {
             let mut emitter = emitter?;
             emitter.packets(&last.keys, &last.packets)?;
             emitter.end();
             Ok(())
         }
-        Some(client) => post(client.map(|client| client.telling(notices::of_postbox(voice))), last),
+        Some(client) => {
+            let told = client.map(|client| client.telling(notices::of_postbox(context.voice)));
+            post(told, last)?;
+            Guide::new(context).ends(Step::FarewellPosted);
+            Ok(())
+        }
     }
 }
 

@@ -8,11 +8,11 @@ use otr::protocol::deniability::reveal::PUBLISHED_KEY;
 use otr::protocol::packet::Packet;
 use otr::store::patient::Patient;
 
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::whom::postbox_of;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::options::Form;
-use crate::ui::speak::Voice;
 use crate::ui::stdio;
 use crate::ui::terminal;
 
@@ -22,13 +22,13 @@ pub(crate) struct Emitter {
     raw: bool,
     wrap: Option<encode::Wrap>,
     buffer: Vec<u8>,
-    guide: Option<Guide>,
+    told: Option<Told>,
 }
 
 /// What to tell a person at a terminal.
-struct Guide {
-    voice: Voice,
-    item: Handed,
+struct Told {
+    guide: Guide,
+    step: Step,
     has_begun: bool,
 }
 
@@ -39,25 +39,26 @@ impl Emitter {
             terminal::refuse_binary()?;
         }
         let (raw, wrap) = (form.raw, form.wrap);
-        Ok(Self { out: stdio::output()?, raw, wrap, buffer: Vec::new(), guide: None })
+        Ok(Self { out: stdio::output()?, raw, wrap, buffer: Vec::new(), told: None })
     }
 
     /// Tells a person who sees the output what it is.
-    pub(super) fn guided(self, voice: Voice, item: Handed) -> Self {
-        Self { guide: Some(Guide { voice, item, has_begun: false }), ..self }
+    pub(super) fn guided(self, context: &Context, step: Step) -> Self {
+        let guide = Guide::new(context);
+        Self { told: Some(Told { guide, step, has_begun: false }), ..self }
     }
 
     /// Changes what the output is.
-    pub(super) fn is(&mut self, item: Handed) {
-        if let Some(guide) = &mut self.guide {
-            guide.item = item;
+    pub(super) fn is(&mut self, step: Step) {
+        if let Some(told) = &mut self.told {
+            told.step = step;
         }
     }
 
     /// Everything has been written.
     pub(super) fn end(&mut self) {
-        if let Some(guide) = self.guide.take_if(|guide| guide.has_begun) {
-            guide.item.ends(guide.voice);
+        if let Some(told) = self.told.take_if(|told| told.has_begun) {
+            told.guide.ends(told.step);
         }
     }
 
@@ -68,7 +69,7 @@ impl Emitter {
 
     pub(crate) fn invite(&mut self, invite: &[u8]) -> Result<(), Failure> {
         if postbox_of(invite).is_some() {
-            self.is(Handed::InviteToPostbox);
+            self.is(Step::InviteToPostbox);
         }
         encode::invite(&mut self.buffer, invite, self.wrap);
         self.flush()?;
@@ -124,12 +125,12 @@ impl Emitter {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        if let Some(guide) = &mut self.guide
-            && !guide.has_begun
+        if let Some(told) = &mut self.told
+            && !told.has_begun
             && !self.buffer.is_empty()
         {
-            guide.has_begun = true;
-            guide.item.begins(guide.voice);
+            told.has_begun = true;
+            told.guide.begins(told.step);
         }
         let written = self.out.write_all(&self.buffer);
         self.buffer.clear();

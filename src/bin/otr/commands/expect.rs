@@ -10,7 +10,7 @@ use otr::protocol::session::Session;
 use otr::protocol::session::stored::Stage;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::stored;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -49,10 +49,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     if out.is_empty() {
         return Ok(());
     }
-    let item = if args.spent { Handed::Spent } else { Handed::Tokens };
-    item.begins(context.voice);
+    let step = if args.spent { Step::Spent } else { Step::Tokens };
+    let guide = Guide::new(context);
+    guide.begins(step);
     to.write_all(&out).map_err(|error| Failure::output(&error))?;
-    item.ends(context.voice);
+    guide.ends(step);
     Ok(())
 }
 

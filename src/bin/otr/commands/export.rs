@@ -9,7 +9,7 @@ use otr::store::line;
 use otr::store::sealed::{self, SealedError};
 use zeroize::Zeroizing;
 
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::passphrase::Passphrase;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -67,9 +67,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
               other machine's 'otr import', or use --ask-passphrase",
         );
     }
-    Handed::Session.begins(context.voice);
+    let guide = Guide::new(context);
+    guide.begins(Step::Session);
     out.write_all(&line).map_err(|error| Failure::output(&error))?;
-    Handed::Session.ends(context.voice);
+    guide.ends(Step::Session);
     context
         .voice
         .say("the session is frozen here; once its import has worked: otr export --forget");

@@ -1,11 +1,12 @@
-//! Guides a person at a terminal when a command prints something for somebody else: where it begins
-//! and ends, to whom it goes, and what to type next. In a pipe, none of this appears.
+//! What now: after each step at a terminal one line that says what it was, to whom it goes, and what to
+//! type next. All of these lines are here, so that they agree. In a pipe, none of this appears.
 
+use crate::context::Context;
 use crate::ui::speak::Voice;
 
-/// What a command hands over.
+/// A step of a conversation, after which somebody has to do something.
 #[derive(Clone, Copy)]
-pub(super) enum Handed {
+pub(super) enum Step {
     Invite,
     /// An invite whose reply goes to a postbox.
     InviteToPostbox,
@@ -13,79 +14,152 @@ pub(super) enum Handed {
     Reply,
     /// A reply after which this side must wait for the other side's first packet.
     ReplyWithSecret,
+    /// A reply that lies in a postbox.
+    ReplyPosted,
+    /// The reply has come.
+    Opened,
     Message,
+    /// A message that lies in a postbox.
+    Posted,
+    /// A message was read.
+    Received,
+    Words,
     Question,
     Answer,
-    Step,
+    Check,
     Farewell,
+    /// The session is gone, and the other side finds that in the postbox.
+    FarewellPosted,
+    /// The session is gone, and the other side does not learn it.
+    Wiped,
     Session,
     Tokens,
     Spent,
 }
 
-impl Handed {
-    /// Its name, and what to do with it.
-    fn words(self) -> (&'static str, &'static str) {
+impl Step {
+    /// What was written to stdout for somebody else, if anything.
+    fn output(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Invite | Self::InviteToPostbox => "the invite",
+            Self::Code => "the code",
+            Self::Reply | Self::ReplyWithSecret => "the reply",
+            Self::Message => "the message",
+            Self::Question => "the question",
+            Self::Answer => "the answer",
+            Self::Check => "a step of the check",
+            Self::Farewell => "the farewell",
+            Self::Session => "the session",
+            Self::Tokens => "the list of tokens",
+            Self::Spent => "the list of what to discard",
+            Self::ReplyPosted
+            | Self::Opened
+            | Self::Posted
+            | Self::Received
+            | Self::Words
+            | Self::FarewellPosted
+            | Self::Wiped => return None,
+        })
+    }
+
+    /// What to do now; `otr` is what this person types to mean this session.
+    fn next(self, otr: &str) -> String {
         match self {
-            Self::Invite => (
-                "the invite",
-                "give it to the other person, who answers with 'otr respond'; then give their reply \
-                 to 'otr recv'",
+            Self::Invite => format!(
+                "give it to the other person, who answers with 'otr respond'; then give their reply to \
+                 '{otr} recv'"
             ),
-            Self::InviteToPostbox => (
-                "the invite",
-                "give it to the other person, who answers with 'otr respond'; then 'otr send' and \
-                 'otr recv' find the reply in the postbox",
+            Self::InviteToPostbox => format!(
+                "give it to the other person, who answers with 'otr respond'; then '{otr} send' and \
+                 '{otr} recv' find the reply in the postbox"
             ),
-            Self::Code => (
-                "the code",
+            Self::Code => format!(
                 "tell it to the other person, and to nobody else: it works once, with 'otr respond \
-                 --code'; then 'otr send' and 'otr recv' find the reply in the postbox",
+                 --code'; then '{otr} send' and '{otr} recv' find the reply in the postbox"
             ),
-            Self::Reply => (
-                "the reply",
+            Self::Reply => format!(
                 "give it to the person who made the invite, for 'otr recv'; then both of you can write, \
-                 with 'otr send'",
+                 here with '{otr} send'"
             ),
-            Self::ReplyWithSecret => (
-                "the reply",
+            Self::ReplyWithSecret => format!(
                 "give it to the person who made the invite, for 'otr recv'; you can write when your own \
-                 'otr recv' has taken a first packet of theirs",
+                 '{otr} recv' has taken a first packet of theirs"
             ),
-            Self::Message => {
-                ("the message", "give it to the other person, who reads it with 'otr recv'")
+            Self::ReplyPosted => format!(
+                "the reply is in the postbox; '{otr} recv' waits for what the other side says"
+            ),
+            Self::Opened => format!(
+                "now '{otr} send' writes to the other person, and '{otr} words' checks who that is"
+            ),
+            Self::Message => format!(
+                "give it to the other person, who reads it with 'otr recv'; what comes back is for \
+                 '{otr} recv' here"
+            ),
+            Self::Posted => format!(
+                "the message is in the postbox for the other person, who reads it with 'otr recv'; \
+                 '{otr} recv' waits for the answer"
+            ),
+            Self::Received => {
+                format!("that was for you; '{otr} send' answers the person who wrote it")
             }
-            Self::Question => (
-                "the question",
-                "give it to the other person, for 'otr recv'; what comes back is for 'otr recv' here",
+            Self::Words => format!(
+                "read them to each other where you know the voice; then '{otr} words --same', or \
+                 --differ if the other person has others"
             ),
-            Self::Answer => ("the answer", FOR_RECV),
-            Self::Step => ("a step of the check", FOR_RECV),
-            Self::Farewell => ("the farewell", FOR_RECV),
+            Self::Question => format!(
+                "give it to the other person, for 'otr recv'; what comes back is for '{otr} recv' here"
+            ),
+            Self::Answer | Self::Check | Self::Farewell => {
+                "give it to the other person, for 'otr recv'".to_owned()
+            }
+            Self::FarewellPosted => {
+                "nothing is left of the session here; the other person's next 'otr recv' says so"
+                    .to_owned()
+            }
+            Self::Wiped => {
+                "nothing is left of the session here, and the other person was not told".to_owned()
+            }
             Self::Session => {
-                ("the session", "give it to 'otr import' on the other machine, and to nobody else")
+                "give it to 'otr import' on the other machine, and to nobody else".to_owned()
             }
-            Self::Tokens => (
-                "the list of tokens",
-                "post it to the postbox, at /v1/collect, and give the answer to 'otr recv --stdin'",
+            Self::Tokens => format!(
+                "post it to the postbox, at /v1/collect, and give the answer to '{otr} recv --stdin'"
             ),
-            Self::Spent => {
-                ("the list of what to discard", "post it to the postbox, at /v1/discard")
-            }
+            Self::Spent => "post it to the postbox, at /v1/discard".to_owned(),
         }
-    }
-
-    /// Says that it follows.
-    pub(super) fn begins(self, voice: Voice) {
-        let (name, _) = self.words();
-        voice.guide(format_args!("what follows is {name}"));
-    }
-
-    /// Says what to do with it, after all of it has been written.
-    pub(super) fn ends(self, voice: Voice) {
-        let (name, what) = self.words();
-        voice.guide(format_args!("that was {name}: {what}"));
     }
 }
 
-const FOR_RECV: &str = "give it to the other person, for 'otr recv'";
+/// Says what now.
+#[derive(Clone)]
+pub(super) struct Guide {
+    voice: Voice,
+    otr: String,
+}
+
+impl Guide {
+    pub(super) fn new(context: &Context) -> Self {
+        let otr = if context.origins.was_typed("session") {
+            format!("otr -s {}", context.name)
+        } else {
+            "otr".to_owned()
+        };
+        Self { voice: context.voice, otr }
+    }
+
+    /// What follows on the screen is the output of this step.
+    pub(super) fn begins(&self, step: Step) {
+        if let Some(output) = step.output() {
+            self.voice.announce(format_args!("what follows is {output}"));
+        }
+    }
+
+    /// The step is done, and its output is written.
+    pub(super) fn ends(&self, step: Step) {
+        let next = step.next(&self.otr);
+        match step.output() {
+            Some(output) => self.voice.guide(format_args!("that was {output}: {next}")),
+            None => self.voice.guide(next),
+        }
+    }
+}

@@ -10,7 +10,7 @@ use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::emit::Emitter;
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::meeting::{self, inviting};
 use super::secret::Secret;
 use super::stored::{self, create};
@@ -88,7 +88,7 @@ blanks count, a newline at its end does not.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let form = Form { raw: false, wrap: args.wrap };
-    let mut emitter = Emitter::new(&form)?.guided(context.voice, Handed::Invite);
+    let mut emitter = Emitter::new(&form)?.guided(context, Step::Invite);
     if args.again {
         return emitter.invite(&waiting_invite(context)?);
     }
@@ -148,7 +148,7 @@ fn by_code(
     let line = Zeroizing::new(format!("{}\n", *begun.shown()));
     begun.keep(files, args.anew)?;
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
-    Handed::Code.ends(context.voice);
+    Guide::new(context).ends(Step::Code);
     Ok(())
 }
 

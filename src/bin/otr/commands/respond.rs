@@ -7,7 +7,7 @@ use otr::protocol::session::stored::Stage;
 
 use super::code;
 use super::emit::Emitter;
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::meeting::{self, answer, post, same, take_away};
 use super::secret::Secret;
 use super::source::{Source, is_by_hand};
@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::Form;
 use crate::route::RouteArgs;
-use crate::ui::speak::Voice;
 use crate::ui::{notices, prompt};
 use otr::postbox::client::{Client, without_secret};
 
@@ -76,14 +75,14 @@ With a secret or a code, text can be sent only when the other side has shown tha
 take its first packet with 'otr recv'.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Reply);
+    let mut emitter = Emitter::new(&args.form)?.guided(context, Step::Reply);
     if args.again {
         let Kept { reply, postbox, has_secret } = kept_reply(context)?;
         if has_secret {
-            emitter.is(Handed::ReplyWithSecret);
+            emitter.is(Step::ReplyWithSecret);
         }
         let client = consented(context, args, postbox.as_deref())?;
-        hand_over(context.voice, &reply, client.as_ref(), &mut emitter)?;
+        hand_over(context, &reply, client.as_ref(), &mut emitter)?;
         return match client {
             Some(client) => take_away(&mut context.open()?, &client),
             None => Ok(()),
@@ -102,9 +101,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let has_secret = secret.is_some();
     let reply = answer(args.anew, &mut files, (&invite, None), secret)?;
     if has_secret {
-        emitter.is(Handed::ReplyWithSecret);
+        emitter.is(Step::ReplyWithSecret);
     }
-    hand_over(context.voice, &reply, client.as_ref(), &mut emitter)
+    hand_over(context, &reply, client.as_ref(), &mut emitter)
 }
 
 /// The postbox to call, if there is one and the person agrees: calling it tells its host who
@@ -158,7 +157,7 @@ fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
         meeting::find(args.postbox.as_deref(), &spoken, |url| connect(url, &args.route))?;
     found.client = found.client.telling(notices::of_postbox(context.voice));
     found.answer(&mut files, &spoken, args.anew)?;
-    context.voice.guide(POSTED);
+    Guide::new(context).ends(Step::ReplyPosted);
     Ok(())
 }
 
@@ -173,7 +172,7 @@ fn asked(postbox: &str) -> Result<bool, Failure> {
 }
 
 fn hand_over(
-    voice: Voice,
+    context: &Context,
     reply: &[u8],
     client: Option<&Client>,
     emitter: &mut Emitter,
@@ -181,14 +180,12 @@ fn hand_over(
     match client {
         Some(client) => {
             post(reply, client)?;
-            voice.guide(POSTED);
+            Guide::new(context).ends(Step::ReplyPosted);
             Ok(())
         }
         None => emitter.reply(reply),
     }
 }
-
-const POSTED: &str = "the reply is in the postbox; 'otr recv' waits for what the other side says";
 
 /// The first invite on stdin; text around it is skipped.
 fn read_invite() -> Result<Vec<u8>, Failure> {

@@ -7,7 +7,7 @@ use otr::protocol::authentication::password::Password;
 use otr::protocol::session::verify::VerifyError;
 
 use super::emit::Emitter;
-use super::guide::Handed;
+use super::guide::Step;
 use super::outlets::Way;
 use super::secret::Given;
 use super::stored;
@@ -55,7 +55,7 @@ If a step remains after that, it goes out with the next 'send' or 'verify'; in a
 postbox 'recv' posts it.";
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
-    let mut emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Step);
+    let mut emitter = Emitter::new(&args.form)?.guided(context, Step::Check);
     let mut files = context.open()?;
     let mut client = {
         let stage = stored::take(&mut files)?.stage;
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         }
         None => Compared::Question(secret, args.question.as_deref().unwrap_or_default()),
     };
-    emitter.is(if asked.is_some() { Handed::Answer } else { Handed::Question });
+    emitter.is(if asked.is_some() { Step::Answer } else { Step::Question });
     let way = &mut Way::of(client.as_mut(), &mut emitter);
     block_on(conversation::step(&mut files, way, compared))?;
     emitter.end();

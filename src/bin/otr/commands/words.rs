@@ -8,6 +8,7 @@ use otr::protocol::session::stored::Stage;
 use serde_json::json;
 
 use super::close::{self, Ways};
+use super::guide::{Guide, Step};
 use super::stored::{self, no_reply_yet};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -55,10 +56,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         format!("{}\n", words.join(" "))
     };
     stdio::output()?.write_all(told.as_bytes()).map_err(|error| Failure::output(&error))?;
-    context.voice.guide(
-        "read them to each other where you know the voice; then 'otr words --same', or --differ if \
-         the other person has others",
-    );
+    Guide::new(context).ends(Step::Words);
     Ok(())
 }
 

@@ -58,9 +58,17 @@ impl Voice {
         }
     }
 
-    /// Says what to do with the output on stdout; only to a person, who sees both.
-    pub(crate) fn guide(self, words: impl Display) {
+    /// Says what the output on stdout will be; only to a person, who sees both.
+    pub(crate) fn announce(self, words: impl Display) {
         if !is_json() && io::stdout().is_terminal() && io::stderr().is_terminal() {
+            self.say(words);
+        }
+    }
+
+    /// Says what to do next; only to a person, who sees the output or has put it into a file, never in a
+    /// pipe.
+    pub(crate) fn guide(self, words: impl Display) {
+        if !is_json() && io::stderr().is_terminal() && stdio::output_stays() {
             self.say(words);
         }
     }

@@ -6,10 +6,11 @@
 //! non-blocking.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 
 use otr::store::patient::Patient;
+use rustix::fs::{FileType, fstat};
 
 use crate::closed;
 use crate::failure::{Code, Failure};
@@ -44,6 +45,13 @@ fn missing(which: &str, hint: &'static str) -> Failure {
 /// there is nobody left to report it to.
 pub(crate) fn say(text: &[u8]) {
     let _ = Patient::new(io::stderr().lock()).write_all(text);
+}
+
+/// Whether stdout is a terminal or a file, and no pipe: what is written there stays for a person.
+pub(crate) fn output_stays() -> bool {
+    let out = io::stdout();
+    let kind = fstat(&out).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    out.is_terminal() || kind == Ok(FileType::RegularFile)
 }
 
 /// Closes stdout for whoever reads it, while the process goes on. Other descriptors of it must be closed

@@ -251,7 +251,7 @@ fn read(
     block_on(receiver.finish(&mut delivery, &mut outcome.counts))?;
     block_on(receiver.store(&mut delivery))?;
     outcome.unrelated = source.unrelated_lines();
-    outcome.tell(context.voice, receiver.session())
+    outcome.tell(context, receiver.session())
 }
 
 /// Packets that we owe the other side wait for the next send.

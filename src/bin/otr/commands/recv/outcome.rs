@@ -8,6 +8,8 @@ use otr::conversation::{Counts, Error, Rejected};
 use otr::protocol::session::Session;
 
 use super::delivery::Way;
+use crate::commands::guide::{Guide, Step};
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::notices;
 use crate::ui::speak::{Voice, warn};
@@ -65,7 +67,8 @@ impl Outcome {
     }
 
     /// Tells the user the outcome; returns the exit code.
-    pub(super) fn tell(self, voice: Voice, session: Option<&Session>) -> Result<u8, Failure> {
+    pub(super) fn tell(self, context: &Context, session: Option<&Session>) -> Result<u8, Failure> {
+        let voice = context.voice;
         self.tell_refused(voice);
         if self.unrelated > 0 {
             voice.say(format_args!("passed over {} not ours", lines(self.unrelated)));
@@ -81,6 +84,7 @@ impl Outcome {
         }
         if let (Some(session), true, Way::Stdin) = (session, self.counts.replied, self.way) {
             voice.say(notices::opened(session.used_secret()));
+            Guide::new(context).ends(Step::Opened);
         }
         let missing = session.map(Session::missing).unwrap_or_default();
         if !missing.is_empty() && (self.counts.packets > 0 || self.counts.closed) {
@@ -88,7 +92,12 @@ impl Outcome {
         }
         let unconfirmed =
             session.is_some_and(|session| session.used_secret() && !session.is_confirmed());
-        self.code(&missing, unconfirmed)
+        let is_for_answer = self.counts.whole > 0 && !self.counts.closed && !self.exec;
+        let code = self.code(&missing, unconfirmed)?;
+        if is_for_answer {
+            Guide::new(context).ends(Step::Received);
+        }
+        Ok(code)
     }
 
     fn code(self, missing: &[(u64, u64)], unconfirmed: bool) -> Result<u8, Failure> {

@@ -49,7 +49,7 @@ pub(super) fn run(
     let why = why(args, &collecting, &delivery);
     let mut outcome = Outcome::new(way, args.exec.is_some());
     outcome.counts = mem::take(&mut collecting.counts);
-    let code = outcome.tell(context.voice, collecting.session())?;
+    let code = outcome.tell(context, collecting.session())?;
     if let Some(why) = why {
         context.voice.say(why);
     }

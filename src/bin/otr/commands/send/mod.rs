@@ -19,7 +19,7 @@ use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
 
 use super::emit::Emitter;
-use super::guide::Handed;
+use super::guide::{Guide, Step};
 use super::outlets::Way;
 use super::recv::take_reply;
 use super::source;
@@ -111,7 +111,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         let what = "send reads stdin, and takes no text or file as an argument";
         return Err(Failure::new(Code::Usage, what, shell::instead_of_words(&args.words)));
     }
-    let emitter = Emitter::new(&args.form)?.guided(context.voice, Handed::Message);
+    let emitter = Emitter::new(&args.form)?.guided(context, Step::Message);
     let mut sender = Sender {
         context,
         args,
@@ -124,6 +124,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     };
     sender.run()?;
     sender.emitter.end();
+    if sender.client.is_some() && !args.confirm {
+        Guide::new(context).ends(Step::Posted);
+    }
     Ok(())
 }
 
