@@ -19,6 +19,9 @@ _otr() {
             ",$1")
                 cmd="otr"
                 ;;
+            otr,chat)
+                cmd="otr__subcmd__chat"
+                ;;
             otr,close)
                 cmd="otr__subcmd__close"
                 ;;
@@ -89,7 +92,7 @@ _otr() {
 
     case "${cmd}" in
         otr)
-            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
+            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -112,6 +115,66 @@ _otr() {
                     ;;
                 --state-fd)
                     COMPREPLY=()
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        otr__subcmd__chat)
+            opts="-s -q -v -h --postbox --inline --tor --proxy --ca-file --plain-http --state-fd --json --session --dir --allow-disk --lock-wait --quiet --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --postbox)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --ca-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --session)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
                     return 0
                     ;;
                 --lock-wait)
@@ -486,7 +549,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__help)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -34,6 +34,7 @@ complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Report more de
 complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_needs_command" -s V -l version -d 'Print version'
+complete -c otr -n "__fish_otr_needs_command" -f -a "chat" -d 'Talk at a terminal: both of you at once, by a code or in a session that is there'
 complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: write an invite'
 complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invite: read it, write a reply'
 complete -c otr -n "__fish_otr_needs_command" -f -a "send" -d 'Send stdin as one message: write packets'
@@ -55,6 +56,21 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the 
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'Take the whole tour: both ends run on this machine, and every step is shown'
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l postbox -d 'Begin through the postbox at this https:// address, or unix: and the path of a socket' -r -f
+complete -c otr -n "__fish_otr_using_subcommand chat" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand chat" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand chat" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand chat" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand chat" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand chat" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand chat" -l inline -d 'Leave the conversation in the terminal\'s scrollback, instead of a screen of its own'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand chat" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand chat" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand chat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; --anew keeps the postbox of the replaced session, and \'\' means none' -r -f
 complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets only with the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
@@ -406,4 +422,4 @@ complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
-complete -c otr -n "__fish_otr_using_subcommand help" -f -a "init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+complete -c otr -n "__fish_otr_using_subcommand help" -f -a "chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    close, complete_sessions, completions, expect, export, forge, import, init, inspect, man, pipe,
-    postbox, recv, respond, rpc, send, simulate, status, verify, words,
+    chat, close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
+    pipe, postbox, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::options::{Common, no_session, unused};
 use crate::story::{FIRST_STEPS, first_steps};
@@ -42,6 +42,9 @@ pub(crate) struct Cli {
 /// One file in `commands/` each.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Talk at a terminal: both of you at once, by a code or in a session that is there
+    #[command(args = unused(&["state_fd", "json"]))]
+    Chat(chat::Args),
     /// Begin a session: write an invite
     Init(init::Args),
     /// Answer an invite: read it, write a reply

@@ -3,6 +3,7 @@
 mod authenticated;
 mod blocks;
 mod capture;
+pub(crate) mod chat;
 pub(crate) mod close;
 mod code;
 pub(crate) mod complete_sessions;

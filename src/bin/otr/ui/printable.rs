@@ -7,6 +7,8 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use zeroize::Zeroizing;
+
 /// Writes text to a terminal, in pieces of any size.
 pub(crate) struct Printable<W: Write> {
     out: W,
@@ -78,6 +80,18 @@ impl<W: Write> Write for Printable<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// A whole text, without the newline at its end.
+pub(crate) fn text(bytes: &[u8]) -> Zeroizing<String> {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.strip_suffix(b"\n").unwrap_or(bytes).utf8_chunks() {
+        push_text(&mut shown, chunk.valid());
+        for &byte in chunk.invalid() {
+            push_byte(&mut shown, byte);
+        }
+    }
+    shown.into()
 }
 
 /// One line of ours that may contain somebody else's words (a file name, a question).
@@ -190,6 +204,14 @@ mod tests {
         assert_eq!(whole, "ü<U+202E>👩^[[<FF><F0><9F>é<F0><9F><91>\n");
         for size in 1..text.len() {
             assert_eq!(shown(&text.chunks(size).collect::<Vec<_>>()), whole);
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_shown_like_its_pieces() {
+        for bytes in [&b"a\x1b[2J\xff\n"[..], "ü\u{202e}\n\n".as_bytes(), b"", b"\n", b"a\tb"] {
+            let ended = shown(&[bytes]);
+            assert_eq!(*text(bytes), ended.strip_suffix('\n').unwrap_or(&ended));
         }
     }
 

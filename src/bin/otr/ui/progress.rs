@@ -74,7 +74,7 @@ fn describe(done: u64, total: Option<u64>, spent: Duration) -> String {
 }
 
 /// Formats bytes for people: `999 B`, `1.5 MiB`.
-fn human(bytes: u64) -> String {
+pub(crate) fn human(bytes: u64) -> String {
     let mut scale = 1;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if bytes / scale < 1024 {

@@ -12,6 +12,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -29,6 +30,31 @@ pub(crate) fn in_json(json: bool) {
 /// Whether each line on stderr must be a JSON object.
 pub(super) fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
+}
+
+/// Hears each sentence in place of stderr.
+type Listener = Box<dyn Fn(&str) + Send>;
+
+/// Who hears what is said while the screen is somebody's, if anybody is.
+static LISTENER: Mutex<Option<Listener>> = Mutex::new(None);
+
+fn listener() -> MutexGuard<'static, Option<Listener>> {
+    LISTENER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is said goes to stderr again when this is dropped.
+pub(crate) struct Heard(());
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        *listener() = None;
+    }
+}
+
+/// From now on `hears` is given each sentence, without the name of the program before it.
+pub(crate) fn heard_by(hears: impl Fn(&str) + Send + 'static) -> Heard {
+    *listener() = Some(Box::new(hears));
+    Heard(())
 }
 
 /// How much the program says.
@@ -115,7 +141,8 @@ pub(crate) fn setting(name: &str, value: &str) {
     }
 }
 
-fn sentence(failure: &Failure) -> String {
+/// What happened, and what to do about it.
+pub(crate) fn sentence(failure: &Failure) -> String {
     let Failure { what, hint, .. } = failure;
     if hint.is_empty() { what.to_string() } else { format!("{what}; {hint}") }
 }
@@ -143,6 +170,9 @@ fn speak(level: &str, words: &impl Display) {
 
 fn tell(level: &str, words: &impl Display, more: impl FnOnce(&mut Value)) {
     let words = words.to_string();
+    if let Some(hears) = &*listener() {
+        return hears(&printable::line(&words));
+    }
     if is_json() {
         let mut object = json!({ "level": level, "message": words });
         more(&mut object);

@@ -1,21 +1,26 @@
-//! The terminal: changes of its mode, which are always undone, and input that a person pastes.
+//! The terminal: changes of its mode, which are always undone, input that a person pastes, and the
+//! screen as a whole.
 //!
 //! A line on a terminal has at most 4,096 characters as long as the kernel edits it (canonical
 //! mode), but a packet's line has 5,468. So this module reads a paste with canonical mode off.
 //! Whatever ends or stops the process meanwhile, the terminal first gets its old mode back.
 
-use std::io::{self, IsTerminal, Read};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+use std::{panic, thread};
 
+use otr::store::patient::Patient;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::{emulate_default_handler, raise};
 
 use crate::ending;
 use crate::failure::{Code, Failure};
@@ -27,6 +32,12 @@ const PASTE: usize = 16 << 20;
 
 /// How much to read at a time: all that a terminal holds.
 const PIECE: usize = 4096;
+
+/// How long a signal waits for somebody who is writing to the terminal, or for the terminal to take the
+/// last few bytes: one that is stuck must not keep the process.
+const STUCK: Duration = Duration::from_millis(500);
+/// How often to look meanwhile.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// What to say before a paste, which will not be shown.
 pub(crate) const PASTE_HINT: &str =
@@ -50,6 +61,38 @@ struct Change {
     before: Termios,
     /// Our mode, to be set again after a stop; a line editor sets its own.
     during: Option<Termios>,
+    /// What else is to be undone, if the whole screen is ours.
+    screen: Option<Shown>,
+}
+
+impl Change {
+    fn undo(&mut self) {
+        if let Some(screen) = self.screen.as_mut().filter(|screen| screen.is_ours) {
+            screen.is_ours = false;
+            if takes_more(&self.terminal) {
+                // A terminal that has disappeared shows nothing.
+                let _ = rustix::io::write(&self.terminal, screen.leave);
+            }
+        }
+        // And it has no mode.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
+/// The screen while it is ours.
+struct Shown {
+    enter: &'static [u8],
+    leave: &'static [u8],
+    /// Whether it is ours at this moment.
+    is_ours: bool,
+    /// Hears that what is on it, or its size, may have changed.
+    redraw: Box<dyn Fn() + Send>,
+}
+
+fn takes_more(terminal: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(terminal, PollFlags::OUT)];
+    let limit = Timespec::try_from(STUCK).ok();
+    poll(&mut polled, limit.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 static CHANGES: Mutex<Vec<Change>> = Mutex::new(Vec::new());
@@ -77,7 +120,7 @@ impl Quiet {
         go_on_after_a_stop()?;
         let mut changes = changes();
         tcsetattr(&terminal, OptionalActions::Now, &during)?;
-        changes.push(Change { terminal, before, during: Some(during) });
+        changes.push(Change { terminal, before, during: Some(during), screen: None });
         Ok(Self(()))
     }
 
@@ -87,18 +130,100 @@ impl Quiet {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = tcgetattr(&terminal)?;
         give_back_at_the_end()?;
-        changes().push(Change { terminal, before, during: None });
+        changes().push(Change { terminal, before, during: None, screen: None });
         Ok(Self(()))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if let Some(change) = changes().pop() {
-            // A terminal that has disappeared has no mode.
-            let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
+        if let Some(mut change) = changes().pop() {
+            change.undo();
         }
     }
+}
+
+/// The whole screen, until this is dropped: every key comes as it is, and what is written is not
+/// changed on its way. Whatever ends or stops the process, the terminal gets its old mode back, and its
+/// old screen.
+pub(crate) struct Screen {
+    terminal: Patient<File>,
+    _quiet: Quiet,
+}
+
+impl Screen {
+    /// Takes over the terminal. `enter` is written now and after each stop, `leave` at the end and before
+    /// each stop; `redraw` hears that everything is to be drawn again.
+    pub(crate) fn enter(
+        terminal: File,
+        enter: &'static [u8],
+        leave: &'static [u8],
+        redraw: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut during = before.clone();
+        during.make_raw();
+        during.special_codes[SpecialCodeIndex::VMIN] = 1;
+        during.special_codes[SpecialCodeIndex::VTIME] = 0;
+        give_back_at_the_end()?;
+        go_on_after_a_stop()?;
+        give_back_for_a_panic();
+        let ours = terminal.try_clone()?.into();
+        let mut terminal = Patient::new(terminal);
+        let mut changes = changes();
+        tcsetattr(&terminal, OptionalActions::Now, &during)?;
+        let shown = Shown { enter, leave, is_ours: true, redraw: Box::new(redraw) };
+        changes.push(Change { terminal: ours, before, during: Some(during), screen: Some(shown) });
+        drop(changes);
+        let quiet = Quiet(());
+        terminal.write_all(enter)?;
+        Ok(Self { terminal, _quiet: quiet })
+    }
+
+    /// Writes this, unless the screen is somebody else's at the moment.
+    pub(crate) fn draw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let changes = changes();
+        let is_ours = |change: &Change| change.screen.as_ref().is_some_and(|shown| shown.is_ours);
+        if changes.iter().any(is_ours) { self.terminal.write_all(bytes) } else { Ok(()) }
+    }
+
+    /// Stops the process as Ctrl-Z does elsewhere; returns when it goes on.
+    pub(crate) fn suspend() {
+        // The thread for signals does the rest.
+        let _ = raise(SIGTSTP);
+    }
+}
+
+/// Gives the terminal back, before something ends the process.
+pub(crate) fn give_back() {
+    for change in changes_in_time().iter_mut().flat_map(|changes| changes.iter_mut().rev()) {
+        change.undo();
+    }
+}
+
+/// The changes, unless somebody is stuck in writing to the terminal.
+fn changes_in_time() -> Option<MutexGuard<'static, Vec<Change>>> {
+    let since = Instant::now();
+    loop {
+        match CHANGES.try_lock() {
+            Ok(changes) => return Some(changes),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if since.elapsed() >= STUCK => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(GLANCE),
+        }
+    }
+}
+
+/// What a panic says belongs on the old screen.
+fn give_back_for_a_panic() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panicked| {
+            give_back();
+            usual(panicked);
+        }));
+    });
 }
 
 /// Starts, once, the thread that restores the terminal before a signal takes effect.
@@ -110,10 +235,10 @@ fn give_back_at_the_end() -> io::Result<()> {
     watch(&WATCHED, &[SIGHUP, SIGINT, SIGQUIT, SIGTERM])
 }
 
-/// The same for Ctrl-Z, and for continuing afterwards.
+/// The same for Ctrl-Z, for continuing afterwards, and for another size.
 fn go_on_after_a_stop() -> io::Result<()> {
     static WATCHED: OnceLock<()> = OnceLock::new();
-    watch(&WATCHED, &[SIGTSTP, SIGCONT])
+    watch(&WATCHED, &[SIGTSTP, SIGCONT, SIGWINCH])
 }
 
 fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
@@ -126,12 +251,14 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
         for signal in signals.forever() {
             if signal == SIGCONT {
                 resume();
+            } else if signal == SIGWINCH {
+                tell_changed();
             } else {
                 // Held until the signal has taken effect: a change made in between would not be
                 // undone.
-                let changes = changes();
-                for change in changes.iter().rev() {
-                    let _ = tcsetattr(&change.terminal, OptionalActions::Now, &change.before);
+                let mut changes = changes_in_time();
+                for change in changes.iter_mut().flat_map(|changes| changes.iter_mut().rev()) {
+                    change.undo();
                 }
                 let _held = (signal != SIGTSTP).then(ending::now);
                 let _ = emulate_default_handler(signal);
@@ -145,12 +272,25 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
 /// Sets the mode again, back in the foreground after Ctrl-Z. In the background the terminal belongs
 /// to another process, and the kernel stops us at the next read anyway.
 fn resume() {
-    for change in changes().iter() {
-        if let Some(during) = &change.during
-            && tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp())
-        {
+    for change in changes().iter_mut() {
+        let Some(during) = &change.during else { continue };
+        let is_ours = tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp());
+        if is_ours {
             let _ = tcsetattr(&change.terminal, OptionalActions::Now, during);
         }
+        if let Some(screen) = &mut change.screen {
+            screen.is_ours = is_ours;
+            if is_ours {
+                let _ = rustix::io::write(&change.terminal, screen.enter);
+            }
+        }
+    }
+    tell_changed();
+}
+
+fn tell_changed() {
+    for screen in changes().iter().filter_map(|change| change.screen.as_ref()) {
+        (screen.redraw)();
     }
 }
 

@@ -1,0 +1,365 @@
+//! `otr chat`: a conversation at a terminal.
+//!
+//! ```text
+//! keys ─┐                                   ┌→ sending   → stored → posted
+//!       ├→ events → screen (this thread) ───┤
+//! postbox → receiving ─ shown, then stored ←┘
+//! ```
+//!
+//! The screen waits for nobody: what is entered goes to the thread that sends, and what comes is stored as
+//! read once it has been drawn.
+
+mod begin;
+mod events;
+mod history;
+mod line;
+mod outgoing;
+mod paint;
+mod receiving;
+mod screen;
+mod sending;
+mod typed;
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+use std::{env, thread};
+
+use otr::conversation::{Collecting, Conversation, Files, Until, block_on};
+use otr::postbox::client::{self, Client, Patience, Stop};
+use otr::protocol::ratchet::address_index::LOOK_AHEAD;
+use otr::store::RoleLock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use zeroize::Zeroizing;
+
+use super::close;
+use crate::context::Context;
+use crate::ending;
+use crate::failure::{Code, Failure};
+use crate::process;
+use crate::route::RouteArgs;
+use crate::ui::keys::Keys;
+use crate::ui::speak::{self, warn};
+use crate::ui::terminal::{self, Screen};
+use crate::worker;
+use begin::Begun;
+use events::{Direction, Event, Facts};
+use paint::Paint;
+use receiving::Incoming;
+use screen::{Chat, End};
+use sending::{Ended, Job, Left, Sending};
+
+/// `otr chat`
+#[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// The other person's code; '-' asks for it, or reads it from stdin
+    ///
+    /// Without it the chat goes on with the session, or begins one and shows a code for the other
+    /// person.
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
+
+    /// Begin through the postbox at this https:// address, or unix: and the path of a socket
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTR_POSTBOX",
+        hide_env_values = true,
+        value_hint = clap::ValueHint::Url
+    )]
+    postbox: Option<String>,
+
+    /// Leave the conversation in the terminal's scrollback, instead of a screen of its own
+    #[arg(long)]
+    inline: bool,
+
+    #[command(flatten)]
+    route: RouteArgs,
+}
+
+const HELP: &str = "\
+  alice$ otr chat --postbox https://box.example       shows a code, and waits
+  bob$   otr chat 417-guitar-vanish@box.example       answers it
+  alice$ otr chat -s bob                              goes on with the session 'bob'
+
+The last row but one says who you talk to, and how that was checked. Enter sends, Alt-Enter begins a new
+line; a paste is one message. /words shows four words to compare by voice, /verify compares a secret,
+/send FILE sends a file, /save NAME puts what came into a new file, /close ends the session on both sides,
+/help shows the rest. Ctrl-C asks whether to leave the session open or to close it.
+What is said is in memory only, and gone from the screen at the end; nothing is written unless you say
+/save. No receipts go out, and nobody sees you type.
+While the postbox is away, up to 256 KiB wait in the session, and go out with the next command.";
+
+/// How long another process may have the session before the chat gives up.
+const BUSY: Duration = Duration::from_secs(2);
+/// How long an ESC waits for the rest of a key's sequence.
+const ESCAPE: Duration = Duration::from_millis(50);
+/// How long the last messages may take to be posted, and then to be stored.
+const POSTING: Duration = Duration::from_secs(3);
+const STORING: Duration = Duration::from_secs(3);
+/// How long what is on the screen may take to be noted as read.
+const NOTING: Duration = Duration::from_secs(2);
+/// The same at a signal, all together.
+const AT_A_SIGNAL: Duration = Duration::from_secs(4);
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let terminal = terminal(args)?;
+    if context.state_fd.is_some() {
+        let what = "a chat sends and receives at the same time, and --state-fd is for one of them";
+        return Err(Failure::new(Code::Usage, what, "keep the session in a file"));
+    }
+    let Begun { files, client, code } = begin::begin(context, args)?;
+    let mut threads = Threads::start(context, files, client)?;
+    process::lock_pages();
+    let end = converse(context, args, &mut threads, terminal, code)?;
+    threads.end(context, end)
+}
+
+/// The terminal, if there is one that can show a chat.
+fn terminal(args: &Args) -> Result<File, Failure> {
+    let hint = "use 'otr send' and 'otr recv --follow'";
+    let unfit = |what: &'static str| Failure::new(Code::Usage, what, hint);
+    let reads_code = args.code.as_deref() == Some("-");
+    if !io::stdout().is_terminal() || !(reads_code || io::stdin().is_terminal()) {
+        return Err(unfit("a chat is for a person at a terminal, and there is none"));
+    }
+    if env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
+        return Err(unfit("this terminal (TERM) cannot move its cursor, which a chat needs"));
+    }
+    let open = File::options().read(true).write(true).open("/dev/tty");
+    open.map_err(|_| unfit("a chat is for a person at a terminal, and there is none"))
+}
+
+/// What runs beside the screen.
+struct Threads {
+    client: Client,
+    stop: Stop,
+    jobs: Sender<Job>,
+    events: Receiver<Event>,
+    tell: Sender<Event>,
+    ended: Ended,
+    receiving: thread::JoinHandle<()>,
+    facts: Facts,
+}
+
+impl Threads {
+    fn start(context: &Context, files: Files, client: Client) -> Result<Self, Failure> {
+        let ((tell, events), (jobs, to_do), stop) = (channel(), channel(), Stop::default());
+        let another = files.another(context.lock_wait).ok_or_else(|| {
+            let what = "this session cannot be opened twice";
+            Failure::new(Code::Usage, what, "keep it in a file")
+        })?;
+        let receiver = receiver(context, &files)?;
+        let told = tell.clone();
+        let listener: client::Listener = std::sync::Arc::new(move |notice| {
+            let is_away = match notice {
+                client::Notice::Unreachable(_) => true,
+                client::Notice::Back(_) => false,
+                _ => return,
+            };
+            // Nobody may look any more.
+            drop(told.send(Event::Away(Direction::In, is_away)));
+        });
+        let patient = client.until(&stop).lasting(Patience::Endless).telling(listener);
+        let collecting = block_on(Collecting::open(files, patient, LOOK_AHEAD, Until::Closed))?;
+        let facts = Facts::of(collecting.session());
+        let ended = Ended::default();
+        let sending = Sending {
+            conversation: Conversation::open(another),
+            client: client.until(&stop),
+            stop: stop.clone(),
+            tell: tell.clone(),
+            jobs: to_do,
+            ended: ended.clone(),
+            next: std::collections::VecDeque::new(),
+            stored: Vec::new(),
+            away: None,
+            is_last: false,
+        };
+        half(&tell, Event::SendingEnded, move || sending.run())?;
+        let incoming = Incoming::new(tell.clone(), stop.clone());
+        let receiving = half(&tell, Event::ReceivingEnded, move || {
+            let (mut collecting, _receiver) = (collecting, receiver);
+            receiving::run(&mut collecting, incoming)
+        })?;
+        Ok(Self { client, stop, jobs, events, tell, ended, receiving, facts })
+    }
+
+    /// Has stored what was entered, and ends.
+    fn end(self, context: &Context, end: End) -> Result<u8, Failure> {
+        drop(self.jobs.send(Job::End));
+        let left = self.ended.wait(POSTING).or_else(|| {
+            // From now on nothing is posted, only stored.
+            self.stop.stop();
+            self.ended.wait(STORING)
+        });
+        self.stop.stop();
+        wait_for(&self.receiving, NOTING);
+        match end {
+            End::Leave | End::Gone => {
+                say_left(left);
+                let name = &context.name;
+                context.voice.say(format_args!(
+                    "the session '{name}' stays open: 'otr chat' goes on with it"
+                ));
+                Ok(0)
+            }
+            End::Failed(failure) => {
+                say_left(left);
+                Err(failure)
+            }
+            End::Close => {
+                let closed = self.close(context);
+                if closed.is_ok() {
+                    context.voice.say("closed: the session is wiped here");
+                }
+                closed.map(|()| 0)
+            }
+            End::Differ => {
+                if let Err(failure) = self.close(context) {
+                    warn(failure.what);
+                }
+                let hint = "begin a new one over another channel";
+                let what = "the words differ: somebody is in between; the session has been ended";
+                Err(Failure::new(Code::NotAuthentic, what, hint))
+            }
+        }
+    }
+
+    fn close(&self, context: &Context) -> Result<(), Failure> {
+        let last = close::wipe(context, false)?;
+        close::post(Ok(self.client.clone()), &last)
+    }
+}
+
+/// The screen, until the person or something else ends the chat.
+fn converse(
+    context: &Context,
+    args: &Args,
+    threads: &mut Threads,
+    terminal: File,
+    code: Option<Zeroizing<String>>,
+) -> Result<End, Failure> {
+    let (enter, leave) = if args.inline {
+        (paint::ENTER_INLINE, paint::LEAVE_INLINE)
+    } else {
+        (paint::ENTER_WHOLE, paint::LEAVE_WHOLE)
+    };
+    let unusable = |error: io::Error| {
+        Failure::new(Code::Failed, format!("the terminal cannot be used ({error})"), "")
+    };
+    let _stored = at_a_signal(threads)?;
+    let (tell, said) = (threads.tell.clone(), threads.tell.clone());
+    let keys = terminal.try_clone().map_err(unusable)?;
+    let shown = terminal.try_clone().map_err(unusable)?;
+    let changed = move || drop(tell.send(Event::Changed));
+    let mut screen = Screen::enter(terminal, enter, leave, changed).map_err(unusable)?;
+    let _heard = speak::heard_by(move |words| drop(said.send(Event::Said(words.to_owned()))));
+    let tell = threads.tell.clone();
+    worker::start(move || read_keys(keys, &tell))?;
+    let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let paint = Paint::new(args.inline, colours);
+    let mut chat = Chat::new(context, paint, threads.facts, threads.jobs.clone());
+    if let Some(code) = code {
+        chat.note(&format!("the code: {}", *code));
+        chat.note(&format!("tell it to the other person, who types: otr chat {}", *code));
+    }
+    Ok(chat.run(&mut screen, &shown, &threads.events))
+}
+
+/// Before a signal ends the process: the terminal is given back, and what was entered is stored.
+fn at_a_signal(threads: &Threads) -> Result<ending::Guard, Failure> {
+    let (stop, jobs, ended) = (threads.stop.clone(), threads.jobs.clone(), threads.ended.clone());
+    ending::first(move || {
+        terminal::give_back();
+        stop.stop();
+        drop(jobs.send(Job::End));
+        say_left(ended.wait(AT_A_SIGNAL));
+    })
+}
+
+/// Says what was entered and is not out.
+fn say_left(left: Option<Left>) {
+    match left {
+        Some(Left { waiting: 0, lost: 0 }) => {}
+        Some(Left { waiting, lost: 0 }) => warn(format_args!(
+            "not posted yet: {waiting} of your messages; the next otr command of the session posts them"
+        )),
+        Some(Left { lost, .. }) => warn(format_args!("not sent: {lost} of your messages")),
+        None => warn("whether the last messages were stored is not known"),
+    }
+}
+
+/// The session's one receiver, or the hint that something else is.
+fn receiver(context: &Context, files: &Files) -> Result<RoleLock, Failure> {
+    let locked = files.store.lock_receiver(context.lock_wait.min(BUSY));
+    locked.map_err(|error| match Failure::from(error) {
+        failure if failure.code == Code::Busy => {
+            let hint = "end the other chat, or the 'otr recv' of this session, first";
+            Failure { hint: hint.into(), ..failure }
+        }
+        failure => failure,
+    })
+}
+
+/// Runs a half on a thread of its own, and tells how it ended, also if it panics.
+fn half(
+    tell: &Sender<Event>,
+    as_event: fn(Result<(), Failure>) -> Event,
+    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<thread::JoinHandle<()>, Failure> {
+    struct Telling(Sender<Event>, fn(Result<(), Failure>) -> Event, Option<Result<(), Failure>>);
+    impl Drop for Telling {
+        fn drop(&mut self) {
+            let panicked =
+                || Err(Failure::new(Code::Failed, "a part of the chat has panicked", ""));
+            // Nobody may look any more.
+            drop(self.0.send((self.1)(self.2.take().unwrap_or_else(panicked))));
+        }
+    }
+    let telling = Telling(tell.clone(), as_event, None);
+    worker::start(move || {
+        let mut telling = telling;
+        telling.2 = Some(work());
+        drop(telling);
+    })
+}
+
+fn wait_for(thread: &thread::JoinHandle<()>, limit: Duration) {
+    let since = std::time::Instant::now();
+    while !thread.is_finished() && since.elapsed() < limit {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Reads the keyboard until the terminal is gone.
+fn read_keys(mut terminal: File, tell: &Sender<Event>) {
+    let mut keys = Keys::default();
+    let mut bytes = Zeroizing::new([0; 4096]);
+    loop {
+        let pause = Timespec::try_from(ESCAPE).ok().filter(|_| keys.waits());
+        let mut polled = [PollFd::new(&terminal, PollFlags::IN)];
+        let ready = match poll(&mut polled, pause.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            ready => ready,
+        };
+        let typed = match ready {
+            Ok(0) => keys.pause(),
+            Ok(_) => match terminal.read(&mut bytes[..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Ok(count) if count > 0 => keys.take(&bytes[..count]),
+                _ => break,
+            },
+            Err(_) => break,
+        };
+        for key in typed {
+            if tell.send(Event::Key(key)).is_err() {
+                return;
+            }
+        }
+    }
+    drop(tell.send(Event::Gone));
+}

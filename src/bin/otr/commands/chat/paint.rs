@@ -1,0 +1,216 @@
+//! Puts the chat on the terminal: the whole screen, or its last rows with the conversation above them.
+//!
+//! Each row is written only if it has changed, and all of them in one piece, so that nothing flickers. No
+//! byte of a message is ever written that was not made printable before.
+
+use std::fmt::Write as _;
+
+use zeroize::Zeroizing;
+
+use super::history::{History, Row, Who};
+use crate::ui::rows::{columns, fitting, rows};
+
+/// The alternate screen, which has no scrollback; marks around a paste.
+pub(super) const ENTER_WHOLE: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[H\x1b[2J";
+pub(super) const LEAVE_WHOLE: &[u8] = b"\x1b[?2004l\x1b[2J\x1b[?25h\x1b[?1049l";
+/// The screen as it is.
+pub(super) const ENTER_INLINE: &[u8] = b"\x1b[?2004h";
+pub(super) const LEAVE_INLINE: &[u8] = b"\x1b[?2004l\r\x1b[J\x1b[?25h";
+
+const HIDE: &str = "\x1b[?25l";
+const SHOW: &str = "\x1b[?25h";
+const TO_END: &str = "\x1b[K";
+const PLAIN: &str = "\x1b[m";
+const REVERSED: &str = "\x1b[7m";
+const BOLD: &str = "\x1b[1m";
+const CYAN: &str = "\x1b[36m";
+const DIM: &str = "\x1b[2m";
+
+/// The most rows of the line that is typed; of a longer one, those around the cursor are shown.
+const INPUT_ROWS: usize = 6;
+
+/// The last rows: the status, and what is typed.
+pub(super) struct Foot<'a> {
+    pub(super) status: String,
+    pub(super) prompt: &'static str,
+    pub(super) text: &'a str,
+    /// The byte of the text before which the cursor stands.
+    pub(super) cursor: usize,
+}
+
+/// Rows, and where the cursor stands in them.
+struct Rows {
+    rows: Vec<Zeroizing<String>>,
+    cursor: (usize, usize),
+}
+
+impl Foot<'_> {
+    fn rows(&self, width: usize, most: usize) -> Rows {
+        let status = fitting(&self.status, width);
+        let pad = " ".repeat(width.saturating_sub(columns(status)));
+        let status = format!("{REVERSED}{status}{pad}{PLAIN}");
+        let indent = columns(self.prompt);
+        // The cursor may stand behind the last character of a row.
+        let all = rows(self.text, width.saturating_sub(indent + 1));
+        let at = all.iter().rposition(|row| row.start <= self.cursor).unwrap_or(0);
+        let most = most.saturating_sub(1).clamp(1, INPUT_ROWS);
+        let first = (at + 1).saturating_sub(most);
+        let mut shown = vec![Zeroizing::new(status)];
+        for (number, row) in all.iter().enumerate().skip(first).take(most) {
+            let before = if number == 0 { self.prompt.to_owned() } else { " ".repeat(indent) };
+            shown.push(Zeroizing::new(before + &self.text[row.clone()]));
+        }
+        let column = all.get(at).map_or(0, |row| columns(&self.text[row.start..self.cursor]));
+        Rows { rows: shown, cursor: (1 + at - first, indent + column) }
+    }
+}
+
+/// How it is put on the terminal.
+pub(super) struct Paint {
+    colours: bool,
+    way: Way,
+    size: (usize, usize),
+}
+
+enum Way {
+    /// The rows that are on the screen.
+    Whole(Vec<Zeroizing<String>>),
+    /// How many entries stand above the foot; how many rows of the foot stand above the cursor.
+    Inline { entries: usize, above: usize },
+}
+
+impl Paint {
+    pub(super) fn new(inline: bool, colours: bool) -> Self {
+        let way =
+            if inline { Way::Inline { entries: 0, above: 0 } } else { Way::Whole(Vec::new()) };
+        Self { colours, way, size: (0, 0) }
+    }
+
+    pub(super) fn is_inline(&self) -> bool {
+        matches!(self.way, Way::Inline { .. })
+    }
+
+    /// Nothing of what was painted is on the screen any more.
+    pub(super) fn forget(&mut self) {
+        match &mut self.way {
+            Way::Whole(last) => last.clear(),
+            Way::Inline { above, .. } => *above = 0,
+        }
+        self.size = (0, 0);
+    }
+
+    /// How many rows of the conversation fit on the screen.
+    pub(super) fn page(&self) -> usize {
+        self.size.1.saturating_sub(3).max(1)
+    }
+
+    /// What to write for this to be on a screen of so many columns and rows.
+    pub(super) fn frame(
+        &mut self,
+        size: (usize, usize),
+        history: &mut History,
+        foot: &Foot<'_>,
+    ) -> Zeroizing<String> {
+        let resized = self.size != size;
+        self.size = size;
+        let (width, height) = size;
+        let foot = foot.rows(width, height.saturating_sub(1).max(2));
+        let mut out = Zeroizing::new(String::from(HIDE));
+        let colours = self.colours;
+        match &mut self.way {
+            Way::Whole(last) => {
+                let room = height.saturating_sub(foot.rows.len());
+                let mut shown: Vec<_> = history
+                    .screen(width, room)
+                    .iter()
+                    .map(|row| painted(row, width, colours))
+                    .collect();
+                let blank = room.saturating_sub(shown.len());
+                shown.resize(shown.len() + blank, Zeroizing::default());
+                let top = room;
+                shown.extend(foot.rows);
+                if resized {
+                    out.push_str("\x1b[2J");
+                    last.clear();
+                }
+                for (at, row) in shown.iter().enumerate() {
+                    if last.get(at) != Some(row) {
+                        place(&mut out, at, 0);
+                        out.push_str(row);
+                        out.push_str(PLAIN);
+                        out.push_str(TO_END);
+                    }
+                }
+                *last = shown;
+                place(&mut out, top + foot.cursor.0, foot.cursor.1);
+            }
+            Way::Inline { entries, above } => {
+                out.push('\r');
+                up(&mut out, *above);
+                out.push_str("\x1b[J");
+                let (new, total) = history.since(*entries);
+                for row in new.flat_map(|entry| entry.shown(width)) {
+                    out.push_str(&painted(&row, width, colours));
+                    out.push_str("\r\n");
+                }
+                *entries = total;
+                let count = foot.rows.len();
+                for (at, row) in foot.rows.iter().enumerate() {
+                    out.push_str(row);
+                    out.push_str(PLAIN);
+                    if at + 1 < count {
+                        out.push_str("\r\n");
+                    }
+                }
+                out.push('\r');
+                up(&mut out, count - 1 - foot.cursor.0);
+                if foot.cursor.1 > 0 {
+                    let _ = write!(*out, "\x1b[{}C", foot.cursor.1);
+                }
+                *above = foot.cursor.0;
+            }
+        }
+        out.push_str(SHOW);
+        out
+    }
+}
+
+/// A row of the conversation, as bytes for the terminal. Colour says nothing that the label does not.
+fn painted(row: &Row, width: usize, colours: bool) -> Zeroizing<String> {
+    let style = match row.who {
+        Who::They if colours => CYAN,
+        Who::They => BOLD,
+        Who::You => "",
+        Who::Note => DIM,
+    };
+    let (label, text) = (row.label, &*row.text);
+    let room = width.saturating_sub(columns(label) + columns(text));
+    let after = if columns(&row.after) <= room {
+        row.after.clone()
+    } else {
+        // It has to be seen, if need be in place of the text's end.
+        let text_room = width.saturating_sub(columns(label) + columns(&row.after));
+        let text = fitting(text, text_room);
+        return match row.who {
+            Who::Note => format!("{style}{label}{text}{}{PLAIN}", row.after).into(),
+            _ => format!("{style}{label}{PLAIN}{text}{DIM}{}{PLAIN}", fitting(&row.after, width))
+                .into(),
+        };
+    };
+    match row.who {
+        Who::Note => format!("{style}{label}{text}{after}{PLAIN}").into(),
+        _ if after.is_empty() => format!("{style}{label}{PLAIN}{text}").into(),
+        _ => format!("{style}{label}{PLAIN}{text}{DIM}{after}{PLAIN}").into(),
+    }
+}
+
+fn place(out: &mut String, row: usize, column: usize) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "\x1b[{};{}H", row + 1, column + 1);
+}
+
+fn up(out: &mut String, rows: usize) {
+    if rows > 0 {
+        let _ = write!(out, "\x1b[{rows}A");
+    }
+}

@@ -1,0 +1,543 @@
+//! The chat as the person sees it: what happens with each key, and with all that comes from the threads.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender};
+
+use zeroize::Zeroizing;
+
+use super::events::{Came, Decision, Direction, Event, Facts, Long, Mark};
+use super::history::{History, Who};
+use super::line::Line;
+use super::paint::{Foot, Paint};
+use super::sending::Job;
+use super::typed::{COMMANDS, KEYS, Typed, completed};
+use crate::commands::{authenticated, hidden};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::ui::keys::Key;
+use crate::ui::printable;
+use crate::ui::progress::human;
+use crate::ui::speak::sentence;
+use crate::ui::terminal::Screen;
+
+/// The longest text that is sent as typed or pasted, in bytes.
+const TEXT: usize = 16 << 20;
+/// What stands before the line.
+const PROMPT: &str = "> ";
+/// The most candidates of a completion to show.
+const CANDIDATES: usize = 40;
+
+const ASK_LEAVE: &str = "leave? [l]eave the session open, [c]lose it for both, [g]o on: ";
+
+/// How the chat ends.
+pub(super) enum End {
+    /// The session stays.
+    Leave,
+    Close,
+    /// The words differ: the session ends.
+    Differ,
+    /// The terminal is gone.
+    Gone,
+    Failed(Failure),
+}
+
+/// What is asked in the place of the line.
+enum Asking {
+    Leave,
+    Secret(Secret),
+}
+
+/// A secret on its way in, which the screen does not show.
+struct Secret {
+    /// What to show the other side with it; `None` to answer the other side's question.
+    question: Option<String>,
+    typed: Zeroizing<String>,
+    /// What was typed the first time.
+    once: Option<Zeroizing<String>>,
+}
+
+pub(super) struct Chat<'a> {
+    context: &'a Context,
+    history: History,
+    line: Line,
+    paint: Paint,
+    asking: Option<Asking>,
+    facts: Facts,
+    /// Whether the words were shown.
+    offered: bool,
+    /// Whether the postbox is away, as either direction finds.
+    away: (bool, bool),
+    long: Option<Long>,
+    /// The last text that came, for `/save`.
+    last: Option<Zeroizing<Vec<u8>>>,
+    jobs: Sender<Job>,
+    count: u64,
+    /// Those who hear that what they sent is on the screen.
+    unseen: Vec<Sender<()>>,
+}
+
+impl<'a> Chat<'a> {
+    pub(super) fn new(context: &'a Context, paint: Paint, facts: Facts, jobs: Sender<Job>) -> Self {
+        let mut chat = Self {
+            context,
+            history: History::default(),
+            line: Line::default(),
+            paint,
+            asking: None,
+            facts: Facts::default(),
+            offered: false,
+            away: (false, false),
+            long: None,
+            last: None,
+            jobs,
+            count: 0,
+            unseen: Vec::new(),
+        };
+        if chat.paint.is_inline() {
+            chat.note("--inline: what is said here stays in the terminal's scrollback");
+        }
+        chat.note("/help shows the commands; Ctrl-C asks whether to leave or to close");
+        if facts.is_open && !facts.is_closed {
+            chat.note("the session is open");
+        }
+        chat.learn(facts);
+        chat
+    }
+
+    /// Says something to the person.
+    pub(super) fn note(&mut self, words: &str) {
+        self.history.add(Who::Note, &printable::text(words.as_bytes()), None);
+    }
+
+    /// Runs until the person ends it, or something else does.
+    pub(super) fn run(
+        &mut self,
+        screen: &mut Screen,
+        terminal: &File,
+        events: &Receiver<Event>,
+    ) -> End {
+        loop {
+            if self.draw(screen, terminal).is_err() {
+                return End::Gone;
+            }
+            let Ok(first) = events.recv() else { return End::Gone };
+            // All that is there is drawn once.
+            for event in [first].into_iter().chain(events.try_iter()) {
+                if let Some(end) = self.take(event) {
+                    return end;
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, screen: &mut Screen, terminal: &File) -> std::io::Result<()> {
+        let status = self.status();
+        let question = self.asking.as_ref().map(|asking| match asking {
+            Asking::Leave => ASK_LEAVE,
+            Asking::Secret(secret) => secret.prompt(),
+        });
+        // A question stands in the place of the line, its end being where the answer would be.
+        let foot = match question {
+            Some(text) => Foot { status, prompt: "", text, cursor: text.len() },
+            None => {
+                Foot { status, prompt: PROMPT, text: self.line.text(), cursor: self.line.cursor() }
+            }
+        };
+        let frame = self.paint.frame(size(terminal), &mut self.history, &foot);
+        screen.draw(frame.as_bytes())?;
+        for unseen in self.unseen.drain(..) {
+            // Whoever waited may have ended.
+            let _ = unseen.send(());
+        }
+        Ok(())
+    }
+
+    /// What the status line says, the most urgent first.
+    fn status(&self) -> String {
+        let mut parts = vec![format!(" {}", self.context.name)];
+        let Facts { is_open, is_closed, authentication, .. } = self.facts;
+        if is_closed {
+            parts.push("CLOSED by the other side".to_owned());
+        }
+        if !is_open {
+            parts.push("waiting for the other side".to_owned());
+        } else if authentication.any() {
+            parts.push(authenticated::phrase(&authenticated::names(authentication)));
+            if !authentication.words && !authentication.verified && !is_closed {
+                parts.push("/words".to_owned());
+            }
+        } else {
+            parts.push("NOT CHECKED: /words".to_owned());
+        }
+        if self.away.0 || self.away.1 {
+            parts.push("postbox away".to_owned());
+        }
+        let waiting = self.history.waiting();
+        if waiting > 0 {
+            parts.push(format!("{waiting} waiting"));
+        }
+        if self.long.is_some() {
+            parts.push("/save or /drop".to_owned());
+        }
+        if self.facts.is_asked && !is_closed {
+            parts.push("/verify".to_owned());
+        }
+        if self.history.is_back() {
+            parts.push("earlier lines: PgDn".to_owned());
+        }
+        parts.join(" | ")
+    }
+
+    fn take(&mut self, event: Event) -> Option<End> {
+        match event {
+            Event::Key(key) => return self.key(key),
+            Event::Gone => return Some(End::Gone),
+            Event::Changed => self.paint.forget(),
+            Event::Said(words) | Event::Checked(words) => self.note(&words),
+            Event::Facts(facts) => self.learn(facts),
+            Event::Came(all, shown) => {
+                for came in all {
+                    self.came(came);
+                }
+                self.unseen.push(shown);
+            }
+            Event::Long(long) => self.offer(long),
+            Event::Saved(path) => {
+                self.long = None;
+                let path = printable::line(&path.to_string_lossy());
+                self.note(&format!("saved: {path}"));
+            }
+            Event::NotSaved(failure) => self.note(&sentence(&failure)),
+            Event::Away(direction, is_away) => match direction {
+                Direction::In => self.away.0 = is_away,
+                Direction::Out => self.away.1 = is_away,
+            },
+            Event::Marked(number, mark) => {
+                let inline_note = match &mark {
+                    Mark::NotSent(why) => Some(format!("NOT SENT: {why}")),
+                    _ => None,
+                };
+                self.history.mark(number, mark);
+                // What stands above the foot there cannot change.
+                if let Some(note) = inline_note.filter(|_| self.paint.is_inline()) {
+                    self.note(&note);
+                }
+            }
+            Event::WordsSame => {
+                self.facts.authentication.words = true;
+                self.note("recorded: the words are the same, nobody is in between");
+            }
+            Event::ReceivingEnded(Err(failure)) | Event::SendingEnded(Err(failure)) => {
+                return Some(End::Failed(failure));
+            }
+            Event::ReceivingEnded(Ok(())) | Event::SendingEnded(Ok(())) => {}
+        }
+        None
+    }
+
+    fn came(&mut self, came: Came) {
+        match came {
+            Came::Text(text) => {
+                self.history.add(Who::They, &printable::text(&text), None);
+                self.last = Some(text);
+            }
+            Came::Note(note) => self.note(&note),
+        }
+    }
+
+    /// Says what is new in how things stand.
+    fn learn(&mut self, facts: Facts) {
+        let before = std::mem::replace(&mut self.facts, facts);
+        if facts.is_closed && !before.is_closed {
+            self.note("the other side has closed the session: nothing more comes, and nothing can be sent; /close wipes it here, too");
+        }
+        if facts.words.is_some() && !facts.authentication.words && !facts.is_closed && !self.offered
+        {
+            self.words();
+        }
+    }
+
+    fn words(&mut self) {
+        let Some(words) = self.facts.words else {
+            return self.note("no words yet: they come with the other side's first packet");
+        };
+        self.offered = true;
+        let words = words.join(" ");
+        let how = "compare them where you know the voice: '/words same' if the other person has the same, '/words differ' if not";
+        self.note(&format!("the four words: {words}"));
+        if !self.facts.authentication.words {
+            self.note(how);
+        }
+    }
+
+    fn offer(&mut self, long: Long) {
+        if self.long.as_ref().is_none_or(|known| known.message != long.message) {
+            let size = human(long.bytes);
+            let what = if long.whole {
+                format!("a message of {size} that is no text has come")
+            } else {
+                format!("a long message has begun to come ({size} so far)")
+            };
+            self.note(&format!("{what}: '/save NAME' puts it into a new file, '/drop' throws it away; what follows it waits"));
+        }
+        self.long = Some(long);
+    }
+
+    fn key(&mut self, key: Key) -> Option<End> {
+        match self.asking.take() {
+            Some(Asking::Leave) => return self.leaving(&key),
+            Some(Asking::Secret(secret)) => {
+                self.secret(secret, &key);
+                return None;
+            }
+            None => {}
+        }
+        match key {
+            Key::Enter => return self.enter(),
+            Key::Interrupt => self.asking = Some(Asking::Leave),
+            Key::EndOfInput if self.line.is_empty() => self.asking = Some(Asking::Leave),
+            Key::Suspend => Screen::suspend(),
+            Key::Redraw => self.paint.forget(),
+            Key::Tab => self.complete(),
+            Key::PageUp => self.scroll(true),
+            Key::PageDown => self.scroll(false),
+            Key::PasteTooLong => self.note("nobody reads so long a paste: send a file with /send"),
+            key => {
+                self.line.key(&key);
+            }
+        }
+        None
+    }
+
+    fn leaving(&mut self, key: &Key) -> Option<End> {
+        match key {
+            Key::Enter | Key::Char('l' | 'L') => return Some(End::Leave),
+            Key::Char('c' | 'C') => return Some(End::Close),
+            Key::Escape | Key::Interrupt | Key::Char('g' | 'G' | 'n' | 'N' | 'q') => {}
+            _ => self.asking = Some(Asking::Leave),
+        }
+        None
+    }
+
+    fn scroll(&mut self, back: bool) {
+        let page = isize::try_from(self.paint.page()).unwrap_or(1);
+        self.history.scroll(if back { page } else { -page });
+    }
+
+    fn complete(&mut self) {
+        let (before, after) = self.line.text().split_at(self.line.cursor());
+        if !after.is_empty() {
+            return;
+        }
+        let Some((text, candidates)) = completed(before) else { return };
+        if !candidates.is_empty() && text == before {
+            let more = if candidates.len() > CANDIDATES { " …" } else { "" };
+            let shown: Vec<_> =
+                candidates.iter().take(CANDIDATES).map(|one| one.trim_end()).collect();
+            let shown = format!("{}{more}", shown.join("  "));
+            self.note(&shown);
+        }
+        self.line.set(&text);
+    }
+
+    fn enter(&mut self) -> Option<End> {
+        self.history.forward();
+        if self.line.is_empty() {
+            return None;
+        }
+        let is_text = matches!(Typed::of(self.line.text()), Typed::Text(_));
+        if let Some(why) = self.cannot_write().filter(|_| is_text) {
+            // It stays in the line.
+            self.note(why);
+            return None;
+        }
+        let entered = self.line.enter();
+        match Typed::of(&entered) {
+            Typed::Text(text) => {
+                let mut whole = self.line.whole(text);
+                if !whole.ends_with(b"\n") {
+                    whole.push(b'\n');
+                }
+                if whole.len() > TEXT {
+                    self.note("this is too long for a message: send a file with /send");
+                    return None;
+                }
+                let number = self.own(&printable::text(&whole));
+                self.give(Job::Text(number, whole));
+            }
+            Typed::Words => self.words(),
+            Typed::Same if self.facts.words.is_none() => self.words(),
+            Typed::Same => self.give(Job::Same),
+            Typed::Differ => return Some(End::Differ),
+            Typed::Verify(question) => self.verify(question),
+            Typed::Send(path) => self.send(path),
+            Typed::Save(path) => self.save(path),
+            Typed::Drop => self.throw_away(),
+            Typed::Close => return Some(End::Close),
+            Typed::Quit => return Some(End::Leave),
+            Typed::Help => self.help(),
+            Typed::Wrong(why) => self.note(why),
+        }
+        None
+    }
+
+    fn cannot_write(&self) -> Option<&'static str> {
+        let Facts { is_open, may_write, is_closed, .. } = self.facts;
+        if is_closed {
+            Some("the other side has closed the session: nothing can be sent")
+        } else if !is_open {
+            Some("nobody has answered yet: this stays in the line until you press Enter again")
+        } else if !may_write {
+            Some(
+                "the other side has not shown yet that it knows the code or secret: try again in a moment",
+            )
+        } else {
+            None
+        }
+    }
+
+    /// A new message of ours.
+    fn own(&mut self, text: &str) -> u64 {
+        self.count += 1;
+        self.history.add(Who::You, text, Some(self.count));
+        self.count
+    }
+
+    fn give(&self, job: Job) {
+        // If the thread has ended, an event says why.
+        drop(self.jobs.send(job));
+    }
+
+    fn send(&mut self, path: PathBuf) {
+        if let Some(why) = self.cannot_write() {
+            return self.note(why);
+        }
+        let shown = printable::line(&path.to_string_lossy());
+        match path.metadata() {
+            Ok(found) if found.is_file() => {
+                let text = format!("[file {shown}, {}]", human(found.len()));
+                let number = self.own(&text);
+                self.give(Job::File(number, path));
+            }
+            Ok(_) => self.note(&format!("{shown} is no file: nothing was sent")),
+            Err(error) => self.note(&format!("cannot read {shown}: {error}")),
+        }
+    }
+
+    fn save(&mut self, path: PathBuf) {
+        if let Some(long) = &self.long {
+            // If the thread has ended, an event says why.
+            drop(long.decide.send(Decision::Save(path)));
+            return;
+        }
+        let Some(text) = &self.last else {
+            return self.note("nothing has come that could be saved");
+        };
+        let shown = printable::line(&path.to_string_lossy());
+        match written(&path, text) {
+            Ok(()) => self.note(&format!("saved: {shown}")),
+            Err(error) => self.note(&format!("cannot write {shown}: {error}")),
+        }
+    }
+
+    fn throw_away(&mut self) {
+        match self.long.take() {
+            Some(long) => {
+                drop(long.decide.send(Decision::Drop));
+                self.note("thrown away");
+            }
+            None => self.note("nothing waits that could be thrown away"),
+        }
+    }
+
+    fn help(&mut self) {
+        for (name, what) in COMMANDS {
+            self.note(&format!("{name:<8} {what}"));
+        }
+        for what in KEYS {
+            self.note(what);
+        }
+    }
+
+    fn verify(&mut self, question: &str) {
+        if let Some(why) = self.cannot_write() {
+            return self.note(why);
+        }
+        if self.facts.is_asked && !question.is_empty() {
+            return self.note("the other side has asked: answer that first, with /verify alone");
+        }
+        let question = (!self.facts.is_asked).then(|| question.to_owned());
+        let typed = Zeroizing::default();
+        self.asking = Some(Asking::Secret(Secret { question, typed, once: None }));
+    }
+
+    /// Takes a key of a secret.
+    fn secret(&mut self, mut secret: Secret, key: &Key) {
+        match key {
+            Key::Char(sign) => secret.typed.push(*sign),
+            Key::Paste(text) => match str::from_utf8(text) {
+                Ok(text) if !text.contains(['\r', '\n']) => secret.typed.push_str(text),
+                _ => self.note("a secret is one line: nothing of the paste was taken"),
+            },
+            Key::Backspace => drop(secret.typed.pop()),
+            Key::DeleteToStart => secret.typed.clear(),
+            Key::Escape | Key::Interrupt | Key::EndOfInput => {
+                return self.note("nothing was compared");
+            }
+            Key::Enter => return self.secret_entered(secret),
+            _ => {}
+        }
+        self.asking = Some(Asking::Secret(secret));
+    }
+
+    fn secret_entered(&mut self, mut secret: Secret) {
+        let typed = std::mem::take(&mut secret.typed);
+        match (&secret.question, &secret.once) {
+            // A typing error would cost a guess.
+            (Some(_), None) => {
+                secret.once = Some(typed);
+                self.asking = Some(Asking::Secret(secret));
+                return;
+            }
+            (Some(_), Some(once)) if *once != typed => {
+                return self.note("the two differ: nothing was compared");
+            }
+            _ => {}
+        }
+        match (hidden::password("secret", typed.as_bytes()), secret.question) {
+            (Err(failure), _) => self.note(&sentence(&failure)),
+            (Ok(password), Some(question)) => self.give(Job::Ask(password, question)),
+            (Ok(password), None) => {
+                self.facts.is_asked = false;
+                self.give(Job::Answer(password));
+            }
+        }
+    }
+}
+
+impl Secret {
+    fn prompt(&self) -> &'static str {
+        match (&self.question, &self.once) {
+            (None, _) => "your answer (it is not shown; Esc: not now): ",
+            (Some(_), None) => "the secret to compare (it is not shown; Esc: not now): ",
+            (Some(_), Some(_)) => "the same again: ",
+        }
+    }
+}
+
+/// A new file with this in it; never one that is there.
+fn written(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text).inspect_err(|_| drop(std::fs::remove_file(path)))
+}
+
+/// Columns and rows of the terminal, as far as it tells.
+fn size(terminal: &File) -> (usize, usize) {
+    let told = rustix::termios::tcgetwinsize(terminal).ok();
+    let of = |told: Option<u16>, usual| told.filter(|&count| count > 0).map_or(usual, usize::from);
+    let width = of(told.map(|told| told.ws_col), 80);
+    (width.max(10), of(told.map(|told| told.ws_row), 24).max(4))
+}

@@ -1,0 +1,298 @@
+//! The thread that sends: what was entered is stored within a moment, whatever the postbox does, and
+//! then posted, in its order.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use otr::conversation::{Cause, Conversation, Error, ErrorKind, Files, Window, block_on};
+use otr::postbox::client::{Client, Patience, Stop};
+use otr::protocol::authentication::password::Password;
+use otr::protocol::packet::size;
+use otr::protocol::session::verify::VerifyError;
+use zeroize::Zeroizing;
+
+use super::events::{Direction, Event, Mark};
+use super::outgoing::Way;
+use crate::failure::{Code, Failure};
+use crate::ui::speak::sentence;
+use otr::conversation::K_SHORT;
+
+/// How long not to call a postbox after it was away.
+const AWAY: Duration = Duration::from_secs(2);
+/// How often to tell how far a file is.
+const GLANCE: Duration = Duration::from_millis(300);
+
+/// What is to be sent.
+pub(super) enum Job {
+    Text(u64, Zeroizing<Vec<u8>>),
+    File(u64, PathBuf),
+    /// The words are the same: the other end learns nothing of it.
+    Same,
+    Ask(Password, String),
+    Answer(Password),
+    /// Nothing more will be entered.
+    End,
+}
+
+/// What was not sent when the thread ended.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Left {
+    /// Stored: the next command of the session posts it.
+    pub(super) waiting: usize,
+    pub(super) lost: usize,
+}
+
+/// Hears what was left.
+#[derive(Clone, Default)]
+pub(super) struct Ended(Arc<(Mutex<Option<Left>>, Condvar)>);
+
+impl Ended {
+    fn with(&self, left: Left) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        self.0.1.notify_all();
+    }
+
+    /// Waits for it so long.
+    pub(super) fn wait(&self, limit: Duration) -> Option<Left> {
+        let ended = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(ended, limit, |ended| ended.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+pub(super) struct Sending {
+    pub(super) conversation: Conversation<Files>,
+    pub(super) client: Client,
+    pub(super) stop: Stop,
+    pub(super) tell: Sender<Event>,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) ended: Ended,
+    /// What is not even stored, because so much waits already.
+    pub(super) next: VecDeque<Job>,
+    /// Messages that are stored and not posted.
+    pub(super) stored: Vec<u64>,
+    /// When the postbox was last found away.
+    pub(super) away: Option<Instant>,
+    /// Whether nothing more will be entered.
+    pub(super) is_last: bool,
+}
+
+impl Sending {
+    /// Sends until the end.
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        let done = self.rounds();
+        let is_message = |job: &&Job| matches!(job, Job::Text(..) | Job::File(..));
+        let lost = self.next.iter().filter(is_message).count();
+        self.ended.with(Left { waiting: self.stored.len(), lost });
+        done
+    }
+
+    fn rounds(&mut self) -> Result<(), Failure> {
+        // From now on it is this session, and no other that takes its name.
+        block_on(self.conversation.status())?;
+        // What an earlier command has left goes first.
+        self.post()?;
+        while !self.is_last {
+            self.fetch();
+            while let Some(job) = self.next.pop_front() {
+                if let Some(job) = self.take(job)? {
+                    self.next.push_front(job);
+                    break;
+                }
+            }
+            self.post()?;
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do.
+    fn fetch(&mut self) {
+        let waits = !self.stored.is_empty() || !self.next.is_empty();
+        let job = if waits {
+            self.jobs.recv_timeout(AWAY)
+        } else {
+            self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match job {
+            Ok(job) => self.add(job),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => self.is_last = true,
+        }
+        while let Ok(job) = self.jobs.try_recv() {
+            self.add(job);
+        }
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::End => self.is_last = true,
+            job => self.next.push_back(job),
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody may look any more.
+        drop(self.tell.send(event));
+    }
+
+    fn mark(&self, number: u64, mark: Mark) {
+        self.tell(Event::Marked(number, mark));
+    }
+
+    fn by_post(&self) -> Way {
+        Way::Post(self.client.lasting(Patience::Brief))
+    }
+
+    /// Does it; gives it back if that must wait.
+    fn take(&mut self, job: Job) -> Result<Option<Job>, Failure> {
+        match job {
+            Job::Text(number, text) => {
+                return Ok(self.text(number, &text)?.map(|()| Job::Text(number, text)));
+            }
+            Job::File(number, path) => self.file(number, &path)?,
+            Job::Same => self.same(),
+            Job::Ask(secret, question) => {
+                let way = &mut self.by_post();
+                let asked = block_on(self.conversation.ask(way, secret, &question));
+                self.checked(asked, "asked; the other side answers with /verify");
+            }
+            Job::Answer(secret) => {
+                let answered = self.answer(&secret);
+                self.checked(answered, "answered; the other side's next packet tells");
+            }
+            Job::End => {}
+        }
+        Ok(None)
+    }
+
+    /// Stores a short message, or sends a long one. `Some` if there is no room for it yet.
+    fn text(&mut self, number: u64, text: &[u8]) -> Result<Option<()>, Failure> {
+        if text.len() < size(K_SHORT) {
+            let way = &mut Way::Later(self.client.clone());
+            match block_on(self.conversation.send(way, text)) {
+                Ok(()) | Err(Error::Taken(_)) => {
+                    self.stored.push(number);
+                    return Ok(None);
+                }
+                // It needs more than one packet.
+                Err(Error::NotBegun(_)) => {}
+                Err(Error::QueueFull(..)) => return Ok(Some(())),
+                Err(error) => return self.not_sent(number, error).map(|()| None),
+            }
+        }
+        self.post()?;
+        let mut left = text;
+        let read = move |room: &mut [u8]| Ok(left.read(room).unwrap_or_default());
+        self.flow(number, read).map(|()| None)
+    }
+
+    fn file(&mut self, number: u64, path: &Path) -> Result<(), Failure> {
+        self.post()?;
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.mark(number, Mark::NotSent(error.to_string()));
+                return Ok(());
+            }
+        };
+        let (tell, mut out, mut told) = (self.tell.clone(), 0, Instant::now());
+        let read = move |room: &mut [u8]| {
+            let count = file.read(room).map_err(|error| Cause::new(ErrorKind::Failed, error))?;
+            out += count as u64;
+            if told.elapsed() >= GLANCE {
+                told = Instant::now();
+                drop(tell.send(Event::Marked(number, Mark::Sending(out))));
+            }
+            Ok(count)
+        };
+        self.flow(number, read)
+    }
+
+    /// Sends a message as it is read, however long the postbox is away.
+    fn flow(
+        &mut self,
+        number: u64,
+        read: impl FnMut(&mut [u8]) -> Result<usize, Cause>,
+    ) -> Result<(), Failure> {
+        let way = &mut Way::Flow(Window::new(self.client.lasting(Patience::Endless)));
+        match block_on(self.conversation.send_from(way, read)) {
+            Ok(()) => self.mark(number, Mark::Sent),
+            Err(Error::Taken(_)) => self.stored.push(number),
+            Err(error) => self.not_sent(number, error)?,
+        }
+        Ok(())
+    }
+
+    /// Says that a message is not sent; an error if none will be.
+    fn not_sent(&self, number: u64, error: Error) -> Result<(), Failure> {
+        let failure = Failure::from(error);
+        self.mark(number, Mark::NotSent(failure.what.to_string()));
+        match failure.code {
+            Code::NoSession | Code::NotAuthentic | Code::UnsafeState => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn same(&mut self) {
+        let words = block_on(self.conversation.words());
+        let same = words.and_then(|words| match words {
+            Some(words) => block_on(self.conversation.confirm_words(&words)),
+            None => Ok(false),
+        });
+        match same {
+            Ok(true) => self.tell(Event::WordsSame),
+            Ok(false) => self.tell(Event::Said("there are no words yet".to_owned())),
+            Err(error) => self.tell(Event::Said(sentence(&error.into()))),
+        }
+    }
+
+    fn answer(&mut self, secret: &Password) -> Result<(), Error> {
+        let Some(asked) = block_on(self.conversation.question())? else {
+            return Err(VerifyError::NothingAsked.into());
+        };
+        let way = &mut self.by_post();
+        block_on(self.conversation.answer(way, &asked, secret))
+    }
+
+    fn checked(&self, done: Result<(), Error>, said: &str) {
+        let said = match done {
+            Ok(()) | Err(Error::Taken(_)) => said.to_owned(),
+            Err(error) => sentence(&error.into()),
+        };
+        self.tell(Event::Checked(said));
+    }
+
+    /// Posts what is stored, unless the postbox was away a moment ago.
+    fn post(&mut self) -> Result<(), Failure> {
+        let just_away = self.away.is_some_and(|since| since.elapsed() < AWAY);
+        if (just_away && !self.is_last) || self.stop.is_asked() {
+            return Ok(());
+        }
+        let way = &mut self.by_post();
+        match block_on(self.conversation.flush(way)) {
+            Ok(()) => {
+                for number in std::mem::take(&mut self.stored) {
+                    self.mark(number, Mark::Sent);
+                }
+                if self.away.take().is_some() {
+                    self.tell(Event::Away(Direction::Out, false));
+                }
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Full) => {
+                if self.away.replace(Instant::now()).is_none() {
+                    self.tell(Event::Away(Direction::Out, true));
+                }
+                Ok(())
+            }
+            // Nobody has answered yet, or another command of the session is sending.
+            Err(error) if matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Busy) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

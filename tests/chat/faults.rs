@@ -1,0 +1,199 @@
+//! What may happen in the middle of a chat.
+
+use std::process::Stdio;
+
+use crate::postbox::{Postbox, otr};
+use crate::support::{feed, free_ports, own_address, until};
+use crate::{Meeting, lives};
+
+/// A postbox at this address, as often as one is needed there.
+fn postbox(address: &str) -> Postbox {
+    Postbox::run(otr().args(["postbox", "--listen", address]))
+}
+
+/// Two who share a session through a postbox that comes and goes, and where that is.
+fn by_a_fickle_postbox() -> (Meeting, String, Postbox) {
+    let meeting = Meeting::strangers();
+    let host = own_address();
+    let address = format!("{host}:{}", free_ports(host, 1)[0]);
+    let postbox = postbox(&address);
+    meeting.meet(&postbox.url);
+    (meeting, address, postbox)
+}
+
+#[test]
+fn the_postbox_goes_and_comes_back() {
+    let (meeting, address, first) = by_a_fickle_postbox();
+    let (alice, bob) = (meeting.chat("alice", "", (90, 20)), meeting.chat("bob", "", (90, 20)));
+    alice.wait_for("NOT CHECKED");
+    bob.wait_for("NOT CHECKED");
+    drop(first);
+    alice.enter("said while it is away");
+    alice.enter("and more");
+    let shown = alice.wait_for("| postbox away");
+    assert!(shown.contains("you:  said while it is away (waiting)"), "{shown}");
+    alice.wait_for("| 2 waiting");
+    let _second = postbox(&address);
+    bob.wait_for("they: said while it is away");
+    bob.wait_for("they: and more");
+    alice.wait_until("all is well", |shown| {
+        !shown.contains("(waiting)") && !shown.contains("postbox away")
+    });
+    bob.enter("heard");
+    alice.wait_for("they: heard");
+}
+
+#[test]
+fn who_was_stopped_goes_on() {
+    let meeting = Meeting::new();
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    alice.signal("STOP");
+    for text in ["one", "two", "three"] {
+        meeting.pair.bob("send", text.as_bytes()).ok();
+    }
+    alice.signal("CONT");
+    alice.wait_for("they: three");
+    alice.enter("awake");
+    assert_eq!(meeting.received("bob"), b"awake\n");
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_for_a_while() {
+    let meeting = Meeting::new();
+    let shell =
+        meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice exec bash --norc -i", (90, 20));
+    shell.wait_for("ready>");
+    shell.enter("otr chat");
+    shell.wait_for("NOT CHECKED");
+    shell.write("half a ");
+    shell.wait_for("> half a");
+    shell.press("C-z");
+    shell.wait_for("Stopped");
+    assert!(!shell.is_alternate());
+    shell.enter("echo typed $((1 + 1))");
+    shell.wait_for("ready> echo typed");
+    shell.wait_for("typed 2");
+    meeting.pair.bob("send", b"meanwhile").ok();
+    shell.enter("fg");
+    shell.wait_for("they: meanwhile");
+    shell.write("line");
+    shell.wait_for("> half a line");
+    shell.press("Enter");
+    assert_eq!(meeting.received("bob"), b"half a line\n");
+    shell.enter("/quit");
+    shell.wait_for("ready>");
+    assert!(!shell.is_alternate());
+}
+
+#[test]
+fn whatever_signal_ends_it_the_terminal_is_given_back() {
+    let meeting = Meeting::new();
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("QUIT", 131), ("HUP", 129)] {
+        let shell =
+            meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice exec bash --norc -i", (90, 20));
+        shell.wait_for("ready>");
+        shell.enter("otr chat");
+        shell.wait_for("NOT CHECKED");
+        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.pid()));
+        crate::signal(children.unwrap().trim(), signal);
+        shell.wait_until("the shell", |shown| shown.trim_end().ends_with("ready>"));
+        assert!(!shell.is_alternate());
+        shell.enter("echo ended with $?");
+        shell.wait_for("ready> echo ended with");
+        shell.wait_for(&format!("ended with {code}"));
+    }
+    meeting.pair.bob("send", b"still open").ok();
+    assert_eq!(meeting.received("alice"), b"still open");
+}
+
+#[test]
+fn a_terminal_that_is_closed_loses_nothing() {
+    let (meeting, address, first) = by_a_fickle_postbox();
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    let pid = alice.pid();
+    drop(first);
+    alice.enter("entered before the end");
+    alice.wait_for("entered before the end (waiting)");
+    // tmux closes the terminal: SIGHUP.
+    drop(alice);
+    until("the chat has ended", || !lives(&pid));
+    let _second = postbox(&address);
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    assert_eq!(meeting.received("bob"), b"entered before the end\n");
+    meeting.pair.bob("send", b"came while nobody looked").ok();
+    alice.wait_for("they: came while nobody looked");
+}
+
+#[test]
+fn who_is_killed_loses_no_message() {
+    let meeting = Meeting::new();
+    let mut seen = String::new();
+    for round in 0..4 {
+        let alice = meeting.chat("alice", "", (90, 40));
+        alice.wait_for("NOT CHECKED");
+        for number in 0..5 {
+            meeting.pair.bob("send", format!("message {round}.{number}.").as_bytes()).ok();
+        }
+        alice.wait_for(&format!("message {round}."));
+        alice.signal("KILL");
+        alice.code();
+        // As it was left.
+        seen += &alice.shown();
+    }
+    let alice = meeting.chat("alice", "", (90, 40));
+    meeting.pair.bob("send", b"the last one").ok();
+    seen += &alice.wait_for("the last one");
+    for (round, number) in (0..4).flat_map(|round| (0..5).map(move |number| (round, number))) {
+        let text = format!("message {round}.{number}.");
+        assert!(seen.contains(&text), "{text}: {seen}");
+    }
+    let status = meeting.pair.alice("status --json", b"").text();
+    assert!(status.contains("\"missing\":[]"), "{status}");
+}
+
+#[test]
+fn one_chat_of_a_session_at_a_time_and_a_send_beside_it() {
+    let meeting = Meeting::new();
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    let second = meeting.chat("alice", "", (90, 20));
+    assert_eq!(second.code(), "15");
+    let said = second.scrollback();
+    assert!(said.contains("end the other chat"), "{said}");
+    meeting.pair.alice("send", b"from beside").ok();
+    assert_eq!(meeting.received("bob"), b"from beside");
+    alice.enter("from the chat");
+    assert_eq!(meeting.received("bob"), b"from the chat\n");
+    // A session that another command ends takes the chat with it.
+    meeting.pair.alice("close --silent", b"").ok();
+    alice.enter("too late");
+    assert_eq!(alice.code(), "3");
+}
+
+#[test]
+fn without_a_terminal_or_a_postbox_it_says_what_to_use() {
+    let meeting = Meeting::new();
+    let err = feed(&mut meeting.pair.end("alice", "chat"), b"").fails(2);
+    assert!(err.contains("otr send"), "{err}");
+    let dumb = meeting.terminal("TERM=dumb OTR_DIR=$PLACE/alice exec otr chat", (90, 20));
+    assert_eq!(dumb.code(), "2");
+    assert!(dumb.scrollback().contains("use 'otr send' and 'otr recv --follow'"));
+    let piped = meeting.terminal("OTR_DIR=$PLACE/alice otr chat | cat; exec sleep 1000", (90, 20));
+    piped.wait_for("there is none; use 'otr send'");
+    let mut stdin = meeting.pair.end("alice", "chat");
+    assert_eq!(stdin.stdin(Stdio::null()).output().unwrap().status.code(), Some(2));
+    // A session that carries its packets by hand.
+    let other = Meeting::strangers();
+    other.pair.shake_hands();
+    let by_hand = other.chat("alice", "", (90, 20));
+    assert_eq!(by_hand.code(), "2");
+    assert!(by_hand.scrollback().contains("the session has no postbox"));
+    let nobody = other.chat("carol", "", (90, 20));
+    assert_eq!(nobody.code(), "3");
+    assert!(nobody.scrollback().contains("name a postbox with --postbox URL"));
+    let taken = other.chat("alice", "417-guitar-vanish@http://127.0.0.1:1", (90, 20));
+    assert_eq!(taken.code(), "13");
+}

@@ -1,0 +1,188 @@
+//! Two people talk.
+
+use crate::Meeting;
+
+/// The word of the screen behind this.
+fn behind<'a>(shown: &'a str, what: &str) -> &'a str {
+    let at = shown.find(what).unwrap_or_else(|| panic!("{what}: {shown}"));
+    shown[at + what.len()..].lines().next().unwrap().trim()
+}
+
+#[test]
+fn two_meet_by_a_code_talk_compare_words_and_close() {
+    let meeting = Meeting::strangers();
+    let url = &meeting.postbox.url;
+    let alice = meeting.chat("alice", &format!("--postbox {url}"), (120, 30));
+    let shown = alice.wait_for("who types: otr chat");
+    assert!(shown.contains("default | waiting for the other side"), "{shown}");
+    let code = behind(&shown, "the code: ").to_owned();
+    alice.enter("too early");
+    alice.wait_for("this stays in the line until you press Enter again");
+    let bob = meeting.chat("bob", &code, (120, 30));
+    let words = behind(&alice.wait_for("the four words: "), "the four words: ").to_owned();
+    assert_eq!(behind(&bob.wait_for("the four words: "), "the four words: "), words);
+    bob.wait_for("default | checked by secret | /words");
+    alice.press("Enter");
+    bob.wait_for("they: too early");
+    bob.enter("hi alice");
+    alice.wait_for("they: hi alice");
+    alice.wait_for("you:  too early\n");
+    alice.enter("/words same");
+    alice.wait_for("default | checked by secret and words");
+    bob.enter("/close");
+    assert_eq!(bob.code(), "0");
+    assert!(!meeting.pair.state_path("bob").exists());
+    let shown = alice.wait_for("default | CLOSED by the other side");
+    assert!(shown.contains("nothing can be sent"), "{shown}");
+    alice.enter("in vain");
+    alice.wait_for("> in vain");
+    alice.press("C-u");
+    alice.enter("/close");
+    assert_eq!(alice.code(), "0");
+    assert!(!meeting.pair.state_path("alice").exists());
+}
+
+#[test]
+fn the_screen_fits_forty_columns_and_a_hundred_and_twenty() {
+    let meeting = Meeting::new();
+    let narrow = meeting.chat("alice", "-q", (40, 20));
+    let wide = meeting.chat("bob", "-q", (120, 12));
+    for terminal in [&narrow, &wide] {
+        terminal.wait_for("NOT CHECKED: /words");
+    }
+    narrow.enter("a line of some length that fits into one row of the other screen only");
+    wide.wait_for("screen only");
+    wide.enter("日本語 e\u{301}");
+    narrow.wait_for("they: 日本語 e\u{301}");
+    narrow.wait_until("all is out", |shown| !shown.contains("waiting"));
+    wide.wait_until("all is out", |shown| !shown.contains("waiting"));
+    narrow.write("half a line");
+    narrow.wait_for("> half a line");
+    let words = behind(&wide.shown(), "the four words: ").to_owned();
+    let expected = [
+        "*     /help shows the commands; Ctrl-C asks whether to leave or to close",
+        "*     the session is open",
+        &format!("*     the four words: {words}"),
+        "*     compare them where you know the voice: '/words same' if the other person has the same, '/words differ' if not",
+        "they: a line of some length that fits into one row of the other screen only",
+        "you:  日本語 e\u{301}",
+        "",
+        "",
+        "",
+        "",
+        " default | NOT CHECKED: /words",
+        ">",
+    ];
+    assert_eq!(wide.rows(), expected);
+    let rows = narrow.rows();
+    let from = rows.iter().position(|row| row.starts_with("you:")).unwrap();
+    let expected = [
+        "you:  a line of some length that fits",
+        "      into one row of the other screen",
+        "      only",
+        "they: 日本語 e\u{301}",
+    ];
+    assert_eq!(rows[from..from + 4], expected);
+    assert_eq!(rows[18..], [" default | NOT CHECKED: /words", "> half a line"]);
+    assert!(rows.iter().all(|row| row.chars().count() <= 40), "{rows:#?}");
+}
+
+#[test]
+fn another_size_in_the_middle_of_a_line_changes_nothing_in_it() {
+    let meeting = Meeting::new();
+    let alice = meeting.chat("alice", "", (100, 24));
+    alice.wait_for("NOT CHECKED");
+    alice.write("begun wide, ");
+    alice.wait_for("> begun wide,");
+    for (width, height) in [("37", "9"), ("120", "30"), ("20", "4"), ("90", "20")] {
+        alice.run(&["resize-window", "-x", width, "-y", height]);
+        alice.write("on ");
+        alice.wait_until("the line's end", |shown| shown.trim_end().ends_with("on"));
+    }
+    alice.write("and ended");
+    alice.wait_for("> begun wide, on on on on and ended");
+    alice.press("Enter");
+    assert_eq!(meeting.received("bob"), b"begun wide, on on on on and ended\n");
+}
+
+#[test]
+fn a_secret_is_compared_and_never_shown() {
+    let meeting = Meeting::new();
+    let (alice, bob) = (meeting.chat("alice", "", (100, 30)), meeting.chat("bob", "", (100, 30)));
+    alice.wait_for("NOT CHECKED");
+    bob.wait_for("NOT CHECKED");
+    alice.enter("/verify what did we eat?");
+    alice.wait_for("the secret to compare (it is not shown");
+    alice.enter("hidden rice");
+    alice.wait_for("the same again:");
+    alice.enter("hidden rice");
+    alice.wait_for("asked; the other side answers with /verify");
+    bob.wait_for("the other side asks \"what did we eat?\"; answer: /verify");
+    bob.enter("/verify");
+    bob.wait_for("your answer (it is not shown");
+    bob.enter("hidden rice");
+    alice.wait_for("the secrets are equal: nobody is in between");
+    alice.wait_for("default | checked by verify");
+    bob.wait_for("default | checked by verify");
+    for terminal in [&alice, &bob] {
+        assert!(!terminal.scrollback().contains("hidden"), "{}", terminal.scrollback());
+    }
+}
+
+#[test]
+fn leaving_is_asked_for_and_the_session_stays() {
+    let meeting = Meeting::new();
+    let alice = meeting.chat("alice", "", (100, 24));
+    alice.wait_for("NOT CHECKED");
+    for key in ["C-c", "C-d"] {
+        alice.press(key);
+        alice.wait_for("leave? [l]eave the session open, [c]lose it for both, [g]o on:");
+        alice.press("g");
+        alice.wait_until("the prompt", |shown| shown.trim_end().ends_with('>'));
+    }
+    alice.enter("still here");
+    assert_eq!(meeting.received("bob"), b"still here\n");
+    alice.press("C-c");
+    alice.wait_for("leave?");
+    alice.press("Enter");
+    assert_eq!(alice.code(), "0");
+    assert!(meeting.pair.state_path("alice").exists());
+    let again = meeting.chat("alice", "", (100, 24));
+    meeting.pair.bob("send", b"welcome back").ok();
+    again.wait_for("they: welcome back");
+    again.press("C-d");
+    again.wait_for("leave?");
+    again.press("c");
+    assert_eq!(again.code(), "0");
+    assert!(!meeting.pair.state_path("alice").exists());
+    let run = meeting.pair.bob("recv --wait 1m", b"");
+    assert_eq!(run.code, 7, "{}", run.err);
+}
+
+#[test]
+fn the_terminal_keeps_nothing_unless_it_is_told_to() {
+    let meeting = Meeting::new();
+    for (args, keeps) in [("", false), ("--inline", true)] {
+        let alice = meeting.terminal(
+            &format!("echo before; OTR_DIR=$PLACE/alice exec otr chat {args}"),
+            (100, 10),
+        );
+        alice.wait_for("NOT CHECKED");
+        for number in 0..12 {
+            meeting.pair.bob("send", format!("unforgotten {number}").as_bytes()).ok();
+        }
+        alice.wait_for("they: unforgotten 11");
+        alice.enter("an unforgotten answer");
+        meeting.received("bob");
+        assert_eq!(alice.is_alternate(), !keeps);
+        let said = alice.scrollback().contains("stays in the terminal's scrollback");
+        assert_eq!(said, keeps);
+        alice.enter("/quit");
+        assert_eq!(alice.code(), "0");
+        let kept = alice.scrollback();
+        assert!(kept.contains("before") && kept.contains("stays open"), "{kept}");
+        for text in ["unforgotten 0", "unforgotten 11", "an unforgotten answer"] {
+            assert_eq!(kept.contains(text), keeps, "{args} {text}: {kept}");
+        }
+    }
+}
