@@ -128,6 +128,8 @@ fn a_release_is_not_made_of_a_tree_that_is_not_ready() {
     tree.refuses(&["--check", "--key", "none", VERSION], "none is not there");
     tree.refuses(&["--snapshot", VERSION], "takes no version");
     tree.refuses(&["--check", "--arch", "sparc", VERSION], "sparc is not built");
+    tree.refuses(&["--check", "--url", URL, "--arch", NATIVE, VERSION], "name both architectures");
+    tree.refuses(&["--check", "--binary", "x86_64=none", VERSION], "none is not there");
     tree.refuses(&["--check", "--nonsense", VERSION], "--nonsense is no option");
 
     fs::write(tree.path("left over"), "").unwrap();
