@@ -33,12 +33,29 @@ fn the_postbox_goes_and_comes_back() {
     let shown = alice.wait_for("| postbox away");
     assert!(shown.contains("you:  said while it is away (waiting)"), "{shown}");
     alice.wait_for("| 2 waiting");
+    // More than the session's queue takes.
+    for number in 3..90 {
+        alice.enter(&format!("line {number}"));
+    }
+    alice.wait_for("| 89 waiting");
     let _second = postbox(&address);
-    bob.wait_for("they: said while it is away");
-    bob.wait_for("they: and more");
+    bob.wait_for("they: line 89");
     alice.wait_until("all is well", |shown| {
-        !shown.contains("(waiting)") && !shown.contains("postbox away")
+        !shown.contains("waiting") && !shown.contains("postbox away")
     });
+    for page in [
+        &["line 72", "line 89"][..],
+        &["line 55"],
+        &["line 38"],
+        &["line 21"],
+        &["line 4"],
+        &["said while it is away", "and more"],
+    ] {
+        for text in page {
+            bob.wait_for(&format!("they: {text}\n"));
+        }
+        bob.press("PPage");
+    }
     bob.enter("heard");
     alice.wait_for("they: heard");
 }
@@ -75,6 +92,9 @@ fn ctrl_z_gives_the_terminal_back_for_a_while() {
     shell.wait_for("ready> echo typed");
     shell.wait_for("typed 2");
     meeting.pair.bob("send", b"meanwhile").ok();
+    // In the background it receives, and shows nothing: what nobody has seen is not noted as read.
+    shell.enter("bg");
+    shell.wait_for("otr chat &");
     shell.enter("fg");
     shell.wait_for("they: meanwhile");
     shell.write("line");
@@ -139,7 +159,7 @@ fn who_is_killed_loses_no_message() {
         }
         alice.wait_for(&format!("message {round}."));
         alice.signal("KILL");
-        alice.code();
+        alice.ends();
         // As it was left.
         seen += &alice.shown();
     }

@@ -177,10 +177,17 @@ impl Terminal {
         self.asked("#{alternate_on}") == "1"
     }
 
-    /// Waits for the end of the command; its exit code.
+    /// Waits for the end of the command.
+    #[track_caller]
+    pub(crate) fn ends(&self) {
+        until("the chat ends", || self.asked("#{pane_dead}") == "1");
+    }
+
+    /// Waits for the end of the command that no signal ends; its exit code.
     #[track_caller]
     pub(crate) fn code(&self) -> String {
-        until("the chat ends", || self.asked("#{pane_dead}") == "1");
+        // tmux may know that it has ended before it knows how.
+        until("the chat ends", || !self.asked("#{pane_dead_status}").is_empty());
         self.asked("#{pane_dead_status}")
     }
 

@@ -18,7 +18,8 @@ fn two_meet_by_a_code_talk_compare_words_and_close() {
     let code = behind(&shown, "the code: ").to_owned();
     alice.enter("too early");
     alice.wait_for("this stays in the line until you press Enter again");
-    let bob = meeting.chat("bob", &code, (120, 30));
+    let bob = format!("OTR_POSTBOX=http://127.0.0.1:1 OTR_DIR=$PLACE/bob exec otr chat {code}");
+    let bob = meeting.terminal(&bob, (120, 30));
     let words = behind(&alice.wait_for("the four words: "), "the four words: ").to_owned();
     assert_eq!(behind(&bob.wait_for("the four words: "), "the four words: "), words);
     bob.wait_for("default | checked by secret | /words");
@@ -127,6 +128,19 @@ fn a_secret_is_compared_and_never_shown() {
     for terminal in [&alice, &bob] {
         assert!(!terminal.scrollback().contains("hidden"), "{}", terminal.scrollback());
     }
+}
+
+#[test]
+fn who_has_other_words_ends_it() {
+    let meeting = Meeting::new();
+    let (alice, bob) = (meeting.chat("alice", "", (100, 20)), meeting.chat("bob", "", (100, 20)));
+    bob.wait_for("the four words");
+    alice.wait_for("the four words");
+    alice.enter("/words differ");
+    assert_eq!(alice.code(), "5");
+    assert!(alice.scrollback().contains("somebody is in between; the session has been ended"));
+    assert!(!meeting.pair.state_path("alice").exists());
+    bob.wait_for("CLOSED by the other side");
 }
 
 #[test]

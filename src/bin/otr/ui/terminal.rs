@@ -180,11 +180,15 @@ impl Screen {
         Ok(Self { terminal, _quiet: quiet })
     }
 
-    /// Writes this, unless the screen is somebody else's at the moment.
-    pub(crate) fn draw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Draws what this returns, unless the screen is somebody else's at the moment: then `false`.
+    pub(crate) fn draw<T: AsRef<[u8]>>(&mut self, frame: impl FnOnce() -> T) -> io::Result<bool> {
         let changes = changes();
         let is_ours = |change: &Change| change.screen.as_ref().is_some_and(|shown| shown.is_ours);
-        if changes.iter().any(is_ours) { self.terminal.write_all(bytes) } else { Ok(()) }
+        if !changes.iter().any(is_ours) {
+            return Ok(false);
+        }
+        self.terminal.write_all(frame().as_ref())?;
+        Ok(true)
     }
 
     /// Stops the process as Ctrl-Z does elsewhere; returns when it goes on.

@@ -65,7 +65,9 @@ fn answer(context: &Context, args: &Args, text: &str) -> Result<Begun, Failure> 
         let client = whom::connect(url, &args.route)?;
         Ok(client.telling(notices::of_postbox(context.voice)))
     };
-    let found = meeting::find(args.postbox.as_deref(), &spoken, connect)?;
+    // The postbox of the environment is for codes that name none.
+    let typed = args.postbox.as_deref().filter(|_| context.origins.was_typed("postbox"));
+    let found = meeting::find(typed, &spoken, connect)?;
     found.answer(&mut files, &spoken, false)?;
     go_on(args, files)
 }

@@ -63,9 +63,15 @@ impl Entry {
 
     /// All rows, as they stand on a screen of this width.
     pub(super) fn shown(&mut self, width: usize) -> Vec<Row> {
-        let all = self.rows(width).to_vec();
-        let count = all.len();
-        let row = |(at, range): (usize, Range<usize>)| {
+        let count = self.rows(width).len();
+        self.some(width, 0..count)
+    }
+
+    /// These of its rows: a message may have thousands.
+    fn some(&mut self, width: usize, which: Range<usize>) -> Vec<Row> {
+        let count = self.rows(width).len();
+        let row = |at: usize| {
+            let range = self.rows.1[at].clone();
             let label = if at == 0 { self.who.label() } else { "      " };
             let is_last = at + 1 == count;
             let text = self.text.get(range.clone()).unwrap_or_default().to_owned();
@@ -74,7 +80,7 @@ impl Entry {
             after += &if is_last { marked(&self.mark) } else { String::new() };
             Row { who: self.who, label, text: text.into(), after }
         };
-        all.into_iter().enumerate().map(row).collect()
+        which.map(row).collect()
     }
 
     /// What stands for the rest of what we have sent.
@@ -170,7 +176,9 @@ impl History {
                 skip -= count;
                 continue;
             }
-            for row in entry.shown(width).into_iter().rev().skip(skip) {
+            let end = count - skip;
+            let from = end.saturating_sub(height - rows.len());
+            for row in entry.some(width, from..end).into_iter().rev() {
                 rows.push_front(row);
             }
             skip = 0;
@@ -184,7 +192,6 @@ impl History {
             self.below -= over;
             return self.screen(width, height);
         }
-        rows.drain(..rows.len().saturating_sub(height));
         rows.into()
     }
 

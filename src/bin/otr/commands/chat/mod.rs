@@ -177,6 +177,7 @@ impl Threads {
             stored: Vec::new(),
             away: None,
             is_last: false,
+            lost: 0,
         };
         half(&tell, Event::SendingEnded, move || sending.run())?;
         let incoming = Incoming::new(tell.clone(), stop.clone());

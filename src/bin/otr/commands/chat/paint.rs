@@ -65,6 +65,15 @@ impl Foot<'_> {
     }
 }
 
+/// What to write to the terminal.
+pub(super) struct Frame(Zeroizing<String>);
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 /// How it is put on the terminal.
 pub(super) struct Paint {
     colours: bool,
@@ -110,7 +119,7 @@ impl Paint {
         size: (usize, usize),
         history: &mut History,
         foot: &Foot<'_>,
-    ) -> Zeroizing<String> {
+    ) -> Frame {
         let resized = self.size != size;
         self.size = size;
         let (width, height) = size;
@@ -171,7 +180,7 @@ impl Paint {
             }
         }
         out.push_str(SHOW);
-        out
+        Frame(out)
     }
 }
 

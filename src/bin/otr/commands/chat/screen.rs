@@ -146,8 +146,11 @@ impl<'a> Chat<'a> {
                 Foot { status, prompt: PROMPT, text: self.line.text(), cursor: self.line.cursor() }
             }
         };
-        let frame = self.paint.frame(size(terminal), &mut self.history, &foot);
-        screen.draw(frame.as_bytes())?;
+        let (paint, history) = (&mut self.paint, &mut self.history);
+        if !screen.draw(|| paint.frame(size(terminal), history, &foot))? {
+            // It is drawn when the screen is ours again.
+            return Ok(());
+        }
         for unseen in self.unseen.drain(..) {
             // Whoever waited may have ended.
             let _ = unseen.send(());

@@ -80,6 +80,8 @@ pub(super) struct Sending {
     pub(super) away: Option<Instant>,
     /// Whether nothing more will be entered.
     pub(super) is_last: bool,
+    /// How many messages the end has kept from going out.
+    pub(super) lost: usize,
 }
 
 impl Sending {
@@ -87,7 +89,7 @@ impl Sending {
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let done = self.rounds();
         let is_message = |job: &&Job| matches!(job, Job::Text(..) | Job::File(..));
-        let lost = self.next.iter().filter(is_message).count();
+        let lost = self.lost + self.next.iter().filter(is_message).count();
         self.ended.with(Left { waiting: self.stored.len(), lost });
         done
     }
@@ -181,7 +183,10 @@ impl Sending {
                 }
                 // It needs more than one packet.
                 Err(Error::NotBegun(_)) => {}
-                Err(Error::QueueFull(..)) => return Ok(Some(())),
+                // There is no room yet, or another command is sending something long.
+                Err(error) if matches!(error.kind(), ErrorKind::Full | ErrorKind::Busy) => {
+                    return Ok(Some(()));
+                }
                 Err(error) => return self.not_sent(number, error).map(|()| None),
             }
         }
@@ -229,8 +234,9 @@ impl Sending {
     }
 
     /// Says that a message is not sent; an error if none will be.
-    fn not_sent(&self, number: u64, error: Error) -> Result<(), Failure> {
+    fn not_sent(&mut self, number: u64, error: Error) -> Result<(), Failure> {
         let failure = Failure::from(error);
+        self.lost += usize::from(self.stop.is_asked());
         self.mark(number, Mark::NotSent(failure.what.to_string()));
         match failure.code {
             Code::NoSession | Code::NotAuthentic | Code::UnsafeState => Err(failure),
