@@ -6,7 +6,8 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -341,10 +342,12 @@ fn archives_hold_a_conversation(tree: &Tree, made: &Path) {
         let archive = made.join(format!("otr-{VERSION}-linux-{arch}.tar.gz"));
         let mut tar = clean("tar");
         let to = tree.0.path().join(arch);
-        fs::create_dir(&to).unwrap();
-        // As docs/install.md tells it.
+        // As docs/install.md tells it; what is there already stays closed to others.
+        fs::create_dir_all(to.join("share")).unwrap();
+        fs::set_permissions(to.join("share"), Permissions::from_mode(0o700)).unwrap();
         tar.arg("xzf").arg(archive).arg("-C").arg(&to).args(["--strip-components", "1"]);
         feed(&mut tar, b"").quietly();
+        assert_eq!(fs::metadata(to.join("share")).unwrap().mode() & 0o7777, 0o700);
         for file in
             ["share/man/man1/otr-send.1", "share/doc/otr/LICENSE", "share/doc/otr/THIRD-PARTY.txt"]
         {
