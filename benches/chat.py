@@ -31,7 +31,7 @@ measure.need("cargo")
 # The end of a frame: the cursor is shown again.
 DRAWN = b"\x1b[?25h"
 # What follows a row that is drawn.
-END_OF_ROW = b"\x1b[m\x1b[K"
+END_OF_ROW = b"\x1b[m"
 
 
 class Terminal:

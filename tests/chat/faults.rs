@@ -78,8 +78,7 @@ fn who_was_stopped_goes_on() {
 #[test]
 fn ctrl_z_gives_the_terminal_back_for_a_while() {
     let meeting = Meeting::new();
-    let shell =
-        meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice exec bash --norc -i", (90, 20));
+    let shell = meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice bash --norc -i", (90, 20));
     shell.wait_for("ready>");
     shell.enter("otr chat");
     shell.wait_for("NOT CHECKED");
@@ -110,8 +109,7 @@ fn ctrl_z_gives_the_terminal_back_for_a_while() {
 fn whatever_signal_ends_it_the_terminal_is_given_back() {
     let meeting = Meeting::new();
     for (signal, code) in [("TERM", 143), ("INT", 130), ("QUIT", 131), ("HUP", 129)] {
-        let shell =
-            meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice exec bash --norc -i", (90, 20));
+        let shell = meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice bash --norc -i", (90, 20));
         shell.wait_for("ready>");
         shell.enter("otr chat");
         shell.wait_for("NOT CHECKED");
@@ -125,6 +123,27 @@ fn whatever_signal_ends_it_the_terminal_is_given_back() {
     }
     meeting.pair.bob("send", b"still open").ok();
     assert_eq!(meeting.received("alice"), b"still open");
+}
+
+#[test]
+fn who_is_ended_says_what_is_not_out() {
+    let (meeting, address, first) = by_a_fickle_postbox();
+    let shell = "PS1='ready> ' OTR_DIR=$PLACE/alice bash --norc -i";
+    let shell = meeting.terminal(shell, (90, 20));
+    shell.wait_for("ready>");
+    shell.enter("otr chat");
+    shell.wait_for("NOT CHECKED");
+    drop(first);
+    shell.enter("entered before the end");
+    shell.wait_for("entered before the end (waiting)");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.pid()));
+    crate::signal(children.unwrap().trim(), "TERM");
+    shell.wait_for("otr: not posted yet: 1 of your messages; the next otr command");
+    let _second = postbox(&address);
+    shell.wait_until("the shell", |shown| shown.trim_end().ends_with("ready>"));
+    meeting.pair.alice("send", b"the next").ok();
+    assert_eq!(meeting.received("bob"), b"entered before the end\n");
+    assert_eq!(meeting.received("bob"), b"the next");
 }
 
 #[test]
@@ -159,7 +178,7 @@ fn who_is_killed_loses_no_message() {
         }
         alice.wait_for(&format!("message {round}."));
         alice.signal("KILL");
-        alice.ends();
+        alice.code();
         // As it was left.
         seen += &alice.shown();
     }
@@ -198,10 +217,10 @@ fn without_a_terminal_or_a_postbox_it_says_what_to_use() {
     let meeting = Meeting::new();
     let err = feed(&mut meeting.pair.end("alice", "chat"), b"").fails(2);
     assert!(err.contains("otr send"), "{err}");
-    let dumb = meeting.terminal("TERM=dumb OTR_DIR=$PLACE/alice exec otr chat", (90, 20));
+    let dumb = meeting.terminal("TERM=dumb OTR_DIR=$PLACE/alice otr chat", (90, 20));
     assert_eq!(dumb.code(), "2");
     assert!(dumb.scrollback().contains("use 'otr send' and 'otr recv --follow'"));
-    let piped = meeting.terminal("OTR_DIR=$PLACE/alice otr chat | cat; exec sleep 1000", (90, 20));
+    let piped = meeting.terminal("OTR_DIR=$PLACE/alice otr chat | cat", (90, 20));
     piped.wait_for("there is none; use 'otr send'");
     let mut stdin = meeting.pair.end("alice", "chat");
     assert_eq!(stdin.stdin(Stdio::null()).output().unwrap().status.code(), Some(2));

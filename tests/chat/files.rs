@@ -61,7 +61,7 @@ fn what_waits_is_there_again_after_the_chat_has_ended() {
     alice.wait_for("they: before");
     alice.wait_for("| /save or /drop");
     alice.signal("KILL");
-    alice.ends();
+    alice.code();
     let alice = meeting.chat("alice", "", (90, 20));
     alice.wait_for("| /save or /drop");
     // What was shown before it is noted as read, although it came with it.

@@ -165,6 +165,6 @@ fn colour_is_never_the_only_sign_and_can_be_switched_off() {
     alice.enter("/quit");
     assert_eq!(alice.code(), "0");
     meeting.pair.bob("send", b"hello").ok();
-    let plain = meeting.terminal("NO_COLOR=1 OTR_DIR=$PLACE/alice exec otr chat", (80, 12));
+    let plain = meeting.terminal("NO_COLOR=1 OTR_DIR=$PLACE/alice otr chat", (80, 12));
     assert!(!coloured(&plain));
 }

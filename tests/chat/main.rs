@@ -57,19 +57,20 @@ impl Meeting {
 
     /// A terminal of this size in which somebody chats.
     pub(crate) fn chat(&self, who: &str, args: &str, size: (u16, u16)) -> Terminal {
-        self.terminal(&format!("OTR_DIR=$PLACE/{who} exec otr chat {args}"), size)
+        self.terminal(&format!("OTR_DIR=$PLACE/{who} otr chat {args}"), size)
     }
 
-    /// A terminal in which a shell runs this.
+    /// A terminal in which a shell runs this, and then says how it ended.
     pub(crate) fn terminal(&self, script: &str, (width, height): (u16, u16)) -> Terminal {
         self.count.set(self.count.get() + 1);
         let socket = self.pair.path(&format!("tmux{}", self.count.get()));
         let terminal = Terminal { socket: socket.to_str().unwrap().to_owned() };
         let config = self.pair.path("tmux.conf");
-        std::fs::write(&config, "set -g remain-on-exit on\nset -g history-limit 5000\n").unwrap();
+        std::fs::write(&config, "set -g history-limit 5000\n").unwrap();
         let (width, height) = (width.to_string(), height.to_string());
         let mut new = terminal.tmux(&["-f", config.to_str().unwrap(), "new-session", "-d"]);
         new.args(["-x", &width, "-y", &height]);
+        let script = &format!("{script}; echo \"ended with $?.\"; exec sleep 10000");
         let shell = self.pair.script(script);
         for (name, value) in shell.get_envs().filter_map(|(name, value)| Some((name, value?))) {
             new.env(name, value);
@@ -168,27 +169,24 @@ impl Terminal {
         self.run(&["display-message", "-p", what]).trim().to_owned()
     }
 
-    /// The process of a command that the terminal runs itself.
+    /// The process that the terminal's shell runs.
     pub(crate) fn pid(&self) -> String {
-        self.asked("#{pane_pid}")
+        let shell = self.asked("#{pane_pid}");
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        children.unwrap().trim().to_owned()
     }
 
     pub(crate) fn is_alternate(&self) -> bool {
         self.asked("#{alternate_on}") == "1"
     }
 
-    /// Waits for the end of the command.
-    #[track_caller]
-    pub(crate) fn ends(&self) {
-        until("the chat ends", || self.asked("#{pane_dead}") == "1");
-    }
-
-    /// Waits for the end of the command that no signal ends; its exit code.
+    /// Waits for the end of the command; its exit code.
     #[track_caller]
     pub(crate) fn code(&self) -> String {
-        // tmux may know that it has ended before it knows how.
-        until("the chat ends", || !self.asked("#{pane_dead_status}").is_empty());
-        self.asked("#{pane_dead_status}")
+        let shown = self.wait_until("the end", |shown| {
+            shown.contains("ended with ") && shown.trim_end().ends_with('.')
+        });
+        shown.rsplit("ended with ").next().unwrap().trim_end().trim_end_matches('.').to_owned()
     }
 
     /// Sends the command a signal.

@@ -18,7 +18,7 @@ fn two_meet_by_a_code_talk_compare_words_and_close() {
     let code = behind(&shown, "the code: ").to_owned();
     alice.enter("too early");
     alice.wait_for("this stays in the line until you press Enter again");
-    let bob = format!("OTR_POSTBOX=http://127.0.0.1:1 OTR_DIR=$PLACE/bob exec otr chat {code}");
+    let bob = format!("OTR_POSTBOX=http://127.0.0.1:1 OTR_DIR=$PLACE/bob otr chat {code}");
     let bob = meeting.terminal(&bob, (120, 30));
     let words = behind(&alice.wait_for("the four words: "), "the four words: ").to_owned();
     assert_eq!(behind(&bob.wait_for("the four words: "), "the four words: "), words);
@@ -38,8 +38,13 @@ fn two_meet_by_a_code_talk_compare_words_and_close() {
     alice.enter("in vain");
     alice.wait_for("> in vain");
     alice.press("C-u");
-    alice.enter("/close");
+    alice.enter("/quit");
     assert_eq!(alice.code(), "0");
+    alice.wait_for("the other side has closed the session: 'otr close -s default' wipes it here");
+    let again = meeting.chat("alice", "", (120, 30));
+    again.wait_for("CLOSED by the other side");
+    again.enter("/close");
+    assert_eq!(again.code(), "0");
     assert!(!meeting.pair.state_path("alice").exists());
 }
 
@@ -177,10 +182,8 @@ fn leaving_is_asked_for_and_the_session_stays() {
 fn the_terminal_keeps_nothing_unless_it_is_told_to() {
     let meeting = Meeting::new();
     for (args, keeps) in [("", false), ("--inline", true)] {
-        let alice = meeting.terminal(
-            &format!("echo before; OTR_DIR=$PLACE/alice exec otr chat {args}"),
-            (100, 10),
-        );
+        let alice = meeting
+            .terminal(&format!("echo before; OTR_DIR=$PLACE/alice otr chat {args}"), (100, 10));
         alice.wait_for("NOT CHECKED");
         for number in 0..12 {
             meeting.pair.bob("send", format!("unforgotten {number}").as_bytes()).ok();

@@ -47,8 +47,13 @@ pub(crate) struct Heard(());
 
 impl Drop for Heard {
     fn drop(&mut self) {
-        *listener() = None;
+        unheard();
     }
+}
+
+/// From now on what is said goes to stderr, whoever has heard it before.
+pub(crate) fn unheard() {
+    *listener() = None;
 }
 
 /// From now on `hears` is given each sentence, without the name of the program before it.

@@ -111,9 +111,10 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         return Err(Failure::new(Code::Usage, what, "keep the session in a file"));
     }
     let Begun { files, client, code } = begin::begin(context, args)?;
-    let mut threads = Threads::start(context, files, client)?;
+    let threads = Threads::start(context, files, client)?;
     process::lock_pages();
-    let end = converse(context, args, &mut threads, terminal, code)?;
+    let _stored = at_a_signal(&threads)?;
+    let end = converse(context, args, &threads, terminal, code)?;
     threads.end(context, end)
 }
 
@@ -199,12 +200,17 @@ impl Threads {
         self.stop.stop();
         wait_for(&self.receiving, NOTING);
         match end {
-            End::Leave | End::Gone => {
+            End::Leave { closed } => {
                 say_left(left);
                 let name = &context.name;
-                context.voice.say(format_args!(
-                    "the session '{name}' stays open: 'otr chat' goes on with it"
-                ));
+                if closed {
+                    let what = "the other side has closed the session";
+                    context.voice.say(format_args!("{what}: 'otr close -s {name}' wipes it here"));
+                } else {
+                    context.voice.say(format_args!(
+                        "the session stays open: 'otr chat -s {name}' goes on with it"
+                    ));
+                }
                 Ok(0)
             }
             End::Failed(failure) => {
@@ -239,7 +245,7 @@ impl Threads {
 fn converse(
     context: &Context,
     args: &Args,
-    threads: &mut Threads,
+    threads: &Threads,
     terminal: File,
     code: Option<Zeroizing<String>>,
 ) -> Result<End, Failure> {
@@ -251,7 +257,6 @@ fn converse(
     let unusable = |error: io::Error| {
         Failure::new(Code::Failed, format!("the terminal cannot be used ({error})"), "")
     };
-    let _stored = at_a_signal(threads)?;
     let (tell, said) = (threads.tell.clone(), threads.tell.clone());
     let keys = terminal.try_clone().map_err(unusable)?;
     let shown = terminal.try_clone().map_err(unusable)?;
@@ -275,6 +280,7 @@ fn at_a_signal(threads: &Threads) -> Result<ending::Guard, Failure> {
     let (stop, jobs, ended) = (threads.stop.clone(), threads.jobs.clone(), threads.ended.clone());
     ending::first(move || {
         terminal::give_back();
+        speak::unheard();
         stop.stop();
         drop(jobs.send(Job::End));
         say_left(ended.wait(AT_A_SIGNAL));

@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 use super::history::{History, Row, Who};
 use crate::ui::rows::{columns, fitting, rows};
 
-/// The alternate screen, which has no scrollback; marks around a paste.
-pub(super) const ENTER_WHOLE: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[H\x1b[2J";
-pub(super) const LEAVE_WHOLE: &[u8] = b"\x1b[?2004l\x1b[2J\x1b[?25h\x1b[?1049l";
+/// The alternate screen, which has no scrollback; marks around a paste. A row that a terminal takes to be
+/// longer than we do is cut there, and does not run into the next one.
+pub(super) const ENTER_WHOLE: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[H\x1b[2J";
+pub(super) const LEAVE_WHOLE: &[u8] = b"\x1b[?2004l\x1b[?7h\x1b[2J\x1b[?25h\x1b[?1049l";
 /// The screen as it is.
 pub(super) const ENTER_INLINE: &[u8] = b"\x1b[?2004h";
 pub(super) const LEAVE_INLINE: &[u8] = b"\x1b[?2004l\r\x1b[J\x1b[?25h";
@@ -125,33 +126,16 @@ impl Paint {
         let (width, height) = size;
         let foot = foot.rows(width, height.saturating_sub(1).max(2));
         let mut out = Zeroizing::new(String::from(HIDE));
-        let colours = self.colours;
         match &mut self.way {
             Way::Whole(last) => {
-                let room = height.saturating_sub(foot.rows.len());
-                let mut shown: Vec<_> = history
-                    .screen(width, room)
-                    .iter()
-                    .map(|row| painted(row, width, colours))
-                    .collect();
-                let blank = room.saturating_sub(shown.len());
-                shown.resize(shown.len() + blank, Zeroizing::default());
-                let top = room;
-                shown.extend(foot.rows);
                 if resized {
                     out.push_str("\x1b[2J");
                     last.clear();
                 }
-                for (at, row) in shown.iter().enumerate() {
-                    if last.get(at) != Some(row) {
-                        place(&mut out, at, 0);
-                        out.push_str(row);
-                        out.push_str(PLAIN);
-                        out.push_str(TO_END);
-                    }
-                }
-                *last = shown;
-                place(&mut out, top + foot.cursor.0, foot.cursor.1);
+                let room = height.saturating_sub(foot.rows.len());
+                let rows = history.screen(width, room);
+                let rows = rows.iter().map(|row| painted(row, width, self.colours));
+                whole(&mut out, last, rows.collect(), room, foot);
             }
             Way::Inline { entries, above } => {
                 out.push('\r');
@@ -159,28 +143,56 @@ impl Paint {
                 out.push_str("\x1b[J");
                 let (new, total) = history.since(*entries);
                 for row in new.flat_map(|entry| entry.shown(width)) {
-                    out.push_str(&painted(&row, width, colours));
+                    out.push_str(&painted(&row, width, self.colours));
                     out.push_str("\r\n");
                 }
                 *entries = total;
-                let count = foot.rows.len();
-                for (at, row) in foot.rows.iter().enumerate() {
-                    out.push_str(row);
-                    out.push_str(PLAIN);
-                    if at + 1 < count {
-                        out.push_str("\r\n");
-                    }
-                }
-                out.push('\r');
-                up(&mut out, count - 1 - foot.cursor.0);
-                if foot.cursor.1 > 0 {
-                    let _ = write!(*out, "\x1b[{}C", foot.cursor.1);
-                }
                 *above = foot.cursor.0;
+                below(&mut out, &foot);
             }
         }
         out.push_str(SHOW);
         Frame(out)
+    }
+}
+
+/// Draws the rows that are not there already: those of the conversation, in so much room, and the last.
+fn whole(
+    out: &mut String,
+    last: &mut Vec<Zeroizing<String>>,
+    mut rows: Vec<Zeroizing<String>>,
+    room: usize,
+    foot: Rows,
+) {
+    rows.resize(room.max(rows.len()), Zeroizing::default());
+    rows.extend(foot.rows);
+    for (at, row) in rows.iter().enumerate() {
+        if last.get(at) != Some(row) {
+            place(out, at, 0);
+            // First: behind a full row it would take its last character away.
+            out.push_str(TO_END);
+            out.push_str(row);
+            out.push_str(PLAIN);
+        }
+    }
+    *last = rows;
+    place(out, room + foot.cursor.0, foot.cursor.1);
+}
+
+/// Writes the last rows where the cursor is, and puts it where it belongs.
+fn below(out: &mut String, foot: &Rows) {
+    for (at, row) in foot.rows.iter().enumerate() {
+        if at > 0 {
+            out.push_str("\r\n");
+        }
+        out.push_str(row);
+        out.push_str(PLAIN);
+    }
+    out.push('\r');
+    up(out, foot.rows.len() - 1 - foot.cursor.0);
+    if foot.cursor.1 > 0 {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "\x1b[{}C", foot.cursor.1);
     }
 }
 

@@ -16,7 +16,7 @@ use super::sending::Job;
 use super::typed::{COMMANDS, KEYS, Typed, completed};
 use crate::commands::{authenticated, hidden};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::ui::keys::Key;
 use crate::ui::printable;
 use crate::ui::progress::human;
@@ -34,13 +34,13 @@ const ASK_LEAVE: &str = "leave? [l]eave the session open, [c]lose it for both, [
 
 /// How the chat ends.
 pub(super) enum End {
-    /// The session stays.
-    Leave,
+    /// The session stays; whether the other side has closed it.
+    Leave {
+        closed: bool,
+    },
     Close,
     /// The words differ: the session ends.
     Differ,
-    /// The terminal is gone.
-    Gone,
     Failed(Failure),
 }
 
@@ -121,9 +121,9 @@ impl<'a> Chat<'a> {
     ) -> End {
         loop {
             if self.draw(screen, terminal).is_err() {
-                return End::Gone;
+                return gone();
             }
-            let Ok(first) = events.recv() else { return End::Gone };
+            let Ok(first) = events.recv() else { return gone() };
             // All that is there is drawn once.
             for event in [first].into_iter().chain(events.try_iter()) {
                 if let Some(end) = self.take(event) {
@@ -197,7 +197,7 @@ impl<'a> Chat<'a> {
     fn take(&mut self, event: Event) -> Option<End> {
         match event {
             Event::Key(key) => return self.key(key),
-            Event::Gone => return Some(End::Gone),
+            Event::Gone => return Some(gone()),
             Event::Changed => self.paint.forget(),
             Event::Said(words) | Event::Checked(words) => self.note(&words),
             Event::Facts(facts) => self.learn(facts),
@@ -317,12 +317,16 @@ impl<'a> Chat<'a> {
 
     fn leaving(&mut self, key: &Key) -> Option<End> {
         match key {
-            Key::Enter | Key::Char('l' | 'L') => return Some(End::Leave),
+            Key::Enter | Key::Char('l' | 'L') => return Some(self.leave()),
             Key::Char('c' | 'C') => return Some(End::Close),
             Key::Escape | Key::Interrupt | Key::Char('g' | 'G' | 'n' | 'N' | 'q') => {}
             _ => self.asking = Some(Asking::Leave),
         }
         None
+    }
+
+    fn leave(&self) -> End {
+        End::Leave { closed: self.facts.is_closed }
     }
 
     fn scroll(&mut self, back: bool) {
@@ -380,7 +384,7 @@ impl<'a> Chat<'a> {
             Typed::Save(path) => self.save(path),
             Typed::Drop => self.throw_away(),
             Typed::Close => return Some(End::Close),
-            Typed::Quit => return Some(End::Leave),
+            Typed::Quit => return Some(self.leave()),
             Typed::Help => self.help(),
             Typed::Wrong(why) => self.note(why),
         }
@@ -519,6 +523,11 @@ impl<'a> Chat<'a> {
             }
         }
     }
+}
+
+/// There is no terminal any more.
+fn gone() -> End {
+    End::Failed(Failure::new(Code::Failed, "the terminal is gone", "the session stays open"))
 }
 
 impl Secret {
