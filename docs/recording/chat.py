@@ -28,6 +28,12 @@ class Terminal:
         tmux = ["tmux", "-f", "/dev/null", "-S", self.socket, "new-session", "-d", *size, command]
         subprocess.run(tmux, env=env, check=True)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tmux("kill-server")
+
     def tmux(self, *command):
         done = subprocess.run(["tmux", "-S", self.socket, *command], check=True, capture_output=True)
         return done.stdout.decode()
@@ -51,9 +57,13 @@ def after(shown, what):
 
 def talk(directory, url):
     """The two; what Bob sees at last, with its colours."""
-    alice = Terminal(directory, "alice", f"otr chat --postbox {url}")
-    code = after(alice.wait_for("the code: "), "the code: ")
-    bob = Terminal(directory, "bob", f"otr chat {code}")
+    with Terminal(directory, "alice", f"otr chat --postbox {url}") as alice:
+        code = after(alice.wait_for("the code: "), "the code: ")
+        with Terminal(directory, "bob", f"otr chat {code}") as bob:
+            return said(alice, bob)
+
+
+def said(alice, bob):
     alice.wait_for("the four words: ")
     bob.wait_for("the four words: ")
     for one, other, text in [
@@ -70,10 +80,7 @@ def talk(directory, url):
     bob.wait_for("second")
     bob.tmux("send-keys", "-l", "give me a minute")
     bob.wait_for("> give me a minute")
-    shown = bob.tmux("capture-pane", "-p", "-e")
-    for one in (alice, bob):
-        one.tmux("kill-server")
-    return shown
+    return bob.tmux("capture-pane", "-p", "-e")
 
 
 def main():
