@@ -143,9 +143,19 @@ with Otr() as program:
             pass
         else:
             sys.exit(f"{error} was expected")
-try:
-    program.session("c").send("hello")
-except (otr.Failed, RuntimeError):
-    pass
+
+
+def fails(error, call):
+    try:
+        call()
+    except error as failed:
+        return str(failed)
+    sys.exit(f"{error} was expected")
+
+
+# Before it is entered, and after: an error at once, and no call that waits for ever.
+assert "with Otr()" in fails(otr.Usage, lambda: Otr().session("c").send("hello"))
+assert "with Otr()" in fails(otr.Usage, lambda: asyncio.run(AsyncOtr().session("c").send("hello")))
+assert fails(otr.Failed, lambda: program.session("c").send("hello")) == "otr rpc has ended"
 assert resources.files("otr").joinpath("py.typed").is_file()
 print("all of it")

@@ -18,6 +18,8 @@ from .values import Event, Part, Received, Sent, body, given, part
 _LINE = 8 << 20
 #: The longest line that it reads.
 _CALL = 4 << 20
+ENDED = "otr rpc has ended"
+NOT_BEGUN = ("otr rpc has not been started", "begin with 'with Otr() as otr:'")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class AsyncOtr:
             self._ended = True
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_result({"error": {"message": "otr rpc has ended"}})
+                    answer.set_result({"error": {"message": ENDED}})
             for queue in self._told.values():
                 queue.put_nowait(None)
 
@@ -105,8 +107,10 @@ class AsyncOtr:
 
     async def call(self, method: str, **params: Any) -> Any:
         """Calls a method of docs/rpc.md; its result."""
+        if self._reading is None:
+            raise errors.Usage(*NOT_BEGUN)
         if self._ended:
-            raise errors.Failed("otr rpc has ended")
+            raise errors.Failed(ENDED)
         number = next(self._ids)
         call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         line = json.dumps(call, ensure_ascii=False).encode()
@@ -118,7 +122,7 @@ class AsyncOtr:
         try:
             await self._out.drain()
         except ConnectionError as error:
-            raise errors.Failed("otr rpc has ended") from error
+            raise errors.Failed(ENDED) from error
         told = await answer
         if "error" in told:
             raise errors.of(told["error"])
@@ -252,7 +256,7 @@ class AsyncSession:
                     if "error" in params:
                         raise errors.of(params["error"])
                     return
-            raise errors.Failed("otr rpc has ended")
+            raise errors.Failed(ENDED)
         finally:
             self.otr._told.pop(tag, None)
             if number is not None and not ended and not self.otr._ended:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .aio import AsyncMessage, AsyncOtr, AsyncSession
+from . import errors
+from .aio import ENDED, NOT_BEGUN, AsyncMessage, AsyncOtr, AsyncSession
 from .values import Event, Part, Received, Sent
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class Otr:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if not self._thread.is_alive():
+            work.close()
+            raise errors.Failed(ENDED) if self._loop.is_closed() else errors.Usage(*NOT_BEGUN)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def __enter__(self) -> Otr:
