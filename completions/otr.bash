@@ -40,6 +40,9 @@ _otr() {
             otr,forge)
                 cmd="otr__subcmd__forge"
                 ;;
+            otr,get)
+                cmd="otr__subcmd__get"
+                ;;
             otr,help)
                 cmd="otr__subcmd__help"
                 ;;
@@ -60,6 +63,9 @@ _otr() {
                 ;;
             otr,postbox)
                 cmd="otr__subcmd__postbox"
+                ;;
+            otr,put)
+                cmd="otr__subcmd__put"
                 ;;
             otr,recv)
                 cmd="otr__subcmd__recv"
@@ -92,7 +98,7 @@ _otr() {
 
     case "${cmd}" in
         otr)
-            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
+            opts="-s -q -v -h -V --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help --version put get chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -548,8 +554,76 @@ _otr() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        otr__subcmd__get)
+            opts="-y -o -s -q -v -h --yes --output --to-stdout --postbox --tor --proxy --ca-file --plain-http --session --state-fd --dir --allow-disk --lock-wait --quiet --verbose --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --postbox)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --ca-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --session)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         otr__subcmd__help)
-            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+            opts="-s -q -v -h --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help put get chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -951,7 +1025,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__postbox)
-            opts="-s -v -q -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --show-confinement --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
+            opts="-s -v -q -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --with-parent --show-confinement --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1004,6 +1078,10 @@ _otr() {
                     COMPREPLY=()
                     return 0
                     ;;
+                --with-parent)
+                    COMPREPLY=()
+                    return 0
+                    ;;
                 --session)
                     COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
                     return 0
@@ -1021,6 +1099,93 @@ _otr() {
                     ;;
                 --state-fd)
                     COMPREPLY=()
+                    return 0
+                    ;;
+                --lock-wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        otr__subcmd__put)
+            opts="-s -q -v -h --text --qr --postbox --post-secret --serve --resume --tor --proxy --ca-file --plain-http --session --state-fd --dir --allow-disk --lock-wait --quiet --verbose --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --text)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --postbox)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --post-secret)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --serve)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --resume)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --proxy)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --ca-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --session)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -W "$(otr complete-sessions -- "${COMP_WORDS[@]}" 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --state-fd)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs -o filenames
+                    fi
                     return 0
                     ;;
                 --lock-wait)

@@ -34,6 +34,8 @@ complete -c otr -n "__fish_otr_needs_command" -s v -l verbose -d 'Report more de
 complete -c otr -n "__fish_otr_needs_command" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_needs_command" -s V -l version -d 'Print version'
+complete -c otr -n "__fish_otr_needs_command" -f -a "put" -d 'Hand over a file, a directory or a text: print a code, and wait for \'otr get\''
+complete -c otr -n "__fish_otr_needs_command" -f -a "get" -d 'Take what somebody hands over with \'otr put\', by its code'
 complete -c otr -n "__fish_otr_needs_command" -f -a "chat" -d 'Talk at a terminal: both of you at once, by a code or in a session that is there'
 complete -c otr -n "__fish_otr_needs_command" -f -a "init" -d 'Begin a session: write an invite'
 complete -c otr -n "__fish_otr_needs_command" -f -a "respond" -d 'Answer an invite: read it, write a reply'
@@ -56,6 +58,42 @@ complete -c otr -n "__fish_otr_needs_command" -f -a "completions" -d 'Write the 
 complete -c otr -n "__fish_otr_needs_command" -f -a "man" -d 'Write the man pages'
 complete -c otr -n "__fish_otr_needs_command" -f -a "demo" -d 'Take the whole tour: both ends run on this machine, and every step is shown'
 complete -c otr -n "__fish_otr_needs_command" -f -a "help" -d 'Show the help of a command'
+complete -c otr -n "__fish_otr_using_subcommand put" -l text -d 'Hand over a text: TEXT, which others on this machine can see, or what is typed or comes on stdin' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l postbox -d 'The postbox through which it goes' -r -f
+complete -c otr -n "__fish_otr_using_subcommand put" -l post-secret -d 'The postbox takes packets only with the secret in FILE' -r -F
+complete -c otr -n "__fish_otr_using_subcommand put" -l serve -d 'Open a postbox here, at ADDRESS:PORT, which the other person\'s machine can reach, and which ends with the transfer; port 0 is any that is free' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l resume -d 'Go on with a transfer that was killed, of the same files; NUMBER is that of its code, if there are several' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand put" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand put" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand put" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l qr -d 'Show the code as a QR code, too, at a terminal'
+complete -c otr -n "__fish_otr_using_subcommand put" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand put" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand put" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand put" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand put" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand put" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
+complete -c otr -n "__fish_otr_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c otr -n "__fish_otr_using_subcommand get" -s o -l output -d 'Put it at PATH, or into PATH if that is a directory; \'-\' is stdout' -r -F
+complete -c otr -n "__fish_otr_using_subcommand get" -l postbox -d 'The postbox of a code that names none [default: the usual one]' -r -f
+complete -c otr -n "__fish_otr_using_subcommand get" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand get" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
+complete -c otr -n "__fish_otr_using_subcommand get" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
+complete -c otr -n "__fish_otr_using_subcommand get" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
+complete -c otr -n "__fish_otr_using_subcommand get" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
+complete -c otr -n "__fish_otr_using_subcommand get" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand get" -s y -l yes -d 'Take it without asking'
+complete -c otr -n "__fish_otr_using_subcommand get" -l to-stdout -d 'Write it to stdout, a directory as a tar stream'
+complete -c otr -n "__fish_otr_using_subcommand get" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand get" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
+complete -c otr -n "__fish_otr_using_subcommand get" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
+complete -c otr -n "__fish_otr_using_subcommand get" -s q -l quiet -d 'Report only what went wrong'
+complete -c otr -n "__fish_otr_using_subcommand get" -s v -l verbose -d 'Report more details, but never a secret'
+complete -c otr -n "__fish_otr_using_subcommand get" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
+complete -c otr -n "__fish_otr_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l postbox -d 'Begin through the postbox at this https:// address, or unix: and the path of a socket' -r -f
 complete -c otr -n "__fish_otr_using_subcommand chat" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
@@ -268,6 +306,7 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l post-secret -d 'Take
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM); read again at SIGHUP, with the key' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l with-parent -d 'End with the process of this number, which started this one' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
@@ -422,4 +461,4 @@ complete -c otr -n "__fish_otr_using_subcommand help" -s v -l verbose -d 'Report
 complete -c otr -n "__fish_otr_using_subcommand help" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand completions" -f -a "bash zsh fish"
-complete -c otr -n "__fish_otr_using_subcommand help" -f -a "chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"
+complete -c otr -n "__fish_otr_using_subcommand help" -f -a "put get chat init respond send recv pipe close words verify rpc postbox expect export import inspect forge simulate status completions man demo"

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    chat, close, complete_sessions, completions, expect, export, forge, import, init, inspect, man,
-    pipe, postbox, recv, respond, rpc, send, simulate, status, verify, words,
+    chat, close, complete_sessions, completions, expect, export, forge, handover, import, init,
+    inspect, man, pipe, postbox, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::options::{Common, no_session, unused};
 use crate::story::{FIRST_STEPS, first_steps};
@@ -42,6 +42,12 @@ pub(crate) struct Cli {
 /// One file in `commands/` each.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Hand over a file, a directory or a text: print a code, and wait for 'otr get'
+    #[command(args = unused(&["session", "state_fd"]))]
+    Put(handover::PutArgs),
+    /// Take what somebody hands over with 'otr put', by its code
+    #[command(args = unused(&["session", "state_fd"]))]
+    Get(handover::GetArgs),
     /// Talk at a terminal: both of you at once, by a code or in a session that is there
     #[command(args = unused(&["state_fd", "json"]))]
     Chat(chat::Args),

@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command};
 use crate::commands::{
-    chat, close, complete_sessions, completions, demo, expect, export, forge, import, init,
-    inspect, man, pipe, recv, respond, rpc, send, simulate, status, verify, words,
+    chat, close, complete_sessions, completions, demo, expect, export, forge, handover, import,
+    init, inspect, man, pipe, recv, respond, rpc, send, simulate, status, verify, words,
 };
 use crate::context::Context;
 use crate::failure::Failure;
@@ -13,6 +13,8 @@ use crate::failure::Failure;
 /// Runs one command; returns its exit code if there is no error.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
+        Command::Put(args) => handover::put(context, &args).map(|()| 0),
+        Command::Get(args) => handover::get(context, &args).map(|()| 0),
         Command::Chat(args) => chat::run(context, &args),
         Command::Init(args) => init::run(context, &args).map(|()| 0),
         Command::Respond(args) => respond::run(context, &args).map(|()| 0),

@@ -96,6 +96,20 @@ pub(crate) fn end_by_interrupt() {
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGINT);
 }
 
+/// Ends this process with the thread that started it, however that ends; at once, if its process has.
+pub(crate) fn end_with_parent(parent: u32) {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+        let _ = set_parent_process_death_signal(Some(Signal::TERM));
+        // It may have ended before that was asked for.
+        let now = getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
+        if now != Some(parent) {
+            let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTERM);
+        }
+    }
+}
+
 /// Those of these signals that were not ignored from the start. A parent process ignores the
 /// signals that we should survive, as `nohup` does, and a shell for its background jobs; a handler
 /// would override that. Do not ask about SIGPIPE, which Rust ignores before `main`.

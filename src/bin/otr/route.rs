@@ -1,5 +1,6 @@
 //! How a command reaches its postbox: the options, and the client that is made from them.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use otr::postbox::client::{Authorities, BadAuthorities, Client, Proxy, Route, Url};
@@ -7,7 +8,7 @@ use otr::postbox::client::{Authorities, BadAuthorities, Client, Proxy, Route, Ur
 use crate::failure::{Code, Failure};
 
 /// How to reach a postbox
-#[derive(Clone, clap::Args)]
+#[derive(Clone, Default, clap::Args)]
 pub(crate) struct RouteArgs {
     /// Call the postbox through Tor, for each packet by a circuit of its own
     #[arg(long)]
@@ -44,9 +45,29 @@ impl RouteArgs {
         Ok(Client::new(url, &self.route(authorities))?)
     }
 
+    /// The same; a postbox in the same room, by its address, may be called by `http://`.
+    pub(crate) fn in_one_room(&self, url: &Url) -> Self {
+        Self { plain_http: self.plain_http || is_near(url.host()), ..self.clone() }
+    }
+
+    /// The same; any postbox may be called by `http://`.
+    pub(crate) fn openly(&self) -> Self {
+        Self { plain_http: true, ..self.clone() }
+    }
+
     fn route(&self, authorities: Option<Authorities>) -> Route {
         let Self { tor, proxy, plain_http, .. } = self.clone();
         Route { tor, proxy, authorities, plain_http }
+    }
+}
+
+/// Whether a host is an address that no router carries beyond its own network.
+fn is_near(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse() {
+        Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
+        Err(_) => false,
     }
 }
 

@@ -10,6 +10,7 @@ use super::plan;
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
 use crate::conversation::receive::{Counts, Receiver, Rejected};
+use crate::kind::ErrorKind;
 use crate::postbox::api::{Discard, MAX_WAIT, Token, address_of};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::handshake::reply::REPLY;
@@ -117,6 +118,10 @@ impl<H: Host> Collecting<H> {
         while !self.is_done(sink) {
             self.receiver.refresh().await?;
             self.receiver.end_if_over().await?;
+            if self.counts.closed {
+                // A message was cut by the close: what was on its way may still be there.
+                self.until = Until::Empty;
+            }
             let left = wait.map(|wait| wait.saturating_sub(since.elapsed()));
             let longest = plan::wait(round).min(self.client.longest_wait());
             let patience = match self.until {
@@ -307,15 +312,20 @@ impl<H: Host> Collecting<H> {
 
     /// Looks for the reply among the packets under its token, and answers the other side at once.
     async fn take_replies(&mut self, found: &[Found]) -> Result<(), Error> {
-        for one in found {
-            if one.packet.len() == REPLY {
-                self.receiver.reply(&one.packet, &mut self.counts).await?;
-            } else {
-                self.counts.reject(Rejected::NoReply);
-            }
-        }
         let records: Vec<_> =
             found.iter().map(|one| Discard::without_key(&one.token, &one.hash)).collect();
+        for one in found {
+            if one.packet.len() != REPLY {
+                self.counts.reject(Rejected::NoReply);
+            } else if let Err(error) = self.receiver.reply(&one.packet, &mut self.counts).await {
+                if error.kind() == ErrorKind::NotAuthentic {
+                    // There is no session any more that could. Whoever has answered sees it gone, and that
+                    // nothing comes.
+                    drop(self.client.discard(&records));
+                }
+                return Err(error);
+            }
+        }
         let Some(session) = self.receiver.session() else {
             return Ok(self.client.discard(&records)?);
         };

@@ -102,7 +102,12 @@ impl Window {
     /// Waits until the oldest packet is collected.
     fn make_room(&mut self) -> Result<(), Error> {
         let Some(oldest) = self.uncollected.front() else { return Ok(()) };
-        while self.is_held(oldest.address, MAX_WAIT)? {}
+        while self.is_held(oldest.address, MAX_WAIT)? {
+            // Its calls no longer wait.
+            if self.client.is_stopped() {
+                return Err(Error::Abandoned);
+            }
+        }
         self.take_out_collected()
     }
 

@@ -207,6 +207,16 @@ pub(super) fn fetch(client: &Client, code: &Code) -> Result<Fetched, Failure> {
     }
 }
 
+/// Takes an invite of ours away from under its number, if it still lies there.
+pub(super) fn withdraw(client: &Client, number: u32, invite: &[u8]) -> Result<(), Failure> {
+    let plate = Nameplate::of(number);
+    let found = collect(client, &plate)?;
+    let ours =
+        found.iter().filter(|packet| plate.open(packet).is_some_and(|found| found == invite));
+    let records: Vec<_> = ours.map(|packet| record(&plate, packet)).collect();
+    Ok(client.discard(&records)?)
+}
+
 /// The whole code is the secret.
 pub(super) fn secret(code: &Code) -> Result<Password, Failure> {
     let unfit = |_| Failure::new(failure::Code::Failed, "the code cannot be used as a secret", "");

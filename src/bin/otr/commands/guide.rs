@@ -11,6 +11,8 @@ pub(super) enum Step {
     /// An invite whose reply goes to a postbox.
     InviteToPostbox,
     Code,
+    /// A code for `otr get`, for which this command waits.
+    CodeToGet,
     Reply,
     /// A reply after which this side must wait for the other side's first packet.
     ReplyWithSecret,
@@ -42,7 +44,7 @@ impl Step {
     fn output(self) -> Option<&'static str> {
         Some(match self {
             Self::Invite | Self::InviteToPostbox => "the invite",
-            Self::Code => "the code",
+            Self::Code | Self::CodeToGet => "the code",
             Self::Reply | Self::ReplyWithSecret => "the reply",
             Self::Message => "the message",
             Self::Question => "the question",
@@ -77,6 +79,11 @@ impl Step {
                 "tell it to the other person, and to nobody else: it works once, with 'otr respond \
                  --code'; then '{otr} send' and '{otr} recv' find the reply in the postbox"
             ),
+            Self::CodeToGet => {
+                "tell it to the other person, and to nobody else: they type 'otr get' and the code, once; \
+                 this command waits for that"
+                    .to_owned()
+            }
             Self::Reply => format!(
                 "give it to the person who made the invite, for 'otr recv'; then both of you can write, \
                  here with '{otr} send'"

@@ -106,6 +106,11 @@ impl Begun {
         code::show(&self.code, &self.postbox)
     }
 
+    /// The invite's bytes, for who may have to take it away.
+    pub(super) fn invite(&self) -> &[u8] {
+        self.inviting.invite()
+    }
+
     /// Stores the session, which from now on waits for the reply.
     pub(super) fn keep(self, files: &mut Files, anew: bool) -> Result<(), Failure> {
         create(files, &Stage::Inviting(Box::new(self.inviting)), anew)

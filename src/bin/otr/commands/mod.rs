@@ -14,6 +14,7 @@ pub(crate) mod expect;
 pub(crate) mod export;
 pub(crate) mod forge;
 mod guide;
+pub(crate) mod handover;
 mod hidden;
 pub(crate) mod import;
 pub(crate) mod init;

@@ -26,6 +26,11 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
+    /// A `reservation` whose user ends by itself when a signal comes.
+    pub(super) fn unwatched(of: Identity, reservation: Reservation) -> Self {
+        Self { left: Arc::new(Mutex::new(Some(reservation))), of, watch: None }
+    }
+
     /// Watches over `reservation`, which was taken out of the session `of`.
     pub(super) fn watch(
         files: &Files,

@@ -151,7 +151,8 @@ fn write_code(shown: &mut String, code: fmt::Arguments<'_>) {
     let _ = fmt::Write::write_fmt(shown, code);
 }
 
-fn is_dangerous(character: char) -> bool {
+/// Whether a terminal would obey it, or show what follows it in another order.
+pub(crate) fn is_dangerous(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
         // Marks, embeddings, overrides and isolates of the reading order; other line ends.

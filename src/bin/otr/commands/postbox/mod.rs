@@ -12,6 +12,7 @@ use otr::postbox::server::{BadChoice, Choices, FULL_BITS, Files, MAX_BITS};
 
 use super::hidden;
 use crate::failure::{Code, Failure};
+use crate::process;
 use crate::ui::speak::Voice;
 use crate::ui::units;
 use serve::Settings;
@@ -58,6 +59,9 @@ pub(crate) struct Postbox {
     /// Fails where the kernel has no Landlock or no seccomp
     #[arg(long)]
     require_confinement: bool,
+    /// End with the process of this number, which started this one
+    #[arg(long, hide = true, value_name = "PID")]
+    with_parent: Option<u32>,
     /// Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits
     #[arg(long)]
     show_confinement: bool,
@@ -68,6 +72,9 @@ impl Postbox {
     pub(crate) fn run(self, voice: Voice) -> Result<(), Failure> {
         if self.show_confinement {
             return serve::show_confinement(voice, self.require_confinement, self.memory);
+        }
+        if let Some(parent) = self.with_parent {
+            process::end_with_parent(parent);
         }
         let mut choices = Choices {
             ttl: self.ttl,

@@ -287,12 +287,17 @@ impl Output {
     }
 }
 
-fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
+/// Renames a file, or a directory, unless something has the new name.
+pub(crate) fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
-        // The file system has no such rename either: the rename replaces a new file of ours.
+        // The file system has no such rename either: the rename replaces something new of ours.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-            rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+            if part.is_dir() {
+                fs::create_dir(path)?;
+            } else {
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?;
+            }
             fs::rename(part, path)
         }
         done => Ok(done?),

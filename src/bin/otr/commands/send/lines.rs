@@ -93,7 +93,7 @@ impl Sender<'_> {
                 let head = Cursor::new(HeadBytes(line.clone()));
                 self.long(files, head.chain(rest), number)
             }
-            Err(failure) if failure.taken == Some(true) && !self.args.confirm => {
+            Err(failure) if failure.taken == Some(true) && !self.how.confirm => {
                 if self.away.is_none() {
                     let why = failure.what;
                     self.context.voice.say(format_args!("lines wait to be posted: {why}"));

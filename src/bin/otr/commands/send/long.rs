@@ -67,7 +67,7 @@ impl Sender<'_> {
         // Asked before any number is taken.
         let largest =
             self.client.as_ref().map_or(K_MAX, |client| largest_class(client.largest_packet()));
-        let (batch, publish) = (self.batch(), !self.args.no_keys);
+        let (batch, publish) = (self.batch(), !self.how.no_keys);
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
         let begun = Course::begin(files, way, &mut self.begun, number, batch, publish);
         let (mut course, numbers) = block_on(begun)?;
@@ -77,7 +77,11 @@ impl Sender<'_> {
         process::lock_pages();
         let layout = layout(&numbers.reservation, largest);
         let (message, keys) = (numbers.message, numbers.keys);
-        let numbers = Numbers::watch(files, numbers.of, numbers.reservation)?;
+        let numbers = if self.how.ends_by_itself {
+            Numbers::unwatched(numbers.of, numbers.reservation)
+        } else {
+            Numbers::watch(files, numbers.of, numbers.reservation)?
+        };
         let mut flow = Flow { message, largest, layout, numbers };
         let flowed = self
             .emitter
@@ -139,7 +143,7 @@ impl Sender<'_> {
             let part = Part { message: flow.message, offset: 0, end: last, length };
             let sealed = flow.numbers.with(|numbers| self.seal(&mut block, flow, numbers, part));
             let (packet, receipt) = sealed?;
-            let (bytes, receipt) = (packet.len() - 1, self.args.confirm.then_some(receipt));
+            let (bytes, receipt) = (packet.len() - 1, self.how.confirm.then_some(receipt));
             match window.post(packet, receipt, &AtomicBool::new(false)) {
                 Err(Error::Effect(cause)) if client.largest_known() < bytes => {
                     let largest = client.largest_packet();
@@ -172,7 +176,7 @@ impl Sender<'_> {
     ) -> Result<(Option<Window>, [u8; ADDRESS]), Failure> {
         let (mut blocks, stop) = Blocks::read(input, flow.layout)?;
         let buffers = blocks.buffers();
-        let mut progress = Progress::new(self.context.voice, None);
+        let mut progress = Progress::new(self.context.voice, self.how.total);
         let (mut offset, mut last) =
             begun.as_ref().map_or((0, [0; ADDRESS]), |begun| (begun.offset, begun.last));
         let poster =
@@ -196,7 +200,7 @@ impl Sender<'_> {
             progress.at(offset);
             if let Some(poster) = &poster {
                 last.copy_from_slice(&framed[1..=ADDRESS]);
-                let receipt = self.args.confirm.then_some(receipt);
+                let receipt = self.how.confirm.then_some(receipt);
                 if !poster.post(Framed { framed: block.framed, length, receipt }) {
                     break;
                 }
@@ -239,7 +243,7 @@ impl Sender<'_> {
         part: Part,
     ) -> Result<(&'a mut [u8], Receipt), Failure> {
         let layout = flow.layout;
-        let least = if part.end { self.args.size.min(flow.largest) } else { flow.largest };
+        let least = if part.end { self.how.size.min(flow.largest) } else { flow.largest };
         // This fits: a later chain never has less room than the first.
         let k = reservation.fit(part.length, least).unwrap_or(flow.largest);
         let start = reservation.text_start();

@@ -112,17 +112,19 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err(Failure::new(Code::Usage, what, shell::instead_of_words(&args.words)));
     }
     let emitter = Emitter::new(&args.form)?.guided(context, Step::Message);
-    let mut sender = Sender {
-        context,
-        args,
-        emitter,
-        begun: None,
-        opened: None,
-        client: None,
-        loaded: None,
-        away: None,
+    let how = How {
+        route: args.route.clone(),
+        size: args.size,
+        no_keys: args.no_keys,
+        confirm: args.confirm,
+        stdout: args.stdout,
+        wait: args.wait,
+        retry: args.retry,
+        total: None,
+        ends_by_itself: false,
     };
-    sender.run()?;
+    let mut sender = Sender::new(context, how, emitter);
+    sender.run(args)?;
     sender.emitter.end();
     if sender.client.is_some() && !args.confirm {
         Guide::new(context).ends(Step::Posted);
@@ -130,9 +132,52 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Sends all of `input` as one message, of `total` bytes if that is known, in a session that is open and has
+/// this postbox. A signal has to end the client's calls.
+pub(super) fn message(
+    context: &Context,
+    files: Files,
+    client: Client,
+    input: impl Read + Send + 'static,
+    total: Option<u64>,
+) -> Result<(), Failure> {
+    let how = How {
+        route: RouteArgs::default(),
+        size: K_MIN,
+        no_keys: false,
+        confirm: false,
+        stdout: false,
+        wait: None,
+        retry: Duration::ZERO,
+        total,
+        ends_by_itself: true,
+    };
+    let emitter = Emitter::new(&Form { raw: false, wrap: None })?;
+    let mut sender = Sender::new(context, how, emitter);
+    (sender.opened, sender.client) = (Some(files), Some(client));
+    sender.message(input)
+}
+
+/// How messages are sent.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+struct How {
+    route: RouteArgs,
+    /// The size class of the smallest packet.
+    size: u8,
+    no_keys: bool,
+    confirm: bool,
+    stdout: bool,
+    wait: Option<Duration>,
+    retry: Duration,
+    /// How long the message is, if that is known.
+    total: Option<u64>,
+    /// Whether a signal ends the client's calls, and so the message, before the process.
+    ends_by_itself: bool,
+}
+
 struct Sender<'a> {
     context: &'a Context,
-    args: &'a Args,
+    how: How,
     emitter: Emitter,
     /// Where packets go, if not to stdout.
     client: Option<Client>,
@@ -146,23 +191,28 @@ struct Sender<'a> {
     away: Option<Instant>,
 }
 
-impl Sender<'_> {
-    fn run(&mut self) -> Result<(), Failure> {
-        if self.args.last {
+impl<'a> Sender<'a> {
+    fn new(context: &'a Context, how: How, emitter: Emitter) -> Self {
+        let (begun, opened, client, loaded, away) = Default::default();
+        Self { context, how, emitter, client, begun, opened, loaded, away }
+    }
+
+    fn run(&mut self, args: &Args) -> Result<(), Failure> {
+        if args.last {
             return self.last();
         }
-        if let Some(line) = &self.args.exec {
+        if let Some(line) = &args.exec {
             // Before anything is done in vain.
             self.look_first()?;
             let input = Producer::start(self.context, line)?;
-            return if self.args.lines { self.lines(input) } else { self.message(input) };
+            return if args.lines { self.lines(input) } else { self.message(input) };
         }
         if source::is_by_hand() {
             self.look_first()?;
         }
         let hint = "type the message, then Ctrl-D on a line of its own";
         let input = source::text_on_stdin(|| self.context.voice.say(hint))?;
-        if self.args.lines { self.lines(input) } else { self.message(input) }
+        if args.lines { self.lines(input) } else { self.message(input) }
     }
 
     /// Reports what prevents a message before a person has typed it.
@@ -182,7 +232,7 @@ impl Sender<'_> {
             return Ok(files);
         }
         let mut files = self.context.open()?;
-        if self.args.stdout {
+        if self.how.stdout {
             return Ok(files);
         }
         let known = stored::take(&mut files)?.into_snapshot();
@@ -191,19 +241,19 @@ impl Sender<'_> {
             self.begun.get_or_insert(session.identity());
         }
         if self.client.is_none() {
-            let patience = Patience::For(self.args.retry);
-            self.client = whom::client(stage, &self.args.route)?.map(|client| {
+            let patience = Patience::For(self.how.retry);
+            self.client = whom::client(stage, &self.how.route)?.map(|client| {
                 client.lasting(patience).telling(notices::of_postbox(self.context.voice))
             });
         }
         match &self.client {
-            None if self.args.confirm => Err(Failure::new(
+            None if self.how.confirm => Err(Failure::new(
                 Code::Usage,
                 "--confirm is for a session with a postbox, which learns that the message was opened",
                 "nothing was sent: leave --confirm out",
             )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
-                let wait = self.args.wait.unwrap_or(REPLY_WAIT);
+                let wait = self.how.wait.unwrap_or(REPLY_WAIT);
                 if source::is_by_hand() {
                     self.context.voice.say("looking for the reply to the invite");
                 }
@@ -224,10 +274,10 @@ impl Sender<'_> {
         {
             notices::keeps_short(self.context.voice, client.host(), seconds);
         }
-        if !self.args.confirm {
+        if !self.how.confirm {
             return Ok(());
         }
-        opened(&mut window, self.args.wait)
+        opened(&mut window, self.how.wait)
     }
 
     /// One message: all of `input`.
@@ -255,7 +305,7 @@ impl Sender<'_> {
     /// If [`Failure::taken`] says so, the packet waits in the state and goes out later.
     fn short(&mut self, files: &mut Files, text: &[u8]) -> Result<Sent, Failure> {
         let later = self.away.is_some_and(|since| since.elapsed() < AWAY);
-        let short = Short { text, least: self.args.size, publish: !self.args.no_keys, later };
+        let short = Short { text, least: self.how.size, publish: !self.how.no_keys, later };
         let known = self.loaded.take();
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
         let sent = block_on(conversation::short(files, way, &mut self.begun, known, &short))?;

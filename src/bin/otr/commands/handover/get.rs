@@ -1,0 +1,270 @@
+//! `otr get`: takes what another person hands over with `otr put`.
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use otr::conversation::{Cause, Conversation, Event, Files, Until, block_on};
+use otr::postbox::api::{Address, MAX_WAIT, PacketStatus};
+use otr::postbox::client::{Client, Patience, Stop};
+
+use super::message::{Line, Why};
+use super::place::{Place, Refusal};
+use super::taking::{Ended, Taking, Wanted, unasked};
+use super::talk::{self, Ending};
+use crate::commands::code::{self, Spoken};
+use crate::commands::{meeting, stored};
+use crate::context::Context;
+use crate::ending;
+use crate::failure::{Code, Failure};
+use crate::process;
+use crate::route::RouteArgs;
+use crate::ui::speak::warn;
+
+/// `otr get`
+#[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// The code that the other person has told; without it, it is asked for, and '-' reads it from stdin
+    #[arg(value_name = "CODE")]
+    code: Option<String>,
+
+    /// Take it without asking
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Put it at PATH, or into PATH if that is a directory; '-' is stdout
+    #[arg(short, long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    output: Option<PathBuf>,
+
+    /// Write it to stdout, a directory as a tar stream
+    #[arg(long, conflicts_with = "output")]
+    to_stdout: bool,
+
+    /// The postbox of a code that names none [default: the usual one]
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    postbox: Option<String>,
+
+    #[command(flatten)]
+    route: RouteArgs,
+}
+
+const HELP: &str = "\
+  otr get 417-guitar-vanish@box.example       asks, and puts it into this directory
+  otr get -o ~/Downloads                      asks for the code first
+  otr get --yes --to-stdout CODE | tar x      a directory, by another tar
+
+It says what is offered, and writes nothing before you have agreed; a short text is shown at once. The
+name is the other person's, with '_' for what could do harm in it. What is there is never replaced.
+stdout gets the path at which it is, or the text. If the network fails, it goes on when that is
+back; if it is killed, the same command in the same directory goes on. Ctrl-C ends it at both ends.
+Exit status: 0 it is here, whole; 4 you said no, or it holds what could do harm; 13 the name is taken;
+10 no room; 6 it came incomplete; 7 the other side ended it; 5 the code was wrong; 8 no such code.";
+
+/// How long the first packet may take, once the other side has our answer: it is there already, unless the
+/// network fails in this moment.
+const FIRST: Duration = Duration::from_secs(20);
+/// How long to wait for somebody to hand it over, before saying what that may mean.
+const UNHEARD: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    talk::names_itself(context, "get")?;
+    if args.code.as_deref() == Some("-") && !args.yes && !io::stderr().is_terminal() {
+        return Err(unasked().failure);
+    }
+    let spoken = code::given(args.code.as_deref().unwrap_or_default())?;
+    let number = spoken.code.number();
+    let context = &talk::session(context, "get", number)?;
+    let (mut files, client) = met(context, args, &spoken)?;
+    let ending = Ending::default();
+    let client = client.lasting(Patience::Endless).until(&ending.stop);
+    process::lock_pages();
+    let work = Arc::new(Mutex::new(None::<PathBuf>));
+    let theirs = Arc::clone(&work);
+    let guard = ending::first(ending.action(&files, &client, number, move || {
+        if let Some(work) = theirs.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Place::clear(&work);
+        }
+    }))?;
+    let mut held = stored::take(&mut files)?;
+    let session = held.session()?;
+    let (of, received) = (session.identity(), session.received());
+    drop(held);
+    let wanted = Wanted { yes: args.yes, output: args.output.clone(), stdout: args.to_stdout };
+    let taking = Taking::new(context.voice, wanted, (number, of), ending, work);
+    let ended = run_to_end(context, files, &client, (number, received), taking);
+    drop(guard);
+    ended
+}
+
+/// Takes what comes, and ends the session, unless the same command may go on with it later.
+fn run_to_end(
+    context: &Context,
+    files: Files,
+    client: &Client,
+    (number, received): (u32, u64),
+    mut taking: Taking,
+) -> Result<(), Failure> {
+    let other = files.another(context.lock_wait);
+    let mut conversation = Conversation::open(files);
+    let taken = await_first(context, &mut conversation, client)
+        .and_then(|()| taking.resume(received))
+        .and_then(|()| take(&mut conversation, client, &mut taking));
+    let ended = match taken {
+        Err(Ended::Later(failure)) if !taking.ending.has_come() => return Err(failure),
+        Err(Ended::Refused(Refusal { why, failure })) => {
+            if !taking.closed {
+                refuse(&mut conversation, client, why);
+            }
+            Err(failure)
+        }
+        Err(Ended::Over(failure) | Ended::Later(failure)) => Err(failure),
+        Ok(()) => Ok(()),
+    };
+    taking.clear();
+    if let Some(mut files) = other {
+        // Where it has failed, the session may have ended already, and this adds nothing.
+        if let (Err(failure), Ok(())) = (talk::leave(&mut files, client, number), &ended) {
+            warn(format_args!("the other side may not know that it is here: {failure}"));
+        }
+    }
+    taking.ending.left();
+    ended?;
+    taking.report()
+}
+
+/// Tells the other side that nothing is taken, and takes out of the postbox what it had sent.
+fn refuse(conversation: &mut Conversation<Files>, client: &Client, why: Why) {
+    // The person here learns why in any case.
+    let client = client.until(&Stop::default()).lasting(Patience::Brief);
+    if talk::say(conversation, &client, &Line::Refuse(why)).is_ok() {
+        talk::drain(conversation, &client);
+    }
+}
+
+/// Takes message after message until all is here.
+fn take(
+    conversation: &mut Conversation<Files>,
+    client: &Client,
+    taking: &mut Taking,
+) -> Result<(), Ended> {
+    let mut first = Some(FIRST);
+    loop {
+        let wait = first.take().filter(|_| !taking.has_begun());
+        let deliver = |event: Event<'_>| taking.event(&event).map_err(Cause::from);
+        let collected = block_on(conversation.collect(client, Until::Messages(1), wait, deliver));
+        if let Some(refusal) = taking.refusal.take() {
+            return Err(Ended::Refused(refusal));
+        }
+        if client.is_stopped() {
+            return Err(Ended::Refused(Refusal::interrupted()));
+        }
+        let counts = collected.map_err(|error| Ended::of(error.into()))?;
+        if let Some(answer) = taking.answer() {
+            talk::say(conversation, client, &answer?).map_err(Ended::of)?;
+            if taking.is_done {
+                return Ok(());
+            }
+        } else if taking.closed || counts.closed {
+            let what = "the other side has ended it before all was here";
+            let hint = "nothing of it was kept: ask for it again";
+            return Err(Ended::Over(Failure::new(Code::Closed, what, hint)));
+        } else if wait.is_some() && counts.whole == 0 && !is_confirmed(conversation)? {
+            return Err(Ended::Over(wrong_code()));
+        } else if std::mem::take(&mut taking.was_cut) {
+            warn("the other side was cut off; waiting for it to go on ('otr put --resume')");
+        }
+    }
+}
+
+/// Whether the other side has shown that it knows the code.
+fn is_confirmed(conversation: &mut Conversation<Files>) -> Result<bool, Ended> {
+    let status = block_on(conversation.status()).map_err(|error| Ended::of(error.into()))?;
+    Ok(status.authentication.secret)
+}
+
+/// The session of the code: begun now, or by a run that was killed.
+fn met(context: &Context, args: &Args, spoken: &Spoken) -> Result<(Files, Client), Failure> {
+    let connect = |url: &str| talk::postbox(context, &args.route, url);
+    match context.prepare() {
+        Err(failure) if failure.code == Code::Exists => again(context, args, spoken),
+        Err(failure) => Err(failure),
+        Ok(mut files) => {
+            let found = meeting::find(args.postbox.as_deref(), spoken, connect)?;
+            found.answer(&mut files, spoken, false)?;
+            Ok((files, found.client))
+        }
+    }
+}
+
+/// A session of this number is here: that of a run that was killed, unless another invite lies under the
+/// number by now.
+fn again(context: &Context, args: &Args, spoken: &Spoken) -> Result<(Files, Client), Failure> {
+    let connect = |url: &str| talk::postbox(context, &args.route, url);
+    let mut files = context.open()?;
+    let mut held = stored::take(&mut files)?;
+    let session = held.session()?;
+    let (reply, records) = (session.reply().map(<[u8]>::to_vec), session.collected());
+    let url = session.postbox().unwrap_or_default().to_owned();
+    drop(held);
+    match meeting::find(args.postbox.as_deref(), spoken, connect) {
+        Ok(found) if !records.contains(&found.fetched.record) => {
+            warn("an earlier transfer by this number was not ended; it is given up");
+            // The other side of that one is told, if it is there.
+            drop(talk::leave(&mut files, &connect(&url)?, spoken.code.number()));
+            let mut files = context.prepare()?;
+            found.answer(&mut files, spoken, false)?;
+            return Ok((files, found.client));
+        }
+        Err(failure) if failure.code != Code::NothingYet => return Err(failure),
+        _ => {}
+    }
+    context.voice.say("it goes on where an earlier 'otr get' was stopped");
+    let client = connect(&url)?;
+    if let Some(reply) = reply {
+        meeting::post(&reply, &client)?;
+        meeting::take_away(&mut files, &client)?;
+    }
+    Ok((files, client))
+}
+
+/// Waits until the other side has our answer, and has shown that it knows the code. Whoever does not know it
+/// takes the answer, and says nothing.
+fn await_first(
+    context: &Context,
+    conversation: &mut Conversation<Files>,
+    client: &Client,
+) -> Result<(), Ended> {
+    let Some(address) = reply_address(context).map_err(Ended::of)? else { return Ok(()) };
+    let mut waits = UNHEARD;
+    loop {
+        let status = client.gone(&[address], waits.min(MAX_WAIT));
+        let status = status.map_err(|error| Ended::of(error.into()))?;
+        if status.first() != Some(&PacketStatus::Held) || is_confirmed(conversation)? {
+            return Ok(());
+        }
+        if client.is_stopped() {
+            return Err(Ended::Over(talk::interrupted()));
+        }
+        if waits == UNHEARD {
+            context.voice.say("the other side is not there at the moment; waiting for it");
+        }
+        waits = MAX_WAIT;
+    }
+}
+
+/// The address of our reply, as long as the other side has not shown that it has it.
+fn reply_address(context: &Context) -> Result<Option<Address>, Failure> {
+    let mut files = context.open()?;
+    let mut held = stored::take(&mut files)?;
+    let session = held.session()?;
+    let reply = session.reply().filter(|_| !session.is_confirmed());
+    Ok(reply.and_then(<[u8]>::first_chunk).copied())
+}
+
+fn wrong_code() -> Failure {
+    let what =
+        "the other side did not accept the code: it was wrong, or somebody else has tried it";
+    Failure::new(Code::NotAuthentic, what, "ask for another code; this one is used up")
+}

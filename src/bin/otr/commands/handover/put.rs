@@ -1,0 +1,449 @@
+//! `otr put`: hands a file, a directory, a text or stdin over to another person.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use otr::conversation::{Conversation, Files, Until};
+use otr::postbox::client::{Client, Patience, Stop};
+use otr::protocol::session::stored::Stage;
+use otr::store::Search;
+use zeroize::Zeroizing;
+
+use super::fault::Fault;
+use super::message::{Have, Line, Why};
+use super::qr;
+use super::serve::Served;
+use super::source::{Source, paths};
+use super::talk::{self, Ending, Heard};
+use crate::commands::guide::{Guide, Step};
+use crate::commands::{code, meeting, send, stored, whom};
+use crate::context::Context;
+use crate::ending;
+use crate::failure::{Code, Failure};
+use crate::process;
+use crate::route::RouteArgs;
+use crate::ui::speak::warn;
+use crate::ui::stdio;
+use crate::worker;
+
+/// `otr put`
+#[derive(clap::Args)]
+#[command(after_long_help = HELP)]
+pub(crate) struct Args {
+    /// Files, or a directory, or '-' for what comes on stdin
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::AnyPath)]
+    files: Vec<OsString>,
+
+    /// Hand over a text: TEXT, which others on this machine can see, or what is typed or comes on stdin
+    #[arg(
+        long,
+        value_name = "TEXT",
+        num_args = 0..=1,
+        default_missing_value = "",
+        conflicts_with = "files"
+    )]
+    text: Option<String>,
+
+    /// Show the code as a QR code, too, at a terminal
+    #[arg(long)]
+    qr: bool,
+
+    /// The postbox through which it goes
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "OTR_POSTBOX",
+        hide_env_values = true,
+        value_hint = clap::ValueHint::Url
+    )]
+    postbox: Option<String>,
+
+    /// The postbox takes packets only with the secret in FILE
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    post_secret: Option<PathBuf>,
+
+    /// Open a postbox here, at ADDRESS:PORT, which the other person's machine can reach, and which ends
+    /// with the transfer; port 0 is any that is free
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["post_secret", "resume"])]
+    serve: Option<String>,
+
+    /// Go on with a transfer that was killed, of the same files; NUMBER is that of its code, if there
+    /// are several
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with = "post_secret"
+    )]
+    resume: Option<String>,
+
+    #[command(flatten)]
+    route: RouteArgs,
+}
+
+const HELP: &str = "\
+  otr put letter.pdf                          prints 417-guitar-vanish@box.example
+  otr get 417-guitar-vanish@box.example       at the other person's
+  otr put photos/                             a directory
+  otr put --serve 192.168.1.5:7363 big.iso    through no other machine
+  tar c src | otr put -                       what comes on stdin
+  otr put --text                              a text, which is typed
+
+The code works once: tell it to the other person, and to nobody else. Whoever guesses has one try, and
+you are told. It ends with 0 when the other side has all of it on its disk. stdout gets the code, and
+nothing else. If the network fails, it goes on when that is back. Links in a directory are handed over
+as links. Ctrl-C ends it at both ends.
+Exit status: 4 they did not take it; 10 they have no room; 7 they ended it; 6 it changed or was cut; 5
+somebody tried a wrong code: begin anew.";
+
+/// How many codes to try, if the number of one is in use here.
+const TRIES: u32 = 5;
+/// For a wait without a limit.
+const LONG: Duration = Duration::from_hours(24 * 365);
+/// How long to wait for the other side's last packet, once it has confirmed.
+const LAST: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
+    talk::names_itself(context, "put")?;
+    let source = source(context, args)?;
+    // Ends after all else.
+    let mut served = None;
+    let meeting = match &args.resume {
+        Some(number) => resumed(context, args, &source, number)?,
+        None => begun(context, args, &mut served)?,
+    };
+    meeting.run(&source)
+}
+
+fn source(context: &Context, args: &Args) -> Result<Source, Failure> {
+    let hint = "type the text, then Ctrl-D on a line of its own";
+    match &args.text {
+        Some(text) => Source::text(text, || context.voice.say(hint)),
+        None => Source::of(&paths(&args.files)),
+    }
+}
+
+/// The two ends' session at this end, before the other one is here.
+struct Meeting {
+    context: Context,
+    files: Files,
+    client: Client,
+    number: u32,
+    ending: Ending,
+    guard: ending::Guard,
+    /// Whether an earlier run has begun it.
+    again: bool,
+}
+
+/// Begins one, and shows its code.
+fn begun(context: &Context, args: &Args, served: &mut Option<Served>) -> Result<Meeting, Failure> {
+    let url = match &args.serve {
+        Some(_) if context.origins.was_typed("postbox") => {
+            let what = "--serve opens a postbox, and --postbox names another";
+            return Err(Failure::new(Code::Usage, what, "leave one of them out"));
+        }
+        Some(address) => served.insert(Served::start(address)?).url.clone(),
+        None => named_postbox(context, args)?,
+    };
+    let route = if served.is_some() { args.route.openly() } else { args.route.clone() };
+    let client = talk::postbox(context, &route, &url)?.lasting(Patience::Endless);
+    for _ in 0..TRIES {
+        let begun = meeting::begin(&client.lasting(Patience::Brief), &url, None)?;
+        let number = begun.code.number();
+        let here = talk::session(context, "put", number)?;
+        let withdraw = || code::withdraw(&client.lasting(Patience::Brief), number, begun.invite());
+        let mut files = match here.prepare() {
+            // Of a transfer that was killed.
+            Err(failure) if failure.code == Code::Exists => {
+                withdraw()?;
+                continue;
+            }
+            prepared => prepared.inspect_err(|_| drop(withdraw()))?,
+        };
+        let ending = Ending::default();
+        let guard = ending::first(ending.action(&files, &client, number, || {}))?;
+        let shown = begun.shown();
+        begun.keep(&mut files, false)?;
+        show(context, args, &shown)?;
+        let client = client.until(&ending.stop);
+        return Ok(Meeting { context: here, files, client, number, ending, guard, again: false });
+    }
+    let what = "transfers that were killed have the numbers of all these codes";
+    Err(Failure::new(Code::Exists, what, "'otr status' shows them, 'otr -s NAME close' ends one"))
+}
+
+fn named_postbox(context: &Context, args: &Args) -> Result<String, Failure> {
+    let given = args.postbox.clone().filter(|url| !url.is_empty());
+    let secret = args.post_secret.as_deref();
+    meeting::postbox(&context.origins, given, secret, &args.route)?.ok_or_else(|| {
+        let hint = "name one with --postbox URL or OTR_POSTBOX, or open one with --serve ADDRESS:PORT, \
+                    at this machine's address";
+        Failure::new(Code::Usage, "it has to go through a postbox", hint)
+    })
+}
+
+fn show(context: &Context, args: &Args, code: &str) -> Result<(), Failure> {
+    let line = Zeroizing::new(format!("{code}\n"));
+    stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
+    if args.qr && io::stderr().is_terminal() {
+        match qr::square(code) {
+            Some(square) => stdio::say(Zeroizing::new(format!("{square}\n")).as_bytes()),
+            None => warn("the code is too long for a QR code"),
+        }
+    }
+    Guide::new(context).ends(Step::CodeToGet);
+    Ok(())
+}
+
+/// Goes on with one that was killed.
+fn resumed(
+    context: &Context,
+    args: &Args,
+    source: &Source,
+    number: &str,
+) -> Result<Meeting, Failure> {
+    if !source.is_lasting() {
+        let what = "what came on stdin is gone, and cannot go on";
+        return Err(Failure::new(Code::Usage, what, "end it with 'otr -s put-NUMBER close'"));
+    }
+    let number = match number.split(['-', '@']).next().unwrap_or_default() {
+        "" => only_one(context)?,
+        number => number.parse().map_err(|_| {
+            Failure::new(Code::Usage, "--resume takes the number of a code", "such as --resume=417")
+        })?,
+    };
+    let here = talk::session(context, "put", number)?;
+    let mut files = here.open()?;
+    let stage = stored::take(&mut files)?.into_snapshot().stage;
+    let Some(url) = whom::postbox_of_stage(&stage) else {
+        return Err(Failure::new(Code::Refused, "this session has no postbox", ""));
+    };
+    let client = talk::postbox(context, &args.route, &url)?.lasting(Patience::Endless);
+    let ending = Ending::default();
+    let guard = ending::first(ending.action(&files, &client, number, || {}))?;
+    if matches!(stage, Stage::Inviting(_)) {
+        context.voice.say("waiting for the other person: the code that was shown is still good");
+    }
+    let client = client.until(&ending.stop);
+    Ok(Meeting { context: here, files, client, number, ending, guard, again: true })
+}
+
+/// The number of the one transfer that was killed here.
+fn only_one(context: &Context) -> Result<u32, Failure> {
+    let mut numbers = Vec::new();
+    for directory in Search::new(&context.options).all()? {
+        let names = directory.sessions()?;
+        let of_put = names.iter().filter_map(|name| name.as_str().strip_prefix("put-"));
+        numbers.extend(of_put.filter_map(|number| number.parse::<u32>().ok()));
+    }
+    match numbers[..] {
+        [number] => Ok(number),
+        [] => {
+            let what = "no transfer was stopped here";
+            Err(Failure::new(Code::NoSession, what, "begin one without --resume"))
+        }
+        _ => {
+            let all: Vec<_> = numbers.iter().map(|number| format!("--resume={number}")).collect();
+            let what = "several transfers were stopped here";
+            Err(Failure::new(Code::Usage, what, format!("say which: {}", all.join(", "))))
+        }
+    }
+}
+
+impl Meeting {
+    /// Hands it over, and ends the session, unless it may go on later.
+    fn run(self, source: &Source) -> Result<(), Failure> {
+        let Self { context, files, client, number, ending, guard, again } = self;
+        process::lock_pages();
+        let other = files.another(context.lock_wait);
+        let mut putting =
+            Putting { context: &context, client: &client, source, offered: again, ending: &ending };
+        let put = putting.run(files);
+        let is_over = match &put {
+            Ok(()) => true,
+            Err(_) if ending.has_come() => true,
+            Err(failure) => !matches!(failure.code, Code::Postbox | Code::Busy | Code::NotReady),
+        };
+        if let (true, Some(mut files)) = (is_over, other) {
+            // A session that has ended by itself has nothing to tell.
+            drop(talk::leave(&mut files, &client, number));
+        }
+        ending.left();
+        drop(guard);
+        match put {
+            Err(failure) if !is_over => {
+                let hint = format!("go on with: otr put --resume={number} …");
+                Err(Failure { hint: hint.into(), ..failure })
+            }
+            Err(failure) => Err(failure),
+            Ok(()) => {
+                context.voice.say("handed over: the other side has all of it");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A transfer at this end.
+struct Putting<'a> {
+    context: &'a Context,
+    client: &'a Client,
+    source: &'a Source,
+    ending: &'a Ending,
+    /// Whether an earlier run has offered it, perhaps.
+    offered: bool,
+}
+
+impl Putting<'_> {
+    fn run(&mut self, files: Files) -> Result<(), Failure> {
+        let files = self.met(files)?;
+        let other = files
+            .another(self.context.lock_wait)
+            .ok_or_else(|| Failure::new(Code::Failed, "the session cannot be opened twice", ""))?;
+        let mut conversation = Conversation::open(files);
+        if self.offered {
+            // What the other side has said since then.
+            let heard = talk::hear(&mut conversation, self.client, Until::Empty, None)?;
+            if let Some(verdict) = verdict(&heard) {
+                return verdict;
+            }
+        }
+        talk::say(&mut conversation, self.client, &Line::Offer(self.source.offer()))?;
+        let have = self.taken(&mut conversation)?;
+        let fault = Fault::default();
+        let stop = self.ending.stop.clone();
+        let (from, content) = self.source.content(have, &fault, &stop)?;
+        let head = io::Cursor::new(Line::Content(from).to_bytes());
+        let input = io::Read::chain(head, content);
+        let left = self.source.offer().size.map(|size| size.saturating_sub(from));
+        let verdict = listen(Conversation::open(other), self.client.clone(), stop.clone())?;
+        let files = conversation.into_host();
+        let sent = send::message(self.context, files, self.client.clone(), input, left);
+        let why = fault.take();
+        let was_cut = sent.is_err() && !stop.is_asked();
+        if was_cut {
+            // Nobody listens any more before the session ends.
+            stop.stop();
+        }
+        // Of what has changed the other side says, too, that it was not taken.
+        let ended = || Failure::new(Code::Failed, "a part of otr has panicked", "");
+        let verdict = verdict.join().map_err(|_| ended())?;
+        if was_cut {
+            sent?;
+        }
+        if let Some(why) = why {
+            let what = format!("not handed over: {why}");
+            let hint = "the other side keeps nothing of it: put it again when nobody changes it";
+            return Err(Failure::new(Code::CutShort, what, hint));
+        }
+        verdict
+    }
+
+    /// The session, once the other person has answered.
+    fn met(&self, mut files: Files) -> Result<Files, Failure> {
+        let stage = stored::take(&mut files)?.into_snapshot().stage;
+        if matches!(stage, Stage::Session(_)) {
+            return Ok(files);
+        }
+        meeting::await_reply(self.context, files, self.client, LONG)
+    }
+
+    /// Waits until the other side takes it; what it has already.
+    fn taken(&self, conversation: &mut Conversation<Files>) -> Result<Have, Failure> {
+        loop {
+            let heard = talk::hear(conversation, self.client, Until::Messages(1), None)?;
+            if let Some(verdict) = verdict(&heard) {
+                return verdict.map(|()| Have::default());
+            }
+            let have = heard.lines.iter().rev().find_map(|line| match line {
+                Line::Take(have) => Some(*have),
+                _ => None,
+            });
+            if let Some(have) = have {
+                return Ok(have);
+            }
+        }
+    }
+}
+
+/// Hears, on a thread of its own, what the other side says while the content goes out; then the content
+/// need not go on.
+fn listen(
+    mut conversation: Conversation<Files>,
+    client: Client,
+    stop: Stop,
+) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
+    worker::start(move || {
+        let told = (|| {
+            loop {
+                let heard = talk::hear(&mut conversation, &client, Until::Messages(1), None)?;
+                if let Some(verdict) = verdict(&heard) {
+                    if verdict.is_ok() && !heard.closed {
+                        // Its last word, which comes at once, is taken out of the postbox, too.
+                        drop(talk::hear(&mut conversation, &client, Until::Closed, Some(LAST)));
+                    }
+                    return verdict;
+                }
+            }
+        })();
+        stop.stop();
+        told
+    })
+}
+
+/// What the other side has decided, if it has.
+fn verdict(heard: &Heard) -> Option<Result<(), Failure>> {
+    if heard.lines.contains(&Line::Done) {
+        return Some(Ok(()));
+    }
+    let refused = heard.lines.iter().find_map(|line| match line {
+        Line::Refuse(why) => Some(*why),
+        _ => None,
+    });
+    if let Some(why) = refused {
+        return Some(Err(not_taken(why)));
+    }
+    heard.closed.then(|| Err(not_taken(Why::Ended)))
+}
+
+fn not_taken(why: Why) -> Failure {
+    let (code, what, hint) = match why {
+        Why::Declined => (Code::Refused, "the other person did not want it", ""),
+        Why::Unasked => (
+            Code::Refused,
+            "nobody could be asked at the other side",
+            "there, 'otr get --yes' takes it without asking",
+        ),
+        Why::Exists => (
+            Code::Refused,
+            "the other side has something of that name already",
+            "there, 'otr get -o PATH' puts it at another place",
+        ),
+        Why::Full => (Code::Full, "the other side has no room for it", ""),
+        Why::Unwritable => (Code::Failed, "the other side could not write it", ""),
+        Why::Unsafe => (
+            Code::Refused,
+            "the other side does not unpack it: a name or a link in it leads out of it, or it holds what \
+             is no file",
+            "",
+        ),
+        Why::Cut => (Code::CutShort, "it came incomplete to the other side", "put it again"),
+        Why::Another => (
+            Code::Refused,
+            "it is not what was offered before",
+            "put the same files, or begin without --resume",
+        ),
+        Why::Ended => (
+            Code::Closed,
+            "the other side has ended it before it had all",
+            "put it again, with another code",
+        ),
+        Why::Other => (Code::Refused, "the other side did not take it", ""),
+    };
+    Failure::new(code, what, hint)
+}

@@ -1,0 +1,178 @@
+//! What goes wrong on the way: files that change, disks that are full, processes that are killed or ended.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+
+use super::{World, begin, begun, end};
+use crate::support::{Chance, until};
+
+const MIB: usize = 1 << 20;
+
+#[test]
+fn a_file_that_changes_meanwhile_is_kept_by_nobody() {
+    let world = World::new();
+    fs::create_dir(world.path("dir")).unwrap();
+    for length in [2 * MIB as u64, 4 * MIB as u64] {
+        for what in ["file", "dir"] {
+            let path = world.path(if what == "dir" { "dir/file" } else { "file" });
+            fs::write(&path, Chance::new().bytes(3 * MIB)).unwrap();
+            let putting = world.put(what);
+            File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+            let run = world.get(&format!("--yes {}", putting.code));
+            assert_eq!((run.code, world.came()), (6, vec![]), "{}", run.err);
+            let run = putting.end();
+            assert_eq!(run.code, 6, "{}", run.err);
+            assert!(run.err.contains("while it was read"), "{}", run.err);
+        }
+    }
+    world.leaves_nothing();
+}
+
+/// Where a small file system may be mounted; elsewhere no file may grow, which is the same way.
+#[test]
+fn a_full_disk_is_told_to_both_and_keeps_nothing() {
+    let world = World::new();
+    let mut putting = world.put("-");
+    let mut stdin = putting.stdin();
+    let script = format!(
+        "full='trap \"\" XFSZ; ulimit -f 2048'
+        if [ $(id -u) = 0 ] && unshare -m sh -c 'mount -t tmpfs none /mnt' 2> /dev/null
+        then prefix='unshare -m' full='mount -t tmpfs -o size=1m none in'
+        fi
+        export full; $prefix sh -c 'eval \"$full\"; cd in; OTR_DIR=$PLACE/bob otr get --yes -o x {}
+            code=$?; ls -A; exit $code'",
+        putting.code
+    );
+    let run = std::thread::scope(|scope| {
+        // It ends when the other side has said so.
+        scope.spawn(move || drop(stdin.write_all(&vec![7; 8 * MIB])));
+        world.pair.sh(&script)
+    });
+    assert_eq!((run.code, run.out.as_slice()), (10, &b""[..]), "{}", run.err);
+    let run = putting.end();
+    assert_eq!(run.code, 10, "{}", run.err);
+    assert!(run.err.contains("no room"), "{}", run.err);
+    world.leaves_nothing();
+}
+
+#[test]
+fn a_get_that_is_killed_goes_on_by_the_same_command() {
+    let world = World::new();
+    let content = Chance::new().bytes(9 * MIB);
+    let mut putting = world.put("-");
+    let args = format!("--yes -o here {}", putting.code);
+    let mut getting = begin(&mut world.getting(&args));
+    let mut stdin = begun(&world, &mut putting, &content[..4 * MIB]);
+    getting.kill().unwrap();
+    getting.wait().unwrap();
+    let before = world.part().unwrap();
+    // Elsewhere its beginning is not to be found, and nothing is spoilt by looking.
+    let mut elsewhere =
+        world.getting(&format!("--yes -o {} {}", world.path("x").display(), putting.code));
+    assert_eq!(end(begin(&mut elsewhere)).code, 14);
+    let getting = begin(&mut world.getting(&args));
+    stdin.write_all(&content[4 * MIB..]).unwrap();
+    drop(stdin);
+    let run = end(getting);
+    assert!(run.err.contains("goes on where"), "{}", run.err);
+    assert_eq!(run.text(), "here\n");
+    assert_eq!(putting.end().code, 0);
+    assert!(before > 0 && fs::read(world.path("in/here")).unwrap() == content);
+    world.leaves_nothing();
+}
+
+#[test]
+fn a_put_that_is_killed_goes_on_with_resume() {
+    let world = World::new();
+    let content = Chance::new().bytes(40 * MIB);
+    fs::write(world.path("file"), &content).unwrap();
+    let putting = world.put("file");
+    // Before anybody has answered.
+    putting.signal("KILL");
+    let code = putting.code.clone();
+    putting.end();
+    let resume = || super::start(&mut world.end("alice", "put --resume file"));
+    let mut putting = resume();
+    let getting = begin(&mut world.getting(&format!("--yes {code}")));
+    until("a part has come", || world.part().is_some_and(|length| length > 0));
+    // In the middle: no more than a window is on its way while nobody takes it.
+    super::signal(&getting, "STOP");
+    let before = world.part().unwrap();
+    putting.kill().unwrap();
+    putting.wait().unwrap();
+    super::signal(&getting, "CONT");
+    let putting = resume();
+    let run = end(getting);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(before < content.len() as u64, "it was whole already");
+    assert_eq!(end(putting).code, 0);
+    assert!(fs::read(world.path("in/file")).unwrap() == content);
+    world.leaves_nothing();
+}
+
+#[test]
+fn a_resumed_put_of_another_file_is_refused() {
+    let world = World::new();
+    fs::write(world.path("file"), vec![1; 40 * MIB]).unwrap();
+    let putting = world.put("file");
+    let getting = begin(&mut world.getting(&format!("--yes {}", putting.code)));
+    until("a part has come", || world.part().is_some());
+    super::signal(&getting, "STOP");
+    putting.signal("KILL");
+    putting.end();
+    fs::write(world.path("other"), b"other").unwrap();
+    let putting = super::start(&mut world.end("alice", "put --resume other"));
+    super::signal(&getting, "CONT");
+    let (run, get) = (end(putting), end(getting));
+    assert_eq!((run.code, get.code), (4, 4), "{} {}", run.err, get.err);
+    assert!(run.err.contains("not what was offered"), "{}", run.err);
+    assert_eq!(world.came(), [""; 0]);
+    world.leaves_nothing();
+}
+
+#[test]
+fn an_interrupt_ends_it_at_both_ends() {
+    let world = World::new();
+    // Before anybody has answered: the invite goes, too.
+    fs::write(world.path("file"), b"text").unwrap();
+    let putting = world.put("file");
+    putting.signal("TERM");
+    let code = putting.code.clone();
+    assert_eq!(putting.end().code, 143);
+    world.get(&format!("--yes {code}")).fails(8);
+    // In the middle, at either end.
+    for who in ["put", "get"] {
+        let mut putting = world.put("-");
+        let getting = begin(&mut world.getting(&format!("--yes -o x {}", putting.code)));
+        let stdin = begun(&world, &mut putting, &vec![7; 3 * MIB]);
+        if who == "put" {
+            putting.signal("TERM");
+            assert_eq!(putting.end().code, 143);
+            let run = end(getting);
+            assert_eq!(run.code, 7, "{}", run.err);
+            drop(stdin);
+        } else {
+            super::signal(&getting, "TERM");
+            assert_eq!(end(getting).code, 143);
+            drop(stdin);
+            let run = putting.end();
+            assert_eq!(run.code, 7, "{}", run.err);
+        }
+        assert_eq!(world.came(), [""; 0]);
+    }
+    world.leaves_nothing();
+}
+
+/// Something that fills the window waits for a reader who is gone for good: it must not wait for ever.
+#[test]
+fn an_end_at_the_other_side_is_noticed_while_nothing_moves() {
+    let world = World::new();
+    fs::write(world.path("file"), vec![7; 80 * MIB]).unwrap();
+    let putting = world.put("file");
+    let getting = begin(&mut world.getting(&format!("--yes {}", putting.code)));
+    until("a part has come", || world.part().is_some_and(|length| length > 0));
+    super::signal(&getting, "TERM");
+    assert_eq!(end(getting).code, 143);
+    let run = putting.end();
+    assert_eq!(run.code, 7, "{}", run.err);
+}

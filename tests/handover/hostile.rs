@@ -1,0 +1,140 @@
+//! A sender who says what no `otr put` would: made of `init --code`, `send` and `recv`.
+
+use std::fs;
+
+use tar::{Builder, EntryType, Header};
+
+use super::{World, begin, end};
+use crate::support::{Run, feed};
+
+/// Mallory offers `offer`, and sends `content` if Bob takes it; how that ended for Bob, and what he told her.
+fn offered(world: &World, offer: &str, content: Option<&[u8]>, args: &str) -> (Run, String) {
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    let code = otr("init --code", b"").text();
+    let getting = begin(&mut world.getting(&format!("{args} {}", code.trim_end())));
+    otr("send --wait 60s", offer.as_bytes()).ok();
+    let mut told = otr("recv --wait 60s", b"").text();
+    if told.contains("\"take\"")
+        && let Some(content) = content
+    {
+        otr("send", content).ok();
+        told.push_str(&otr("recv --wait 60s", b"").text());
+    }
+    otr("close", b"");
+    (end(getting), told)
+}
+
+fn file(name: &str, size: u64) -> String {
+    let name = serde_json::Value::from(name);
+    format!("{{\"offer\":\"file\",\"name\":{name},\"size\":{size},\"files\":1}}\n")
+}
+
+const WHOLE: &[u8] = b"{\"content\":0}\ntext\0";
+
+#[test]
+fn a_name_becomes_one_harmless_component() {
+    let world = World::new();
+    let long = "x".repeat(255);
+    for (name, made) in [
+        ("../../x", "_._.._x"),
+        ("/etc/passwd", "_etc_passwd"),
+        ("-rf", "_rf"),
+        (".bashrc", "_bashrc"),
+        ("a\nb\u{0}c\u{1b}[2Jd", "a_b_c_[2Jd"),
+        (&long, &long),
+    ] {
+        let (run, told) = offered(&world, &file(name, 4), Some(WHOLE), "--yes");
+        assert!(!run.err.contains('\u{1b}'), "{:?}", run.err);
+        assert_eq!(run.text(), format!("{made}\n"), "{name:?}");
+        assert!(told.contains("\"done\":true"), "{told}");
+        assert_eq!(world.came(), [made], "{name:?}");
+        fs::remove_file(world.path("in").join(made)).unwrap();
+    }
+    for name in ["", ".", "..", "/"] {
+        let (run, _) = offered(&world, &file(name, 4), Some(WHOLE), "--yes");
+        let made = run.text();
+        assert!(made.starts_with("otr-") && world.came() == [made.trim_end()], "{name:?}: {made}");
+        fs::remove_file(world.path("in").join(made.trim_end())).unwrap();
+    }
+    assert!(fs::read_dir(world.path("")).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name();
+        ["alice", "bob", "mallory", "in"].iter().any(|known| name == *known)
+    }));
+}
+
+/// Neither more, nor less, nor what the sender calls broken, nor what is no handover at all.
+#[test]
+fn content_that_is_not_what_was_offered_is_not_kept() {
+    let world = World::new();
+    for (offer, content, code, why) in [
+        (file("x", 3), WHOLE, 6, "\"cut\""),
+        (file("x", 5), WHOLE, 6, "\"cut\""),
+        (file("x", 4), &b"{\"content\":0}\ntext\x01"[..], 6, "\"cut\""),
+        (file("x", 4), b"{\"content\":0}\ntext", 6, "\"cut\""),
+        (file("x", 4), b"{\"content\":0}\n", 6, "\"cut\""),
+        (file("x", 4), b"{\"content\":18446744073709551615}\ntext\0", 6, "\"cut\""),
+        (file("x", 4), b"no line at all", 4, "\"cut\""),
+        (file("x", u64::MAX), WHOLE, 10, "\"full\""),
+        ("{\"content\":0}\ntext\0".to_owned(), WHOLE, 4, "\"cut\""),
+        ("hello\u{1b}[2J".to_owned(), WHOLE, 4, "\"cut\""),
+    ] {
+        let (run, told) = offered(&world, &offer, Some(content), "--yes");
+        assert_eq!(run.code, code, "{offer}: {}", run.err);
+        assert!(told.contains(why) && !told.contains("\"done\":true"), "{offer}: {told}");
+        assert_eq!(world.came(), [""; 0], "{offer}");
+        assert!(run.out.is_empty() && !run.err.contains('\u{1b}'), "{}", run.err);
+    }
+    // On stdout it cannot be taken back, and the code says so.
+    let (run, told) = offered(&world, &file("x", 5), Some(WHOLE), "--yes --to-stdout");
+    assert_eq!((run.code, run.out), (6, b"text".to_vec()), "{}", run.err);
+    assert!(told.contains("\"cut\""), "{told}");
+}
+
+#[test]
+fn an_archive_that_leads_out_is_not_unpacked() {
+    let world = World::new();
+    let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1}\n";
+    for (kind, path, target) in [
+        (EntryType::Regular, "../x", ""),
+        (EntryType::Regular, "/tmp/otr-test-x", ""),
+        (EntryType::Symlink, "x", "../../alice"),
+        (EntryType::Link, "x", "/etc/passwd"),
+        (EntryType::Fifo, "x", ""),
+    ] {
+        let mut archive = Builder::new(Vec::new());
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
+        header.set_size(0);
+        header.set_cksum();
+        archive.append(&header, &b""[..]).unwrap();
+        let archive = archive.into_inner().unwrap();
+        let content = [b"{\"content\":0}\n", &archive[..], b"\0"].concat();
+        let (run, told) = offered(&world, offer, Some(&content), "--yes");
+        assert_eq!(run.code, 4, "{path}: {}", run.err);
+        assert!(told.contains("\"unsafe\""), "{told}");
+        assert_eq!(world.came(), [""; 0], "{path}");
+    }
+    let cut = [b"{\"content\":0}\n", &[b'x'; 700][..], b"\0"].concat();
+    let (run, _) = offered(&world, offer, Some(&cut), "--yes");
+    assert_eq!((run.code, world.came()), (6, vec![]), "{}", run.err);
+}
+
+/// Who is not asked again must not get something else.
+#[test]
+fn what_was_agreed_to_is_what_comes() {
+    let world = World::new();
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    let code = otr("init --code", b"").text();
+    let getting = begin(&mut world.getting(&format!("--yes {}", code.trim_end())));
+    otr("send --wait 60s", file("small", 4).as_bytes()).ok();
+    otr("recv --wait 60s", b"").ok();
+    otr("send", file("large", 4_000_000).as_bytes()).ok();
+    let told = otr("recv --wait 60s", b"").text();
+    assert!(told.contains("\"another\""), "{told}");
+    otr("close", b"");
+    let run = end(getting);
+    assert_eq!((run.code, world.came()), (4, vec![]), "{}", run.err);
+}
