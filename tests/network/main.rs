@@ -11,6 +11,7 @@
 #[path = "../rpc/client.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod client;
+mod handover;
 mod pipe;
 #[path = "../place/mod.rs"]
 mod place;
