@@ -1,10 +1,11 @@
-//! The README's own command lines, run unchanged.
+//! The pages: the command lines of docs/deniability.md, run unchanged, and what they link to.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, outside of #[test]")]
 
 mod support;
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use support::Pair;
 
@@ -12,11 +13,11 @@ use support::Pair;
 /// most of the time; and each run is a look at everything else.
 const RUNS: usize = 60;
 
-/// The lines of shell in a section of the README.
+/// The lines of shell in a section of the page.
 fn shell(heading: &str) -> String {
-    let readme = include_str!("../README.md");
-    let from = readme.find(heading).unwrap();
-    let section = &readme[from + heading.len()..];
+    let page = include_str!("../docs/deniability.md");
+    let from = page.find(heading).unwrap();
+    let section = &page[from + heading.len()..];
     let section = section.split("\n## ").next().unwrap();
     let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
     lines.fold(String::new(), |script, line| script + line + "\n")
@@ -42,4 +43,38 @@ fn deniability_in_your_hand_does_what_it_says() {
         assert_eq!(out.matches(total).count(), 1, "{out}");
         fs::remove_dir_all(pair.path(&here)).unwrap();
     }
+}
+
+/// The pages of the project, with the directory that each lies in.
+fn pages() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for directory in [root.to_owned(), root.join("docs")] {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "md") {
+                pages.push((directory.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    pages
+}
+
+/// The links of a page that lead nowhere, from `directory`.
+fn broken(directory: &Path, page: &str) -> Vec<String> {
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let inside = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+    let leads = |link: &&str| directory.join(link.split('#').next().unwrap()).exists();
+    inside.filter(|link| !leads(link)).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let pages = pages();
+    assert!(pages.len() > 10);
+    for (directory, page) in pages {
+        assert_eq!(broken(&directory, &page), [""; 0]);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert_eq!(broken(root, "[here](README.md#otr) and [there](docs/none.md)"), ["docs/none.md"]);
 }

@@ -264,6 +264,28 @@ fn what_is_to_be_handed_over_says_to_whom_and_how_it_goes_on() {
 }
 
 #[test]
+fn who_types_no_command_is_shown_around() {
+    let pair = Pair::strangers();
+    let screen = Screen::new(&pair);
+    screen.enter("otr; echo ended: $?");
+    let shown = screen.wait_for("ended: 2");
+    let tour = shown.split_once("otr: off the record").unwrap().1;
+    // Each command that it names is one.
+    let words: Vec<&str> = tour.split([' ', '\'', '\n']).collect();
+    let verbs = words.windows(2).filter(|two| two[0] == "otr").map(|two| two[1]);
+    let verbs: Vec<&str> = verbs.filter(|verb| !["COMMAND", "--help"].contains(verb)).collect();
+    assert!(verbs.len() > 10, "{tour}");
+    for verb in verbs {
+        assert_eq!(pair.alice(&format!("{verb} --help"), b"").code, 0, "{verb}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() < 80), "{shown}");
+    // A script has made a mistake, and is told so in a line.
+    let run = pair.alice("", b"");
+    let told = "otr: no command was given; see 'otr --help'\n";
+    assert_eq!((run.code, run.out.len(), &run.err[..]), (2, 0, told));
+}
+
+#[test]
 fn what_to_type_next_works_as_it_stands() {
     let pair = Pair::strangers();
     let postbox = postbox::Postbox::start(&[]);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes docs/deniability.svg: runs the commands of README.md, section "Deniability in your hand", in a
+"""Makes docs/deniability.svg: runs the commands of docs/deniability.md, section "Deniability in your hand", in a
 terminal of 80 columns, and draws what they write. Needs rich (pip install rich) and otr in the PATH.
 
     docs/recording/record.py
@@ -26,7 +26,7 @@ FORMAT = CONSOLE_SVG_FORMAT[: CONSOLE_SVG_FORMAT.index("@font-face")] + CONSOLE_
 
 def commands():
     """The indented lines of that section."""
-    section = (ROOT / "README.md").read_text().split(SECTION)[1].split("\n## ")[0]
+    section = (ROOT / "docs/deniability.md").read_text().split(SECTION)[1].split("\n## ")[0]
     return [line.strip() for line in section.splitlines() if line.startswith("    ")]
 
 

@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 use std::ffi::OsStr;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,6 +13,7 @@ use otr::protocol::authentication::nameplate;
 use crate::cli::Cli;
 use crate::failure::{Code, Failure};
 use crate::process;
+use crate::story::TOUR;
 use crate::ui::shell::{from_file, quoted};
 use crate::ui::{printable, speak};
 
@@ -77,12 +78,12 @@ fn show(error: &clap::Error) -> ! {
     fail(&Failure::output(&failed))
 }
 
-/// The list of commands, for a person who typed none.
+/// What there is, for a person who typed no command.
 fn no_command() -> ! {
-    if json_was_typed() {
+    if json_was_typed() || !io::stderr().is_terminal() {
         fail(&Failure::new(Code::Usage, "no command was given", "see 'otr --help'"));
     }
-    let _ = write!(io::stderr(), "{}", Cli::command().render_help());
+    let _ = write!(io::stderr(), "{TOUR}");
     std::process::exit(i32::from(Code::Usage as u8))
 }
 
