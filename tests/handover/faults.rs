@@ -1,7 +1,10 @@
 //! What goes wrong on the way: files that change, disks that are full, processes that are killed or ended.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
 
 use super::{World, begin, begun, end};
 use crate::support::{Chance, until};
@@ -81,11 +84,22 @@ fn a_get_that_is_killed_goes_on_by_the_same_command() {
     world.leaves_nothing();
 }
 
+/// What a `put` reads from this path from now on: a beginning, and no end as long as the result lives.
+fn held(path: &Path, beginning: Vec<u8>) -> File {
+    fs::remove_file(path).unwrap();
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let gate = File::options().read(true).write(true).open(path).unwrap();
+    let mut writer = gate.try_clone().unwrap();
+    // What nobody reads any more it keeps, until the tests end.
+    thread::spawn(move || writer.write_all(&beginning));
+    gate
+}
+
 #[test]
 fn a_put_that_is_killed_goes_on_with_resume() {
     let world = World::new();
-    let content = Chance::new().bytes(40 * MIB);
-    fs::write(world.path("file"), &content).unwrap();
+    let (path, content) = (world.path("file"), Chance::new().bytes(9 * MIB));
+    fs::write(&path, &content).unwrap();
     let putting = world.put("file");
     // Before anybody has answered.
     putting.signal("KILL");
@@ -93,18 +107,20 @@ fn a_put_that_is_killed_goes_on_with_resume() {
     putting.end();
     let resume = || super::start(&mut world.end("alice", "put --resume file"));
     let mut putting = resume();
+    let mut said = String::new();
+    BufReader::new(putting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("still good"), "{said}");
+    let gate = held(&path, content[..4 * MIB].to_vec());
     let getting = begin(&mut world.getting(&format!("--yes {code}")));
     until("a part has come", || world.part().is_some_and(|length| length > 0));
-    // In the middle: no more than a window is on its way while nobody takes it.
-    super::signal(&getting, "STOP");
-    let before = world.part().unwrap();
     putting.kill().unwrap();
     putting.wait().unwrap();
-    super::signal(&getting, "CONT");
+    drop(gate);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &content).unwrap();
     let putting = resume();
     let run = end(getting);
     assert_eq!(run.code, 0, "{}", run.err);
-    assert!(before < content.len() as u64, "it was whole already");
     assert_eq!(end(putting).code, 0);
     assert!(fs::read(world.path("in/file")).unwrap() == content);
     world.leaves_nothing();
@@ -113,20 +129,50 @@ fn a_put_that_is_killed_goes_on_with_resume() {
 #[test]
 fn a_resumed_put_of_another_file_is_refused() {
     let world = World::new();
-    fs::write(world.path("file"), vec![1; 40 * MIB]).unwrap();
+    fs::write(world.path("file"), vec![1; 9 * MIB]).unwrap();
     let putting = world.put("file");
+    let _gate = held(&world.path("file"), vec![1; 3 * MIB]);
     let getting = begin(&mut world.getting(&format!("--yes {}", putting.code)));
-    until("a part has come", || world.part().is_some());
-    super::signal(&getting, "STOP");
+    until("a part has come", || world.part().is_some_and(|length| length > 0));
     putting.signal("KILL");
     putting.end();
     fs::write(world.path("other"), b"other").unwrap();
     let putting = super::start(&mut world.end("alice", "put --resume other"));
-    super::signal(&getting, "CONT");
     let (run, get) = (end(putting), end(getting));
     assert_eq!((run.code, get.code), (4, 4), "{} {}", run.err, get.err);
     assert!(run.err.contains("not what was offered"), "{}", run.err);
     assert_eq!(world.came(), [""; 0]);
+    world.leaves_nothing();
+}
+
+/// The file is there whole, and Alice knows it, or neither is so.
+#[test]
+fn an_interrupt_at_the_end_means_the_same_to_both() {
+    for _ in 0..4 {
+        let world = World::new();
+        fs::write(world.path("file"), b"text").unwrap();
+        let putting = world.put("file");
+        let mut getting = begin(&mut world.getting(&format!("--yes {}", putting.code)));
+        while !world.path("in/file").exists() && getting.try_wait().unwrap().is_none() {
+            thread::yield_now();
+        }
+        super::signal(&getting, "TERM");
+        let get = end(getting);
+        assert!([0, 143].contains(&get.code), "{}", get.err);
+        let put = putting.end();
+        assert_eq!((put.code, world.came()), (0, vec!["file".to_owned()]), "{}", put.err);
+        world.leaves_nothing();
+    }
+}
+
+#[test]
+fn a_code_that_could_not_be_shown_is_taken_back() {
+    let world = World::new();
+    let mut command = world.end("alice", "put --text x");
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command.stdout(File::options().write(true).open("/dev/full").unwrap());
+    let put = command.spawn().unwrap().wait_with_output().unwrap();
+    assert!(!put.status.success());
     world.leaves_nothing();
 }
 
@@ -169,6 +215,8 @@ fn an_end_at_the_other_side_is_noticed_while_nothing_moves() {
     let world = World::new();
     fs::write(world.path("file"), vec![7; 80 * MIB]).unwrap();
     let putting = world.put("file");
+    // One byte is never there, so that it cannot be over.
+    let _gate = held(&world.path("file"), vec![7; 80 * MIB - 1]);
     let getting = begin(&mut world.getting(&format!("--yes {}", putting.code)));
     until("a part has come", || world.part().is_some_and(|length| length > 0));
     super::signal(&getting, "TERM");

@@ -138,3 +138,87 @@ fn what_was_agreed_to_is_what_comes() {
     let run = end(getting);
     assert_eq!((run.code, world.came()), (4, vec![]), "{}", run.err);
 }
+
+/// Bob's `get`, killed when he has taken Mallory's offer of four bytes: its arguments, and its code's number.
+fn killed_after_take(world: &World) -> (String, String) {
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    let code = otr("init --code", b"").text();
+    let args = format!("--yes -o here {}", code.trim_end());
+    let mut getting = begin(&mut world.getting(&args));
+    otr("send --wait 60s", file("x", 4).as_bytes()).ok();
+    assert!(otr("recv --wait 60s", b"").text().contains("\"take\""));
+    getting.kill().unwrap();
+    getting.wait().unwrap();
+    (args, code.split('-').next().unwrap().to_owned())
+}
+
+/// A run that has stored the offer may be killed before it takes it; the next one takes it, perhaps again.
+#[test]
+fn a_get_that_was_killed_before_it_answered_answers() {
+    let world = World::new();
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    let (args, _) = killed_after_take(&world);
+    let mut getting = begin(&mut world.getting(&args));
+    let told = otr("recv --wait 60s", b"");
+    if told.code != 0 {
+        getting.kill().unwrap();
+    }
+    assert!(told.text().contains("\"take\""));
+    otr("send", WHOLE).ok();
+    assert!(otr("recv --wait 60s", b"").text().contains("\"done\":true"));
+    otr("close", b"");
+    assert_eq!(end(getting).text(), "here\n");
+}
+
+/// What a run leaves that is killed when all is in its place: before it has said so, or afterwards.
+#[test]
+fn a_get_that_was_killed_when_all_was_here_ends_well() {
+    for has_said in [false, true] {
+        let world = World::new();
+        let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+        let (args, number) = killed_after_take(&world);
+        let bob = |args: &str, input: &[u8]| {
+            feed(&mut world.end("bob", &format!("-s get-{number} {args}")), input)
+        };
+        otr("send", WHOLE).ok();
+        bob("recv --wait 60s", b"").ok();
+        let work = world.came().remove(0);
+        let work = world.path("in").join(work);
+        fs::write(work.join("content"), b"text").unwrap();
+        fs::write(work.join("placed"), b"").unwrap();
+        fs::rename(work.join("content"), world.path("in/here")).unwrap();
+        if has_said {
+            bob("send", b"{\"done\":true}\n").ok();
+            otr("close", b"").ok();
+        }
+        let getting = begin(&mut world.getting(&args));
+        if !has_said {
+            let told = otr("recv --wait 30s", b"");
+            otr("close", b"");
+            assert!(told.text().contains("\"done\":true"));
+        }
+        let run = end(getting);
+        assert_eq!((run.code, run.out.as_slice()), (0, &b"here\n"[..]), "{}", run.err);
+        assert_eq!(world.came(), ["here"]);
+    }
+}
+
+/// Who calls it done before all was sent has not got it.
+#[test]
+fn done_before_all_was_sent_is_no_success() {
+    let world = World::new();
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    for takes in [false, true] {
+        let putting = world.put(if takes { "-" } else { "--text x" });
+        otr(&format!("respond --anew --code {}", putting.code), b"").ok();
+        otr("recv --wait 60s", b"").ok();
+        if takes {
+            otr("send", b"{\"take\":true}\n").ok();
+        }
+        otr("send", b"{\"done\":true}\n").ok();
+        let run = putting.finished();
+        assert_eq!(run.code, 6, "{}", run.err);
+        assert!(run.err.contains("before all was sent"), "{}", run.err);
+        otr("close", b"");
+    }
+}

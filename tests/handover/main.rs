@@ -123,6 +123,12 @@ impl Putting {
 
     fn end(mut self) -> Run {
         drop(self.child.stdin.take());
+        self.finished()
+    }
+
+    /// The same, while more may still come on its stdin.
+    fn finished(mut self) -> Run {
+        let _stdin = self.child.stdin.take();
         let mut out = Vec::new();
         self.out.read_to_end(&mut out).unwrap();
         ended(self.child, out)

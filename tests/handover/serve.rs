@@ -1,9 +1,12 @@
 //! `--serve`: no other machine in between, and no process left behind.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::process::Child;
 
 use super::{Putting, World};
+use crate::support::network::apart;
 use crate::support::until;
 
 fn served(world: &World, address: &str) -> Putting {
@@ -32,33 +35,60 @@ fn a_postbox_of_its_own_ends_with_the_transfer() {
 
 #[test]
 fn it_leaves_no_process_however_it_ends() {
-    let world = World::new();
     for (signal, code) in [("KILL", 137), ("TERM", 143)] {
+        let world = World::new();
         let putting = served(&world, "127.0.0.1:0");
         let shown = putting.code.clone();
         putting.signal(signal);
         assert_eq!(putting.end().code, code);
         until("the postbox ends", || !is_open(&shown));
+        if signal == "TERM" {
+            world.leaves_nothing();
+        }
     }
+}
+
+/// `put --serve` at all addresses of a network of its own, which this script makes.
+fn served_in(world: &World, network: &str) -> Child {
+    fs::write(world.path("file"), "text").unwrap();
+    let put = world.end("alice", "put --serve 0.0.0.0:0 file");
+    let mut command = apart();
+    let script = format!("{network} exec \"$@\"");
+    command.args(["sh", "-ec", &script, "sh"]).arg(put.get_program()).args(put.get_args());
+    for (name, value) in put.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    command.current_dir(world.path("")).env_remove("OTR_POSTBOX").env_remove("OTR_SESSION");
+    super::start(&mut command)
 }
 
 #[test]
 fn an_address_that_nobody_can_call_is_not_shown() {
     let world = World::new();
-    fs::write(world.path("file"), "text").unwrap();
-    let mut command = world.end("alice", "put --serve 0.0.0.0:0 file");
-    let mut child = super::start(command.env_remove("OTR_POSTBOX"));
-    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let run = super::end(served_in(&world, ""));
+    assert_eq!((run.code, run.out.as_slice()), (2, &b""[..]), "{}", run.err);
+    assert!(run.err.contains("ip address"), "{}", run.err);
+    world.leaves_nothing();
+}
+
+#[test]
+fn of_all_addresses_the_one_that_leads_out_is_shown() {
+    let world = World::new();
+    let network = "ip link set lo up; ip link add near type veth peer name far; ip link set far up;
+        ip addr add 10.7.0.1/24 dev near; ip link set near up; ip route add default dev near;";
+    let mut child = served_in(&world, network);
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    if line.is_empty() {
-        let run = super::ended(child, Vec::new());
-        assert!(run.code == 2 && run.err.contains("ip address"), "{}", run.err);
-        return;
-    }
-    assert!(line.contains("@http://") && !line.contains("0.0.0.0"), "{line}");
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     super::signal(&child, "TERM");
     child.wait().unwrap();
+    assert!(line.contains("@http://10.7.0.1:"), "{line}");
+    world.leaves_nothing();
+}
+
+#[test]
+fn an_address_that_is_in_use_is_said() {
+    let world = World::new();
+    fs::write(world.path("file"), "text").unwrap();
     let taken = world.postbox.url.strip_prefix("http://").unwrap();
     let failed = world.pair.alice(&format!("put --serve {taken} file"), b"").fails(2);
     assert!(failed.contains("no postbox could be opened"), "{failed}");

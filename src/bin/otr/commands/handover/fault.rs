@@ -2,14 +2,15 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::failure::{Code, Failure};
 use crate::ui::printable;
 
-/// Why the content is not whole, once it has been read.
+/// Why the content is not whole, once it has been read, and whether that is so.
 #[derive(Clone, Default)]
-pub(super) struct Fault(Arc<Mutex<Option<String>>>);
+pub(super) struct Fault(Arc<Mutex<Option<String>>>, Arc<AtomicBool>);
 
 impl Fault {
     pub(super) fn set(&self, why: String) {
@@ -18,6 +19,15 @@ impl Fault {
 
     pub(super) fn take(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// All of the content has been read.
+    pub(super) fn end(&self) {
+        self.1.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.1.load(Ordering::Acquire)
     }
 
     pub(super) fn is_set(&self) -> bool {

@@ -112,8 +112,10 @@ fn run_to_end(
         .and_then(|()| taking.resume(received))
         .and_then(|()| take(&mut conversation, client, &mut taking));
     let ended = match taken {
-        Err(Ended::Later(failure)) if !taking.ending.has_come() => return Err(failure),
+        Err(Ended::Later(failure)) if !taking.ending.has_come() => return Err(goes_on(failure)),
         Err(Ended::Refused(Refusal { why, failure })) => {
+            // The other side may take its time to hear of it.
+            taking.clear();
             if !taking.closed {
                 refuse(&mut conversation, client, why);
             }
@@ -143,6 +145,29 @@ fn refuse(conversation: &mut Conversation<Files>, client: &Client, why: Why) {
     }
 }
 
+/// What only has to be tried again, which the hint says.
+fn goes_on(failure: Failure) -> Failure {
+    if failure.code != Code::Postbox {
+        return failure;
+    }
+    Failure { hint: "the same command in the same directory goes on".into(), ..failure }
+}
+
+/// Tells the other side that all is in its place. That is so, whatever the other side has to say, and a signal
+/// does not make it untrue.
+fn told_done(conversation: &mut Conversation<Files>, client: &Client) -> Result<(), Ended> {
+    let mut told = talk::say(conversation, client, &Line::Done);
+    if told.is_err() && client.is_stopped() {
+        let brief = client.until(&Stop::default()).lasting(Patience::Brief);
+        told = talk::say(conversation, &brief, &Line::Done);
+    }
+    match told {
+        // It has heard of it from an earlier run.
+        Err(failure) if failure.code != Code::Closed => Err(Ended::of(failure)),
+        _ => Ok(()),
+    }
+}
+
 /// Takes message after message until all is here.
 fn take(
     conversation: &mut Conversation<Files>,
@@ -151,22 +176,37 @@ fn take(
 ) -> Result<(), Ended> {
     let mut first = Some(FIRST);
     loop {
+        // Before anything is awaited: an earlier run may have been killed before it could answer.
+        if taking.is_done {
+            return told_done(conversation, client);
+        }
+        if let Some(answer) = taking.answer() {
+            talk::say(conversation, client, &answer).map_err(Ended::of)?;
+        }
         let wait = first.take().filter(|_| !taking.has_begun());
         let deliver = |event: Event<'_>| taking.event(&event).map_err(Cause::from);
         let collected = block_on(conversation.collect(client, Until::Messages(1), wait, deliver));
         if let Some(refusal) = taking.refusal.take() {
             return Err(Ended::Refused(refusal));
         }
+        if taking.is_done {
+            continue;
+        }
         if client.is_stopped() {
             return Err(Ended::Refused(Refusal::interrupted()));
         }
-        let counts = collected.map_err(|error| Ended::of(error.into()))?;
-        if let Some(answer) = taking.answer() {
-            talk::say(conversation, client, &answer?).map_err(Ended::of)?;
-            if taking.is_done {
-                return Ok(());
+        let counts = match collected.map_err(Failure::from) {
+            Err(failure) if wait.is_some() && failure.code == Code::Postbox => {
+                // It is not known yet whether the code was right.
+                first = wait;
+                continue;
             }
-        } else if taking.closed || counts.closed {
+            collected => collected.map_err(Ended::of)?,
+        };
+        if taking.has_to_answer() {
+            continue;
+        }
+        if taking.closed || counts.closed {
             let what = "the other side has ended it before all was here";
             let hint = "nothing of it was kept: ask for it again";
             return Err(Ended::Over(Failure::new(Code::Closed, what, hint)));

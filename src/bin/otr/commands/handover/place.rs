@@ -250,8 +250,13 @@ impl Place {
         Ok(end)
     }
 
+    /// Whether any of the content has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begin.is_some()
+    }
+
     /// Whether a run that was killed has put it into its place.
-    fn is_placed(&self) -> bool {
+    pub(super) fn is_placed(&self) -> bool {
         let waits = if self.offer.kind == Kind::Tree { TREE } else { CONTENT };
         self.work.join(PLACED).exists() && !self.work.join(waits).exists()
     }
@@ -279,7 +284,7 @@ impl Place {
             self.file.sync_all().map_err(unwritable)?;
             self.work.join(CONTENT)
         };
-        // Before it: what is not where it was is then known to be in its place.
+        // Made before the rename: if the content is then missing here, it is in its place.
         File::create(self.work.join(PLACED)).map_err(unwritable)?;
         rename_unless_there(&ready, &self.path).map_err(|error| {
             if error.kind() == io::ErrorKind::AlreadyExists {
@@ -290,10 +295,21 @@ impl Place {
         })?;
         // The name, too, is on the disk before the other side forgets what it names.
         let named = File::open(around(&self.path)).and_then(|directory| directory.sync_all());
-        named.or_else(|error| match error.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
-            _ => Err(unwritable(error)),
-        })
+        match named {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                // It is here, and the other side is told so.
+                let what =
+                    format_args!("{} may be gone after a power cut: {error}", shown(&self.path));
+                warn_of_file(&self.path, what);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn unpacked(&self, ending: &Ending) -> Result<PathBuf, Refusal> {

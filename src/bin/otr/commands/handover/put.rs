@@ -169,7 +169,10 @@ fn begun(context: &Context, args: &Args, served: &mut Option<Served>) -> Result<
         let guard = ending::first(ending.action(&files, &client, number, || {}))?;
         let shown = begun.shown();
         begun.keep(&mut files, false)?;
-        show(context, args, &shown)?;
+        show(context, args, &shown).inspect_err(|_| {
+            // Nobody has seen the code, or not all of it.
+            drop(talk::leave(&mut files, &client, number));
+        })?;
         let client = client.until(&ending.stop);
         return Ok(Meeting { context: here, files, client, number, ending, guard, again: false });
     }
@@ -314,7 +317,7 @@ impl Putting<'_> {
             }
         }
         talk::say(&mut conversation, self.client, &Line::Offer(self.source.offer()))?;
-        let have = self.taken(&mut conversation)?;
+        let Some(have) = self.taken(&mut conversation)? else { return Ok(()) };
         let fault = Fault::default();
         let stop = self.ending.stop.clone();
         let (from, content) = self.source.content(have, &fault, &stop)?;
@@ -330,16 +333,19 @@ impl Putting<'_> {
             // Nobody listens any more before the session ends.
             stop.stop();
         }
-        // Of what has changed the other side says, too, that it was not taken.
         let ended = || Failure::new(Code::Failed, "a part of otr has panicked", "");
         let verdict = verdict.join().map_err(|_| ended())?;
         if was_cut {
             sent?;
         }
         if let Some(why) = why {
+            // The other side says that it came incomplete, but not why.
             let what = format!("not handed over: {why}");
             let hint = "the other side keeps nothing of it: put it again when nobody changes it";
             return Err(Failure::new(Code::CutShort, what, hint));
+        }
+        if verdict.is_ok() && !fault.has_ended() {
+            return Err(unsent());
         }
         verdict
     }
@@ -353,18 +359,21 @@ impl Putting<'_> {
         meeting::await_reply(self.context, files, self.client, LONG)
     }
 
-    /// Waits until the other side takes it; what it has already.
-    fn taken(&self, conversation: &mut Conversation<Files>) -> Result<Have, Failure> {
+    /// Waits until the other side takes it; what it has already, or nothing if it has all.
+    fn taken(&self, conversation: &mut Conversation<Files>) -> Result<Option<Have>, Failure> {
         loop {
             let heard = talk::hear(conversation, self.client, Until::Messages(1), None)?;
             if let Some(verdict) = verdict(&heard) {
-                return verdict.map(|()| Have::default());
+                // Only an earlier run can have sent all of it.
+                let verdict =
+                    verdict.and_then(|()| if self.offered { Ok(()) } else { Err(unsent()) });
+                return verdict.map(|()| None);
             }
             let have = heard.lines.iter().rev().find_map(|line| match line {
                 Line::Take(have) => Some(*have),
                 _ => None,
             });
-            if let Some(have) = have {
+            if have.is_some() {
                 return Ok(have);
             }
         }
@@ -409,6 +418,16 @@ fn verdict(heard: &Heard) -> Option<Result<(), Failure>> {
         return Some(Err(not_taken(why)));
     }
     heard.closed.then(|| Err(not_taken(Why::Ended)))
+}
+
+/// The other side calls it done while it cannot be.
+fn unsent() -> Failure {
+    let what = "the other side says that it has all, before all was sent";
+    Failure::new(
+        Code::CutShort,
+        what,
+        "its otr is another program, or of another version: put it again",
+    )
 }
 
 fn not_taken(why: Why) -> Failure {

@@ -122,6 +122,8 @@ impl Source {
         fault: &Fault,
         stop: &Stop,
     ) -> Result<(u64, Box<dyn Read + Send>), Failure> {
+        // What came on stdin cannot be read again.
+        let have = if self.is_lasting() { have } else { Have::default() };
         let mut reader = self.reader(fault, stop)?;
         let begins = have.bytes > 0 && reader.begins_with(have);
         if have.bytes > 0 && !begins {
@@ -206,6 +208,7 @@ impl Checked {
     /// The end of it: whether that is where it should be.
     fn status(&mut self) -> u8 {
         self.ended = true;
+        self.fault.end();
         if self.left.is_some_and(|left| left > 0) {
             self.fault.set("it has become shorter while it was read".into());
         } else if self.left.is_some() && matches!(self.inner.read(&mut [0]), Ok(1..)) {

@@ -137,6 +137,9 @@ impl Taking {
         if let Some(place) = place.map_err(|refusal| Ended::Later(refusal.failure))? {
             self.offer = Some(place.offer.clone());
             self.watch(&place);
+            // What that run was about to say when it was killed; the other side minds nothing twice.
+            self.is_done = place.is_placed();
+            self.takes = !place.has_begun();
             self.sink = Sink::Place(Box::new(place));
         } else if received > 0 {
             let what = "its beginning is not here";
@@ -164,11 +167,13 @@ impl Taking {
         }
     }
 
-    /// What the other side is to be told now, if anything.
-    pub(super) fn answer(&mut self) -> Option<Result<Line, Ended>> {
-        if self.is_done {
-            return Some(Ok(Line::Done));
-        }
+    /// Whether the other side is to be told something now.
+    pub(super) fn has_to_answer(&self) -> bool {
+        self.takes
+    }
+
+    /// What the other side is to be told now, if anything, before all is here.
+    pub(super) fn answer(&mut self) -> Option<Line> {
         if !std::mem::take(&mut self.takes) {
             return None;
         }
@@ -176,7 +181,7 @@ impl Taking {
             Sink::Place(place) => place.have().unwrap_or_default(),
             _ => Have::default(),
         };
-        Some(Ok(Line::Take(have)))
+        Some(Line::Take(have))
     }
 
     /// Takes what the engine delivers. What it has taken is in its place before the keys are forgotten.
@@ -340,6 +345,10 @@ impl Taking {
         self.ending.waits.store(true, Ordering::Release);
         let answer = prompt::yes(&format!("take {what}, to {place}?"), "give --yes");
         self.ending.waits.store(false, Ordering::Release);
+        if self.ending.has_come() {
+            // The session is ended already, whatever the answer was.
+            return Err(Refusal::interrupted());
+        }
         match answer {
             Ok(true) => Ok(()),
             Ok(false) => {
