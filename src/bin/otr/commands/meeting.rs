@@ -106,7 +106,7 @@ impl Begun {
         code::show(&self.code, &self.postbox)
     }
 
-    /// The invite's bytes, for who may have to take it away.
+    /// The invite's bytes, for whoever may have to take it away.
     pub(super) fn invite(&self) -> &[u8] {
         self.inviting.invite()
     }

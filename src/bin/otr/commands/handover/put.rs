@@ -195,7 +195,7 @@ fn show(context: &Context, args: &Args, code: &str) -> Result<(), Failure> {
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
     if args.qr && io::stderr().is_terminal() {
         match qr::square(code) {
-            Some(square) => stdio::say(Zeroizing::new(format!("{square}\n")).as_bytes()),
+            Some(square) => stdio::say(Zeroizing::new(format!("{}\n", square.as_str())).as_bytes()),
             None => warn("the code is too long for a QR code"),
         }
     }
