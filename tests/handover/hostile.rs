@@ -90,32 +90,48 @@ fn content_that_is_not_what_was_offered_is_not_kept() {
     assert!(told.contains("\"cut\""), "{told}");
 }
 
-#[test]
-fn an_archive_that_leads_out_is_not_unpacked() {
-    let world = World::new();
-    let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1}\n";
-    for (kind, path, target) in [
-        (EntryType::Regular, "../x", ""),
-        (EntryType::Regular, "/tmp/otr-test-x", ""),
-        (EntryType::Symlink, "x", "../../alice"),
-        (EntryType::Link, "x", "/etc/passwd"),
-        (EntryType::Fifo, "x", ""),
-    ] {
-        let mut archive = Builder::new(Vec::new());
+/// An archive of entries whose names and targets nobody has checked.
+fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+    let mut archive = Builder::new(Vec::new());
+    for (kind, path, target) in entries {
         let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
+        header.set_entry_type(*kind);
+        header.set_mode(0o755);
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
         header.set_size(0);
         header.set_cksum();
         archive.append(&header, &b""[..]).unwrap();
-        let archive = archive.into_inner().unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn an_archive_that_leads_out_is_not_unpacked() {
+    let world = World::new();
+    let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1}\n";
+    for entries in [
+        &[(EntryType::Regular, "../x", "")][..],
+        &[(EntryType::Regular, "/tmp/otr-test-x", "")],
+        &[(EntryType::Symlink, "x", "../../alice")],
+        &[(EntryType::Link, "x", "/etc/passwd")],
+        &[(EntryType::Fifo, "x", "")],
+        // The link `l` is the tree's root, so that `x` is less deep than its path, and leads out.
+        &[
+            (EntryType::Directory, "a", ""),
+            (EntryType::Directory, "a/b", ""),
+            (EntryType::Symlink, "a/b/l", "../.."),
+            (EntryType::Symlink, "a/b/l/x", "../../.."),
+            (EntryType::Symlink, "x/.bash_profile", "in/d/payload"),
+        ],
+    ] {
+        let archive = archive(entries);
         let content = [b"{\"content\":0}\n", &archive[..], b"\0"].concat();
         let (run, told) = offered(&world, offer, Some(&content), "--yes");
-        assert_eq!(run.code, 4, "{path}: {}", run.err);
+        assert!(fs::symlink_metadata(world.path(".bash_profile")).is_err(), "it was planted");
+        assert_eq!(run.code, 4, "{entries:?}: {}", run.err);
         assert!(told.contains("\"unsafe\""), "{told}");
-        assert_eq!(world.came(), [""; 0], "{path}");
+        assert_eq!(world.came(), [""; 0], "{entries:?}");
     }
     let cut = [b"{\"content\":0}\n", &[b'x'; 700][..], b"\0"].concat();
     let (run, _) = offered(&world, offer, Some(&cut), "--yes");

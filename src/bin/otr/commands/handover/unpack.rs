@@ -1,16 +1,19 @@
 //! The tar stream of a directory, unpacked into a new directory that nobody else can enter: what another
 //! tar would accept and a careful person would not (a path that leads out, a device, a name twice) ends it.
 //!
-//! Links come last. So while files are written there is no link among their directories, and a link's
-//! own way up leads through directories alone.
+//! Links come last. So while files are written there is no link among their directories. Each link is made
+//! in a directory that was opened step by step without following any link, so that its own way up leads
+//! through directories alone, and what [`stays`] counts is true.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use rustix::fs::{Mode, OFlags, openat, symlinkat};
+use rustix::io::Errno;
 use tar::{Archive, EntryType};
 
 use super::fault::shown;
@@ -72,13 +75,14 @@ pub(super) fn unpack(
             continue;
         }
         match kind {
-            EntryType::Directory => make(&place).map_err(Error::Write)?,
+            EntryType::Directory => make(&place).map_err(|error| misplaced(&path, error))?,
             EntryType::Regular => {
                 let header = entry.header();
                 let executable = header.mode().unwrap_or(0) & 0o100 != 0;
                 let modified = header.mtime().unwrap_or(0);
                 let size = header.size().map_err(|_| Error::Damaged)?;
-                write(&mut entry, &place, size, executable, modified, &stopped)?;
+                let mut file = create(&path, &place, executable)?;
+                write(&mut entry, &mut file, size, modified, &stopped)?;
             }
             EntryType::Symlink => {
                 let target = long_link
@@ -99,9 +103,21 @@ pub(super) fn unpack(
         if !stays(&path, &target) {
             return Err(Error::Unsafe(format!("the link {} leads out of it", shown(&path))));
         }
-        symlink(target, to.join(&path)).map_err(|error| twice(&path, error))?;
+        link(to, &path, &target)?;
     }
     Ok(())
+}
+
+/// Makes a link below `to`, on whose way there is no other link.
+fn link(to: &Path, path: &Path, target: &Path) -> Result<(), Error> {
+    let mut directory = File::open(to).map_err(Error::Write)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    for component in path.parent().into_iter().flat_map(Path::components) {
+        let next = openat(&directory, component.as_os_str(), flags, Mode::empty());
+        directory = next.map_err(|error| misplaced(path, error.into()))?.into();
+    }
+    let name = path.file_name().unwrap_or_default();
+    symlinkat(target, &directory, name).map_err(|error| misplaced(path, error.into()))
 }
 
 /// The content of an entry that is the next one's name.
@@ -155,25 +171,31 @@ fn make(place: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o777).create(place)
 }
 
-fn twice(path: &Path, error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return Error::Unsafe(format!("{} is in it twice", shown(path)));
-    }
-    Error::Write(error)
+/// What the error means for an entry that may be there already, or have no directory to be in.
+fn misplaced(path: &Path, error: io::Error) -> Error {
+    let what = match Errno::from_io_error(&error) {
+        Some(Errno::EXIST) => "is in it twice",
+        // Of a link on the way as well, which is not followed.
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => "is in no directory of it",
+        _ => return Error::Write(error),
+    };
+    Error::Unsafe(format!("{} {what}", shown(path)))
+}
+
+fn create(path: &Path, place: &Path, executable: bool) -> Result<File, Error> {
+    let mode = if executable { 0o777 } else { 0o666 };
+    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(place);
+    opened.map_err(|error| misplaced(path, error))
 }
 
 fn write(
     content: &mut impl Read,
-    place: &Path,
+    file: &mut File,
     size: u64,
-    executable: bool,
     modified: u64,
     stopped: impl Fn() -> bool,
 ) -> Result<(), Error> {
-    let mode = if executable { 0o777 } else { 0o666 };
-    let opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(place);
-    let mut file = opened.map_err(|error| twice(place, error))?;
-    let written = copy(content, &mut file, stopped)?;
+    let written = copy(content, file, stopped)?;
     if written != size {
         return Err(Error::Damaged);
     }
@@ -258,7 +280,22 @@ mod tests {
             &[(Directory, "d", ""), (Symlink, "d/a", "../../x")],
             // Each by itself stays inside; one over the other does not.
             &[(Directory, "d", ""), (Symlink, "d/up", ".."), (Symlink, "x", "d/up/..")],
+            // Through one link, whose way down is shorter than it looks, another is made that leads out.
+            &[
+                (Directory, "a", ""),
+                (Directory, "a/b", ""),
+                (Symlink, "a/b/l", "../.."),
+                (Symlink, "a/b/l/x", ".."),
+                (Symlink, "x/planted", "tree/payload"),
+            ],
+            &[(Directory, "d", ""), (Symlink, "l", "d"), (Symlink, "l/x", "y")],
             &[(Symlink, "a", "b"), (Regular, "a", "over a link")],
+            &[(Directory, "a", ""), (Directory, "a", "")],
+            &[(Regular, "a", "1"), (Directory, "a", "")],
+            &[(Regular, "a", "1"), (Regular, "a/b", "below a file")],
+            &[(Regular, "a/b", "its directory is not there")],
+            &[(Directory, "a/b", "")],
+            &[(Symlink, "a/b", "c")],
             &[(Regular, "a", "1"), (Regular, "a", "2")],
             &[(Regular, "a", "1"), (Symlink, "a", "b")],
             &[(Link, "a", "/etc/passwd")],
