@@ -236,3 +236,20 @@ fn without_a_terminal_or_a_postbox_it_says_what_to_use() {
     let taken = other.chat("alice", "417-guitar-vanish@http://127.0.0.1:1", (90, 20));
     assert_eq!(taken.code(), "13");
 }
+
+#[test]
+fn a_chat_that_begins_while_the_postbox_is_away_posts_when_it_is_back() {
+    let (meeting, address, first) = by_a_fickle_postbox();
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    drop(first);
+    alice.enter("left by a chat before");
+    alice.wait_for("left by a chat before (waiting)");
+    alice.enter("/quit");
+    assert_eq!(alice.code(), "0");
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("| postbox away");
+    let _second = postbox(&address);
+    assert_eq!(meeting.received("bob"), b"left by a chat before\n");
+    alice.wait_until("it is back", |shown| !shown.contains("postbox away"));
+}

@@ -1,10 +1,10 @@
 //! Files, and messages too long for a screen.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::Meeting;
-use crate::support::Chance;
+use crate::support::{Chance, tool};
 
 #[test]
 fn a_file_is_saved_where_the_receiver_says_and_replaces_nothing() {
@@ -36,7 +36,7 @@ fn a_file_is_saved_where_the_receiver_says_and_replaces_nothing() {
     assert_eq!(fs::metadata(&saved).unwrap().permissions().mode() & 0o777, 0o600);
     // The last text, and only into a new file.
     bob.enter("/save there");
-    bob.wait_for("cannot write there: File exists");
+    bob.wait_until("refused again", |shown| shown.matches("there is there already").count() == 2);
     bob.enter("/save text");
     bob.wait_for("saved: text");
     assert_eq!(fs::read(meeting.pair.path("text")).unwrap(), b"and a text behind it\n");
@@ -99,4 +99,39 @@ fn a_line_of_a_mebibyte_is_read_and_does_not_stall() {
     alice.press("Enter");
     assert!(meeting.received("bob") == [&line[..], b"\n"].concat());
     alice.wait_until("it is out", |shown| !shown.contains("waiting"));
+}
+
+#[test]
+fn what_is_no_new_file_is_refused_and_nothing_waits_for_it() {
+    let meeting = Meeting::new();
+    let bytes = [&b"\0\xff"[..], &Chance::new().bytes(1_000)].concat();
+    assert!(tool("mkfifo", "coreutils").arg(meeting.pair.path("pipe")).status().unwrap().success());
+    symlink("nowhere", meeting.pair.path("dangling")).unwrap();
+    meeting.pair.bob("send", b"a text").ok();
+    let alice = meeting.chat("alice", "", (90, 24));
+    alice.wait_for("they: a text");
+    // A text, and then what waits.
+    for round in 0..2 {
+        for name in ["pipe", "dangling", "/dev/null"] {
+            alice.enter(&format!("/save {name}"));
+            alice.wait_for(&format!("{name} is there already"));
+            assert!(!meeting.pair.path("nowhere").exists());
+        }
+        alice.enter(&format!("/save kept{round}"));
+        alice.wait_for(&format!("saved: kept{round}"));
+        if round == 0 {
+            alice.run(&["clear-history"]);
+            meeting.pair.bob("send", &bytes).ok();
+            alice.wait_for("| /save or /drop");
+            // The sentences of the first round leave the screen.
+            for _ in 0..2 {
+                alice.enter("/help");
+            }
+            alice.wait_until("help", |shown| !shown.contains("is there already"));
+        }
+    }
+    assert_eq!(fs::read(meeting.pair.path("kept0")).unwrap(), b"a text");
+    assert!(fs::read(meeting.pair.path("kept1")).unwrap() == bytes);
+    meeting.pair.bob("send", b"goes on").ok();
+    alice.wait_for("they: goes on");
 }

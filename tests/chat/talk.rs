@@ -203,3 +203,27 @@ fn the_terminal_keeps_nothing_unless_it_is_told_to() {
         }
     }
 }
+
+#[test]
+fn a_question_is_there_again_after_the_chat_has_ended() {
+    let meeting = Meeting::new();
+    let (alice, bob) = (meeting.chat("alice", "", (100, 30)), meeting.chat("bob", "", (100, 30)));
+    alice.wait_for("NOT CHECKED");
+    bob.wait_for("NOT CHECKED");
+    bob.enter("/verify what did we eat?");
+    bob.wait_for("the secret to compare (it is not shown");
+    bob.enter("rice");
+    bob.wait_for("the same again:");
+    bob.enter("rice");
+    alice.wait_for("the other side asks \"what did we eat?\"; answer: /verify");
+    alice.enter("/quit");
+    assert_eq!(alice.code(), "0");
+    let alice = meeting.chat("alice", "", (100, 30));
+    alice.wait_for("the other side asks \"what did we eat?\"; answer: /verify");
+    alice.enter("/verify");
+    alice.wait_for("your answer (it is not shown");
+    alice.enter("rice");
+    alice.wait_for("default | checked by verify");
+    bob.wait_for("default | checked by verify");
+    assert!(!alice.shown().contains("| /verify"), "{}", alice.shown());
+}

@@ -1,6 +1,7 @@
 //! What the screen hears from the threads around it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use otr::protocol::authentication::Authentication;
@@ -32,6 +33,8 @@ pub(super) enum Event {
     NotSaved(Failure),
     /// A step of a check of a secret.
     Checked(String),
+    /// The other side's question of this run is answered.
+    Answered([u8; 32]),
     /// Whether the postbox is away, as the one or the other direction finds.
     Away(Direction, bool),
     /// What has become of a message of ours.
@@ -53,7 +56,8 @@ pub(super) enum Direction {
 /// One of the things that come, in their order.
 pub(super) enum Came {
     Text(Zeroizing<Vec<u8>>),
-    Note(String),
+    /// A message that was on its way ends here, with these words.
+    CutShort(String),
 }
 
 /// A message that is not simply shown.
@@ -84,14 +88,13 @@ pub(super) enum Mark {
 }
 
 /// What the screen shows of the session.
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) is_open: bool,
     pub(super) may_write: bool,
     pub(super) is_closed: bool,
-    /// Whether the other side's question waits for an answer.
-    pub(super) is_asked: bool,
+    /// The other side's question that waits for an answer.
+    pub(super) asked: Option<Arc<Asked>>,
     pub(super) authentication: Authentication,
     pub(super) words: Option<[&'static str; WORDS]>,
 }
@@ -103,9 +106,23 @@ impl Facts {
             is_open: true,
             may_write: session.may_send_text(),
             is_closed: session.peer_closed(),
-            is_asked: session.question().is_some(),
+            asked: asked(session),
             authentication: session.authentication(),
             words: session.words().ok(),
         }
     }
+}
+
+/// A question of the other side.
+#[derive(PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Its text; empty = none.
+    pub(super) text: Zeroizing<String>,
+    /// The run that the answer belongs to.
+    pub(super) run: [u8; 32],
+}
+
+fn asked(session: &Session) -> Option<Arc<Asked>> {
+    let (text, run) = session.question().zip(session.question_run())?;
+    Some(Arc::new(Asked { text: text.to_owned().into(), run: *run }))
 }

@@ -218,6 +218,7 @@ impl Threads {
                 Err(failure)
             }
             End::Close => {
+                say_lost(left);
                 let closed = self.close(context);
                 if closed.is_ok() {
                     context.voice.say("closed: the session is wiped here");
@@ -225,6 +226,7 @@ impl Threads {
                 closed.map(|()| 0)
             }
             End::Differ => {
+                say_lost(left);
                 if let Err(failure) = self.close(context) {
                     warn(failure.what);
                 }
@@ -267,7 +269,7 @@ fn converse(
     worker::start(move || read_keys(keys, &tell))?;
     let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let paint = Paint::new(args.inline, colours);
-    let mut chat = Chat::new(context, paint, threads.facts, threads.jobs.clone());
+    let mut chat = Chat::new(context, paint, threads.facts.clone(), threads.jobs.clone());
     if let Some(code) = code {
         chat.note(&format!("the code: {}", *code));
         chat.note(&format!("tell it to the other person, who types: otr chat {}", *code));
@@ -279,10 +281,10 @@ fn converse(
 fn at_a_signal(threads: &Threads) -> Result<ending::Guard, Failure> {
     let (stop, jobs, ended) = (threads.stop.clone(), threads.jobs.clone(), threads.ended.clone());
     ending::first(move || {
-        terminal::give_back();
-        speak::unheard();
         stop.stop();
         drop(jobs.send(Job::End));
+        terminal::give_back();
+        speak::unheard();
         say_left(ended.wait(AT_A_SIGNAL));
     })
 }
@@ -296,6 +298,13 @@ fn say_left(left: Option<Left>) {
         )),
         Some(Left { lost, .. }) => warn(format_args!("not sent: {lost} of your messages")),
         None => warn("whether the last messages were stored is not known"),
+    }
+}
+
+/// The same for a session that is closed, with which all goes out that is stored.
+fn say_lost(left: Option<Left>) {
+    if left.is_none_or(|left| left.lost > 0) {
+        say_left(left);
     }
 }
 

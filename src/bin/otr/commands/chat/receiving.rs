@@ -29,6 +29,8 @@ const SHOWN: usize = 2 << 20;
 const PACKETS: usize = 512;
 /// The longest message that is shown although not all of it is text.
 const UNREADABLE: usize = 1024;
+/// What to do about a name that is taken.
+const NEW: &str = "nothing was written: give another name";
 /// How often to look whether the chat has ended.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -66,11 +68,11 @@ enum Begun {
 pub(super) struct Incoming {
     tell: Sender<Event>,
     stop: Stop,
-    line: VecDeque<Told>,
+    queue: VecDeque<Told>,
     writing: Option<u64>,
     begun: Option<Begun>,
     /// A file that is whole, and that the session has to note.
-    file: Option<Output>,
+    file: Option<(Output, PathBuf)>,
     settled: Option<usize>,
     /// What the screen knows.
     known: Option<Facts>,
@@ -81,7 +83,7 @@ impl Incoming {
         Self {
             tell,
             stop,
-            line: VecDeque::new(),
+            queue: VecDeque::new(),
             writing: None,
             begun: None,
             file: None,
@@ -93,7 +95,8 @@ impl Incoming {
     /// Tells how things stand, if that is new.
     fn facts(&mut self, session: Option<&Session>) {
         let facts = Facts::of(session);
-        if self.known.replace(facts) != Some(facts) {
+        if self.known.as_ref() != Some(&facts) {
+            self.known = Some(facts.clone());
             self.say(Event::Facts(facts));
         }
     }
@@ -214,6 +217,7 @@ impl Incoming {
         text: &[u8],
         session: &Session,
     ) -> Result<(), Failure> {
+        no_other_kind(path)?;
         let Target::File(mut output) = Target::open(path, false).map_err(unforced)? else {
             let what = format!("{} is no file", line(&path.to_string_lossy()));
             return Err(Failure::new(Code::Usage, what, "name a file to be made"));
@@ -238,8 +242,7 @@ impl Incoming {
         output.write(text, data, &session.identity()).map_err(unforced)?;
         if data.end {
             output.done = true;
-            self.file = Some(output);
-            self.say(Event::Saved(path.to_owned()));
+            self.file = Some((output, path.to_owned()));
         } else {
             self.begun = Some(Begun::File(output, path.to_owned()));
         }
@@ -254,14 +257,28 @@ impl Incoming {
             }
             _ => format!("message {message} was cut short"),
         };
-        shown.push(Came::Note(note));
+        shown.push(Came::CutShort(note));
     }
+}
+
+/// Refuses what is there and neither a file nor a directory: a FIFO would wait for its reader, and a link
+/// leads elsewhere.
+fn no_other_kind(path: &Path) -> Result<(), Failure> {
+    match path.symlink_metadata() {
+        Ok(found) if !found.is_file() && !found.is_dir() => Err(is_there(path)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn is_there(path: &Path) -> Failure {
+    let what = format!("{} is there already", line(&path.to_string_lossy()));
+    Failure::new(Code::Exists, what, NEW)
 }
 
 /// The hint of `recv` is another option.
 fn unforced(failure: Failure) -> Failure {
     if failure.code == Code::Exists {
-        return Failure { hint: "nothing was written: give another name".into(), ..failure };
+        return Failure { hint: NEW.into(), ..failure };
     }
     failure
 }
@@ -303,14 +320,14 @@ impl Sink for Incoming {
 
     fn add(&mut self, piece: Piece) {
         self.writing = (!piece.data.end).then_some(piece.data.message);
-        self.line.push_back(Told::Piece(piece));
+        self.queue.push_back(Told::Piece(piece));
     }
 
     fn truncated(&mut self, message: u64) {
         if self.writing == Some(message) {
             self.writing = None;
         }
-        self.line.push_back(Told::Truncated(message));
+        self.queue.push_back(Told::Truncated(message));
     }
 
     /// The status line says so, all the time.
@@ -324,14 +341,14 @@ impl Sink for Incoming {
         session: Option<&Session>,
     ) -> Result<(), Cause> {
         let mut shown = Vec::new();
-        while let Some(told) = self.line.pop_front() {
+        while let Some(told) = self.queue.pop_front() {
             match (&told, session) {
                 (Told::Truncated(message), _) => self.truncate(*message, &mut shown),
                 (Told::Piece(piece), Some(session)) => {
                     let text = packets.get(piece.packet).map(|packet| body(packet));
                     let text = text.and_then(|body| body.get(piece.data.text.clone()));
                     if !self.place(piece, text.unwrap_or_default(), session, &mut shown)? {
-                        self.line.push_front(told);
+                        self.queue.push_front(told);
                         return Ok(());
                     }
                 }
@@ -349,27 +366,26 @@ impl Sink for Incoming {
     }
 
     fn stored(&mut self) {
-        if let Some(mut file) = self.file.take() {
+        if let Some((mut file, path)) = self.file.take() {
             file.stored();
+            self.say(Event::Saved(path));
         }
     }
 
     async fn checked(&mut self, event: &Check, session: Option<&Session>) -> Result<(), Cause> {
-        self.say(Event::Checked(said(event)));
+        if let Some(said) = said(event) {
+            self.say(Event::Checked(said));
+        }
         self.facts(session);
         Ok(())
     }
 }
 
 /// What a step of a check has come to.
-fn said(event: &Check) -> String {
-    match event {
-        Check::Asked { question } if question.is_empty() => {
-            "the other side asks for a secret that you both know; answer: /verify".to_owned()
-        }
-        Check::Asked { question } => {
-            format!("the other side asks \"{}\"; answer: /verify", line(question))
-        }
+fn said(event: &Check) -> Option<String> {
+    Some(match event {
+        // The facts say that, also when a chat begins.
+        Check::Asked { .. } => return None,
         Check::Crossed => "both sides asked at once; your question goes on".to_owned(),
         Check::GaveWay => "both sides asked at once; the other side's question goes on".to_owned(),
         Check::Equal => "the secrets are equal: nobody is in between".to_owned(),
@@ -382,5 +398,5 @@ fn said(event: &Check) -> String {
         Check::BadShare => "the other side asked with a value that cannot be used".to_owned(),
         Check::Stopped => "the other side has stopped the check; nothing was compared".to_owned(),
         Check::Dropped => "a step of a check that is over was dropped".to_owned(),
-    }
+    })
 }

@@ -1,10 +1,8 @@
 //! The chat as the person sees it: what happens with each key, and with all that comes from the threads.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SendError, Sender};
 
 use zeroize::Zeroizing;
 
@@ -12,8 +10,10 @@ use super::events::{Came, Decision, Direction, Event, Facts, Long, Mark};
 use super::history::{History, Who};
 use super::line::Line;
 use super::paint::{Foot, Paint};
+use super::receiving::is_there;
 use super::sending::Job;
 use super::typed::{COMMANDS, KEYS, Typed, completed};
+use crate::commands::recv::write_new;
 use crate::commands::{authenticated, hidden};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -30,6 +30,7 @@ const PROMPT: &str = "> ";
 /// The most candidates of a completion to show.
 const CANDIDATES: usize = 40;
 
+const SAVING: &str = "a file is on its way in: wait until it is saved";
 const ASK_LEAVE: &str = "leave? [l]eave the session open, [c]lose it for both, [g]o on: ";
 
 /// How the chat ends.
@@ -54,6 +55,8 @@ enum Asking {
 struct Secret {
     /// What to show the other side with it; `None` to answer the other side's question.
     question: Option<String>,
+    /// The run of the question that it answers.
+    answers: Option<[u8; 32]>,
     typed: Zeroizing<String>,
     /// What was typed the first time.
     once: Option<Zeroizing<String>>,
@@ -71,6 +74,8 @@ pub(super) struct Chat<'a> {
     /// Whether the postbox is away, as either direction finds.
     away: (bool, bool),
     long: Option<Long>,
+    /// Whether it is on its way into a file.
+    is_saving: bool,
     /// The last text that came, for `/save`.
     last: Option<Zeroizing<Vec<u8>>>,
     jobs: Sender<Job>,
@@ -91,6 +96,7 @@ impl<'a> Chat<'a> {
             offered: false,
             away: (false, false),
             long: None,
+            is_saving: false,
             last: None,
             jobs,
             count: 0,
@@ -184,8 +190,10 @@ impl<'a> Chat<'a> {
         }
         if self.long.is_some() {
             parts.push("/save or /drop".to_owned());
+        } else if self.is_saving {
+            parts.push("saving".to_owned());
         }
-        if self.facts.is_asked && !is_closed {
+        if self.facts.asked.is_some() && !is_closed {
             parts.push("/verify".to_owned());
         }
         if self.history.is_back() {
@@ -209,11 +217,17 @@ impl<'a> Chat<'a> {
             }
             Event::Long(long) => self.offer(long),
             Event::Saved(path) => {
-                self.long = None;
+                self.is_saving = false;
                 let path = printable::line(&path.to_string_lossy());
                 self.note(&format!("saved: {path}"));
             }
-            Event::NotSaved(failure) => self.note(&sentence(&failure)),
+            Event::NotSaved(failure) => {
+                self.is_saving = false;
+                self.note(&sentence(&failure));
+            }
+            Event::Answered(run) => {
+                self.facts.asked.take_if(|asked| asked.run == run);
+            }
             Event::Away(direction, is_away) => match direction {
                 Direction::In => self.away.0 = is_away,
                 Direction::Out => self.away.1 = is_away,
@@ -247,13 +261,23 @@ impl<'a> Chat<'a> {
                 self.history.add(Who::They, &printable::text(&text), None);
                 self.last = Some(text);
             }
-            Came::Note(note) => self.note(&note),
+            Came::CutShort(note) => {
+                self.is_saving = false;
+                self.note(&note);
+            }
         }
     }
 
     /// Says what is new in how things stand.
     fn learn(&mut self, facts: Facts) {
-        let before = std::mem::replace(&mut self.facts, facts);
+        let before = std::mem::replace(&mut self.facts, facts.clone());
+        if let Some(asked) = facts.asked.filter(|asked| before.asked.as_ref() != Some(asked)) {
+            let what = match printable::line(&asked.text) {
+                text if text.is_empty() => "for a secret that you both know".to_owned(),
+                text => format!("\"{text}\""),
+            };
+            self.note(&format!("the other side asks {what}; answer: /verify"));
+        }
         if facts.is_closed && !before.is_closed {
             self.note("the other side has closed the session: nothing more comes, and nothing can be sent; /close wipes it here, too");
         }
@@ -413,9 +437,11 @@ impl<'a> Chat<'a> {
         self.count
     }
 
-    fn give(&self, job: Job) {
+    fn give(&mut self, job: Job) {
         // If the thread has ended, an event says why.
-        drop(self.jobs.send(job));
+        if let Err(SendError(Job::Text(number, _) | Job::File(number, _))) = self.jobs.send(job) {
+            self.history.mark(number, Mark::NotSent("the chat ends".to_owned()));
+        }
     }
 
     fn send(&mut self, path: PathBuf) {
@@ -435,17 +461,23 @@ impl<'a> Chat<'a> {
     }
 
     fn save(&mut self, path: PathBuf) {
-        if let Some(long) = &self.long {
+        if self.is_saving {
+            return self.note(SAVING);
+        }
+        if let Some(long) = self.long.take() {
             // If the thread has ended, an event says why.
-            drop(long.decide.send(Decision::Save(path)));
+            self.is_saving = long.decide.send(Decision::Save(path)).is_ok();
             return;
         }
         let Some(text) = &self.last else {
             return self.note("nothing has come that could be saved");
         };
         let shown = printable::line(&path.to_string_lossy());
-        match written(&path, text) {
+        match write_new(&path, text) {
             Ok(()) => self.note(&format!("saved: {shown}")),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                self.note(&sentence(&is_there(&path)));
+            }
             Err(error) => self.note(&format!("cannot write {shown}: {error}")),
         }
     }
@@ -456,6 +488,7 @@ impl<'a> Chat<'a> {
                 drop(long.decide.send(Decision::Drop));
                 self.note("thrown away");
             }
+            None if self.is_saving => self.note(SAVING),
             None => self.note("nothing waits that could be thrown away"),
         }
     }
@@ -473,12 +506,13 @@ impl<'a> Chat<'a> {
         if let Some(why) = self.cannot_write() {
             return self.note(why);
         }
-        if self.facts.is_asked && !question.is_empty() {
+        if self.facts.asked.is_some() && !question.is_empty() {
             return self.note("the other side has asked: answer that first, with /verify alone");
         }
-        let question = (!self.facts.is_asked).then(|| question.to_owned());
+        let answers = self.facts.asked.as_ref().map(|asked| asked.run);
+        let question = answers.is_none().then(|| question.to_owned());
         let typed = Zeroizing::default();
-        self.asking = Some(Asking::Secret(Secret { question, typed, once: None }));
+        self.asking = Some(Asking::Secret(Secret { question, answers, typed, once: None }));
     }
 
     /// Takes a key of a secret.
@@ -518,8 +552,7 @@ impl<'a> Chat<'a> {
             (Err(failure), _) => self.note(&sentence(&failure)),
             (Ok(password), Some(question)) => self.give(Job::Ask(password, question)),
             (Ok(password), None) => {
-                self.facts.is_asked = false;
-                self.give(Job::Answer(password));
+                self.give(Job::Answer(secret.answers.unwrap_or_default(), password));
             }
         }
     }
@@ -538,12 +571,6 @@ impl Secret {
             (Some(_), Some(_)) => "the same again: ",
         }
     }
-}
-
-/// A new file with this in it; never one that is there.
-fn written(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text).inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
 /// Columns and rows of the terminal, as far as it tells.

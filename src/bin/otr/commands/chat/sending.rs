@@ -1,5 +1,9 @@
-//! The thread that sends: what was entered is stored within a moment, whatever the postbox does, and
-//! then posted, in its order.
+//! The thread that sends: what was entered is stored, and then posted, in its order.
+//!
+//! Storing takes a moment, also while the postbox is away. Three things keep what was entered in memory
+//! alone for longer: a queue that is full; a long text or a file on its way, behind which everything waits
+//! for its turn; and a call that the postbox has taken and does not answer, which even the end of the chat
+//! cannot cut short.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use otr::conversation::{Cause, Conversation, Error, ErrorKind, Files, Window, block_on};
+use otr::conversation::{Cause, Conversation, Error, ErrorKind, Files, K_SHORT, Window, block_on};
 use otr::postbox::client::{Client, Patience, Stop};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::packet::size;
@@ -20,7 +24,6 @@ use super::events::{Direction, Event, Mark};
 use super::outgoing::Way;
 use crate::failure::{Code, Failure};
 use crate::ui::speak::sentence;
-use otr::conversation::K_SHORT;
 
 /// How long not to call a postbox after it was away.
 const AWAY: Duration = Duration::from_secs(2);
@@ -34,9 +37,16 @@ pub(super) enum Job {
     /// The words are the same: the other end learns nothing of it.
     Same,
     Ask(Password, String),
-    Answer(Password),
+    /// For the question of this run, and no other.
+    Answer([u8; 32], Password),
     /// Nothing more will be entered.
     End,
+}
+
+impl Job {
+    fn is_message(&self) -> bool {
+        matches!(self, Self::Text(..) | Self::File(..))
+    }
 }
 
 /// What was not sent when the thread ended.
@@ -88,8 +98,8 @@ impl Sending {
     /// Sends until the end.
     pub(super) fn run(mut self) -> Result<(), Failure> {
         let done = self.rounds();
-        let is_message = |job: &&Job| matches!(job, Job::Text(..) | Job::File(..));
-        let lost = self.lost + self.next.iter().filter(is_message).count();
+        self.next.extend(self.jobs.try_iter());
+        let lost = self.lost + self.next.iter().filter(|job| job.is_message()).count();
         self.ended.with(Left { waiting: self.stored.len(), lost });
         done
     }
@@ -102,7 +112,9 @@ impl Sending {
         while !self.is_last {
             self.fetch();
             while let Some(job) = self.next.pop_front() {
-                if let Some(job) = self.take(job)? {
+                let is_message = job.is_message();
+                let taken = self.take(job).inspect_err(|_| self.lost += usize::from(is_message));
+                if let Some(job) = taken? {
                     self.next.push_front(job);
                     break;
                 }
@@ -114,7 +126,8 @@ impl Sending {
 
     /// Waits for something to do.
     fn fetch(&mut self) {
-        let waits = !self.stored.is_empty() || !self.next.is_empty();
+        // What an earlier command has left waits for the postbox, too.
+        let waits = self.away.is_some() || !self.stored.is_empty() || !self.next.is_empty();
         let job = if waits {
             self.jobs.recv_timeout(AWAY)
         } else {
@@ -163,10 +176,7 @@ impl Sending {
                 let asked = block_on(self.conversation.ask(way, secret, &question));
                 self.checked(asked, "asked; the other side answers with /verify");
             }
-            Job::Answer(secret) => {
-                let answered = self.answer(&secret);
-                self.checked(answered, "answered; the other side's next packet tells");
-            }
+            Job::Answer(run, secret) => self.answer(run, &secret),
             Job::End => {}
         }
         Ok(None)
@@ -236,11 +246,13 @@ impl Sending {
     /// Says that a message is not sent; an error if none will be.
     fn not_sent(&mut self, number: u64, error: Error) -> Result<(), Failure> {
         let failure = Failure::from(error);
-        self.lost += usize::from(self.stop.is_asked());
         self.mark(number, Mark::NotSent(failure.what.to_string()));
         match failure.code {
             Code::NoSession | Code::NotAuthentic | Code::UnsafeState => Err(failure),
-            _ => Ok(()),
+            _ => {
+                self.lost += usize::from(self.stop.is_asked());
+                Ok(())
+            }
         }
     }
 
@@ -257,20 +269,41 @@ impl Sending {
         }
     }
 
-    fn answer(&mut self, secret: &Password) -> Result<(), Error> {
-        let Some(asked) = block_on(self.conversation.question())? else {
-            return Err(VerifyError::NothingAsked.into());
+    fn answer(&mut self, run: [u8; 32], secret: &Password) {
+        let asked = match block_on(self.conversation.question()) {
+            Ok(Some(asked)) if asked.run != run => {
+                let said =
+                    "the other side has asked anew, and this was not compared: see its question";
+                return self.tell(Event::Checked(said.to_owned()));
+            }
+            Ok(asked) => asked.ok_or_else(|| VerifyError::NothingAsked.into()),
+            Err(error) => Err(error),
         };
         let way = &mut self.by_post();
-        block_on(self.conversation.answer(way, &asked, secret))
+        let answered =
+            asked.and_then(|asked| block_on(self.conversation.answer(way, &asked, secret)));
+        if matches!(answered, Ok(()) | Err(Error::Taken(_))) {
+            self.tell(Event::Answered(run));
+        }
+        self.checked(answered, "answered; the other side's next packet tells");
     }
 
-    fn checked(&self, done: Result<(), Error>, said: &str) {
+    fn checked(&mut self, done: Result<(), Error>, said: &str) {
         let said = match done {
-            Ok(()) | Err(Error::Taken(_)) => said.to_owned(),
+            Ok(()) => said.to_owned(),
+            Err(Error::Taken(_)) => {
+                self.found_away();
+                said.to_owned()
+            }
             Err(error) => sentence(&error.into()),
         };
         self.tell(Event::Checked(said));
+    }
+
+    fn found_away(&mut self) {
+        if self.away.replace(Instant::now()).is_none() {
+            self.tell(Event::Away(Direction::Out, true));
+        }
     }
 
     /// Posts what is stored, unless the postbox was away a moment ago.
@@ -291,13 +324,13 @@ impl Sending {
                 Ok(())
             }
             Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Full) => {
-                if self.away.replace(Instant::now()).is_none() {
-                    self.tell(Event::Away(Direction::Out, true));
-                }
+                self.found_away();
                 Ok(())
             }
             // Nobody has answered yet, or another command of the session is sending.
             Err(error) if matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Busy) => Ok(()),
+            // What was entered meanwhile is still to be stored.
+            Err(_) if self.stop.is_asked() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

@@ -287,6 +287,26 @@ impl Output {
     }
 }
 
+/// A new file with this in it, which appears when it is whole; never one that is there.
+pub(crate) fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let part = [&part_begins(path)[..], b"text", PART_ENDS.as_bytes()].concat();
+    let part = path.with_file_name(OsString::from_vec(part));
+    let mut file = begin(&part)?;
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    let appeared = written.and_then(|()| match fs::hard_link(&part, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            rename_unless_there(&part, path)
+        }
+        linked => linked,
+    });
+    // After a rename there is none.
+    let _ = fs::remove_file(&part);
+    appeared
+}
+
 /// Renames a file, or a directory, unless something has the new name.
 pub(crate) fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE) {
