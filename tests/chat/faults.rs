@@ -106,6 +106,74 @@ fn ctrl_z_gives_the_terminal_back_for_a_while() {
 }
 
 #[test]
+fn ctrl_z_does_nothing_where_nobody_could_make_it_go_on() {
+    let meeting = Meeting::new();
+    // The terminal's own program: its process group has no shell that controls jobs.
+    let alice = meeting.chat("alice", "", (90, 20));
+    alice.wait_for("NOT CHECKED");
+    alice.press("C-z");
+    alice.enter("still here");
+    alice.wait_for("you:  still here");
+    assert_eq!(meeting.received("bob"), b"still here\n");
+}
+
+#[test]
+fn the_terminal_has_its_old_mode_at_the_end() {
+    let meeting = Meeting::new();
+    for (args, ends) in [("", "/quit"), ("", "TERM"), ("--inline", "/quit"), ("--inline", "INT")] {
+        let chat = format!("OTR_DIR=$PLACE/alice otr chat {args}");
+        let script =
+            format!("stty -g >a; trap : INT; {chat}; stty -g >b; cmp a b && echo same; cat -v");
+        let terminal = meeting.terminal(&script, (90, 20));
+        terminal.wait_for("NOT CHECKED");
+        assert!(!terminal.has_flag("wrap"));
+        if ends.starts_with('/') {
+            terminal.enter(ends);
+        } else {
+            terminal.signal(ends);
+        }
+        terminal.wait_for("same");
+        assert!(terminal.has_flag("cursor") && terminal.has_flag("wrap"), "{args} {ends}");
+        // Without marks around it.
+        terminal.paste(&meeting, b"pasted\n");
+        terminal.wait_for("\npasted");
+        assert!(!terminal.shown().contains("200~"), "{}", terminal.shown());
+    }
+}
+
+#[test]
+fn who_looks_at_earlier_lines_has_not_read_the_new_ones() {
+    let meeting = Meeting::new();
+    let alice = meeting.chat("alice", "", (90, 12));
+    alice.wait_for("NOT CHECKED");
+    alice.enter("/help");
+    alice.wait_for("no receipts");
+    alice.press("PPage");
+    alice.wait_for("| earlier lines: PgDn");
+    meeting.pair.bob("send", b"not seen yet").ok();
+    let shown = alice.wait_for("| 1 new below: PgDn");
+    assert!(!shown.contains("not seen yet"), "{shown}");
+    alice.signal("KILL");
+    alice.code();
+    let alice = meeting.chat("alice", "", (90, 12));
+    alice.wait_for("they: not seen yet");
+    // What follows comes once it is on the screen.
+    alice.enter("/help");
+    alice.wait_for("no receipts");
+    alice.press("PPage");
+    alice.wait_for("| earlier lines: PgDn");
+    meeting.pair.bob("send", b"and more").ok();
+    alice.wait_for("| 1 new below: PgDn");
+    alice.press("NPage");
+    let shown = alice.wait_for("they: and more");
+    assert!(!shown.contains("new below"), "{shown}");
+    alice.enter("/quit");
+    assert_eq!(alice.code(), "0");
+    meeting.pair.bob("send", b"the next").ok();
+    assert_eq!(meeting.received("alice"), b"the next");
+}
+
+#[test]
 fn whatever_signal_ends_it_the_terminal_is_given_back() {
     let meeting = Meeting::new();
     for (signal, code) in [("TERM", 143), ("INT", 130), ("QUIT", 131), ("HUP", 129)] {

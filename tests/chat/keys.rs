@@ -7,6 +7,13 @@ use std::time::Duration;
 
 use crate::Meeting;
 
+/// The numbers of the flood's messages on a screen.
+fn numbers(shown: &str) -> Vec<u32> {
+    let number =
+        |line: &str| line.strip_prefix("they: message ")?.split(' ').next()?.parse::<u32>().ok();
+    shown.lines().filter_map(number).collect()
+}
+
 #[test]
 fn a_line_stays_whole_while_a_hundred_messages_a_second_come() {
     let meeting = Meeting::new();
@@ -39,12 +46,12 @@ fn a_line_stays_whole_while_a_hundred_messages_a_second_come() {
     // Each of them came once, in order: back through the screens.
     let mut seen = 400;
     while seen > 0 {
-        let shown = alice.wait_for("message ");
-        let numbers: Vec<u32> = shown
-            .lines()
-            .filter_map(|line| line.strip_prefix("they: message ")?.split(' ').next()?.parse().ok())
-            .collect();
-        assert!(numbers.windows(2).all(|two| two[0] + 1 == two[1]), "{shown}");
+        // A screen may be captured while it is being drawn.
+        let shown = alice.wait_until("messages in their order", |shown| {
+            let numbers = numbers(shown);
+            !numbers.is_empty() && numbers.windows(2).all(|two| two[0] + 1 == two[1])
+        });
+        let numbers = numbers(&shown);
         let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
         assert!(last + 1 >= seen, "{seen}: {shown}");
         seen = first;
@@ -85,6 +92,33 @@ fn nothing_that_comes_is_obeyed() {
         "{shown}"
     );
     assert!(!shown.contains("\nyou:"), "{shown}");
+}
+
+#[test]
+fn no_row_runs_into_the_next_whatever_width_a_terminal_gives_to_a_sign() {
+    // With signs that are counted as one column, and take two.
+    let planted = "default | checked by secret and words";
+    let wide = "\u{231a}\u{fe0e}".repeat(37);
+    let text = format!("{}hello\n{wide}{planted}", "a\n".repeat(12));
+    for args in ["", "--inline"] {
+        let meeting = Meeting::new();
+        let alice = meeting.chat("alice", args, (80, 12));
+        alice.wait_for("NOT CHECKED");
+        meeting.pair.bob("send", text.as_bytes()).ok();
+        alice.wait_for("checked by secret and words");
+        alice.write("typed");
+        alice.wait_for("> typed");
+        let rows = alice.rows();
+        assert_eq!(rows[10..], [" default | NOT CHECKED: /words", "> typed"], "{rows:#?}");
+        for row in &rows[..10] {
+            let label =
+                ["they: ", "*     ", "      "].iter().find(|label| row.starts_with(**label));
+            assert!(row.is_empty() || label.is_some(), "{args} {row:?}: {rows:#?}");
+        }
+        // Nothing of it is cut away: what is there is in one row or in another.
+        let signs = alice.shown().matches('\u{231a}').count();
+        assert_eq!(signs, 37, "{args} {rows:#?}");
+    }
 }
 
 #[test]

@@ -180,6 +180,11 @@ impl Terminal {
         self.asked("#{alternate_on}") == "1"
     }
 
+    /// Whether tmux says this of the terminal's mode.
+    pub(crate) fn has_flag(&self, name: &str) -> bool {
+        self.asked(&format!("#{{{name}_flag}}")) == "1"
+    }
+
     /// Waits for the end of the command; its exit code.
     #[track_caller]
     pub(crate) fn code(&self) -> String {

@@ -171,7 +171,16 @@ fn leaving_is_asked_for_and_the_session_stays() {
     again.wait_for("they: welcome back");
     again.press("C-d");
     again.wait_for("leave?");
+    // One key that was meant for the line closes nothing, and nothing else is dead meanwhile.
     again.press("c");
+    again.wait_for("close the session on both sides, and wipe it here? Enter closes it");
+    again.press("x");
+    again.wait_until("the prompt", |shown| shown.trim_end().ends_with('>'));
+    again.press("C-c");
+    again.wait_for("leave?");
+    again.press("c");
+    again.wait_for("Enter closes it");
+    again.press("Enter");
     assert_eq!(again.code(), "0");
     assert!(!meeting.pair.state_path("alice").exists());
     let run = meeting.pair.bob("recv --wait 1m", b"");
@@ -226,4 +235,41 @@ fn a_question_is_there_again_after_the_chat_has_ended() {
     alice.wait_for("default | checked by verify");
     bob.wait_for("default | checked by verify");
     assert!(!alice.shown().contains("| /verify"), "{}", alice.shown());
+}
+
+#[test]
+fn inline_one_foot_is_on_the_screen_and_none_at_the_end() {
+    let meeting = Meeting::new();
+    let shell = meeting.terminal("PS1='ready> ' OTR_DIR=$PLACE/alice bash --norc -i", (90, 30));
+    let feet = |shown: &str| shown.matches(" default | NOT CHECKED").count();
+    shell.wait_for("ready>");
+    shell.enter("otr chat --inline");
+    shell.wait_for("NOT CHECKED");
+    shell.write("half a line");
+    shell.wait_for("> half a line");
+    for (width, height) in [("60", "30"), ("100", "24")] {
+        shell.run(&["resize-window", "-x", width, "-y", height]);
+        shell.write(".");
+        shell.wait_until("one foot", |shown| feet(shown) == 1 && shown.trim_end().ends_with('.'));
+    }
+    shell.press("C-l");
+    shell.write("!");
+    shell.wait_until("one foot", |shown| feet(shown) == 1 && shown.trim_end().ends_with('!'));
+    shell.press("C-z");
+    shell.wait_for("Stopped");
+    assert_eq!(feet(&shell.shown()), 0, "{}", shell.shown());
+    shell.enter("fg");
+    shell.wait_for("> half a line");
+    assert_eq!(feet(&shell.shown()), 1, "{}", shell.shown());
+    shell.press("C-c");
+    // Also while it is asked.
+    shell.wait_for("leave?");
+    shell.press("C-z");
+    shell.wait_until("another stop", |shown| shown.matches("Stopped").count() == 2);
+    shell.enter("fg");
+    shell.wait_for("leave?");
+    shell.press("l");
+    shell.wait_for("the session stays open");
+    let left = shell.scrollback();
+    assert!(feet(&left) == 0 && left.contains("the session is open"), "{left}");
 }

@@ -18,7 +18,8 @@ const LONGEST: usize = 32;
 const PASTE: usize = 16 << 20;
 
 /// A key, or several at once, by what it does.
-#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Key {
     Char(char),
     Enter,

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Where each row of this text begins and ends, at this width in columns. Newlines are in no row, and
 /// neither are other control characters in the text: make them visible first.
@@ -23,11 +23,11 @@ fn break_line(line: &str, at: usize, width: usize, rows: &mut Vec<Range<usize>>)
     // Behind the last blank of this row: where it is best broken.
     let mut blank = 0;
     for (index, sign) in line.grapheme_indices(true) {
-        let takes = columns(sign);
+        let takes = room(sign);
         if column + takes > width && index > start {
             let end = if blank > start { blank } else { index };
             rows.push(at + start..at + end);
-            column = columns(&line[end..index]);
+            column = line[end..index].graphemes(true).map(room).sum();
             start = end;
         }
         column += takes;
@@ -38,16 +38,26 @@ fn break_line(line: &str, at: usize, width: usize, rows: &mut Vec<Range<usize>>)
     rows.push(at + start..at + line.len());
 }
 
-/// How many columns this text takes in a row.
+/// How many columns this text takes in a row of most terminals.
 pub(crate) fn columns(text: &str) -> usize {
     text.width()
 }
 
-/// As much of this text as fits into so many columns.
+/// How many it may take, since terminals disagree: some show each part of a sign by itself.
+pub(crate) fn room(text: &str) -> usize {
+    let parts = text.chars().map(|part| match part {
+        // A letter of a flag, which is half of one or a box of its own.
+        '\u{1F1E6}'..='\u{1F1FF}' => 2,
+        part => part.width().unwrap_or(0),
+    });
+    columns(text).max(parts.sum())
+}
+
+/// As much of this text as fits into so many columns, on every terminal.
 pub(crate) fn fitting(text: &str, width: usize) -> &str {
     let mut column = 0;
     for (index, sign) in text.grapheme_indices(true) {
-        column += columns(sign);
+        column += room(sign);
         if column > width {
             return &text[..index];
         }
@@ -80,6 +90,10 @@ mod tests {
         assert_eq!(broken("e\u{301}e\u{301}e\u{301}", 2), ["e\u{301}e\u{301}", "e\u{301}"]);
         let family = "👩\u{200d}👩\u{200d}👧";
         assert_eq!(broken(&family.repeat(2), 2), [family, family]);
+        // Two columns for some terminals, one for others.
+        for sign in ["\u{231a}\u{fe0e}", "\u{2764}\u{fe0f}", "\u{1f1e9}"] {
+            assert_eq!(broken(&sign.repeat(5), 4), [sign.repeat(2), sign.repeat(2), sign.into()]);
+        }
         assert_eq!(fitting("日本語", 5), "日本");
         assert_eq!(fitting("abc", 3), "abc");
     }

@@ -8,13 +8,13 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
-use std::{panic, thread};
+use std::{mem, panic, thread};
 
 use otr::store::patient::Patient;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::getpgrp;
+use rustix::process::{getpgrp, getppid, getsid};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
@@ -55,10 +55,28 @@ pub(crate) fn refuse_binary() -> Result<(), Failure> {
     Ok(())
 }
 
+/// A terminal, and the mode that it had.
+struct Old {
+    terminal: OwnedFd,
+    mode: Termios,
+}
+
+impl Old {
+    fn of(terminal: impl AsFd) -> io::Result<Arc<Self>> {
+        let terminal = terminal.as_fd().try_clone_to_owned()?;
+        let mode = tcgetattr(&terminal)?;
+        Ok(Arc::new(Self { terminal, mode }))
+    }
+
+    fn set(&self) {
+        // A terminal that has disappeared has no mode.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.mode);
+    }
+}
+
 /// A change of a terminal's mode.
 struct Change {
-    terminal: OwnedFd,
-    before: Termios,
+    old: Arc<Old>,
     /// Our mode, to be set again after a stop; a line editor sets its own.
     during: Option<Termios>,
     /// What else is to be undone, if the whole screen is ours.
@@ -69,13 +87,12 @@ impl Change {
     fn undo(&mut self) {
         if let Some(screen) = self.screen.as_mut().filter(|screen| screen.is_ours) {
             screen.is_ours = false;
-            if takes_more(&self.terminal) {
+            if takes_more(&self.old.terminal) {
                 // A terminal that has disappeared shows nothing.
-                let _ = rustix::io::write(&self.terminal, screen.leave);
+                let _ = rustix::io::write(&self.old.terminal, screen.leave);
             }
         }
-        // And it has no mode.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        self.old.set();
     }
 }
 
@@ -85,6 +102,8 @@ struct Shown {
     leave: &'static [u8],
     /// Whether it is ours at this moment.
     is_ours: bool,
+    /// Whether it has become ours since the last frame.
+    is_new: bool,
     /// Hears that what is on it, or its size, may have changed.
     redraw: Box<dyn Fn() + Send>,
 }
@@ -96,9 +115,20 @@ fn takes_more(terminal: &OwnedFd) -> bool {
 }
 
 static CHANGES: Mutex<Vec<Change>> = Mutex::new(Vec::new());
+/// The modes to give back, apart: somebody who is stuck in writing to the terminal has the changes.
+static MODES: Mutex<Vec<Arc<Old>>> = Mutex::new(Vec::new());
 
 fn changes() -> MutexGuard<'static, Vec<Change>> {
     CHANGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn modes() -> MutexGuard<'static, Vec<Arc<Old>>> {
+    MODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn begin(changes: &mut Vec<Change>, change: Change) {
+    modes().push(Arc::clone(&change.old));
+    changes.push(change);
 }
 
 /// A terminal in another mode until this is dropped. If several exist, drop the newest first.
@@ -107,9 +137,8 @@ pub(crate) struct Quiet(());
 impl Quiet {
     /// Switches off echo and line editing, so that any number of bytes arrives unchanged.
     pub(crate) fn enter(terminal: impl AsFd) -> io::Result<Self> {
-        let terminal = terminal.as_fd().try_clone_to_owned()?;
-        let before = tcgetattr(&terminal)?;
-        let mut during = before.clone();
+        let old = Old::of(terminal)?;
+        let mut during = old.mode.clone();
         // ISIG stays on, so Ctrl-C and Ctrl-Z work as usual. Without IEXTEN the kernel does not
         // handle Ctrl-V.
         let off = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::IEXTEN;
@@ -119,27 +148,28 @@ impl Quiet {
         give_back_at_the_end()?;
         go_on_after_a_stop()?;
         let mut changes = changes();
-        tcsetattr(&terminal, OptionalActions::Now, &during)?;
-        changes.push(Change { terminal, before, during: Some(during), screen: None });
+        tcsetattr(&old.terminal, OptionalActions::Now, &during)?;
+        begin(&mut changes, Change { old, during: Some(during), screen: None });
         Ok(Self(()))
     }
 
     /// For a line editor that changes the mode itself, and handles stopping and continuing:
     /// restores the terminal when something ends the process.
     pub(crate) fn guard(terminal: impl AsFd) -> io::Result<Self> {
-        let terminal = terminal.as_fd().try_clone_to_owned()?;
-        let before = tcgetattr(&terminal)?;
+        let old = Old::of(terminal)?;
         give_back_at_the_end()?;
-        changes().push(Change { terminal, before, during: None, screen: None });
+        begin(&mut changes(), Change { old, during: None, screen: None });
         Ok(Self(()))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        if let Some(mut change) = changes().pop() {
+        let mut changes = changes();
+        if let Some(mut change) = changes.pop() {
             change.undo();
         }
+        modes().pop();
     }
 }
 
@@ -160,49 +190,81 @@ impl Screen {
         leave: &'static [u8],
         redraw: impl Fn() + Send + 'static,
     ) -> io::Result<Self> {
-        let before = tcgetattr(&terminal)?;
-        let mut during = before.clone();
+        let old = Old::of(&terminal)?;
+        let mut during = old.mode.clone();
         during.make_raw();
         during.special_codes[SpecialCodeIndex::VMIN] = 1;
         during.special_codes[SpecialCodeIndex::VTIME] = 0;
         give_back_at_the_end()?;
         go_on_after_a_stop()?;
         give_back_for_a_panic();
-        let ours = terminal.try_clone()?.into();
         let mut terminal = Patient::new(terminal);
         let mut changes = changes();
         tcsetattr(&terminal, OptionalActions::Now, &during)?;
-        let shown = Shown { enter, leave, is_ours: true, redraw: Box::new(redraw) };
-        changes.push(Change { terminal: ours, before, during: Some(during), screen: Some(shown) });
+        let redraw = Box::new(redraw);
+        let shown = Shown { enter, leave, is_ours: true, is_new: true, redraw };
+        begin(&mut changes, Change { old, during: Some(during), screen: Some(shown) });
         drop(changes);
         let quiet = Quiet(());
         terminal.write_all(enter)?;
         Ok(Self { terminal, _quiet: quiet })
     }
 
-    /// Draws what this returns, unless the screen is somebody else's at the moment: then `false`.
-    pub(crate) fn draw<T: AsRef<[u8]>>(&mut self, frame: impl FnOnce() -> T) -> io::Result<bool> {
-        let changes = changes();
-        let is_ours = |change: &Change| change.screen.as_ref().is_some_and(|shown| shown.is_ours);
-        if !changes.iter().any(is_ours) {
-            return Ok(false);
+    /// Draws what this returns, which hears whether nothing of an earlier frame is on the screen.
+    pub(crate) fn draw<T: AsRef<[u8]>>(
+        &mut self,
+        frame: impl FnOnce(bool) -> T,
+    ) -> io::Result<Drawn> {
+        let Some(is_new) = our_screen(&mut changes()).map(|shown| mem::take(&mut shown.is_new))
+        else {
+            return Ok(Drawn::No);
+        };
+        // While a frame is made, which may be long and may panic, a signal has its way.
+        let frame = frame(is_new);
+        let mut changes = changes();
+        if our_screen(&mut changes).is_none_or(|shown| shown.is_new) {
+            return Ok(Drawn::Lost);
         }
-        self.terminal.write_all(frame().as_ref())?;
-        Ok(true)
+        self.terminal.write_all(frame.as_ref())?;
+        Ok(Drawn::Yes)
     }
 
-    /// Stops the process as Ctrl-Z does elsewhere; returns when it goes on.
+    /// Stops the process as Ctrl-Z does elsewhere, a moment later.
     pub(crate) fn suspend() {
         // The thread for signals does the rest.
         let _ = raise(SIGTSTP);
     }
 }
 
+/// What has become of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drawn {
+    Yes,
+    /// The screen is somebody else's at the moment: no frame was made.
+    No,
+    /// It became somebody else's meanwhile: the frame was made, and not written.
+    Lost,
+}
+
+fn our_screen(changes: &mut [Change]) -> Option<&mut Shown> {
+    changes.iter_mut().filter_map(|change| change.screen.as_mut()).find(|shown| shown.is_ours)
+}
+
 /// Gives the terminal back, before something ends the process.
 pub(crate) fn give_back() {
-    for change in changes_in_time().iter_mut().flat_map(|changes| changes.iter_mut().rev()) {
-        change.undo();
+    drop(undo_all());
+}
+
+/// Undoes everything. Nobody can change a mode while the result lives, unless somebody is stuck.
+fn undo_all() -> Option<MutexGuard<'static, Vec<Change>>> {
+    let mut changes = changes_in_time();
+    if let Some(changes) = &mut changes {
+        changes.iter_mut().rev().for_each(Change::undo);
+    } else {
+        // The mode at least, for which nobody has to write.
+        modes().iter().rev().for_each(|old| old.set());
     }
+    changes
 }
 
 /// The changes, unless somebody is stuck in writing to the terminal.
@@ -257,13 +319,12 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
                 resume();
             } else if signal == SIGWINCH {
                 tell_changed();
+            } else if signal == SIGTSTP && is_orphaned() {
+                // Nobody could make it go on: the system would not stop it, either.
             } else {
                 // Held until the signal has taken effect: a change made in between would not be
                 // undone.
-                let mut changes = changes_in_time();
-                for change in changes.iter_mut().flat_map(|changes| changes.iter_mut().rev()) {
-                    change.undo();
-                }
+                let _changes = undo_all();
                 let _held = (signal != SIGTSTP).then(ending::now);
                 let _ = emulate_default_handler(signal);
             }
@@ -273,20 +334,28 @@ fn watch(watched: &OnceLock<()>, signals: &[i32]) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether no shell that controls jobs waits for us: the terminal's own program, or what is left of it.
+fn is_orphaned() -> bool {
+    let Ok(session) = getsid(None) else { return true };
+    session == getpgrp() || getppid().is_none_or(|parent| getsid(Some(parent)) != Ok(session))
+}
+
 /// Sets the mode again, back in the foreground after Ctrl-Z. In the background the terminal belongs
 /// to another process, and the kernel stops us at the next read anyway.
 fn resume() {
     for change in changes().iter_mut() {
         let Some(during) = &change.during else { continue };
-        let is_ours = tcgetpgrp(&change.terminal).is_ok_and(|group| group == getpgrp());
+        let terminal = &change.old.terminal;
+        let is_ours = tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
         if is_ours {
-            let _ = tcsetattr(&change.terminal, OptionalActions::Now, during);
+            let _ = tcsetattr(terminal, OptionalActions::Now, during);
         }
         if let Some(screen) = &mut change.screen {
-            screen.is_ours = is_ours;
             if is_ours {
-                let _ = rustix::io::write(&change.terminal, screen.enter);
+                let _ = rustix::io::write(terminal, screen.enter);
+                screen.is_new = true;
             }
+            screen.is_ours = is_ours;
         }
     }
     tell_changed();
@@ -416,6 +485,36 @@ mod tests {
             assert!(modes().contains(LocalModes::ISIG));
         }
         assert_eq!(modes(), before);
+    }
+
+    #[test]
+    fn who_is_stuck_in_writing_does_not_keep_the_mode() {
+        let (_turn, _keyboard, us) = terminal();
+        let before = tcgetattr(&us).unwrap().local_modes;
+        let _quiet = Quiet::enter(&us).unwrap();
+        let held = changes();
+        thread::spawn(give_back).join().unwrap();
+        drop(held);
+        assert_eq!(tcgetattr(&us).unwrap().local_modes, before);
+    }
+
+    #[test]
+    fn a_panic_while_a_frame_is_made_finds_the_terminal_at_once() {
+        let (_turn, _keyboard, us) = terminal();
+        let modes = || tcgetattr(&us).unwrap().local_modes;
+        let before = modes();
+        let mut screen = Screen::enter(us.try_clone().unwrap(), b"in", b"out", || {}).unwrap();
+        assert_eq!(screen.draw(|is_new| [u8::from(is_new)]).unwrap(), Drawn::Yes);
+        assert_ne!(modes(), before);
+        let drawn = screen.draw(|is_new| {
+            assert!(!is_new && CHANGES.try_lock().is_ok());
+            // As a panic does.
+            give_back();
+            assert_eq!(modes(), before);
+            b"lost"
+        });
+        assert_eq!(drawn.unwrap(), Drawn::Lost);
+        assert_eq!(screen.draw(|_| b"no").unwrap(), Drawn::No);
     }
 
     #[test]

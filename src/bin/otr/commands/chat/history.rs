@@ -6,13 +6,15 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 use super::events::Mark;
+use crate::ui::printable;
 use crate::ui::progress::human;
 use crate::ui::rows::rows;
 
-/// The most entries, and the most bytes of them: the oldest go first.
+/// The most entries, and the most memory for them: the oldest go first.
 const ENTRIES: usize = 10_000;
 const BYTES: usize = 32 << 20;
-/// The most rows of something that we have sent, since we know it.
+const ROW: usize = size_of::<Range<usize>>();
+/// Of what we have sent, which we know, only so many rows are shown.
 const OWN_ROWS: usize = 12;
 
 /// Who says it.
@@ -95,7 +97,7 @@ fn marked(mark: &Mark) -> String {
         Mark::Sent => String::new(),
         Mark::Waiting => " (waiting)".to_owned(),
         Mark::Sending(bytes) => format!(" (sending, {})", human(*bytes)),
-        Mark::NotSent(why) => format!(" (NOT SENT: {why})"),
+        Mark::NotSent(why) => format!(" (NOT SENT: {})", printable::line(why)),
     }
 }
 
@@ -105,6 +107,11 @@ pub(super) struct Row {
     pub(super) label: &'static str,
     pub(super) text: Zeroizing<String>,
     pub(super) after: String,
+}
+
+/// How much memory an entry with this text takes: each of its lines is a row at least.
+fn cost(text: &str) -> usize {
+    text.len() + (memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1) * ROW
 }
 
 #[derive(Default)]
@@ -124,7 +131,7 @@ impl History {
     pub(super) fn add(&mut self, who: Who, text: &str, number: Option<u64>) {
         let mark = if number.is_some() { Mark::Waiting } else { Mark::Sent };
         let text = Zeroizing::new(text.replace('\t', "    "));
-        self.bytes += text.len();
+        self.bytes += cost(&text);
         let mut entry = Entry { who, number, mark, text, rows: (0, Vec::new()) };
         if self.below > 0 {
             // Who looks at earlier lines goes on looking at them.
@@ -133,12 +140,12 @@ impl History {
         self.entries.push_back(entry);
         while self.entries.len() > ENTRIES || (self.bytes > BYTES && self.entries.len() > 1) {
             let gone = self.entries.pop_front();
-            self.bytes -= gone.map_or(0, |entry| entry.text.len());
+            self.bytes -= gone.map_or(0, |entry| cost(&entry.text));
             self.dropped += 1;
         }
     }
 
-    /// Notes what has become of a message of ours; whether that is new.
+    /// Notes what has become of a message of ours.
     pub(super) fn mark(&mut self, number: u64, mark: Mark) {
         let mut own = self.entries.iter_mut().rev();
         if let Some(entry) = own.find(|entry| entry.number == Some(number)) {
@@ -251,6 +258,15 @@ mod tests {
     }
 
     #[test]
+    fn why_something_was_not_sent_is_made_printable() {
+        let mut history = History::default();
+        history.add(Who::You, "[file x]", Some(1));
+        history.mark(1, Mark::NotSent("cannot read \x1b[2J\u{202e}".to_owned()));
+        let expected = "you:  [file x] (NOT SENT: cannot read ^[[2J<U+202E>)";
+        assert_eq!(shown(&mut history, 60, 2), [expected]);
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut history = History::default();
         for _ in 0..ENTRIES + 5 {
@@ -258,6 +274,11 @@ mod tests {
         }
         assert_eq!((history.entries.len(), history.since(0).1), (ENTRIES, ENTRIES + 5));
         history.add(Who::They, &"x".repeat(BYTES), None);
+        assert_eq!(history.entries.len(), 1);
+        // Rows are kept, too.
+        for _ in 0..4 {
+            history.add(Who::They, &"\n".repeat(1 << 20), None);
+        }
         assert_eq!(history.entries.len(), 1);
     }
 }

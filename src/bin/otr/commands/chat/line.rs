@@ -22,8 +22,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Does what a key does within the line; whether it has one.
-    pub(super) fn key(&mut self, key: &Key) -> bool {
+    /// Does what a key does within the line.
+    pub(super) fn key(&mut self, key: &Key) {
         let request = match key {
             Key::Char(sign) => InputRequest::InsertChar(*sign),
             Key::NewLine => InputRequest::InsertChar('\n'),
@@ -42,14 +42,10 @@ impl Line {
             Key::Yank => InputRequest::Yank,
             Key::Up => return self.go(true),
             Key::Down => return self.go(false),
-            Key::Paste(text) => {
-                self.paste(text);
-                return true;
-            }
-            _ => return false,
+            Key::Paste(text) => return self.paste(text),
+            _ => return,
         };
         self.input.handle(request);
-        true
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,6 +73,11 @@ impl Line {
     pub(super) fn enter(&mut self) -> Zeroizing<String> {
         let text = Zeroizing::new(String::from(std::mem::take(&mut self.input)));
         self.shown = None;
+        // Until now Ctrl-Y could have brought a block back that was deleted.
+        let is_there = |(at, paste): (usize, &_)| text.contains(&block(at + 1, paste));
+        if !self.pastes.iter().map(|paste| &***paste).enumerate().any(is_there) {
+            self.pastes.clear();
+        }
         if !text.is_empty() && self.earlier.last() != Some(&text) && self.pastes.is_empty() {
             self.earlier.push(text.clone());
             if self.earlier.len() > EARLIER {
@@ -105,10 +106,10 @@ impl Line {
     }
 
     /// Brings an earlier line into the line, or a later one.
-    fn go(&mut self, back: bool) -> bool {
+    fn go(&mut self, back: bool) {
         let at = self.shown.as_ref().map_or(self.earlier.len(), |(at, _)| *at);
         let to = if back { at.checked_sub(1) } else { Some(at + 1) };
-        let Some(to) = to.filter(|to| *to <= self.earlier.len()) else { return true };
+        let Some(to) = to.filter(|to| *to <= self.earlier.len()) else { return };
         let (_, typed) = self.shown.take().unwrap_or_else(|| (to, self.text().to_owned().into()));
         match self.earlier.get(to).cloned() {
             Some(line) => {
@@ -117,7 +118,6 @@ impl Line {
             }
             None => self.set(&typed),
         }
-        true
     }
 
     /// Puts a paste into the line: a short one as if it was typed, another one as a block.
@@ -197,6 +197,18 @@ mod tests {
         line.key(&Key::Paste(b"a\nb".to_vec().into()));
         line.key(&Key::Backspace);
         assert_eq!(entered(&mut line), b"[paste 1: 2 lines");
+    }
+
+    #[test]
+    fn a_block_that_was_deleted_leaves_nothing_behind() {
+        let mut line = Line::default();
+        line.key(&Key::Paste(b"a\nb".to_vec().into()));
+        line.key(&Key::DeleteToStart);
+        typed(&mut line, "/send file");
+        assert_eq!(*line.enter(), "/send file");
+        assert!(line.pastes.is_empty());
+        line.key(&Key::Up);
+        assert_eq!(line.text(), "/send file");
     }
 
     #[test]

@@ -8,21 +8,23 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use super::history::{History, Row, Who};
-use crate::ui::rows::{columns, fitting, rows};
+use crate::ui::rows::{columns, fitting, room, rows};
 
 /// The alternate screen, which has no scrollback; marks around a paste. A row that a terminal takes to be
 /// longer than we do is cut there, and does not run into the next one.
 pub(super) const ENTER_WHOLE: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?7l\x1b[H\x1b[2J";
 pub(super) const LEAVE_WHOLE: &[u8] = b"\x1b[?2004l\x1b[?7h\x1b[2J\x1b[?25h\x1b[?1049l";
-/// The screen as it is.
-pub(super) const ENTER_INLINE: &[u8] = b"\x1b[?2004h";
-pub(super) const LEAVE_INLINE: &[u8] = b"\x1b[?2004l\r\x1b[J\x1b[?25h";
+/// The screen as it is. The terminal remembers where the foot begins, so that leaving can erase it.
+pub(super) const ENTER_INLINE: &[u8] = b"\x1b[?2004h\x1b[?7l\r\x1b7";
+pub(super) const LEAVE_INLINE: &[u8] = b"\x1b8\x1b[J\x1b[?2004l\x1b[?7h\x1b[?25h";
 
 const HIDE: &str = "\x1b[?25l";
 const SHOW: &str = "\x1b[?25h";
 const TO_END: &str = "\x1b[K";
 const PLAIN: &str = "\x1b[m";
 const REVERSED: &str = "\x1b[7m";
+/// Remembers where the cursor is.
+const REMEMBER: &str = "\x1b7";
 const BOLD: &str = "\x1b[1m";
 const CYAN: &str = "\x1b[36m";
 const DIM: &str = "\x1b[2m";
@@ -46,9 +48,11 @@ struct Rows {
 }
 
 impl Foot<'_> {
-    fn rows(&self, width: usize, most: usize) -> Rows {
+    /// Its rows, the status in all columns or only in as many as it takes.
+    fn rows(&self, width: usize, most: usize, is_padded: bool) -> Rows {
         let status = fitting(&self.status, width);
-        let pad = " ".repeat(width.saturating_sub(columns(status)));
+        let free = if is_padded { width.saturating_sub(columns(status)) } else { 0 };
+        let pad = " ".repeat(free);
         let status = format!("{REVERSED}{status}{pad}{PLAIN}");
         let indent = columns(self.prompt);
         // The cursor may stand behind the last character of a row.
@@ -85,14 +89,18 @@ pub(super) struct Paint {
 enum Way {
     /// The rows that are on the screen.
     Whole(Vec<Zeroizing<String>>),
-    /// How many entries stand above the foot; how many rows of the foot stand above the cursor.
-    Inline { entries: usize, above: usize },
+    /// How many entries stand above the foot, and stood there a frame ago; how many rows of the foot
+    /// stand above the cursor.
+    Inline { entries: usize, before: usize, above: usize },
 }
 
 impl Paint {
     pub(super) fn new(inline: bool, colours: bool) -> Self {
-        let way =
-            if inline { Way::Inline { entries: 0, above: 0 } } else { Way::Whole(Vec::new()) };
+        let way = if inline {
+            Way::Inline { entries: 0, before: 0, above: 0 }
+        } else {
+            Way::Whole(Vec::new())
+        };
         Self { colours, way, size: (0, 0) }
     }
 
@@ -100,13 +108,28 @@ impl Paint {
         matches!(self.way, Way::Inline { .. })
     }
 
-    /// Nothing of what was painted is on the screen any more.
+    /// Everything is to be painted again.
     pub(super) fn forget(&mut self) {
-        match &mut self.way {
-            Way::Whole(last) => last.clear(),
-            Way::Inline { above, .. } => *above = 0,
+        if let Way::Whole(last) = &mut self.way {
+            last.clear();
         }
         self.size = (0, 0);
+    }
+
+    /// The screen is another one than that of the last frame, or has been: nothing of ours is on it.
+    pub(super) fn begin(&mut self) {
+        self.forget();
+        if let Way::Inline { above, .. } = &mut self.way {
+            *above = 0;
+        }
+    }
+
+    /// The last frame has not been written.
+    pub(super) fn take_back(&mut self) {
+        self.begin();
+        if let Way::Inline { entries, before, .. } = &mut self.way {
+            *entries = *before;
+        }
     }
 
     /// How many rows of the conversation fit on the screen.
@@ -124,7 +147,8 @@ impl Paint {
         let resized = self.size != size;
         self.size = size;
         let (width, height) = size;
-        let foot = foot.rows(width, height.saturating_sub(1).max(2));
+        // A row that is shorter than the screen stays one when the screen gets narrower.
+        let foot = foot.rows(width, height.saturating_sub(1).max(2), !self.is_inline());
         let mut out = Zeroizing::new(String::from(HIDE));
         match &mut self.way {
             Way::Whole(last) => {
@@ -137,7 +161,8 @@ impl Paint {
                 let rows = rows.iter().map(|row| painted(row, width, self.colours));
                 whole(&mut out, last, rows.collect(), room, foot);
             }
-            Way::Inline { entries, above } => {
+            Way::Inline { entries, before, above } => {
+                *before = *entries;
                 out.push('\r');
                 up(&mut out, *above);
                 out.push_str("\x1b[J");
@@ -166,8 +191,11 @@ fn whole(
 ) {
     rows.resize(room.max(rows.len()), Zeroizing::default());
     rows.extend(foot.rows);
+    let is_changed = |at: usize, row| last.get(at) != Some(row);
+    // Whatever a terminal makes of a message, the foot is written over it.
+    let from_others = rows.iter().take(room).enumerate().any(|(at, row)| is_changed(at, row));
     for (at, row) in rows.iter().enumerate() {
-        if last.get(at) != Some(row) {
+        if is_changed(at, row) || (from_others && at >= room) {
             place(out, at, 0);
             // First: behind a full row it would take its last character away.
             out.push_str(TO_END);
@@ -189,9 +217,13 @@ fn below(out: &mut String, foot: &Rows) {
         out.push_str(PLAIN);
     }
     out.push('\r');
-    up(out, foot.rows.len() - 1 - foot.cursor.0);
-    if foot.cursor.1 > 0 {
+    up(out, foot.rows.len() - 1);
+    out.push_str(REMEMBER);
+    if foot.cursor.0 > 0 {
         // Writing to a String cannot fail.
+        let _ = write!(out, "\x1b[{}B", foot.cursor.0);
+    }
+    if foot.cursor.1 > 0 {
         let _ = write!(out, "\x1b[{}C", foot.cursor.1);
     }
 }
@@ -205,13 +237,12 @@ fn painted(row: &Row, width: usize, colours: bool) -> Zeroizing<String> {
         Who::Note => DIM,
     };
     let (label, text) = (row.label, &*row.text);
-    let room = width.saturating_sub(columns(label) + columns(text));
-    let after = if columns(&row.after) <= room {
+    let free = width.saturating_sub(columns(label) + room(text));
+    let after = if room(&row.after) <= free {
         row.after.clone()
     } else {
         // It has to be seen, if need be in place of the text's end.
-        let text_room = width.saturating_sub(columns(label) + columns(&row.after));
-        let text = fitting(text, text_room);
+        let text = fitting(text, width.saturating_sub(columns(label) + room(&row.after)));
         return match row.who {
             Who::Note => format!("{style}{label}{text}{}{PLAIN}", row.after).into(),
             _ => format!("{style}{label}{PLAIN}{text}{DIM}{}{PLAIN}", fitting(&row.after, width))

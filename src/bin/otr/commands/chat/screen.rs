@@ -21,7 +21,7 @@ use crate::ui::keys::Key;
 use crate::ui::printable;
 use crate::ui::progress::human;
 use crate::ui::speak::sentence;
-use crate::ui::terminal::Screen;
+use crate::ui::terminal::{Drawn, Screen};
 
 /// The longest text that is sent as typed or pasted, in bytes.
 const TEXT: usize = 16 << 20;
@@ -32,6 +32,8 @@ const CANDIDATES: usize = 40;
 
 const SAVING: &str = "a file is on its way in: wait until it is saved";
 const ASK_LEAVE: &str = "leave? [l]eave the session open, [c]lose it for both, [g]o on: ";
+const ASK_CLOSE: &str =
+    "close the session on both sides, and wipe it here? Enter closes it, any other key goes on: ";
 
 /// How the chat ends.
 pub(super) enum End {
@@ -48,6 +50,7 @@ pub(super) enum End {
 /// What is asked in the place of the line.
 enum Asking {
     Leave,
+    Close,
     Secret(Secret),
 }
 
@@ -82,6 +85,8 @@ pub(super) struct Chat<'a> {
     count: u64,
     /// Those who hear that what they sent is on the screen.
     unseen: Vec<Sender<()>>,
+    /// How many messages have come while earlier lines are looked at.
+    new: usize,
 }
 
 impl<'a> Chat<'a> {
@@ -101,6 +106,7 @@ impl<'a> Chat<'a> {
             jobs,
             count: 0,
             unseen: Vec::new(),
+            new: 0,
         };
         if chat.paint.is_inline() {
             chat.note("--inline: what is said here stays in the terminal's scrollback");
@@ -143,6 +149,7 @@ impl<'a> Chat<'a> {
         let status = self.status();
         let question = self.asking.as_ref().map(|asking| match asking {
             Asking::Leave => ASK_LEAVE,
+            Asking::Close => ASK_CLOSE,
             Asking::Secret(secret) => secret.prompt(),
         });
         // A question stands in the place of the line, its end being where the answer would be.
@@ -153,10 +160,26 @@ impl<'a> Chat<'a> {
             }
         };
         let (paint, history) = (&mut self.paint, &mut self.history);
-        if !screen.draw(|| paint.frame(size(terminal), history, &foot))? {
+        let frame = |is_new: bool| {
+            if is_new {
+                paint.begin();
+            }
+            paint.frame(size(terminal), history, &foot)
+        };
+        match screen.draw(frame)? {
+            Drawn::Yes => {}
             // It is drawn when the screen is ours again.
+            Drawn::No => return Ok(()),
+            Drawn::Lost => {
+                self.paint.take_back();
+                return Ok(());
+            }
+        }
+        if self.history.is_back() {
+            // What is below the screen has not been read.
             return Ok(());
         }
+        self.new = 0;
         for unseen in self.unseen.drain(..) {
             // Whoever waited may have ended.
             let _ = unseen.send(());
@@ -196,7 +219,9 @@ impl<'a> Chat<'a> {
         if self.facts.asked.is_some() && !is_closed {
             parts.push("/verify".to_owned());
         }
-        if self.history.is_back() {
+        if self.history.is_back() && self.new > 0 {
+            parts.push(format!("{} new below: PgDn", self.new));
+        } else if self.history.is_back() {
             parts.push("earlier lines: PgDn".to_owned());
         }
         parts.join(" | ")
@@ -258,6 +283,7 @@ impl<'a> Chat<'a> {
     fn came(&mut self, came: Came) {
         match came {
             Came::Text(text) => {
+                self.new += 1;
                 self.history.add(Who::They, &printable::text(&text), None);
                 self.last = Some(text);
             }
@@ -314,8 +340,20 @@ impl<'a> Chat<'a> {
     }
 
     fn key(&mut self, key: Key) -> Option<End> {
+        match key {
+            Key::Suspend => {
+                Screen::suspend();
+                return None;
+            }
+            Key::Redraw => {
+                self.paint.forget();
+                return None;
+            }
+            _ => {}
+        }
         match self.asking.take() {
             Some(Asking::Leave) => return self.leaving(&key),
+            Some(Asking::Close) => return (key == Key::Enter).then_some(End::Close),
             Some(Asking::Secret(secret)) => {
                 self.secret(secret, &key);
                 return None;
@@ -326,15 +364,11 @@ impl<'a> Chat<'a> {
             Key::Enter => return self.enter(),
             Key::Interrupt => self.asking = Some(Asking::Leave),
             Key::EndOfInput if self.line.is_empty() => self.asking = Some(Asking::Leave),
-            Key::Suspend => Screen::suspend(),
-            Key::Redraw => self.paint.forget(),
             Key::Tab => self.complete(),
             Key::PageUp => self.scroll(true),
             Key::PageDown => self.scroll(false),
             Key::PasteTooLong => self.note("nobody reads so long a paste: send a file with /send"),
-            key => {
-                self.line.key(&key);
-            }
+            key => self.line.key(&key),
         }
         None
     }
@@ -342,7 +376,8 @@ impl<'a> Chat<'a> {
     fn leaving(&mut self, key: &Key) -> Option<End> {
         match key {
             Key::Enter | Key::Char('l' | 'L') => return Some(self.leave()),
-            Key::Char('c' | 'C') => return Some(End::Close),
+            // What it does to both sides takes more than one key, which may have been meant for the line.
+            Key::Char('c' | 'C') => self.asking = Some(Asking::Close),
             Key::Escape | Key::Interrupt | Key::Char('g' | 'G' | 'n' | 'N' | 'q') => {}
             _ => self.asking = Some(Asking::Leave),
         }

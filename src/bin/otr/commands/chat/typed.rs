@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::ui::printable;
+
 /// What was entered.
-#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+#[derive(PartialEq, Eq)]
 pub(super) enum Typed<'a> {
     Text(&'a str),
     Words,
@@ -123,7 +126,7 @@ fn names(directory: &str, hidden: bool) -> Vec<String> {
             Some(if is_directory { name + "/" } else { name })
         })
         .filter(|name| hidden || !name.starts_with('.'))
-        .filter(|name| !name.chars().any(char::is_control))
+        .filter(|name| printable::line(name) == *name)
         .collect();
     names.sort();
     names
@@ -171,7 +174,7 @@ mod tests {
         assert_eq!(done("text"), None);
         let place = tempfile::tempdir().unwrap();
         let at = place.path().to_str().unwrap();
-        for name in ["über.txt", "übung", ".hidden", "b\x1b"] {
+        for name in ["über.txt", "übung", ".hidden", "b\x1b", "b\u{202e}txt.exe"] {
             fs::write(place.path().join(name), "").unwrap();
         }
         fs::create_dir(place.path().join("dir")).unwrap();
