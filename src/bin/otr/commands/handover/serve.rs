@@ -86,9 +86,13 @@ fn for_others(url: &str) -> Result<String, Failure> {
 /// The address of this machine from which it calls others. Nothing is sent for that.
 fn outward(any: IpAddr) -> Option<IpAddr> {
     // Addresses for documentation: nobody has them, and the usual route leads there.
-    let far = if any.is_ipv4() { "192.0.2.1:9" } else { "[2001:db8::1]:9" };
+    let far = match any {
+        IpAddr::V4(_) => IpAddr::from([192, 0, 2, 1]),
+        IpAddr::V6(_) => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+    };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).ok()?;
-    socket.connect(far).ok()?;
+    // As an address and not as text, which would link in the C library's lookup of names.
+    socket.connect(SocketAddr::new(far, 9)).ok()?;
     let ours = socket.local_addr().ok()?.ip();
     (!ours.is_unspecified() && !ours.is_loopback()).then_some(ours)
 }
