@@ -17,6 +17,7 @@ mod outgoing;
 mod paint;
 mod receiving;
 mod screen;
+mod secret;
 mod sending;
 mod typed;
 

@@ -11,10 +11,11 @@ use super::history::{History, Who};
 use super::line::Line;
 use super::paint::{Foot, Paint};
 use super::receiving::is_there;
+use super::secret::{Secret, Taken};
 use super::sending::Job;
 use super::typed::{COMMANDS, KEYS, Typed, completed};
+use crate::commands::authenticated;
 use crate::commands::recv::write_new;
-use crate::commands::{authenticated, hidden};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::keys::Key;
@@ -52,17 +53,6 @@ enum Asking {
     Leave,
     Close,
     Secret(Secret),
-}
-
-/// A secret on its way in, which the screen does not show.
-struct Secret {
-    /// What to show the other side with it; `None` to answer the other side's question.
-    question: Option<String>,
-    /// The run of the question that it answers.
-    answers: Option<[u8; 32]>,
-    typed: Zeroizing<String>,
-    /// What was typed the first time.
-    once: Option<Zeroizing<String>>,
 }
 
 pub(super) struct Chat<'a> {
@@ -544,51 +534,22 @@ impl<'a> Chat<'a> {
         if self.facts.asked.is_some() && !question.is_empty() {
             return self.note("the other side has asked: answer that first, with /verify alone");
         }
-        let answers = self.facts.asked.as_ref().map(|asked| asked.run);
-        let question = answers.is_none().then(|| question.to_owned());
-        let typed = Zeroizing::default();
-        self.asking = Some(Asking::Secret(Secret { question, answers, typed, once: None }));
-    }
-
-    /// Takes a key of a secret.
-    fn secret(&mut self, mut secret: Secret, key: &Key) {
-        match key {
-            Key::Char(sign) => secret.typed.push(*sign),
-            Key::Paste(text) => match str::from_utf8(text) {
-                Ok(text) if !text.contains(['\r', '\n']) => secret.typed.push_str(text),
-                _ => self.note("a secret is one line: nothing of the paste was taken"),
-            },
-            Key::Backspace => drop(secret.typed.pop()),
-            Key::DeleteToStart => secret.typed.clear(),
-            Key::Escape | Key::Interrupt | Key::EndOfInput => {
-                return self.note("nothing was compared");
-            }
-            Key::Enter => return self.secret_entered(secret),
-            _ => {}
-        }
+        let secret = match &self.facts.asked {
+            Some(asked) => Secret::answer(asked.run),
+            None => Secret::question(question),
+        };
         self.asking = Some(Asking::Secret(secret));
     }
 
-    fn secret_entered(&mut self, mut secret: Secret) {
-        let typed = std::mem::take(&mut secret.typed);
-        match (&secret.question, &secret.once) {
-            // A typing error would cost a guess.
-            (Some(_), None) => {
-                secret.once = Some(typed);
+    fn secret(&mut self, secret: Secret, key: &Key) {
+        match secret.key(key) {
+            Taken::Part(secret) => self.asking = Some(Asking::Secret(secret)),
+            Taken::Nothing(secret, why) => {
+                self.note(why);
                 self.asking = Some(Asking::Secret(secret));
-                return;
             }
-            (Some(_), Some(once)) if *once != typed => {
-                return self.note("the two differ: nothing was compared");
-            }
-            _ => {}
-        }
-        match (hidden::password("secret", typed.as_bytes()), secret.question) {
-            (Err(failure), _) => self.note(&sentence(&failure)),
-            (Ok(password), Some(question)) => self.give(Job::Ask(password, question)),
-            (Ok(password), None) => {
-                self.give(Job::Answer(secret.answers.unwrap_or_default(), password));
-            }
+            Taken::Whole(job) => self.give(job),
+            Taken::Ended(why) => self.note(&why),
         }
     }
 }
@@ -596,16 +557,6 @@ impl<'a> Chat<'a> {
 /// There is no terminal any more.
 fn gone() -> End {
     End::Failed(Failure::new(Code::Failed, "the terminal is gone", "the session stays open"))
-}
-
-impl Secret {
-    fn prompt(&self) -> &'static str {
-        match (&self.question, &self.once) {
-            (None, _) => "your answer (it is not shown; Esc: not now): ",
-            (Some(_), None) => "the secret to compare (it is not shown; Esc: not now): ",
-            (Some(_), Some(_)) => "the same again: ",
-        }
-    }
 }
 
 /// Columns and rows of the terminal, as far as it tells.
