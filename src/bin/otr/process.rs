@@ -11,8 +11,10 @@
 //! locked pages.
 
 use std::hint::black_box;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::ptr;
 
 use rustix::fs::Mode;
@@ -37,6 +39,11 @@ pub(crate) fn harden() {
     // This also hides /proc/PID/mem, environ and descriptors from other processes of the same user.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// This very program, to run it once more, even if its file was replaced since it was started.
+pub(crate) fn itself() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() }
 }
 
 /// The current `RLIMIT_MEMLOCK` in bytes, if it is smaller than [`LOCK_NEEDED`].

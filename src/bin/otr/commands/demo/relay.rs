@@ -1,6 +1,6 @@
 //! The tour's own postbox: a process of this program on a free port of this machine.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ChildStderr;
 
@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::line::Line;
 use super::place::Place;
+use crate::commands::postbox::url_said;
 use crate::failure::{Code, Failure};
 
 /// A running postbox.
@@ -42,15 +43,9 @@ impl Relay {
         let stderr = stderr.ok_or_else(|| failed(&io::ErrorKind::BrokenPipe.into()))?;
         let mut relay =
             Self { stderr: BufReader::new(stderr), url: String::new(), said: String::new() };
-        while relay.url.is_empty() {
-            let begin = relay.said.len();
-            let read = relay.stderr.read_line(&mut relay.said).map_err(|error| failed(&error))?;
-            let line = relay.said[begin..].trim_end();
-            if read == 0 {
-                return Err(failed(&io::Error::other(relay.said.trim_end().to_owned())));
-            }
-            relay.url = line.strip_prefix("OTR_POSTBOX=").unwrap_or_default().to_owned();
-        }
+        let told = url_said(&mut relay.stderr, &mut relay.said).map_err(|error| failed(&error))?;
+        let ended = || failed(&io::Error::other(relay.said.trim_end().to_owned()));
+        relay.url = told.ok_or_else(ended)?;
         Ok(relay)
     }
 

@@ -1,13 +1,15 @@
 //! `--serve`: a postbox of this transfer's own, as a process that ends with it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufReader, Read as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::commands::postbox::url_said;
 use crate::failure::{Code, Failure};
+use crate::process;
 use crate::worker;
 
 /// A running postbox; it ends when this is dropped, and with this process, however that ends.
@@ -24,12 +26,7 @@ impl Served {
         let failed = |error: &std::io::Error| {
             Failure::new(Code::Failed, format!("the postbox does not start: {error}"), "try again")
         };
-        let program = if cfg!(target_os = "linux") {
-            "/proc/self/exe".into()
-        } else {
-            std::env::current_exe().map_err(|error| failed(&error))?
-        };
-        let mut command = Command::new(program);
+        let mut command = Command::new(process::itself().map_err(|error| failed(&error))?);
         let us = std::process::id().to_string();
         command.args(["postbox", "--with-parent", &us, "--listen", address]);
         // Ctrl-C is for us, who tell the other side first.
@@ -40,19 +37,15 @@ impl Served {
         let mut served = Self { child, url: String::new() };
         let Some(said) = said else { return Err(failed(&std::io::ErrorKind::BrokenPipe.into())) };
         let mut said = BufReader::new(said);
-        let mut line = String::new();
-        while served.url.is_empty() {
-            let before = std::mem::take(&mut line);
-            if said.read_line(&mut line).map_err(|error| failed(&error))? == 0 {
-                let why = before.trim_end().trim_start_matches("otr: ");
-                let what = format!("no postbox could be opened at {address}: {why}");
-                return Err(Failure::new(Code::Usage, what, ""));
-            }
-            served.url = line.trim_end().strip_prefix("OTR_POSTBOX=").unwrap_or_default().into();
-        }
+        let mut text = String::new();
+        let Some(url) = url_said(&mut said, &mut text).map_err(|error| failed(&error))? else {
+            let why = text.lines().next_back().unwrap_or_default().trim_start_matches("otr: ");
+            let what = format!("no postbox could be opened at {address}: {why}");
+            return Err(Failure::new(Code::Usage, what, ""));
+        };
         // What it says at its end must find a reader.
         worker::start(move || drop(said.read_to_end(&mut Vec::new())))?;
-        served.url = for_others(&served.url)?;
+        served.url = for_others(&url)?;
         Ok(served)
     }
 }

@@ -3,6 +3,7 @@
 //! open no file can take a renewed certificate at SIGHUP.
 
 use crate::failure::{Code, Failure};
+use crate::process;
 use crate::ui::speak::{Voice, warn};
 use otr::postbox::server::{Files, Pems, Tls, confine};
 use std::io::{self, Read as _, Write as _};
@@ -80,9 +81,7 @@ pub(crate) async fn at_hang_up(mut signal: Signal, renewal: Option<Renewal>, voi
 fn start(files: &Files) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let program =
-        if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
-    Command::new(program)
+    Command::new(process::itself()?)
         .arg0("otr")
         .args([COMMAND, "--"])
         .args([&files.certificate, &files.key])

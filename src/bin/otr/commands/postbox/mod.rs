@@ -16,6 +16,7 @@ use crate::process;
 use crate::ui::speak::Voice;
 use crate::ui::units;
 use serve::Settings;
+pub(super) use serve::url_said;
 
 /// Serves a postbox: holds sealed packets in memory until they are collected, knows nothing of
 /// what they say, and keeps no record of who or when.

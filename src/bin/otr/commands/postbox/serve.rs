@@ -1,6 +1,6 @@
 //! Runs a postbox as a process of its own: opens what it needs, shuts itself in, serves until a signal.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufRead, Write as _};
 
 use listenfd::ListenFd;
 use otr::postbox::server::{Choices, Files, Listener, Relay, Side, Tls, TlsError, Unfit, confine};
@@ -13,6 +13,24 @@ use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 use crate::ui::speak::{self, Voice, warn};
 use crate::ui::stdio;
+
+/// The setting by which it says at which URL it serves.
+const URL: &str = "OTR_POSTBOX";
+
+/// Reads what a postbox says at its start, line by line into `all`, until it names its URL; `None` if it has
+/// ended before.
+pub(crate) fn url_said(said: &mut impl BufRead, all: &mut String) -> io::Result<Option<String>> {
+    loop {
+        let begin = all.len();
+        if said.read_line(all)? == 0 {
+            return Ok(None);
+        }
+        let value = all[begin..].trim_end().strip_prefix(URL);
+        if let Some(url) = value.and_then(|value| value.strip_prefix('=')) {
+            return Ok(Some(url.to_owned()));
+        }
+    }
+}
 
 /// How a postbox is run.
 pub(super) struct Settings {
@@ -171,7 +189,7 @@ async fn serve(
 
     let renewing = tokio::spawn(keeper::at_hang_up(hang_up, renewal, voice));
     for url in urls {
-        speak::setting("OTR_POSTBOX", &url);
+        speak::setting(URL, &url);
     }
     // The first signal ends the postbox, a second one at once.
     let signalled = || async {

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::failure::{Code, Failure};
+use crate::process;
 use crate::program::{Failed, Plan, Program};
 
 /// The command that runs a keeper; not for people.
@@ -48,12 +49,7 @@ impl Flow {
         let stdin = read.into();
         let plan = Plan { line, stdin, stdout: Stdio::inherit(), told, apart: true };
         let program = Program::start(plan)?;
-        let itself = if cfg!(target_os = "linux") {
-            "/proc/self/exe".into()
-        } else {
-            std::env::current_exe().map_err(failed)?
-        };
-        let mut keeper = Command::new(itself);
+        let mut keeper = Command::new(process::itself().map_err(failed)?);
         keeper.arg0("otr").args([COMMAND, &program.id().to_string()]).process_group(0);
         keeper.stdin(keeps).stdout(held).stderr(Stdio::null());
         let keeper = keeper.spawn().map_err(|error| {
