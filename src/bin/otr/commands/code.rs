@@ -30,7 +30,8 @@ const HTTPS: &str = "https://";
 /// Characters that mail, chats and the end of a sentence put around a code.
 const AROUND: &str = "\"'`“”„‟‘’‚‛«»‹›<>(){}.,;:!?…*";
 const LOOK_AGAIN: &str = "nothing was tried: look at the code again";
-const OTHERWISE: &str = "give the code as --code CODE, or on stdin with --code -";
+const OTHERWISE: &str =
+    "type the code behind the command (respond: --code CODE), or - for one on stdin";
 
 /// A code that one person gives to the other.
 pub(super) struct Spoken {
