@@ -1,7 +1,7 @@
 //! What goes wrong on the way: files that change, disks that are full, processes that are killed or ended.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -123,6 +123,31 @@ fn a_put_that_is_killed_goes_on_with_resume() {
     assert_eq!(run.code, 0, "{}", run.err);
     assert_eq!(end(putting).code, 0);
     assert!(fs::read(world.path("in/file")).unwrap() == content);
+    world.leaves_nothing();
+}
+
+/// What has gone to stdout cannot be taken back, and must not come a second time.
+#[test]
+fn what_went_to_stdout_does_not_come_again() {
+    let world = World::new();
+    let (path, content) = (world.path("file"), Chance::new().bytes(9 * MIB));
+    fs::write(&path, &content).unwrap();
+    let mut putting = world.put("file");
+    let gate = held(&path, content[..4 * MIB].to_vec());
+    let mut getting = begin(&mut world.getting(&format!("--yes --to-stdout {}", putting.code)));
+    let mut stdout = getting.stdout.take().unwrap();
+    let mut out = vec![0; MIB];
+    stdout.read_exact(&mut out).unwrap();
+    putting.child.kill().unwrap();
+    putting.end();
+    drop(gate);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &content).unwrap();
+    let putting = super::start(&mut world.end("alice", "put --resume file"));
+    stdout.read_to_end(&mut out).unwrap();
+    let (run, put) = (super::ended(getting, out), end(putting));
+    assert_eq!((run.code, put.code), (6, 6), "{} {}", run.err, put.err);
+    assert!(run.err.contains("had gone to stdout") && content.starts_with(&run.out), "{}", run.err);
     world.leaves_nothing();
 }
 

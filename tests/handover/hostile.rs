@@ -73,6 +73,8 @@ fn content_that_is_not_what_was_offered_is_not_kept() {
         (file("x", 4), b"{\"content\":0}\ntext", 6, "\"cut\""),
         (file("x", 4), b"{\"content\":0}\n", 6, "\"cut\""),
         (file("x", 4), b"{\"content\":18446744073709551615}\ntext\0", 6, "\"cut\""),
+        // Behind what is there: a hole would be in it.
+        (file("x", 4), b"{\"content\":3}\nt\0", 6, "\"cut\""),
         (file("x", 4), b"no line at all", 4, "\"cut\""),
         (file("x", u64::MAX), WHOLE, 10, "\"full\""),
         ("{\"content\":0}\ntext\0".to_owned(), WHOLE, 4, "\"cut\""),
@@ -84,10 +86,31 @@ fn content_that_is_not_what_was_offered_is_not_kept() {
         assert_eq!(world.came(), [""; 0], "{offer}");
         assert!(run.out.is_empty() && !run.err.contains('\u{1b}'), "{}", run.err);
     }
-    // On stdout it cannot be taken back, and the code says so.
-    let (run, told) = offered(&world, &file("x", 5), Some(WHOLE), "--yes --to-stdout");
-    assert_eq!((run.code, run.out), (6, b"text".to_vec()), "{}", run.err);
-    assert!(told.contains("\"cut\""), "{told}");
+    // On stdout it cannot be taken back, and the code says so; of what is more, nothing comes out.
+    let text = "{\"offer\":\"text\",\"name\":\"\",\"size\":3,\"files\":1}\n";
+    let less = "{\"offer\":\"text\",\"name\":\"\",\"size\":5,\"files\":1}\n";
+    for (offer, args, out) in [
+        (&file("x", 5)[..], "--yes --to-stdout", &b"text"[..]),
+        (&file("x", 3), "--yes --to-stdout", b""),
+        (text, "", b""),
+        (text, "--to-stdout", b""),
+        (less, "", b""),
+    ] {
+        let (run, told) = offered(&world, offer, Some(WHOLE), args);
+        assert_eq!((run.code, &run.out[..]), (6, out), "{offer}: {}", run.err);
+        assert!(told.contains("\"cut\""), "{told}");
+    }
+}
+
+/// A text that is as long as it likes: nothing of it is shown.
+#[test]
+fn a_text_is_not_longer_than_announced() {
+    let world = World::new();
+    let offer = "{\"offer\":\"text\",\"name\":\"\",\"size\":9,\"files\":1}\n";
+    let content = [b"{\"content\":0}\n", &vec![b'x'; 3 << 20][..], b"\0"].concat();
+    let (run, _) = offered(&world, offer, Some(&content), "");
+    assert_eq!((run.code, run.out.len()), (6, 0), "{}", run.err);
+    assert!(run.err.contains("more has come"), "{}", run.err);
 }
 
 /// An archive of entries whose names and targets nobody has checked.

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 /// The most bytes of a line, with its newline: a name of 255 bytes, each of them escaped, and the rest.
 pub(super) const LINE: usize = 4096;
+/// The most bytes of a text: it is in memory at both ends.
+pub(super) const TEXT: u64 = 1 << 20;
 /// The status after the content: it is whole.
 pub(super) const WHOLE: u8 = 0;
 /// The status after the content: it could not be read to its end, or changed meanwhile.

@@ -42,6 +42,14 @@ impl Refusal {
         Self::new(Why::Cut, Code::CutShort, what, "nothing of it was kept: ask for it again")
     }
 
+    pub(super) fn too_much() -> Self {
+        Self::cut("more has come than the other side had announced")
+    }
+
+    pub(super) fn too_little() -> Self {
+        Self::cut("less has come than the other side had announced")
+    }
+
     pub(super) fn interrupted() -> Self {
         Self::new(Why::Ended, Code::Failed, "interrupted", "")
     }
@@ -224,10 +232,18 @@ impl Place {
 
     /// The content comes in this message, after `head` bytes of it, and begins with its byte `from`.
     pub(super) fn begins(&mut self, message: u64, head: u64, from: u64) -> Result<(), Refusal> {
-        self.begin = Some(Begin { message, head, from });
+        let unwritable = |error: io::Error| Refusal::unwritable(&self.path, &error);
+        if !self.is_placed() {
+            if from > self.file.metadata().map_err(unwritable)?.len() {
+                return Err(Refusal::cut("the other side goes on behind what is here"));
+            }
+            // What comes replaces it, and may be cut: the rest would not be its rest.
+            self.file.set_len(from).map_err(unwritable)?;
+        }
         let text = format!("{message} {head} {from}\n");
-        fs::write(self.work.join(BEGIN), text)
-            .map_err(|error| Refusal::unwritable(&self.path, &error))
+        fs::write(self.work.join(BEGIN), text).map_err(unwritable)?;
+        self.begin = Some(Begin { message, head, from });
+        Ok(())
     }
 
     /// Writes a part of the message, which begins at `offset`; returns how much of the content is here.
@@ -240,7 +256,7 @@ impl Place {
         let end = at.saturating_add(part.len() as u64);
         let most = self.offer.size.filter(|_| self.has_exact_size());
         if most.is_some_and(|most| end > most.saturating_add(1)) {
-            return Err(Refusal::cut("more has come than the other side had announced"));
+            return Err(Refusal::too_much());
         }
         if self.is_placed() {
             return Ok(end);
@@ -274,7 +290,7 @@ impl Place {
             return Err(Refusal::cut("it changed while the other side read it"));
         };
         if self.has_exact_size() && self.offer.size.is_some_and(|size| size != length) {
-            return Err(Refusal::cut("less has come than the other side had announced"));
+            return Err(Refusal::too_little());
         }
         let unwritable = |error: io::Error| Refusal::unwritable(&self.path, &error);
         self.file.set_len(length).map_err(unwritable)?;

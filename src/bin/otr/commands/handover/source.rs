@@ -14,15 +14,13 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::fault::{Fault, shown, unreadable};
-use super::message::{BROKEN, Have, Kind, Offer, WHOLE};
+use super::message::{BROKEN, Have, Kind, Offer, TEXT, WHOLE};
 use super::pack::{self, Tree};
 use crate::commands::blocks::HeadBytes;
 use crate::commands::source::text_on_stdin;
 use crate::failure::{Code, Failure};
 use crate::ui::stdio;
 
-/// The most bytes of a text: it is in memory at both ends.
-const TEXT: u64 = 1 << 20;
 /// How often to look whether the content is still wanted, in nanoseconds.
 const GLANCE: i64 = 200_000_000;
 /// Bytes to compare at a time with what the other side has.

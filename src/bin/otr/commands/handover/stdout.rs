@@ -1,4 +1,5 @@
-//! What comes, to stdout. The last byte is held back, because it is not of the content.
+//! What comes, to stdout, where nothing can be taken back: never more than was announced, and never its
+//! beginning twice.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,17 +7,23 @@ use std::os::fd::AsFd as _;
 
 use otr::store::patient::Patient;
 use rustix::termios::isatty;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
-use super::message::WHOLE;
-use crate::failure::Failure;
+use super::message::{Kind, Offer, TEXT, WHOLE, Why};
+use super::place::Refusal;
+use crate::failure::{Code, Failure};
 use crate::ui::printable::Printable;
 use crate::ui::stdio;
 
 /// stdout: byte for byte, or for a person's eyes.
 pub(super) struct Out {
     to: To,
-    last: Zeroizing<Option<u8>>,
+    /// How long the content is, if that was announced.
+    length: Option<u64>,
+    /// Whether it appears only when it is whole.
+    is_text: bool,
+    /// What is held back: a text, or the last byte, which may be the one after the content.
+    held: Zeroizing<Vec<u8>>,
     /// How much of the content has come, with the byte after it.
     came: u64,
 }
@@ -26,36 +33,81 @@ enum To {
     Terminal(Printable<Patient<File>>),
 }
 
+impl To {
+    fn get(&mut self) -> &mut dyn io::Write {
+        match self {
+            Self::Pipe(out) => out,
+            Self::Terminal(shown) => shown,
+        }
+    }
+}
+
 impl Out {
-    pub(super) fn open() -> Result<Self, Failure> {
-        let out = stdio::output()?;
+    /// For what is offered.
+    pub(super) fn open(offer: &Offer) -> Result<Self, Refusal> {
+        let out = stdio::output().map_err(unwritten)?;
         let is_terminal = isatty(out.as_fd());
         let to = if is_terminal { To::Terminal(Printable::new(out)) } else { To::Pipe(out) };
-        Ok(Self { to, last: Zeroizing::default(), came: 0 })
+        let length = offer.size.filter(|_| offer.kind != Kind::Tree);
+        let text = length.filter(|size| offer.kind == Kind::Text && *size <= TEXT);
+        // Never so much that it would have to move: what it leaves would not be wiped.
+        let room = text.and_then(|size| usize::try_from(size + 1).ok()).unwrap_or(1);
+        let held = Zeroizing::new(Vec::with_capacity(room));
+        Ok(Self { to, length, is_text: text.is_some(), held, came: 0 })
+    }
+
+    /// The content begins with its byte `from`, perhaps once more.
+    pub(super) fn begins(&mut self, from: u64) -> Result<(), Refusal> {
+        if from > 0 || (self.came > 0 && !self.is_text) {
+            let what = "the other side has begun anew, and a part of it had gone to stdout before";
+            let hint = "it goes on in a file only: ask for it again";
+            return Err(Refusal::new(Why::Cut, Code::CutShort, what, hint));
+        }
+        self.held.zeroize();
+        self.came = 0;
+        Ok(())
     }
 
     /// Writes what comes; returns how much that is by now.
-    pub(super) fn write(&mut self, part: &[u8]) -> Result<u64, Failure> {
-        let Some((last, before)) = part.split_last() else { return Ok(self.came) };
-        let held = self.last.replace(*last);
-        let out: &mut dyn io::Write = match &mut self.to {
-            To::Pipe(out) => out,
-            To::Terminal(shown) => shown,
-        };
-        let first = held.as_slice();
-        let written = out.write_all(first).and_then(|()| out.write_all(before));
-        written.map_err(|error| Failure::output(&error))?;
-        self.came += part.len() as u64;
-        Ok(self.came)
+    pub(super) fn write(&mut self, part: &[u8]) -> Result<u64, Refusal> {
+        let came = self.came.saturating_add(part.len() as u64);
+        if self.length.is_some_and(|length| came > length.saturating_add(1)) {
+            return Err(Refusal::too_much());
+        }
+        let Some((last, before)) = part.split_last() else { return Ok(came) };
+        self.came = came;
+        if self.is_text {
+            self.held.extend_from_slice(part);
+            return Ok(came);
+        }
+        let out = self.to.get();
+        let written = out.write_all(&self.held).and_then(|()| out.write_all(before));
+        written.map_err(|error| unwritten(Failure::output(&error)))?;
+        self.held.clear();
+        self.held.push(*last);
+        Ok(came)
     }
 
-    /// All has come; returns the length of the content, if it is whole.
-    pub(super) fn end(&mut self) -> Result<Option<u64>, Failure> {
-        let ended = match &mut self.to {
+    /// All has come, and must be whole.
+    pub(super) fn end(&mut self) -> Result<(), Refusal> {
+        let length = self.held.pop().filter(|status| *status == WHOLE).map(|_| self.came - 1);
+        match (length, self.length) {
+            (None, _) => {
+                return Err(Refusal::cut("it changed while the other side read it"));
+            }
+            (Some(length), Some(announced)) if length != announced => {
+                return Err(Refusal::too_little());
+            }
+            _ => {}
+        }
+        let written = self.to.get().write_all(&self.held).and_then(|()| match &mut self.to {
             To::Pipe(out) => out.flush(),
             To::Terminal(shown) => shown.end(),
-        };
-        ended.map_err(|error| Failure::output(&error))?;
-        Ok((*self.last == Some(WHOLE)).then(|| self.came - 1))
+        });
+        written.map_err(|error| unwritten(Failure::output(&error)))
     }
+}
+
+fn unwritten(failure: Failure) -> Refusal {
+    Refusal { why: Why::Unwritable, failure }
 }

@@ -130,11 +130,19 @@ impl Taking {
 
     /// Takes up what an earlier run has left here, to which so many messages have come.
     pub(super) fn resume(&mut self, received: u64) -> Result<(), Ended> {
-        if self.wanted.is_stdout() {
-            return if received == 0 { Ok(()) } else { Err(Ended::Refused(elsewhere())) };
+        if received == 0 && self.wanted.is_stdout() {
+            return Ok(());
         }
-        let place = Place::again(self.wanted.output.as_deref(), self.number, &self.of);
-        if let Some(place) = place.map_err(|refusal| Ended::Later(refusal.failure))? {
+        let output = self.wanted.output.as_deref().filter(|_| !self.wanted.is_stdout());
+        let place = Place::again(output, self.number, &self.of);
+        let place = place.map_err(|refusal| Ended::Later(refusal.failure))?;
+        if self.wanted.is_stdout() {
+            let what = "an earlier run puts it into a file";
+            let hint = "give the command as before";
+            let later = Failure::new(Code::Usage, what, hint);
+            return Err(place.map_or_else(|| Ended::Refused(elsewhere()), |_| Ended::Later(later)));
+        }
+        if let Some(place) = place {
             self.offer = Some(place.offer.clone());
             self.watch(&place);
             // What that run was about to say when it was killed; the other side minds nothing twice.
@@ -143,7 +151,11 @@ impl Taking {
             self.sink = Sink::Place(Box::new(place));
         } else if received > 0 {
             let what = "its beginning is not here";
-            let hint = "run the same command in the same directory, or end it with 'otr close'";
+            let hint = format!(
+                "run the same command in the same directory; a text, or what went to stdout, cannot go on: \
+                 'otr -s get-{} close' ends it",
+                self.number
+            );
             return Err(Ended::Later(Failure::new(Code::NotReady, what, hint)));
         }
         Ok(())
@@ -251,8 +263,7 @@ impl Taking {
                 match &mut self.sink {
                     Sink::Nowhere => Err(not_ours()),
                     Sink::Place(place) => place.begins(message, head, from),
-                    Sink::Stdout(_) if from > 0 => Err(not_ours()),
-                    Sink::Stdout(_) => Ok(()),
+                    Sink::Stdout(out) => out.begins(from),
                 }
             }
             // What a later version says besides.
@@ -272,7 +283,7 @@ impl Taking {
                 return Err(elsewhere());
             }
             Sink::Place(place) => place.write(message, offset, part)?,
-            Sink::Stdout(out) => out.write(part).map_err(unwritten)?,
+            Sink::Stdout(out) => out.write(part)?,
         };
         if let Some(progress) = &mut self.progress {
             progress.at(came);
@@ -284,14 +295,7 @@ impl Taking {
         match &mut self.sink {
             Sink::Nowhere => {}
             Sink::Place(place) => place.end(came, &self.ending)?,
-            Sink::Stdout(out) => {
-                let length = out.end().map_err(unwritten)?;
-                let size = self.offer.as_ref().filter(|offer| offer.kind != Kind::Tree);
-                let size = size.and_then(|offer| offer.size).or(length);
-                if length.is_none() || length != size {
-                    return Err(Refusal::cut("it changed while the other side read it"));
-                }
-            }
+            Sink::Stdout(out) => out.end()?,
         }
         self.progress = None;
         self.is_done = true;
@@ -306,8 +310,12 @@ impl Taking {
                 let hint = "nothing of it was kept: ask for another code";
                 return Err(Refusal::new(Why::Another, Code::Refused, what, hint));
             }
-            Some(_) if matches!(self.sink, Sink::Place(_)) => {}
-            _ => self.sink = self.agree(&offer)?,
+            Some(_) => match &mut self.sink {
+                Sink::Place(_) => {}
+                Sink::Stdout(out) => out.begins(0)?,
+                Sink::Nowhere => return Err(not_ours()),
+            },
+            None => self.sink = self.agree(&offer)?,
         }
         self.offer = Some(offer);
         self.takes = true;
@@ -322,7 +330,7 @@ impl Taking {
             if !is_short {
                 self.ask(offer, None)?;
             }
-            return Out::open().map(|out| Sink::Stdout(Box::new(out))).map_err(unwritten);
+            return Out::open(offer).map(|out| Sink::Stdout(Box::new(out)));
         }
         let path = destination(self.wanted.output.as_deref(), offer, self.number)?;
         check_room(&path, offer)?;
@@ -399,8 +407,4 @@ fn elsewhere() -> Refusal {
 fn not_ours() -> Refusal {
     let what = "the other side does not hand anything over, or its otr is of another version";
     Refusal::new(Why::Cut, Code::Refused, what, "'otr put' is what it needs")
-}
-
-fn unwritten(failure: Failure) -> Refusal {
-    Refusal { why: Why::Unwritable, failure }
 }
