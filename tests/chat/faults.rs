@@ -181,8 +181,7 @@ fn whatever_signal_ends_it_the_terminal_is_given_back() {
         shell.wait_for("ready>");
         shell.enter("otr chat");
         shell.wait_for("NOT CHECKED");
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.pid()));
-        crate::signal(children.unwrap().trim(), signal);
+        crate::signal(&shell.child(), signal);
         shell.wait_until("the shell", |shown| shown.trim_end().ends_with("ready>"));
         assert!(!shell.is_alternate());
         shell.enter("echo ended with $?");
@@ -204,8 +203,7 @@ fn who_is_ended_says_what_is_not_out() {
     drop(first);
     shell.enter("entered before the end");
     shell.wait_for("entered before the end (waiting)");
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", shell.pid()));
-    crate::signal(children.unwrap().trim(), "TERM");
+    crate::signal(&shell.child(), "TERM");
     shell.wait_for("otr: not posted yet: 1 of your messages; the next otr command");
     let _second = postbox(&address);
     shell.wait_until("the shell", |shown| shown.trim_end().ends_with("ready>"));

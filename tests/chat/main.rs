@@ -13,6 +13,7 @@ mod keys;
 #[path = "../postbox/support.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
+mod stalled;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;
@@ -172,6 +173,13 @@ impl Terminal {
     /// The process that the terminal's shell runs.
     pub(crate) fn pid(&self) -> String {
         let shell = self.asked("#{pane_pid}");
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
+        children.unwrap().trim().to_owned()
+    }
+
+    /// The process that a shell in the terminal runs.
+    pub(crate) fn child(&self) -> String {
+        let shell = self.pid();
         let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children"));
         children.unwrap().trim().to_owned()
     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -24,12 +25,15 @@ fn actions() -> MutexGuard<'static, BTreeMap<u64, Action>> {
     ACTIONS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An action that is to be done; dropping this takes it back.
+/// An action that is to be done; dropping this takes it back, unless a panic drops it: then it is done.
 pub(crate) struct Guard(u64);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        actions().remove(&self.0);
+        let mut actions = actions();
+        if let Some(action) = actions.remove(&self.0).filter(|_| thread::panicking()) {
+            action();
+        }
     }
 }
 
@@ -72,4 +76,25 @@ fn watch() -> Result<(), Failure> {
     // The thread stays: without it the signals would have no effect any more.
     let _ = WATCHED.set(());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn what_a_panic_ends_is_done_and_what_is_over_is_not() {
+        let (tell, told) = channel();
+        let panics = tell.clone();
+        let ended = thread::spawn(move || {
+            let _guard = first(move || panics.send("done").unwrap()).unwrap();
+            panic!("as a fault of ours would");
+        });
+        assert!(ended.join().is_err());
+        assert_eq!(told.recv(), Ok("done"));
+        drop(first(move || tell.send("not done").unwrap()).unwrap());
+        assert!(told.recv().is_err(), "whoever could say it is gone");
+    }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod dial;
+mod ended;
 mod error;
 mod patience;
 mod pay;
@@ -132,7 +133,8 @@ impl Client {
             keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
         };
         let told = Told::default();
-        let trying = Trying { patience: Patience::Brief, listener: None, told, stop: None };
+        let (patience, listener, stop) = (Patience::Brief, None, None);
+        let trying = Trying { patience, listener, told, stop, gives_up: false };
         Ok(Self { inner: Arc::new(inner), trying })
     }
 
@@ -155,7 +157,16 @@ impl Client {
     /// had come.
     #[must_use]
     pub fn until(&self, stop: &Stop) -> Self {
-        let trying = Trying { stop: Some(stop.clone()), ..self.trying.clone() };
+        let stop = Some(stop.clone());
+        let trying = Trying { stop, gives_up: false, ..self.trying.clone() };
+        Self { inner: Arc::clone(&self.inner), trying }
+    }
+
+    /// The same; here `stop` ends every call at once, with an error if it would not have waited. What it was
+    /// about may happen all the same: for calls about what is stored, which are made again later.
+    #[must_use]
+    pub fn until_at_once(&self, stop: &Stop) -> Self {
+        let trying = Trying { gives_up: true, ..self.until(stop).trying };
         Self { inner: Arc::clone(&self.inner), trying }
     }
 
@@ -196,27 +207,8 @@ impl Client {
     /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
     /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
     pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
-        let (client, tokens) = (self.clone(), tokens.to_vec());
-        self.waiting(wait, Vec::new, move || client.collect_here(&tokens, wait))
-    }
-
-    /// A call that may wait: until the stop, if there is one; then it comes to `nothing`.
-    fn waiting<T: Send + 'static>(
-        &self,
-        wait: Duration,
-        nothing: impl FnOnce() -> T,
-        call: impl FnOnce() -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let Some(stop) = self.trying.stop.as_ref().filter(|_| !wait.is_zero()) else {
-            return call();
-        };
-        if stop.is_asked() {
-            return Ok(nothing());
-        }
-        match stop.unless(call) {
-            Ok(done) => done.unwrap_or_else(|| Ok(nothing())),
-            Err(error) => Err(self.error(Why::Connection(error.kind()))),
-        }
+        let tokens = tokens.to_vec();
+        self.waiting(wait, Vec::new, move |client| client.collect_here(&tokens, wait))
     }
 
     /// [`Client::collect`] in this thread.
@@ -277,6 +269,15 @@ impl Client {
 
     /// Discards packets, and publishes the keys of those that were there.
     pub fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
+        if !self.trying.gives_up {
+            return self.discard_here(records);
+        }
+        let records = records.to_vec();
+        self.or_given_up(move |client| client.discard_here(&records))
+    }
+
+    /// [`Client::discard`] in this thread.
+    fn discard_here(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
         for some in records.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };
             let address = address_of(&front(first));
@@ -291,9 +292,9 @@ impl Client {
 
     /// The status of each packet, as soon as none of them is held, or after `wait`.
     pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
-        let (client, asked) = (self.clone(), addresses.to_vec());
+        let asked = addresses.to_vec();
         let held = || vec![PacketStatus::Held; addresses.len()];
-        self.waiting(wait, held, move || client.gone_here(&asked, wait))
+        self.waiting(wait, held, move |client| client.gone_here(&asked, wait))
     }
 
     /// [`Client::gone`] in this thread.
@@ -326,6 +327,15 @@ impl Client {
 
     /// The published keys of packets, as far as they were published.
     pub fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
+        if !self.trying.gives_up {
+            return self.revealed_here(addresses);
+        }
+        let addresses = addresses.to_vec();
+        self.or_given_up(move |client| client.revealed_here(&addresses))
+    }
+
+    /// [`Client::revealed`] in this thread.
+    fn revealed_here(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
         let mut keys = Vec::new();
         for some in addresses.chunks(self.at_once()) {
             let Some(first) = some.first() else { continue };

@@ -114,6 +114,8 @@ pub(super) struct Trying {
     pub(super) listener: Option<Listener>,
     pub(super) told: Told,
     pub(super) stop: Option<Stop>,
+    /// Whether it ends also the calls that do not wait.
+    pub(super) gives_up: bool,
 }
 
 /// The longest wait that came through so far, in seconds.

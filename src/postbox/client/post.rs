@@ -40,6 +40,15 @@ impl Client {
     /// Posts packets in order, except those that are refused for their size; returns which these
     /// are.
     pub fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
+        if !self.trying.gives_up {
+            return self.post_fitting_here(packets);
+        }
+        let packets: Vec<Vec<u8>> = packets.iter().map(|packet| packet.as_ref().to_vec()).collect();
+        self.or_given_up(move |client| client.post_fitting_here(&packets))
+    }
+
+    /// [`Client::post_fitting`] in this thread.
+    fn post_fitting_here<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
         let (mut at, mut refused) = (0, Vec::new());
         let (mut asked, mut asked_for) = (None, 0);
         while let Some(first) = packets.get(at).map(AsRef::as_ref) {
@@ -90,6 +99,15 @@ impl Client {
     /// Among others [`Why::Full`], also if the postbox asks for long work and the caller `may_wait`
     /// for room instead.
     pub fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
+        if !self.trying.gives_up {
+            return self.post_framed_here(framed, may_wait);
+        }
+        let mut framed = framed.to_vec();
+        self.or_given_up(move |client| client.post_framed_here(&mut framed, may_wait))
+    }
+
+    /// [`Client::post_framed`] in this thread.
+    fn post_framed_here(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
         *room = lead(packet);
         let (address, bytes) = (front(packet), packet.len());

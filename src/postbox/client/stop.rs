@@ -1,5 +1,5 @@
-//! Ends the waits of a client's calls from another thread: a long poll lasts up to 25 seconds, and an
-//! outage as long as patience.
+//! Ends a client's calls from another thread: a long poll lasts up to 25 seconds, an outage as long as
+//! patience, and a postbox that takes a call and does not answer it has half a minute.
 
 use std::io;
 use std::sync::mpsc::{TryRecvError, channel};

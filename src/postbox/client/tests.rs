@@ -294,3 +294,32 @@ fn a_buffer_that_comes_back_holds_no_text() {
     assert!(client.buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
     assert!(client.inner.buffers.lock().unwrap().is_empty(), "it was that one");
 }
+
+#[test]
+fn a_stop_that_gives_up_ends_every_call_that_is_not_answered() {
+    type Call = fn(&Client) -> bool;
+    // It takes connections, and answers nobody.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let client = Client::new(Url::parse(&url).unwrap(), &Route::default()).unwrap();
+    let calls: [Call; 5] = [
+        |client| client.post(&[packet(1)]).is_err(),
+        |client| client.post_framed(&mut [0; 1 + 4096], true).is_err(),
+        |client| client.discard(&[[0; Discard::SIZE]]).is_err(),
+        |client| client.revealed(&[[0; 32]]).is_err(),
+        // What would not have waited has found nothing.
+        |client| client.collect(&[[0; 32]], Duration::ZERO).unwrap().is_empty(),
+    ];
+    for call in calls {
+        let stop = Stop::default();
+        let stopped = client.until_at_once(&stop);
+        let calling = thread::spawn(move || call(&stopped));
+        let _held = listener.accept().unwrap();
+        stop.stop();
+        assert!(calling.join().unwrap());
+        // And the next one is not even made.
+        assert!(call(&client.until_at_once(&stop)));
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody called again");
+}

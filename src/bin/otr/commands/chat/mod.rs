@@ -164,13 +164,13 @@ impl Threads {
             // Nobody may look any more.
             drop(told.send(Event::Away(Direction::In, is_away)));
         });
-        let patient = client.until(&stop).lasting(Patience::Endless).telling(listener);
+        let patient = client.until_at_once(&stop).lasting(Patience::Endless).telling(listener);
         let collecting = block_on(Collecting::open(files, patient, LOOK_AHEAD, Until::Closed))?;
         let facts = Facts::of(collecting.session());
         let ended = Ended::default();
         let sending = Sending {
             conversation: Conversation::open(another),
-            client: client.until(&stop),
+            client: client.until_at_once(&stop),
             stop: stop.clone(),
             tell: tell.clone(),
             jobs: to_do,
@@ -292,20 +292,20 @@ fn at_a_signal(threads: &Threads) -> Result<ending::Guard, Failure> {
 
 /// Says what was entered and is not out.
 fn say_left(left: Option<Left>) {
-    match left {
-        Some(Left { waiting: 0, lost: 0 }) => {}
-        Some(Left { waiting, lost: 0 }) => warn(format_args!(
+    say_lost(left);
+    if let Some(waiting) = left.map(|left| left.waiting).filter(|&waiting| waiting > 0) {
+        warn(format_args!(
             "not posted yet: {waiting} of your messages; the next otr command of the session posts them"
-        )),
-        Some(Left { lost, .. }) => warn(format_args!("not sent: {lost} of your messages")),
-        None => warn("whether the last messages were stored is not known"),
+        ));
     }
 }
 
 /// The same for a session that is closed, with which all goes out that is stored.
 fn say_lost(left: Option<Left>) {
-    if left.is_none_or(|left| left.lost > 0) {
-        say_left(left);
+    match left {
+        Some(Left { lost: 0, .. }) => {}
+        Some(Left { lost, .. }) => warn(format_args!("not sent: {lost} of your messages")),
+        None => warn("whether the last messages were stored is not known"),
     }
 }
 
@@ -351,8 +351,16 @@ fn wait_for(thread: &thread::JoinHandle<()>, limit: Duration) {
     }
 }
 
-/// Reads the keyboard until the terminal is gone.
+/// Reads the keyboard until the terminal is gone, or this panics: without keys there is no chat.
 fn read_keys(mut terminal: File, tell: &Sender<Event>) {
+    struct Telling<'a>(&'a Sender<Event>);
+    impl Drop for Telling<'_> {
+        fn drop(&mut self) {
+            // Nobody may look any more.
+            drop(self.0.send(Event::Gone));
+        }
+    }
+    let _telling = Telling(tell);
     let mut keys = Keys::default();
     let mut bytes = Zeroizing::new([0; 4096]);
     loop {
@@ -378,5 +386,4 @@ fn read_keys(mut terminal: File, tell: &Sender<Event>) {
             }
         }
     }
-    drop(tell.send(Event::Gone));
 }

@@ -2,8 +2,8 @@
 //!
 //! Storing takes a moment, also while the postbox is away. Three things keep what was entered in memory
 //! alone for longer: a queue that is full; a long text or a file on its way, behind which everything waits
-//! for its turn; and a call that the postbox has taken and does not answer, which even the end of the chat
-//! cannot cut short.
+//! for its turn; and a call that the postbox has taken and does not answer. The end of the chat ends the
+//! latter two, and what stood behind them is stored.
 
 use std::collections::VecDeque;
 use std::fs::File;
