@@ -1,11 +1,12 @@
 //! A sender who says what no `otr put` would: made of `init --code`, `send` and `recv`.
 
 use std::fs;
+use std::io::Write as _;
 
 use tar::{Builder, EntryType, Header};
 
 use super::{World, begin, end};
-use crate::support::{Run, feed};
+use crate::support::{Run, feed, start};
 
 /// Mallory offers `offer`, and sends `content` if Bob takes it; how that ended for Bob, and what he told her.
 fn offered(world: &World, offer: &str, content: Option<&[u8]>, args: &str) -> (Run, String) {
@@ -132,7 +133,7 @@ fn archive(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
 #[test]
 fn an_archive_that_leads_out_is_not_unpacked() {
     let world = World::new();
-    let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1}\n";
+    let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1,\"entries\":9}\n";
     for entries in [
         &[(EntryType::Regular, "../x", "")][..],
         &[(EntryType::Regular, "/tmp/otr-test-x", "")],
@@ -159,6 +160,43 @@ fn an_archive_that_leads_out_is_not_unpacked() {
     let cut = [b"{\"content\":0}\n", &[b'x'; 700][..], b"\0"].concat();
     let (run, _) = offered(&world, offer, Some(&cut), "--yes");
     assert_eq!((run.code, world.came()), (6, vec![]), "{}", run.err);
+}
+
+/// What a header shows ends it then, and not when all has come, which may be never.
+#[test]
+fn an_archive_is_refused_while_it_comes() {
+    let world = World::new();
+    let otr = |args: &str, input: &[u8]| feed(&mut world.end("mallory", args), input);
+    let large = |path: &str, size: u64| {
+        let mut header = Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let leads_out = archive(&[(EntryType::Symlink, "x", "/etc")])[..512].to_vec();
+    for (beginning, args, code, why) in [
+        ([leads_out, large("y", 4)].concat(), "", 4, "\"unsafe\""),
+        (large("y", 5 << 30), "", 6, "\"cut\""),
+        (large("y", 5 << 30), "--to-stdout", 6, "\"cut\""),
+    ] {
+        let invited = otr("init --code", b"").text();
+        let getting = begin(&mut world.getting(&format!("--yes {args} {}", invited.trim_end())));
+        let offer = "{\"offer\":\"tree\",\"name\":\"d\",\"size\":4,\"files\":1,\"entries\":2}\n";
+        otr("send --wait 60s", offer.as_bytes()).ok();
+        assert!(otr("recv --wait 60s", b"").text().contains("\"take\""));
+        let mut sending = start(&mut world.end("mallory", "send"));
+        let mut stdin = sending.stdin.take().unwrap();
+        let content = [b"{\"content\":0}\n", &beginning[..], &vec![7; 4 << 20]].concat();
+        stdin.write_all(&content).unwrap();
+        let told = otr("recv --wait 60s", b"").text();
+        let run = end(getting);
+        assert_eq!((run.code, world.came()), (code, vec![]), "{}", run.err);
+        assert!(told.contains(why) && run.out.is_empty(), "{told}");
+        drop(stdin);
+        sending.wait().unwrap();
+        otr("close", b"");
+    }
 }
 
 /// Who is not asked again must not get something else.

@@ -40,6 +40,19 @@ fn an_empty_file_and_a_place_that_was_chosen() {
     world.leaves_nothing();
 }
 
+/// As long as file systems have them, and with a letter that is cut nowhere.
+#[test]
+fn a_name_of_255_bytes_stays() {
+    let world = World::new();
+    let name = format!("{}.txt", "ü".repeat(125)) + "x";
+    assert_eq!(name.len(), 255);
+    fs::write(world.path(&name), "text").unwrap();
+    let putting = Putting::start(world.end("alice", "put --").arg(&name));
+    assert_eq!(world.get(&format!("--yes {}", putting.code)).text(), format!("{name}\n"));
+    assert_eq!(putting.end().code, 0);
+    world.leaves_nothing();
+}
+
 #[test]
 fn a_directory_and_several_files_go_over_with_their_links() {
     let world = World::new();
@@ -50,11 +63,17 @@ fn a_directory_and_several_files_go_over_with_their_links() {
     fs::write(world.path("photos/run"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(world.path("photos/run"), fs::Permissions::from_mode(0o4755)).unwrap();
     symlink("../run", world.path("photos/a/link")).unwrap();
+    // Whose name a terminal would obey.
+    symlink("run", world.path("photos/\u{1b}[2Jred")).unwrap();
     let putting = world.put("photos/");
     let run = world.get(&format!("--yes {}", putting.code));
     assert!(run.err.contains("the directory photos (2 files, 1.4 MiB)"), "{}", run.err);
+    assert!(run.err.contains("1 of the names in it") && !run.err.contains('\u{1b}'), "{}", run.err);
     assert_eq!(run.text(), "photos\n");
-    assert_eq!(putting.end().code, 0);
+    let said = putting.end().fails_saying(0);
+    assert!(said.contains("such as ^[[2Jred, as _[2Jred"), "{said}");
+    assert_eq!(fs::read_link(world.path("in/photos/_[2Jred")).unwrap().to_str(), Some("run"));
+    fs::rename(world.path("photos/\u{1b}[2Jred"), world.path("photos/_[2Jred")).unwrap();
     let mut diff = tool("diff", "diffutils");
     diff.args(["-r", "photos", "in/photos"]).current_dir(world.path(""));
     assert!(diff.status().unwrap().success());
@@ -74,6 +93,9 @@ fn a_directory_and_several_files_go_over_with_their_links() {
 #[test]
 fn what_cannot_be_handed_over_is_said_before_there_is_a_code() {
     let world = World::new();
+    fs::create_dir_all(world.path("same/dir")).unwrap();
+    fs::write(world.path("same/dir/a\n"), "").unwrap();
+    fs::write(world.path("same/dir/a\t"), "").unwrap();
     fs::create_dir(world.path("dir")).unwrap();
     let fifo = Command::new("mkfifo").arg(world.path("dir/fifo")).status().unwrap();
     assert!(fifo.success());
@@ -85,6 +107,7 @@ fn what_cannot_be_handed_over_is_said_before_there_is_a_code() {
         ("put", 2, "nothing to hand over"),
         ("put -s name dir", 2, "a session of its own"),
         ("put --resume dir/fifo", 2, "neither a file"),
+        ("put same", 2, "would both be named"),
         ("put --text", 8, "the text is empty"),
     ] {
         let failed = feed(&mut world.end("alice", args), b"").fails(code);

@@ -48,6 +48,8 @@ pub(super) struct Offer {
     pub(super) size: Option<u64>,
     /// How many files are in it.
     pub(super) files: u64,
+    /// How many files, directories and links.
+    pub(super) entries: u64,
 }
 
 /// Why something was not taken.
@@ -123,9 +125,9 @@ impl Line {
     /// As it is sent, with its newline.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let object = match self {
-            Self::Offer(Offer { kind, name, size, files }) => {
-                json!({ "offer": kind.name(), "name": name, "size": size, "files": files })
-            }
+            Self::Offer(Offer { kind, name, size, files, entries }) => json!({
+                "offer": kind.name(), "name": name, "size": size, "files": files, "entries": entries
+            }),
             Self::Content(from) => json!({ "content": from }),
             Self::Take(Have { bytes, hash }) => {
                 json!({ "take": true, "have": bytes, "sha256": hex(hash) })
@@ -148,7 +150,8 @@ impl Line {
             let (kind, _) = Kind::ALL.into_iter().find(|(_, name)| *name == kind)?;
             let name = text("name").unwrap_or_default().to_owned();
             let files = number("files").unwrap_or(1);
-            return Some(Self::Offer(Offer { kind, name, size: number("size"), files }));
+            let entries = number("entries").unwrap_or(files);
+            return Some(Self::Offer(Offer { kind, name, size: number("size"), files, entries }));
         }
         if let Some(from) = number("content") {
             return Some(Self::Content(from));
@@ -199,9 +202,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_offer_comes_out_as_it_went_in(name in ".{0,63}", size: Option<u64>, files: u64, kind in 0..4_usize) {
+        fn an_offer_comes_out_as_it_went_in(name in ".{0,63}", size: Option<u64>, files: u64, entries: u64, kind in 0..4_usize) {
             let (kind, _) = Kind::ALL[kind];
-            let line = Line::Offer(Offer { kind, name, size, files });
+            let line = Line::Offer(Offer { kind, name, size, files, entries });
             prop_assert_eq!(Line::parse(&body(&line)), Some(line));
         }
 
@@ -213,7 +216,7 @@ mod tests {
         /// Near a valid one, where a parser's branches are.
         #[test]
         fn nothing_near_a_line_makes_it_panic(at in 0..400_usize, byte: u8, which in 0..4_usize) {
-            let offer = Offer { kind: Kind::File, name: "ü\n\u{0}".into(), size: Some(1), files: 1 };
+            let offer = Offer { kind: Kind::File, name: "ü\n\u{0}".into(), size: Some(1), files: 1, entries: 1 };
             let have = Have { bytes: 7, hash: [9; 32] };
             let lines = [Line::Offer(offer), Line::Content(5), Line::Take(have), Line::Refuse(Why::Full)];
             let mut bytes = body(&lines[which]);
@@ -240,8 +243,13 @@ mod tests {
     #[test]
     fn the_longest_name_fits() {
         let name = "\u{1}".repeat(255);
-        let line =
-            Line::Offer(Offer { kind: Kind::File, name, size: Some(u64::MAX), files: u64::MAX });
+        let line = Line::Offer(Offer {
+            kind: Kind::File,
+            name,
+            size: Some(u64::MAX),
+            files: u64::MAX,
+            entries: u64::MAX,
+        });
         assert_eq!(Line::parse(&body(&line)), Some(line));
     }
 }

@@ -8,6 +8,7 @@
 //!                        ←──── done ──  close
 //! ```
 
+mod entries;
 mod fault;
 mod get;
 mod message;
@@ -16,6 +17,7 @@ mod pack;
 mod place;
 mod put;
 mod qr;
+mod scan;
 mod serve;
 mod source;
 mod stdout;

@@ -1,6 +1,8 @@
 //! A file name that the other side has chosen, made into one that is safe here: a single component, which
 //! no shell, listing or file manager takes for anything else.
 
+use std::ffi::OsStr;
+
 use crate::ui::printable;
 
 /// The longest name that file systems take, in bytes.
@@ -22,6 +24,16 @@ pub(super) fn safe(name: &str) -> String {
         return String::new();
     }
     cut(&safe).trim_end().to_owned()
+}
+
+/// The name for a file within a directory that the other side hands over: the same, but that a dot at its
+/// beginning stays, since much in a directory is hidden for good reason, and so do blanks.
+pub(super) fn inside(name: &OsStr) -> String {
+    let mut safe: String = name.to_string_lossy().chars().map(sign).collect();
+    if safe.starts_with(['-', '~']) {
+        safe.replace_range(..1, "_");
+    }
+    cut(&safe)
 }
 
 fn sign(sign: char) -> char {
@@ -72,6 +84,26 @@ mod tests {
         assert_eq!(safe(&"x".repeat(255)).len(), 255);
         let long = safe(&format!("{}.tar.gz", "ü".repeat(200)));
         assert!(long.len() <= 255 && long.ends_with("ü.gz"), "{long}");
+    }
+
+    #[test]
+    fn names_in_a_directory_stay_or_become_harmless() {
+        use std::os::unix::ffi::OsStrExt as _;
+        for (name, made) in [
+            (&b"letter.pdf"[..], "letter.pdf"),
+            (".gitignore".as_bytes(), ".gitignore"),
+            ("...".as_bytes(), "..."),
+            ("__init__.py".as_bytes(), "__init__.py"),
+            (" a ".as_bytes(), " a "),
+            ("Grüße".as_bytes(), "Grüße"),
+            (b"Gr\xfc\xdfe", "Gr__e"),
+            (b"-rf", "_rf"),
+            (b"~", "_"),
+            ("a\nb\x1b[2Jd\u{202e}e".as_bytes(), "a_b_[2Jd_e"),
+        ] {
+            assert_eq!(inside(OsStr::from_bytes(name)), made, "{name:?}");
+        }
+        assert_eq!(inside(OsStr::new(&"x".repeat(300))).len(), 255);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! A directory, or several files, as a tar stream: looked through before there is a code, in an order that
 //! is always the same, so that the stream can go on where it was cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Read as _, pipe};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,13 +12,13 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{Mode, OFlags};
 use tar::{Builder, EntryType, Header};
 
+use super::entries::{ENTRIES, renamed};
 use super::fault::{Fault, shown, unreadable};
 use crate::failure::{Code, Failure};
+use crate::ui::speak::warn;
 use crate::ui::stdio;
 use crate::worker;
 
-/// The most entries: their names are in memory.
-const ENTRIES: usize = 1 << 20;
 /// The deepest directory.
 const DEPTH: usize = 100;
 
@@ -54,7 +54,7 @@ impl Tree {
         let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut tree = Self { name, entries: BTreeMap::new() };
         tree.fill(path, Path::new(""), 0)?;
-        Ok(tree)
+        tree.check_names()
     }
 
     /// Several files and directories, next to each other.
@@ -72,7 +72,7 @@ impl Tree {
             let found = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
             tree.add(path, Path::new(name), &found, 0)?;
         }
-        Ok(tree)
+        tree.check_names()
     }
 
     fn fill(&mut self, from: &Path, to: &Path, depth: usize) -> Result<(), Failure> {
@@ -92,7 +92,7 @@ impl Tree {
         found: &fs::Metadata,
         depth: usize,
     ) -> Result<(), Failure> {
-        if self.entries.len() >= ENTRIES || depth > DEPTH {
+        if self.entries() >= ENTRIES || depth > DEPTH {
             let what = "there are too many files, or too many directories in one another";
             return Err(Failure::new(Code::Usage, what, "put a tar archive of them"));
         }
@@ -131,6 +131,38 @@ impl Tree {
     pub(super) fn files(&self) -> u64 {
         let files = self.entries.values().filter(|entry| matches!(entry.kind, Kind::File { .. }));
         files.count() as u64
+    }
+
+    /// How many files, directories and links.
+    pub(super) fn entries(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    /// Whether the other side can give each its name, which is known before anybody has the code.
+    fn check_names(self) -> Result<Self, Failure> {
+        let others: Vec<_> =
+            self.entries.keys().filter_map(|path| Some((path, renamed(path)?))).collect();
+        let mut made = BTreeSet::new();
+        for (path, other) in &others {
+            if self.entries.contains_key(other) || !made.insert(other) {
+                let what = format!(
+                    "{} and another would both be named {} at the other side",
+                    shown(path),
+                    shown(other)
+                );
+                let hint = "rename one of them, or put a tar archive";
+                return Err(Failure::new(Code::Usage, what, hint).about(path));
+            }
+        }
+        if let Some((path, other)) = others.first() {
+            warn(format_args!(
+                "{} of the names in it will have '_' for what could do harm, such as {}, as {}",
+                others.len(),
+                shown(path),
+                shown(other)
+            ));
+        }
+        Ok(self)
     }
 
     fn write(&self, out: PipeWriter) -> io::Result<()> {

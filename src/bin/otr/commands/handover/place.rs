@@ -13,13 +13,15 @@ use otr::protocol::session::Identity;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::entries::Unfit;
 use super::fault::shown;
 use super::message::{Have, Kind, Line, Offer, WHOLE, Why};
+use super::scan::Scan;
 use super::unpack::{self, sync, unpack};
 use super::{name, talk::Ending};
 use crate::commands::recv::rename_unless_there;
 use crate::failure::{Code, Failure};
-use crate::ui::speak::warn_of_file;
+use crate::ui::speak::{warn, warn_of_file};
 
 /// Why it was not taken: for the other side, and for the person here.
 #[derive(Debug)]
@@ -52,6 +54,18 @@ impl Refusal {
 
     pub(super) fn interrupted() -> Self {
         Self::new(Why::Ended, Code::Failed, "interrupted", "")
+    }
+
+    /// Of a tree.
+    pub(super) fn unfit(why: Unfit) -> Self {
+        match why {
+            Unfit::TooMuch => Self::too_much(),
+            Unfit::Damaged => Self::cut("what came is no whole archive"),
+            Unfit::Unsafe(what) => {
+                let hint = "nothing of it was kept";
+                Self::new(Why::Unsafe, Code::Refused, format!("not unpacked: {what}"), hint)
+            }
+        }
     }
 
     fn unwritable(path: &Path, error: &io::Error) -> Self {
@@ -110,7 +124,8 @@ pub(super) fn check_room(path: &Path, offer: &Offer) -> Result<(), Refusal> {
         .map_err(|error| Refusal::unwritable(around, &io::Error::from(error)))?;
     // A tree is there twice for a moment: as it came, and unpacked.
     let times = if offer.kind == Kind::Tree { 2 } else { 1 };
-    let needed = offer.size.unwrap_or(0).saturating_mul(times);
+    let heads = if offer.kind == Kind::Tree { offer.entries.saturating_mul(HEAD) } else { 0 };
+    let needed = offer.size.unwrap_or(0).saturating_mul(times).saturating_add(heads);
     if needed <= room.f_bavail.saturating_mul(room.f_frsize) {
         return Ok(());
     }
@@ -118,6 +133,9 @@ pub(super) fn check_room(path: &Path, offer: &Offer) -> Result<(), Refusal> {
     let hint = "nothing was taken; choose another place with -o";
     Err(Refusal::new(Why::Full, Code::Full, what, hint))
 }
+
+/// What an entry of a tree takes in its stream beside its content, most often.
+const HEAD: u64 = 1024;
 
 /// The directory of a path.
 fn around(path: &Path) -> &Path {
@@ -142,6 +160,8 @@ pub(super) struct Place {
     work: PathBuf,
     file: File,
     begin: Option<Begin>,
+    /// Of a tree: what has come of it, judged.
+    scan: Option<Scan>,
 }
 
 impl Place {
@@ -169,7 +189,7 @@ impl Place {
             drop(fs::remove_dir_all(&work));
             Refusal::unwritable(&path, &error)
         })?;
-        Ok(Self { offer: offer.clone(), path, work, file, begin: None })
+        Ok(Self { offer: offer.clone(), path, work, file, begin: None, scan: None })
     }
 
     /// What an earlier run of this session has left here, if there was one.
@@ -204,7 +224,7 @@ impl Place {
             let mut next = || numbers.next()?.ok();
             Some(Begin { message: next()?, head: next()?, from: next()? })
         });
-        Ok(Some(Self { offer, path, work, file, begin }))
+        Ok(Some(Self { offer, path, work, file, begin, scan: None }))
     }
 
     /// How much of the content is here.
@@ -261,9 +281,23 @@ impl Place {
         if self.is_placed() {
             return Ok(end);
         }
+        if self.offer.kind == Kind::Tree {
+            self.judge(at, part)?;
+        }
         let written = self.file.write_all_at(part, at);
         written.map_err(|error| Refusal::unwritable(&self.path, &error))?;
         Ok(end)
+    }
+
+    /// Looks at a part of a tree, which begins at this byte, before it is written.
+    fn judge(&mut self, at: u64, part: &[u8]) -> Result<(), Refusal> {
+        let mut scan = match self.scan.take().filter(|scan| scan.at() == at) {
+            Some(scan) => scan,
+            None => Scan::after(&self.offer, &self.file, at).map_err(Refusal::unfit)?,
+        };
+        scan.take(part).map_err(Refusal::unfit)?;
+        self.scan = Some(scan);
+        Ok(())
     }
 
     /// Whether any of the content has come.
@@ -337,15 +371,15 @@ impl Place {
         }
         io::Seek::rewind(&mut &self.file).map_err(unwritable)?;
         let archive = io::BufReader::with_capacity(1 << 18, &self.file);
-        unpack(archive, &tree, || ending.has_come()).map_err(|error| match error {
+        let unpacked = unpack(archive, &self.offer, &tree, || ending.has_come());
+        let renamed = unpacked.map_err(|error| match error {
             unpack::Error::Write(error) => unwritable(error),
-            unpack::Error::Damaged => Refusal::cut("what came is no whole archive"),
+            unpack::Error::Unfit(why) => Refusal::unfit(why),
             unpack::Error::Stopped => Refusal::interrupted(),
-            unpack::Error::Unsafe(what) => {
-                let hint = "nothing of it was kept";
-                Refusal::new(Why::Unsafe, Code::Refused, format!("not unpacked: {what}"), hint)
-            }
         })?;
+        if renamed > 0 {
+            warn(format_args!("{renamed} of the names in it have '_' for what could do harm"));
+        }
         sync(&tree).map_err(unwritable)?;
         Ok(tree)
     }

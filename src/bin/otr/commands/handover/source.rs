@@ -89,21 +89,25 @@ impl Source {
             Self::File(path, size) => {
                 let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
                 let name = name.unwrap_or_default();
-                Offer { kind: Kind::File, name, size: Some(*size), files: 1 }
+                Offer { kind: Kind::File, name, size: Some(*size), files: 1, entries: 1 }
             }
             Self::Tree(tree) => Offer {
                 kind: Kind::Tree,
                 name: tree.name.clone(),
                 size: Some(tree.bytes()),
                 files: tree.files(),
+                entries: tree.entries(),
             },
             Self::Text(text) => Offer {
                 kind: Kind::Text,
                 name: String::new(),
                 size: Some(text.len() as u64),
                 files: 1,
+                entries: 1,
             },
-            Self::Stdin => Offer { kind: Kind::Stream, name: String::new(), size: None, files: 1 },
+            Self::Stdin => {
+                Offer { kind: Kind::Stream, name: String::new(), size: None, files: 1, entries: 1 }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::message::{Kind, Offer, TEXT, WHOLE, Why};
 use super::place::Refusal;
+use super::scan::Scan;
 use crate::failure::{Code, Failure};
 use crate::ui::printable::Printable;
 use crate::ui::stdio;
@@ -22,6 +23,8 @@ pub(super) struct Out {
     length: Option<u64>,
     /// Whether it appears only when it is whole.
     is_text: bool,
+    /// A tree, judged as it comes.
+    scan: Option<Scan>,
     /// What is held back: a text, or the last byte, which may be the one after the content.
     held: Zeroizing<Vec<u8>>,
     /// How much of the content has come, with the byte after it.
@@ -53,7 +56,8 @@ impl Out {
         // Never so much that it would have to move: what it leaves would not be wiped.
         let room = text.and_then(|size| usize::try_from(size + 1).ok()).unwrap_or(1);
         let held = Zeroizing::new(Vec::with_capacity(room));
-        Ok(Self { to, length, is_text: text.is_some(), held, came: 0 })
+        let scan = (offer.kind == Kind::Tree).then(|| Scan::new(offer));
+        Ok(Self { to, length, is_text: text.is_some(), scan, held, came: 0 })
     }
 
     /// The content begins with its byte `from`, perhaps once more.
@@ -73,6 +77,9 @@ impl Out {
         let came = self.came.saturating_add(part.len() as u64);
         if self.length.is_some_and(|length| came > length.saturating_add(1)) {
             return Err(Refusal::too_much());
+        }
+        if let Some(scan) = &mut self.scan {
+            scan.take(part).map_err(Refusal::unfit)?;
         }
         let Some((last, before)) = part.split_last() else { return Ok(came) };
         self.came = came;

@@ -20,6 +20,8 @@ use crate::ui::progress::{Progress, human};
 use crate::ui::speak::Voice;
 use crate::ui::{printable, prompt, stdio};
 
+/// So many directories and links need not be told.
+const FEW: u64 = 100;
 /// A text up to this length is shown without a question.
 const SHORT: u64 = 64 << 10;
 
@@ -389,11 +391,16 @@ fn described(offer: &Offer) -> String {
     let name = printable::line(&offer.name);
     let safe = name::safe(&offer.name);
     let known = if name == safe { name.clone() } else { format!("{name}, as {safe}") };
+    let files = if offer.files == 1 { "1 file".into() } else { format!("{} files", offer.files) };
+    // Where they are the most of it, which the files do not show.
+    let others = match offer.entries.saturating_sub(offer.files) {
+        others if others <= offer.files.max(FEW) => String::new(),
+        others => format!("{others} directories and links, "),
+    };
     match offer.kind {
         Kind::File => format!("{known} ({size})"),
-        Kind::Tree if name.is_empty() => format!("{} files ({size})", offer.files),
-        Kind::Tree if offer.files == 1 => format!("the directory {known} (1 file, {size})"),
-        Kind::Tree => format!("the directory {known} ({} files, {size})", offer.files),
+        Kind::Tree if name.is_empty() => format!("{files} ({others}{size})"),
+        Kind::Tree => format!("the directory {known} ({files}, {others}{size})"),
         Kind::Text => format!("a text ({size})"),
         Kind::Stream => format!("what the other side has on stdin ({size})"),
     }

@@ -3,109 +3,81 @@
 //!
 //! Links come last. So while files are written there is no link among their directories. Each link is made
 //! in a directory that was opened step by step without following any link, so that its own way up leads
-//! through directories alone, and what [`stays`] counts is true.
+//! through directories alone, and what [`entries`](super::entries) counts is true.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags, openat, symlinkat};
 use rustix::io::Errno;
-use tar::{Archive, EntryType};
+use tar::Archive;
 
+use super::entries::{Entries, Entry, Unfit};
 use super::fault::shown;
-
-/// The longest path in the archive, in bytes: that of Linux.
-const PATH: u64 = 4096;
-/// The most entries: the links among them are in memory until the end.
-const ENTRIES: usize = 1 << 20;
+use super::message::Offer;
 
 /// Why an archive is not unpacked.
 #[derive(Debug)]
 pub(super) enum Error {
-    /// It holds what it must not.
-    Unsafe(String),
-    /// It ends too early, or is no archive.
-    Damaged,
+    Unfit(Unfit),
     /// The system's error when writing.
     Write(io::Error),
     /// This command is about to end.
     Stopped,
 }
 
-/// Unpacks into the new directory `to`, until `stopped`.
+impl From<Unfit> for Error {
+    fn from(why: Unfit) -> Self {
+        Self::Unfit(why)
+    }
+}
+
+const DAMAGED: Error = Error::Unfit(Unfit::Damaged);
+
+/// Unpacks the tree that was offered into the new directory `to`, until `stopped`; returns how many of its names
+/// have become others.
 pub(super) fn unpack(
     archive: impl Read,
+    offer: &Offer,
     to: &Path,
     stopped: impl Fn() -> bool,
-) -> Result<(), Error> {
+) -> Result<u64, Error> {
     make(to).map_err(Error::Write)?;
     let mut links = Vec::new();
-    let (mut long_name, mut long_link) = (None, None);
+    let mut entries = Entries::of(offer);
     let mut archive = Archive::new(archive);
-    let entries = archive.entries().map_err(|_| Error::Damaged)?;
-    for (nth, entry) in entries.raw(true).enumerate() {
+    for entry in archive.entries().map_err(|_| DAMAGED)?.raw(true) {
         if stopped() {
             return Err(Error::Stopped);
         }
-        if nth >= ENTRIES {
-            return Err(Error::Unsafe("it has too many entries".into()));
-        }
-        let mut entry = entry.map_err(|_| Error::Damaged)?;
-        let kind = entry.header().entry_type();
-        match kind {
-            EntryType::GNULongName => {
-                long_name = Some(long(&mut entry)?);
-                continue;
+        let mut entry = entry.map_err(|_| DAMAGED)?;
+        match entries.header(entry.header())? {
+            Entry::Long(length) => {
+                let mut long = Vec::new();
+                let read = (&mut entry).take(length).read_to_end(&mut long);
+                if read.map_err(|_| DAMAGED)? as u64 != length {
+                    return Err(DAMAGED);
+                }
+                entries.long(long);
             }
-            EntryType::GNULongLink => {
-                long_link = Some(long(&mut entry)?);
-                continue;
+            Entry::Root => {}
+            Entry::Directory(path) => {
+                make(&to.join(&path)).map_err(|error| misplaced(&path, error))?;
             }
-            _ => {}
-        }
-        let path = long_name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
-        let path = within(&path)?;
-        let place = to.join(&path);
-        if path.as_os_str().is_empty() {
-            // The directory itself.
-            continue;
-        }
-        match kind {
-            EntryType::Directory => make(&place).map_err(|error| misplaced(&path, error))?,
-            EntryType::Regular => {
-                let header = entry.header();
-                let executable = header.mode().unwrap_or(0) & 0o100 != 0;
-                let modified = header.mtime().unwrap_or(0);
-                let size = header.size().map_err(|_| Error::Damaged)?;
-                let mut file = create(&path, &place, executable)?;
+            Entry::File { path, size, executable, modified } => {
+                let mut file = create(&path, &to.join(&path), executable)?;
                 write(&mut entry, &mut file, size, modified, &stopped)?;
             }
-            EntryType::Symlink => {
-                let target = long_link
-                    .take()
-                    .or_else(|| entry.link_name_bytes().map(std::borrow::Cow::into_owned));
-                links.push((
-                    path,
-                    PathBuf::from(std::ffi::OsString::from_vec(target.unwrap_or_default())),
-                ));
-            }
-            _ => {
-                let what = format!("{} is neither a file, a directory nor a link", shown(&path));
-                return Err(Error::Unsafe(what));
-            }
+            Entry::Link(path, target) => links.push((path, target)),
         }
     }
     for (path, target) in links {
-        if !stays(&path, &target) {
-            return Err(Error::Unsafe(format!("the link {} leads out of it", shown(&path))));
-        }
         link(to, &path, &target)?;
     }
-    Ok(())
+    Ok(entries.renamed)
 }
 
 /// Makes a link below `to`, on whose way there is no other link.
@@ -120,53 +92,6 @@ fn link(to: &Path, path: &Path, target: &Path) -> Result<(), Error> {
     symlinkat(target, &directory, name).map_err(|error| misplaced(path, error.into()))
 }
 
-/// The content of an entry that is the next one's name.
-fn long(entry: &mut impl Read) -> Result<Vec<u8>, Error> {
-    let mut name = Vec::new();
-    entry.take(PATH + 1).read_to_end(&mut name).map_err(|_| Error::Damaged)?;
-    if name.last() == Some(&0) {
-        name.pop();
-    }
-    if name.len() as u64 >= PATH {
-        return Err(Error::Unsafe("a path in it is too long".into()));
-    }
-    Ok(name)
-}
-
-/// A path that leads nowhere but down.
-fn within(path: &[u8]) -> Result<PathBuf, Error> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path));
-    let mut within = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) if !name.as_bytes().contains(&0) => within.push(name),
-            Component::CurDir => {}
-            _ => {
-                let what = format!("the path {} leads out of it", shown(path));
-                return Err(Error::Unsafe(what));
-            }
-        }
-    }
-    Ok(within)
-}
-
-/// Whether a link at this path stays within the tree: it goes up no farther than to its root, and never up
-/// again after it has gone down, perhaps through another link.
-fn stays(path: &Path, target: &Path) -> bool {
-    let mut up = 0;
-    let mut down = false;
-    for component in target.components() {
-        match component {
-            Component::ParentDir if down => return false,
-            Component::ParentDir => up += 1,
-            Component::Normal(_) => down = true,
-            Component::CurDir => {}
-            Component::RootDir | Component::Prefix(_) => return false,
-        }
-    }
-    !target.as_os_str().is_empty() && up < path.components().count()
-}
-
 fn make(place: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o777).create(place)
 }
@@ -179,7 +104,7 @@ fn misplaced(path: &Path, error: io::Error) -> Error {
         Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => "is in no directory of it",
         _ => return Error::Write(error),
     };
-    Error::Unsafe(format!("{} {what}", shown(path)))
+    Error::Unfit(Unfit::Unsafe(format!("{} {what}", shown(path))))
 }
 
 fn create(path: &Path, place: &Path, executable: bool) -> Result<File, Error> {
@@ -197,7 +122,7 @@ fn write(
 ) -> Result<(), Error> {
     let written = copy(content, file, stopped)?;
     if written != size {
-        return Err(Error::Damaged);
+        return Err(DAMAGED);
     }
     // A time that no file system has is not worth an error.
     if let Some(at) = UNIX_EPOCH.checked_add(Duration::from_secs(modified)) {
@@ -217,7 +142,7 @@ fn copy(from: &mut impl Read, to: &mut File, stopped: impl Fn() -> bool) -> Resu
             Ok(0) => return Ok(all),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(Error::Damaged),
+            Err(_) => return Err(DAMAGED),
         };
         io::Write::write_all(to, &buffer[..count]).map_err(Error::Write)?;
         all += count as u64;
@@ -235,9 +160,13 @@ pub(super) fn sync(tree: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::FileExt as _;
 
-    use tar::{Builder, Header};
+    use EntryType::{Block, Char, Directory, Fifo, GNULongName, Link, Regular, Symlink};
+    use tar::{Builder, EntryType, Header};
 
+    use super::super::message::Kind;
+    use super::super::scan::Scan;
     use super::*;
 
     /// An archive of entries whose names nobody has checked.
@@ -260,13 +189,25 @@ mod tests {
         archive.into_inner().unwrap()
     }
 
-    /// What becomes of it, and the directory around its place.
-    fn unpacked(bytes: &[u8]) -> (Result<(), Error>, tempfile::TempDir) {
-        let around = tempfile::tempdir_in("/dev/shm").unwrap();
-        (unpack(bytes, &around.path().join("tree"), || false), around)
-    }
+    const OFFER: Offer =
+        Offer { kind: Kind::Tree, name: String::new(), size: Some(9000), files: 9, entries: 20 };
 
-    use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
+    /// What becomes of it, and the directory around its place. While it comes, whatever it is in, nothing else
+    /// is refused.
+    fn unpacked(bytes: &[u8]) -> (Result<u64, Error>, tempfile::TempDir) {
+        let around = tempfile::tempdir_in("/dev/shm").unwrap();
+        let came = unpack(bytes, &OFFER, &around.path().join("tree"), || false);
+        let file = tempfile::tempfile_in("/dev/shm").unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+        for piece in [1, 511, bytes.len()] {
+            let mut scan = Scan::new(&OFFER);
+            let scanned = bytes.chunks(piece).try_for_each(|bytes| scan.take(bytes));
+            assert!(scanned.is_ok() || came.is_err(), "{scanned:?}");
+            let again = Scan::after(&OFFER, &file, bytes.len() as u64);
+            assert_eq!(format!("{scanned:?}"), format!("{:?}", again.map(drop)));
+        }
+        (came, around)
+    }
 
     #[test]
     fn what_leads_out_is_refused_and_nothing_is_outside() {
@@ -305,7 +246,7 @@ mod tests {
             &[(EntryType::XHeader, "a", "20 path=../../x\n")],
         ] {
             let (came, around) = unpacked(&archive(entries));
-            assert!(matches!(came, Err(Error::Unsafe(_))), "{entries:?}: {came:?}");
+            assert!(matches!(came, Err(Error::Unfit(Unfit::Unsafe(_)))), "{entries:?}: {came:?}");
             assert_eq!(fs::read_dir(around.path()).unwrap().count(), 1, "{entries:?}");
         }
         let (came, around) = unpacked(&archive(&[
@@ -332,16 +273,74 @@ mod tests {
         assert_eq!((mode & 0o7000, mode & 0o700), (0, 0o700));
     }
 
+    /// Whether it is refused while it comes, and when it is unpacked.
+    fn refused(entries: &[(EntryType, &str, &str)]) -> (bool, bool) {
+        let archive = archive(entries);
+        let (came, _around) = unpacked(&archive);
+        (Scan::new(&OFFER).take(&archive).is_err(), came.is_err())
+    }
+
+    #[test]
+    fn what_can_be_told_from_a_header_is_refused_while_it_comes() {
+        for entries in [
+            &[(Regular, "../x", "out")][..],
+            &[(Symlink, "a", "/etc")],
+            &[(Directory, "d", ""), (Symlink, "d/a", "../../x")],
+            &[(Link, "a", "/etc/passwd")],
+            &[(Fifo, "a", "")],
+            // More than was announced: bytes, files, entries.
+            &[(Regular, "a", &"x".repeat(9001))],
+            &[(Regular, "a", &"x".repeat(5000)), (Regular, "b", &"x".repeat(4001))],
+            &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].map(|name| (Regular, name, "")),
+            &[(Symlink, "a", "b"); 21],
+            // Content that is nowhere counted.
+            &[(Directory, "a", "content")],
+            &[(GNULongName, "", &"x".repeat(5000)), (Regular, "a", "")],
+            &[(GNULongName, "", "x"), (GNULongName, "", "y"), (Regular, "a", "")],
+        ] {
+            assert_eq!(refused(entries), (true, true), "{entries:?}");
+        }
+        let mut long = archive(&[(Regular, "a", "1")]);
+        long.extend(vec![0; 20_000]);
+        assert!(Scan::new(&OFFER).take(&long).is_err(), "the end does not come");
+    }
+
+    #[test]
+    fn names_become_harmless_and_never_the_same() {
+        let (came, around) = unpacked(&archive(&[
+            (Directory, "d\x1b[2J", ""),
+            (Regular, "d\x1b[2J/-rf", "text"),
+            (Regular, ".hidden", ""),
+            (Symlink, "link\n", "d\x1b[2J/-rf"),
+            (Regular, "a\u{202e}b", ""),
+        ]));
+        assert_eq!(came.unwrap(), 4);
+        let tree = around.path().join("tree");
+        assert_eq!(fs::read(tree.join("link_")).unwrap(), b"text");
+        let mut names: Vec<_> =
+            fs::read_dir(&tree).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".hidden", "a_b", "d_[2J", "link_"]);
+        assert_eq!(fs::read(tree.join("d_[2J/_rf")).unwrap(), b"text");
+        for entries in [
+            [(Regular, "a\n", "one"), (Regular, "a_", "two")],
+            [(Directory, "a\n", ""), (Directory, "a\t", "")],
+            [(Regular, "a\n", "one"), (Symlink, "a\t", "two")],
+        ] {
+            assert_eq!(refused(&entries), (false, true), "{entries:?}");
+        }
+    }
+
     #[test]
     fn a_cut_archive_is_no_archive() {
         let whole = archive(&[(Regular, "a", &"x".repeat(3000))]);
         for length in [100, 600, 2000] {
             let (came, _around) = unpacked(&whole[..length]);
-            assert!(matches!(came, Err(Error::Damaged)), "{length}: {came:?}");
+            assert!(matches!(came, Err(Error::Unfit(Unfit::Damaged))), "{length}: {came:?}");
         }
         let (stopped, _around) = {
             let around = tempfile::tempdir_in("/dev/shm").unwrap();
-            (unpack(&whole[..], &around.path().join("tree"), || true), around)
+            (unpack(&whole[..], &OFFER, &around.path().join("tree"), || true), around)
         };
         assert!(matches!(stopped, Err(Error::Stopped)));
     }
