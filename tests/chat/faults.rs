@@ -106,6 +106,28 @@ fn ctrl_z_gives_the_terminal_back_for_a_while() {
 }
 
 #[test]
+fn the_shell_brings_a_chat_to_the_front_that_was_not_stopped_meanwhile() {
+    let meeting = Meeting::new();
+    // No key wakes the chat while it is in the background, where it would be stopped; and a shell says nothing
+    // to a job that runs.
+    let shell = "OTR_DIR=$PLACE/alice bash --norc -ic \
+        'otr chat; bg; until [ -e go ]; do sleep 0.05; done; fg; echo over'";
+    let shell = meeting.terminal(shell, (90, 20));
+    shell.wait_for("NOT CHECKED");
+    shell.write("half a ");
+    shell.wait_for("> half a");
+    shell.press("C-z");
+    shell.wait_for("otr chat &");
+    assert!(!shell.is_alternate());
+    std::fs::write(meeting.pair.path("go"), "").unwrap();
+    shell.wait_for("> half a");
+    shell.enter("line");
+    assert_eq!(meeting.received("bob"), b"half a line\n");
+    shell.enter("/quit");
+    shell.wait_for("over");
+}
+
+#[test]
 fn ctrl_z_does_nothing_where_nobody_could_make_it_go_on() {
     let meeting = Meeting::new();
     // The terminal's own program: its process group has no shell that controls jobs.
@@ -122,8 +144,9 @@ fn the_terminal_has_its_old_mode_at_the_end() {
     let meeting = Meeting::new();
     for (args, ends) in [("", "/quit"), ("", "TERM"), ("--inline", "/quit"), ("--inline", "INT")] {
         let chat = format!("OTR_DIR=$PLACE/alice otr chat {args}");
-        let script =
-            format!("stty -g >a; trap : INT; {chat}; stty -g >b; cmp a b && echo same; cat -v");
+        let script = format!(
+            "stty -g >a; trap : INT; {chat}; stty -g >b; cmp a b && echo unchanged; cat -v"
+        );
         let terminal = meeting.terminal(&script, (90, 20));
         terminal.wait_for("NOT CHECKED");
         assert!(!terminal.has_flag("wrap"));
@@ -132,7 +155,7 @@ fn the_terminal_has_its_old_mode_at_the_end() {
         } else {
             terminal.signal(ends);
         }
-        terminal.wait_for("same");
+        terminal.wait_for("unchanged");
         assert!(terminal.has_flag("cursor") && terminal.has_flag("wrap"), "{args} {ends}");
         // Without marks around it.
         terminal.paste(&meeting, b"pasted\n");

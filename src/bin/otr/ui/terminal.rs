@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 use std::{mem, panic, thread};
@@ -38,6 +39,11 @@ const PIECE: usize = 4096;
 const STUCK: Duration = Duration::from_millis(500);
 /// How often to look meanwhile.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// How often to look, in the background, whether we are in the foreground again.
+const BEHIND: Duration = Duration::from_millis(100);
+/// Whether somebody does.
+static WATCHING: AtomicBool = AtomicBool::new(false);
 
 /// What to say before a paste, which will not be shown.
 pub(crate) const PASTE_HINT: &str =
@@ -81,10 +87,36 @@ struct Change {
     during: Option<Termios>,
     /// What else is to be undone, if the whole screen is ours.
     screen: Option<Shown>,
+    /// Whether it is to be made again as soon as we are in the foreground.
+    is_behind: bool,
 }
 
 impl Change {
+    fn new(old: Arc<Old>, during: Option<Termios>, screen: Option<Shown>) -> Self {
+        Self { old, during, screen, is_behind: false }
+    }
+
+    /// Makes it again after a stop, or notes that somebody else has the terminal: the kernel stops us at
+    /// the next read anyway.
+    fn again(&mut self) {
+        let Some(during) = &self.during else { return };
+        let terminal = &self.old.terminal;
+        let is_ours = tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
+        self.is_behind = !is_ours;
+        if is_ours {
+            let _ = tcsetattr(terminal, OptionalActions::Now, during);
+        }
+        if let Some(screen) = &mut self.screen {
+            if is_ours {
+                let _ = rustix::io::write(terminal, screen.enter);
+                screen.is_new = true;
+            }
+            screen.is_ours = is_ours;
+        }
+    }
+
     fn undo(&mut self) {
+        self.is_behind = false;
         if let Some(screen) = self.screen.as_mut().filter(|screen| screen.is_ours) {
             screen.is_ours = false;
             if takes_more(&self.old.terminal) {
@@ -149,7 +181,7 @@ impl Quiet {
         go_on_after_a_stop()?;
         let mut changes = changes();
         tcsetattr(&old.terminal, OptionalActions::Now, &during)?;
-        begin(&mut changes, Change { old, during: Some(during), screen: None });
+        begin(&mut changes, Change::new(old, Some(during), None));
         Ok(Self(()))
     }
 
@@ -158,7 +190,7 @@ impl Quiet {
     pub(crate) fn guard(terminal: impl AsFd) -> io::Result<Self> {
         let old = Old::of(terminal)?;
         give_back_at_the_end()?;
-        begin(&mut changes(), Change { old, during: None, screen: None });
+        begin(&mut changes(), Change::new(old, None, None));
         Ok(Self(()))
     }
 }
@@ -203,7 +235,7 @@ impl Screen {
         tcsetattr(&terminal, OptionalActions::Now, &during)?;
         let redraw = Box::new(redraw);
         let shown = Shown { enter, leave, is_ours: true, is_new: true, redraw };
-        begin(&mut changes, Change { old, during: Some(during), screen: Some(shown) });
+        begin(&mut changes, Change::new(old, Some(during), Some(shown)));
         drop(changes);
         let quiet = Quiet(());
         terminal.write_all(enter)?;
@@ -340,25 +372,44 @@ fn is_orphaned() -> bool {
     session == getpgrp() || getppid().is_none_or(|parent| getsid(Some(parent)) != Ok(session))
 }
 
-/// Sets the mode again, back in the foreground after Ctrl-Z. In the background the terminal belongs
-/// to another process, and the kernel stops us at the next read anyway.
+/// Sets the mode again, back in the foreground after Ctrl-Z; in the background that is to be waited for.
 fn resume() {
-    for change in changes().iter_mut() {
-        let Some(during) = &change.during else { continue };
-        let terminal = &change.old.terminal;
-        let is_ours = tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
-        if is_ours {
-            let _ = tcsetattr(terminal, OptionalActions::Now, during);
+    let mut changes = changes();
+    changes.iter_mut().for_each(Change::again);
+    let is_behind = changes.iter().any(|change| change.is_behind);
+    let has_to_watch = is_behind && !WATCHING.swap(true, Ordering::Relaxed);
+    drop(changes);
+    tell_changed();
+    if has_to_watch
+        && thread::Builder::new().name("front".into()).spawn(watch_for_the_front).is_err()
+    {
+        // Only a SIGCONT tells it then.
+        WATCHING.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A shell that brings a job to the foreground tells it nothing, if it was not stopped.
+fn watch_for_the_front() {
+    loop {
+        thread::sleep(BEHIND);
+        let mut changes = changes();
+        let mut is_back = false;
+        for change in changes.iter_mut().filter(|change| change.is_behind) {
+            change.again();
+            is_back |= !change.is_behind;
         }
-        if let Some(screen) = &mut change.screen {
-            if is_ours {
-                let _ = rustix::io::write(terminal, screen.enter);
-                screen.is_new = true;
-            }
-            screen.is_ours = is_ours;
+        let is_over = changes.iter().all(|change| !change.is_behind);
+        if is_over {
+            WATCHING.store(false, Ordering::Relaxed);
+        }
+        drop(changes);
+        if is_back {
+            tell_changed();
+        }
+        if is_over {
+            return;
         }
     }
-    tell_changed();
 }
 
 fn tell_changed() {
