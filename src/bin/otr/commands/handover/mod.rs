@@ -10,6 +10,7 @@
 
 mod entries;
 mod fault;
+mod flushing;
 mod get;
 mod message;
 mod name;

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::entries::Unfit;
 use super::fault::shown;
+use super::flushing::Flushing;
 use super::message::{Have, Kind, Line, Offer, WHOLE, Why};
 use super::scan::Scan;
 use super::unpack::{self, sync, unpack};
@@ -162,6 +163,7 @@ pub(super) struct Place {
     begin: Option<Begin>,
     /// Of a tree: what has come of it, judged.
     scan: Option<Scan>,
+    flushing: Option<Flushing>,
 }
 
 impl Place {
@@ -189,7 +191,7 @@ impl Place {
             drop(fs::remove_dir_all(&work));
             Refusal::unwritable(&path, &error)
         })?;
-        Ok(Self { offer: offer.clone(), path, work, file, begin: None, scan: None })
+        Ok(Self { offer: offer.clone(), path, work, file, begin: None, scan: None, flushing: None })
     }
 
     /// What an earlier run of this session has left here, if there was one.
@@ -224,7 +226,7 @@ impl Place {
             let mut next = || numbers.next()?.ok();
             Some(Begin { message: next()?, head: next()?, from: next()? })
         });
-        Ok(Some(Self { offer, path, work, file, begin, scan: None }))
+        Ok(Some(Self { offer, path, work, file, begin, scan: None, flushing: None }))
     }
 
     /// How much of the content is here.
@@ -286,6 +288,7 @@ impl Place {
         }
         let written = self.file.write_all_at(part, at);
         written.map_err(|error| Refusal::unwritable(&self.path, &error))?;
+        self.flush_behind(part.len()).map_err(|error| Refusal::unwritable(&self.path, &error))?;
         Ok(end)
     }
 
@@ -297,6 +300,19 @@ impl Place {
         };
         scan.take(part).map_err(Refusal::unfit)?;
         self.scan = Some(scan);
+        Ok(())
+    }
+
+    /// So many bytes more are in the file. What a tree is unpacked from does not stay.
+    fn flush_behind(&mut self, bytes: usize) -> io::Result<()> {
+        if self.offer.kind == Kind::Tree {
+            return Ok(());
+        }
+        let flushing = match &mut self.flushing {
+            Some(flushing) => flushing,
+            none => none.insert(Flushing::start(&self.work.join(CONTENT))?),
+        };
+        flushing.written(bytes);
         Ok(())
     }
 
