@@ -13,6 +13,7 @@ mod keys;
 #[path = "../postbox/support.rs"]
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
+mod saving;
 mod stalled;
 #[path = "../support/mod.rs"]
 mod support;

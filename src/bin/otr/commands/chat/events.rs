@@ -67,6 +67,8 @@ pub(super) struct Long {
     pub(super) bytes: u64,
     /// Whether that is all of it.
     pub(super) whole: bool,
+    /// Whether an earlier run has taken its beginning.
+    pub(super) goes_on: bool,
     pub(super) decide: Sender<Decision>,
 }
 

@@ -16,6 +16,7 @@ mod line;
 mod outgoing;
 mod paint;
 mod receiving;
+mod saving;
 mod screen;
 mod secret;
 mod sending;
@@ -23,8 +24,9 @@ mod typed;
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{env, thread};
 
 use otr::conversation::{Collecting, Conversation, Files, Until, block_on};
@@ -48,6 +50,7 @@ use begin::Begun;
 use events::{Direction, Event, Facts};
 use paint::Paint;
 use receiving::Incoming;
+use saving::Unfinished;
 use screen::{Chat, End};
 use sending::{Ended, Job, Left, Sending};
 
@@ -142,7 +145,8 @@ struct Threads {
     events: Receiver<Event>,
     tell: Sender<Event>,
     ended: Ended,
-    receiving: thread::JoinHandle<()>,
+    receiving: Arc<thread::JoinHandle<()>>,
+    unfinished: Unfinished,
     facts: Facts,
 }
 
@@ -155,7 +159,7 @@ impl Threads {
         })?;
         let receiver = receiver(context, &files)?;
         let told = tell.clone();
-        let listener: client::Listener = std::sync::Arc::new(move |notice| {
+        let listener: client::Listener = Arc::new(move |notice| {
             let is_away = match notice {
                 client::Notice::Unreachable(_) => true,
                 client::Notice::Back(_) => false,
@@ -182,12 +186,14 @@ impl Threads {
             lost: 0,
         };
         half(&tell, Event::SendingEnded, move || sending.run())?;
-        let incoming = Incoming::new(tell.clone(), stop.clone());
+        let unfinished = Unfinished::default();
+        let incoming = Incoming::new(tell.clone(), stop.clone(), unfinished.clone());
         let receiving = half(&tell, Event::ReceivingEnded, move || {
             let (mut collecting, _receiver) = (collecting, receiver);
             receiving::run(&mut collecting, incoming)
         })?;
-        Ok(Self { client, stop, jobs, events, tell, ended, receiving, facts })
+        let receiving = Arc::new(receiving);
+        Ok(Self { client, stop, jobs, events, tell, ended, receiving, unfinished, facts })
     }
 
     /// Has stored what was entered, and ends.
@@ -202,7 +208,7 @@ impl Threads {
         wait_for(&self.receiving, NOTING);
         match end {
             End::Leave { closed } => {
-                say_left(left);
+                self.say_left(left);
                 let name = &context.name;
                 if closed {
                     let what = "the other side has closed the session";
@@ -215,7 +221,7 @@ impl Threads {
                 Ok(0)
             }
             End::Failed(failure) => {
-                say_left(left);
+                self.say_left(left);
                 Err(failure)
             }
             End::Close => {
@@ -238,7 +244,14 @@ impl Threads {
         }
     }
 
+    fn say_left(&self, left: Option<Left>) {
+        say_left(left);
+        self.unfinished.say();
+    }
+
     fn close(&self, context: &Context) -> Result<(), Failure> {
+        // There will be no rest.
+        self.unfinished.remove();
         let last = close::wipe(context, false)?;
         close::post(Ok(self.client.clone()), &last)
     }
@@ -281,12 +294,18 @@ fn converse(
 /// Before a signal ends the process: the terminal is given back, and what was entered is stored.
 fn at_a_signal(threads: &Threads) -> Result<ending::Guard, Failure> {
     let (stop, jobs, ended) = (threads.stop.clone(), threads.jobs.clone(), threads.ended.clone());
+    let (receiving, unfinished) = (Arc::clone(&threads.receiving), threads.unfinished.clone());
     ending::first(move || {
         stop.stop();
         drop(jobs.send(Job::End));
         terminal::give_back();
         speak::unheard();
-        say_left(ended.wait(AT_A_SIGNAL));
+        let since = Instant::now();
+        let left = ended.wait(AT_A_SIGNAL);
+        // What is being written is there, or not.
+        wait_for(&receiving, AT_A_SIGNAL.saturating_sub(since.elapsed()));
+        say_left(left);
+        unfinished.say();
     })
 }
 
@@ -345,7 +364,7 @@ fn half(
 }
 
 fn wait_for(thread: &thread::JoinHandle<()>, limit: Duration) {
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     while !thread.is_finished() && since.elapsed() < limit {
         thread::sleep(Duration::from_millis(5));
     }

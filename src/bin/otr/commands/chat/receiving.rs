@@ -5,10 +5,10 @@
 //! or no text, stays in the postbox until the person has said where it goes; so does everything behind it.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
-use std::{mem, path::PathBuf};
 
 use otr::conversation::{Cause, Collecting, ErrorKind, Files, Piece, Sink, block_on};
 use otr::postbox::client::Stop;
@@ -18,8 +18,9 @@ use otr::protocol::session::{Accepted, Session, body};
 use zeroize::Zeroizing;
 
 use super::events::{Came, Decision, Event, Facts, Long};
-use crate::commands::recv::{Output, Target};
-use crate::failure::{Code, Failure};
+use super::saving::{Saving, Unfinished, remove};
+use crate::commands::recv::part_in;
+use crate::failure::Failure;
 use crate::ui::printable::line;
 
 /// The longest text that is shown, in bytes: hours of reading.
@@ -29,8 +30,6 @@ const SHOWN: usize = 2 << 20;
 const PACKETS: usize = 512;
 /// The longest message that is shown although not all of it is text.
 const UNREADABLE: usize = 1024;
-/// What to do about a name that is taken.
-const NEW: &str = "nothing was written: give another name";
 /// How often to look whether the chat has ended.
 const GLANCE: Duration = Duration::from_millis(200);
 
@@ -61,7 +60,7 @@ enum Told {
 /// The message of which a part, but not the end, has come.
 enum Begun {
     Held { text: Zeroizing<Vec<u8>>, packets: usize },
-    File(Output, PathBuf),
+    File(Saving),
     Dropped,
 }
 
@@ -72,14 +71,15 @@ pub(super) struct Incoming {
     writing: Option<u64>,
     begun: Option<Begun>,
     /// A file that is whole, and that the session has to note.
-    file: Option<(Output, PathBuf)>,
+    file: Option<Saving>,
+    unfinished: Unfinished,
     settled: Option<usize>,
     /// What the screen knows.
     known: Option<Facts>,
 }
 
 impl Incoming {
-    pub(super) fn new(tell: Sender<Event>, stop: Stop) -> Self {
+    pub(super) fn new(tell: Sender<Event>, stop: Stop, unfinished: Unfinished) -> Self {
         Self {
             tell,
             stop,
@@ -87,6 +87,7 @@ impl Incoming {
             writing: None,
             begun: None,
             file: None,
+            unfinished,
             settled: None,
             known: None,
         }
@@ -123,9 +124,10 @@ impl Incoming {
     }
 
     /// Waits until the person has said what becomes of a message.
-    fn decision(&self, data: &Data, bytes: u64, whole: bool) -> Result<Decision, Cause> {
+    fn decision(&self, data: &Data, bytes: u64, goes_on: bool) -> Result<Decision, Cause> {
         let (decide, decided) = channel();
-        self.say(Event::Long(Long { message: data.message, bytes, whole, decide }));
+        let (message, whole) = (data.message, data.end);
+        self.say(Event::Long(Long { message, bytes, whole, goes_on, decide }));
         loop {
             match decided.recv_timeout(GLANCE) {
                 Ok(decision) => return Ok(decision),
@@ -173,8 +175,8 @@ impl Incoming {
                     self.decide(data, &held, text, session)?;
                 }
             }
-            Some(Begun::File(output, path)) => {
-                if let Err(failure) = self.write(output, &path, data, text, session) {
+            Some(Begun::File(saving)) => {
+                if let Err(failure) = self.write(saving, data, text, session) {
                     self.say(Event::NotSaved(failure));
                     self.decide(data, &[], text, session)?;
                 }
@@ -195,8 +197,15 @@ impl Incoming {
     ) -> Result<(), Cause> {
         let bytes = data.offset + text.len() as u64;
         loop {
-            let path = match self.decision(data, bytes, data.end)? {
+            let goes_on = data.offset > held.len() as u64 && self.unfinished.is_none();
+            let path = match self.decision(data, bytes, goes_on)? {
                 Decision::Drop => {
+                    self.unfinished.remove();
+                    // What an earlier run has left, if it is where it is looked for.
+                    let here = Path::new(".");
+                    if let Some(part) = part_in(here, data.message, &session.identity()) {
+                        remove(&part);
+                    }
                     self.begun = (!data.end).then_some(Begun::Dropped);
                     return Ok(());
                 }
@@ -217,70 +226,61 @@ impl Incoming {
         text: &[u8],
         session: &Session,
     ) -> Result<(), Failure> {
-        no_other_kind(path)?;
-        let Target::File(mut output) = Target::open(path, false).map_err(unforced)? else {
-            let what = format!("{} is no file", line(&path.to_string_lossy()));
-            return Err(Failure::new(Code::Usage, what, "name a file to be made"));
-        };
+        let identity = session.identity();
         let begins = Data { offset: data.offset - held.len() as u64, ..data.clone() };
-        output.check(&begins, &session.identity()).map_err(unforced)?;
-        if !held.is_empty() {
-            let begins = Data { end: false, ..begins };
-            output.write(held, &begins, &session.identity()).map_err(unforced)?;
+        let mut saving = Saving::at(path, data.message, &identity)?;
+        saving.go_on(&begins, &identity, &self.unfinished)?;
+        if begins.offset > 0 || held.is_empty() {
+            return self.write(saving, data, text, session);
         }
-        self.write(output, path, data, text, session)
+        let begins = Data { end: false, ..begins };
+        match saving.write(held, &begins, &identity) {
+            Ok(()) => self.write(saving, data, text, session),
+            Err(failure) => {
+                // All of it is in memory.
+                remove(&saving.part);
+                Err(failure)
+            }
+        }
     }
 
+    /// Writes on. If that fails, what came before stays for another name, unless nothing was spent for it.
     fn write(
         &mut self,
-        mut output: Output,
-        path: &Path,
+        mut saving: Saving,
         data: &Data,
         text: &[u8],
         session: &Session,
     ) -> Result<(), Failure> {
-        output.write(text, data, &session.identity()).map_err(unforced)?;
+        if let Err(failure) = saving.write(text, data, &session.identity()) {
+            if self.unfinished.is_none() {
+                remove(&saving.part);
+            }
+            return Err(failure);
+        }
         if data.end {
-            output.done = true;
-            self.file = Some((output, path.to_owned()));
+            self.unfinished.note(None);
+            self.file = Some(saving);
         } else {
-            self.begun = Some(Begun::File(output, path.to_owned()));
+            self.unfinished.note(Some(&saving));
+            self.begun = Some(Begun::File(saving));
         }
         Ok(())
     }
 
     fn truncate(&mut self, message: u64, shown: &mut Vec<Came>) {
         let note = match self.begun.take() {
-            Some(Begun::File(_, path)) => {
-                let path = line(&path.to_string_lossy());
-                format!("message {message} was cut short: what came of it is beside {path}")
+            Some(Begun::File(saving)) => {
+                self.unfinished.remove();
+                let path = line(&saving.path.to_string_lossy());
+                format!(
+                    "message {message} was cut short: nothing of it is kept, {path} is not there"
+                )
             }
             _ => format!("message {message} was cut short"),
         };
         shown.push(Came::CutShort(note));
     }
-}
-
-/// Refuses what is there and neither a file nor a directory: a FIFO would wait for its reader, and a link
-/// leads elsewhere.
-fn no_other_kind(path: &Path) -> Result<(), Failure> {
-    match path.symlink_metadata() {
-        Ok(found) if !found.is_file() && !found.is_dir() => Err(is_there(path)),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn is_there(path: &Path) -> Failure {
-    let what = format!("{} is there already", line(&path.to_string_lossy()));
-    Failure::new(Code::Exists, what, NEW)
-}
-
-/// The hint of `recv` is another option.
-fn unforced(failure: Failure) -> Failure {
-    if failure.code == Code::Exists {
-        return Failure { hint: NEW.into(), ..failure };
-    }
-    failure
 }
 
 /// The chat has ended.
@@ -366,9 +366,9 @@ impl Sink for Incoming {
     }
 
     fn stored(&mut self) {
-        if let Some((mut file, path)) = self.file.take() {
+        if let Some(mut file) = self.file.take() {
             file.stored();
-            self.say(Event::Saved(path));
+            self.say(Event::Saved(file.path));
         }
     }
 

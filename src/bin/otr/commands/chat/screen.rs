@@ -10,7 +10,7 @@ use super::events::{Came, Decision, Direction, Event, Facts, Long, Mark};
 use super::history::{History, Who};
 use super::line::Line;
 use super::paint::{Foot, Paint};
-use super::receiving::is_there;
+use super::saving::is_there;
 use super::secret::{Secret, Taken};
 use super::sending::Job;
 use super::typed::{COMMANDS, KEYS, Typed, completed};
@@ -319,12 +319,19 @@ impl<'a> Chat<'a> {
     fn offer(&mut self, long: Long) {
         if self.long.as_ref().is_none_or(|known| known.message != long.message) {
             let size = human(long.bytes);
-            let what = if long.whole {
-                format!("a message of {size} that is no text has come")
+            let (what, place) = if long.goes_on {
+                let what = format!("a message goes on that was being saved ({size} so far)");
+                (what, "in the directory of its beginning goes on with it")
+            } else if long.whole {
+                let what = format!("a message of {size} that is no text has come");
+                (what, "puts it into a new file")
             } else {
-                format!("a long message has begun to come ({size} so far)")
+                let what = format!("a long message has begun to come ({size} so far)");
+                (what, "puts it into a new file")
             };
-            self.note(&format!("{what}: '/save NAME' puts it into a new file, '/drop' throws it away; what follows it waits"));
+            self.note(&format!(
+                "{what}: '/save NAME' {place}, '/drop' throws it away; what follows it waits"
+            ));
         }
         self.long = Some(long);
     }

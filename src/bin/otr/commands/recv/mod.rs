@@ -35,7 +35,7 @@ pub(crate) use flow::KeepHook;
 use otr::postbox::client::Client;
 use outcome::Outcome;
 pub(crate) use outcome::reason;
-pub(crate) use output::{Output, Target, rename_unless_there, write_new};
+pub(crate) use output::{Output, Target, part_in, rename_unless_there, write_new};
 pub(crate) use postbox::take_reply;
 
 /// `otr recv`

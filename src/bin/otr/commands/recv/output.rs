@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -172,11 +172,29 @@ impl Output {
     }
 
     /// The part file's path beside the file; no other message of any session has the same.
-    fn part(&self, message: u64, identity: &Identity) -> PathBuf {
+    pub(crate) fn part(&self, message: u64, identity: &Identity) -> PathBuf {
         let mut part = part_begins(&self.path);
-        let tag = u64::from_be_bytes(identity.tag(message));
-        part.extend_from_slice(format!("{tag:016x}{PART_ENDS}").as_bytes());
+        part.extend_from_slice(part_ends(message, identity).as_bytes());
         self.path.with_file_name(OsString::from_vec(part))
+    }
+
+    /// The part file that has the beginning of a message, under whatever name beside this file.
+    pub(crate) fn begun_beside(&self, message: u64, identity: &Identity) -> Option<PathBuf> {
+        part_in(directory_of(&self.path), message, identity)
+    }
+
+    /// Takes over the beginning of a message from the part file that has it.
+    pub(crate) fn take_over(
+        &self,
+        from: &Path,
+        data: &Data,
+        identity: &Identity,
+    ) -> Result<(), Failure> {
+        let part = self.part(data.message, identity);
+        if *from == *part {
+            return Ok(());
+        }
+        moved(from, &part, data.offset).map_err(|error| unwritable(&self.name, &error))
     }
 
     /// Whether the complete message is there, from a run that was killed before it was noted.
@@ -328,6 +346,34 @@ pub(crate) fn rename_unless_there(part: &Path, path: &Path) -> io::Result<()> {
 fn part_begins(path: &Path) -> Vec<u8> {
     let name = path.file_name().unwrap_or_default().as_bytes();
     [b".", &name[..cut_at(name)], b"."].concat()
+}
+
+/// The ending of the names of this message's part files.
+fn part_ends(message: u64, identity: &Identity) -> String {
+    format!("{:016x}{PART_ENDS}", u64::from_be_bytes(identity.tag(message)))
+}
+
+/// The part file in this directory that has the beginning of a message.
+pub(crate) fn part_in(directory: &Path, message: u64, identity: &Identity) -> Option<PathBuf> {
+    let ends = format!(".{}", part_ends(message, identity));
+    let mut there = fs::read_dir(directory).ok()?.flatten();
+    let is_it = |entry: &fs::DirEntry| entry.file_name().as_bytes().ends_with(ends.as_bytes());
+    there.find(is_it).map(|entry| directory.join(entry.file_name()))
+}
+
+/// Moves a part file with this many bytes, perhaps to another file system.
+fn moved(from: &Path, to: &Path, bytes: u64) -> io::Result<()> {
+    go_on(from, bytes)?.ok_or(io::ErrorKind::NotFound)?;
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+        renamed => return renamed,
+    }
+    let mut copy = begin(to)?;
+    if let Err(error) = File::open(from).and_then(|old| io::copy(&mut old.take(bytes), &mut copy)) {
+        let _ = fs::remove_file(to);
+        return Err(error);
+    }
+    fs::remove_file(from)
 }
 
 /// The part file that is this file under another name, left by a run that was killed before the
