@@ -92,4 +92,5 @@ fn an_address_that_is_in_use_is_said() {
     let taken = world.postbox.url.strip_prefix("http://").unwrap();
     let failed = world.pair.alice(&format!("put --serve {taken} file"), b"").fails(2);
     assert!(failed.contains("no postbox could be opened"), "{failed}");
+    assert!(failed.contains("ip address") && !failed.contains("--listen"), "{failed}");
 }

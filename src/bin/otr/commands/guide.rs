@@ -13,6 +13,8 @@ pub(super) enum Step {
     Code,
     /// A code for `otr get`, for which this command waits.
     CodeToGet,
+    /// The same, where the postbox is called by `http://` through more than one room.
+    CodeToGetOpenly,
     Reply,
     /// A reply after which this side must wait for the other side's first packet.
     ReplyWithSecret,
@@ -44,7 +46,7 @@ impl Step {
     fn output(self) -> Option<&'static str> {
         Some(match self {
             Self::Invite | Self::InviteToPostbox => "the invite",
-            Self::Code | Self::CodeToGet => "the code",
+            Self::Code | Self::CodeToGet | Self::CodeToGetOpenly => "the code",
             Self::Reply | Self::ReplyWithSecret => "the reply",
             Self::Message => "the message",
             Self::Question => "the question",
@@ -82,6 +84,11 @@ impl Step {
             Self::CodeToGet => {
                 "tell it to the other person, and to nobody else: they type 'otr get' and the code, once; \
                  this command waits for that"
+                    .to_owned()
+            }
+            Self::CodeToGetOpenly => {
+                "tell it to the other person, and to nobody else: they type 'otr get --plain-http' and the \
+                 code, once; this command waits for that"
                     .to_owned()
             }
             Self::Reply => format!(

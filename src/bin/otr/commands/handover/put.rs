@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use otr::conversation::{Conversation, Files, Until};
-use otr::postbox::client::{Client, Patience, Stop};
+use otr::postbox::client::{Client, Patience, Stop, Url};
 use otr::protocol::session::stored::Stage;
 use otr::store::Search;
 use zeroize::Zeroizing;
@@ -199,8 +199,15 @@ fn show(context: &Context, args: &Args, code: &str) -> Result<(), Failure> {
             None => warn("the code is too long for a QR code"),
         }
     }
-    Guide::new(context).ends(Step::CodeToGet);
+    Guide::new(context).ends(step(code));
     Ok(())
+}
+
+/// What the other person types: whoever calls a postbox by `http://` through other networks has to want that.
+fn step(code: &str) -> Step {
+    let url = code.split_once('@').and_then(|(_, url)| Url::parse(url).ok());
+    let is_refused = |url: &Url| RouteArgs::default().in_one_room(url).check(url).is_err();
+    if url.is_some_and(|url| is_refused(&url)) { Step::CodeToGetOpenly } else { Step::CodeToGet }
 }
 
 /// Goes on with one that was killed.
@@ -465,4 +472,24 @@ fn not_taken(why: Why) -> Failure {
         Why::Other => (Code::Refused, "the other side did not take it", ""),
     };
     Failure::new(code, what, hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_person_types_is_said_with_the_option_that_it_needs() {
+        for (place, openly) in [
+            ("box.example", false),
+            ("https://198.51.100.7", false),
+            ("http://10.7.0.1:7000", false),
+            ("http://[fd00::1]:7000", false),
+            ("http://127.0.0.1:7000", false),
+            ("http://198.51.100.7:7000", true),
+        ] {
+            let step = step(&format!("417-guitar-vanish@{place}"));
+            assert_eq!(matches!(step, Step::CodeToGetOpenly), openly, "{place}");
+        }
+    }
 }

@@ -40,8 +40,11 @@ impl Served {
         let mut text = String::new();
         let Some(url) = url_said(&mut said, &mut text).map_err(|error| failed(&error))? else {
             let why = text.lines().next_back().unwrap_or_default().trim_start_matches("otr: ");
+            // Its hint names an option of another command.
+            let why = why.split(';').next().unwrap_or_default();
             let what = format!("no postbox could be opened at {address}: {why}");
-            return Err(Failure::new(Code::Usage, what, ""));
+            let hint = "give an address of this machine, as 'ip address' shows it, or 0.0.0.0:0";
+            return Err(Failure::new(Code::Usage, what, hint));
         };
         // What it says at its end must find a reader.
         worker::start(move || drop(said.read_to_end(&mut Vec::new())))?;
