@@ -94,6 +94,9 @@ fn ctrl_z_gives_the_terminal_back_for_a_while() {
     // In the background it receives, and shows nothing: what nobody has seen is not noted as read.
     shell.enter("bg");
     shell.wait_for("otr chat &");
+    // What is typed for the shell does not stop it.
+    shell.enter("jobs");
+    shell.wait_for("Running");
     shell.enter("fg");
     shell.wait_for("they: meanwhile");
     shell.write("line");

@@ -7,6 +7,7 @@
     reason = "helpers of tests, outside of #[test]"
 )]
 
+mod beside;
 mod faults;
 mod files;
 mod keys;

@@ -35,9 +35,12 @@ fn two_meet_by_a_code_talk_compare_words_and_close() {
     assert!(!meeting.pair.state_path("bob").exists());
     let shown = alice.wait_for("default | CLOSED by the other side");
     assert!(shown.contains("nothing can be sent"), "{shown}");
+    // What nothing can take any more leaves the line to commands, and comes back with an arrow.
     alice.enter("in vain");
+    alice.wait_for("nothing can be sent; /close wipes it here");
+    alice.press("Up");
     alice.wait_for("> in vain");
-    alice.press("C-u");
+    alice.press("Enter");
     alice.enter("/quit");
     assert_eq!(alice.code(), "0");
     alice.wait_for("the other side has closed the session: 'otr close -s default' wipes it here");

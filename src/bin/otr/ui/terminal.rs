@@ -41,7 +41,7 @@ const STUCK: Duration = Duration::from_millis(500);
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// How often to look, in the background, whether we are in the foreground again.
-const BEHIND: Duration = Duration::from_millis(100);
+pub(crate) const BEHIND: Duration = Duration::from_millis(100);
 /// Whether somebody does.
 static WATCHING: AtomicBool = AtomicBool::new(false);
 
@@ -96,12 +96,11 @@ impl Change {
         Self { old, during, screen, is_behind: false }
     }
 
-    /// Makes it again after a stop, or notes that somebody else has the terminal: the kernel stops us at
-    /// the next read anyway.
+    /// Makes it again after a stop, or notes that somebody else has the terminal.
     fn again(&mut self) {
         let Some(during) = &self.during else { return };
         let terminal = &self.old.terminal;
-        let is_ours = tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
+        let is_ours = is_in_front(terminal);
         self.is_behind = !is_ours;
         if is_ours {
             let _ = tcsetattr(terminal, OptionalActions::Now, during);
@@ -410,6 +409,15 @@ fn watch_for_the_front() {
             return;
         }
     }
+}
+
+fn is_in_front(terminal: impl AsFd) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp())
+}
+
+/// Whether the terminal is another job's at the moment.
+pub(crate) fn is_behind(terminal: impl AsFd) -> bool {
+    tcgetpgrp(terminal).is_ok_and(|group| group != getpgrp())
 }
 
 fn tell_changed() {

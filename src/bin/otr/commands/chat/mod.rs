@@ -20,6 +20,7 @@ mod saving;
 mod screen;
 mod secret;
 mod sending;
+mod status;
 mod typed;
 
 use std::fs::File;
@@ -391,6 +392,12 @@ fn read_keys(mut terminal: File, tell: &Sender<Event>) {
         };
         let typed = match ready {
             Ok(0) => keys.pause(),
+            // What another job is told is not for us, and reading it would stop us; one that is brought to
+            // the front in this moment would stop there.
+            Ok(_) if terminal::is_behind(&terminal) => {
+                thread::sleep(terminal::BEHIND);
+                continue;
+            }
             Ok(_) => match terminal.read(&mut bytes[..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,

@@ -13,8 +13,8 @@ use super::paint::{Foot, Paint};
 use super::saving::is_there;
 use super::secret::{Secret, Taken};
 use super::sending::Job;
+use super::status::Status;
 use super::typed::{COMMANDS, KEYS, Typed, completed};
-use crate::commands::authenticated;
 use crate::commands::recv::write_new;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -136,7 +136,7 @@ impl<'a> Chat<'a> {
     }
 
     fn draw(&mut self, screen: &mut Screen, terminal: &File) -> std::io::Result<()> {
-        let status = self.status();
+        let status = self.status(size(terminal).0);
         let question = self.asking.as_ref().map(|asking| match asking {
             Asking::Leave => ASK_LEAVE,
             Asking::Close => ASK_CLOSE,
@@ -177,44 +177,17 @@ impl<'a> Chat<'a> {
         Ok(())
     }
 
-    /// What the status line says, the most urgent first.
-    fn status(&self) -> String {
-        let mut parts = vec![format!(" {}", self.context.name)];
-        let Facts { is_open, is_closed, authentication, .. } = self.facts;
-        if is_closed {
-            parts.push("CLOSED by the other side".to_owned());
-        }
-        if !is_open {
-            parts.push("waiting for the other side".to_owned());
-        } else if authentication.any() {
-            parts.push(authenticated::phrase(&authenticated::names(authentication)));
-            if !authentication.words && !authentication.verified && !is_closed {
-                parts.push("/words".to_owned());
-            }
-        } else {
-            parts.push("NOT CHECKED: /words".to_owned());
-        }
-        if self.away.0 || self.away.1 {
-            parts.push("postbox away".to_owned());
-        }
-        let waiting = self.history.waiting();
-        if waiting > 0 {
-            parts.push(format!("{waiting} waiting"));
-        }
-        if self.long.is_some() {
-            parts.push("/save or /drop".to_owned());
-        } else if self.is_saving {
-            parts.push("saving".to_owned());
-        }
-        if self.facts.asked.is_some() && !is_closed {
-            parts.push("/verify".to_owned());
-        }
-        if self.history.is_back() && self.new > 0 {
-            parts.push(format!("{} new below: PgDn", self.new));
-        } else if self.history.is_back() {
-            parts.push("earlier lines: PgDn".to_owned());
-        }
-        parts.join(" | ")
+    fn status(&self, width: usize) -> String {
+        let status = Status {
+            name: self.context.name.as_str(),
+            facts: &self.facts,
+            is_away: self.away.0 || self.away.1,
+            waiting: self.history.waiting(),
+            has_to_decide: self.long.is_some(),
+            is_saving: self.is_saving,
+            below: self.history.is_back().then_some(self.new),
+        };
+        status.line(width)
     }
 
     fn take(&mut self, event: Event) -> Option<End> {
@@ -413,8 +386,11 @@ impl<'a> Chat<'a> {
         }
         let is_text = matches!(Typed::of(self.line.text()), Typed::Text(_));
         if let Some(why) = self.cannot_write().filter(|_| is_text) {
-            // It stays in the line.
             self.note(why);
+            if self.facts.is_closed {
+                // Nothing will ever take it: the line is for commands.
+                self.line.enter();
+            }
             return None;
         }
         let entered = self.line.enter();
@@ -450,7 +426,7 @@ impl<'a> Chat<'a> {
     fn cannot_write(&self) -> Option<&'static str> {
         let Facts { is_open, may_write, is_closed, .. } = self.facts;
         if is_closed {
-            Some("the other side has closed the session: nothing can be sent")
+            Some("the other side has closed the session: nothing can be sent; /close wipes it here")
         } else if !is_open {
             Some("nobody has answered yet: this stays in the line until you press Enter again")
         } else if !may_write {
