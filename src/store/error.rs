@@ -18,6 +18,8 @@ pub enum Purpose {
     Send,
     /// Being the one receiver of the session.
     Receive,
+    /// Being the one command that does with the session what it is for.
+    Whole,
 }
 
 /// Why an operation of a store failed.
@@ -165,6 +167,7 @@ impl fmt::Display for StoreError {
                 Purpose::State => write!(f, "another otr holds session '{name}'"),
                 Purpose::Send => write!(f, "another otr is sending in session '{name}'"),
                 Purpose::Receive => write!(f, "another otr is receiving in session '{name}'"),
+                Purpose::Whole => write!(f, "another otr is at work in session '{name}'"),
             },
             Self::Unfit { path, unfit } if unfit.is_shortage() => {
                 write!(f, "cannot look at {}: {unfit}", path.display())

@@ -30,6 +30,7 @@ impl Purpose {
             Self::State => "lock",
             Self::Send => "send",
             Self::Receive => "recv",
+            Self::Whole => "whole",
         };
         format!("{name}.{suffix}")
     }

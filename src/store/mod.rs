@@ -142,6 +142,12 @@ impl Store {
         self.lock(Purpose::Receive, wait).map(RoleLock)
     }
 
+    /// Becomes the one command that does with the session what it is for, which needs no session yet; otherwise
+    /// like [`lock_sender`](Self::lock_sender).
+    pub fn lock_whole(&self, wait: Duration) -> Result<RoleLock, StoreError> {
+        self.lock(Purpose::Whole, wait).map(RoleLock)
+    }
+
     fn lock(&self, purpose: Purpose, wait: Duration) -> Result<Option<LockFile>, StoreError> {
         match &self.0 {
             Kind::File { directory, name, .. } => {
@@ -215,7 +221,7 @@ impl Store {
             Kind::Descriptors(descriptors) => descriptors.wipe()?,
         }
         // Removes each lock file that nobody holds, because dropping a lock does.
-        for purpose in [Purpose::Send, Purpose::Receive] {
+        for purpose in [Purpose::Send, Purpose::Receive, Purpose::Whole] {
             drop(self.lock(purpose, Duration::ZERO));
         }
         Ok(())

@@ -7,6 +7,7 @@
     reason = "helpers of tests, outside of #[test]"
 )]
 
+mod exits;
 mod faults;
 mod hostile;
 mod plain;
@@ -79,6 +80,15 @@ impl World {
     /// Nothing is left of either session, and nothing in the postbox.
     #[track_caller]
     fn leaves_nothing(self) {
+        self.leaves_no_session();
+        self.postbox.signal("TERM");
+        let (status, said) = self.postbox.end();
+        assert!(status.success() && said.contains("0 packets"), "{said}");
+    }
+
+    /// Nothing is left of either session.
+    #[track_caller]
+    fn leaves_no_session(&self) {
         for who in ["alice", "bob"] {
             let Ok(found) = fs::read_dir(self.path(who)) else { continue };
             let names: Vec<_> = found.map(|entry| entry.unwrap().file_name()).collect();
@@ -86,9 +96,6 @@ impl World {
             assert!(names.iter().all(|name| name == ".guesses"), "{who}: {names:?}");
         }
         assert!(!self.came().iter().any(|name| name.starts_with('.')), "{:?}", self.came());
-        self.postbox.signal("TERM");
-        let (status, said) = self.postbox.end();
-        assert!(status.success() && said.contains("0 packets"), "{said}");
     }
 }
 

@@ -6,16 +6,21 @@
 //! the work went drops its [`Guard`], and waits there.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_default;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::failure::{Code, Failure};
 use crate::process::not_ignored;
 use crate::worker;
+
+/// What ends a command from outside.
+const WATCHED: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -59,12 +64,20 @@ pub(crate) fn now() -> impl Sized {
     actions
 }
 
+/// From now on a signal ends the process at once, with nothing done before: for what may take long.
+pub(crate) fn at_once() {
+    for signal in not_ignored(&WATCHED) {
+        // Where that fails, the first signal still ends it, later.
+        drop(register_conditional_default(signal, Arc::new(AtomicBool::new(true))));
+    }
+}
+
 fn watch() -> Result<(), Failure> {
-    static WATCHED: OnceLock<()> = OnceLock::new();
-    if WATCHED.get().is_some() {
+    static WATCHES: OnceLock<()> = OnceLock::new();
+    if WATCHES.get().is_some() {
         return Ok(());
     }
-    let mut signals = Signals::new(not_ignored(&[SIGINT, SIGTERM, SIGHUP])).map_err(|error| {
+    let mut signals = Signals::new(not_ignored(&WATCHED)).map_err(|error| {
         Failure::new(Code::Failed, format!("cannot watch for signals: {error}"), "")
     })?;
     worker::start(move || {
@@ -74,7 +87,7 @@ fn watch() -> Result<(), Failure> {
         }
     })?;
     // The thread stays: without it the signals would have no effect any more.
-    let _ = WATCHED.set(());
+    let _ = WATCHES.set(());
     Ok(())
 }
 

@@ -169,13 +169,18 @@ pub(super) fn place(
         inviting.mark_code();
         let sealed = plate.seal(inviting.invite(), &mut System);
         let sealed = sealed.map_err(|_| Failure::no_randomness())?;
-        client.post(&[&sealed])?;
-        let found = collect(client, &plate)?;
-        let mut invites = found.iter().filter(|packet| plate.open(packet).is_some());
-        if (invites.next(), invites.next()) == (Some(&sealed), None) {
-            return Ok((code, inviting));
+        let posted = client.post(&[&sealed]).map_err(Failure::from);
+        let found = posted.and_then(|()| collect(client, &plate));
+        if let Ok(found) = &found {
+            let mut invites = found.iter().filter(|packet| plate.open(packet).is_some());
+            if (invites.next(), invites.next()) == (Some(&sealed), None) {
+                return Ok((code, inviting));
+            }
         }
-        client.discard(&[record(&plate, &sealed)])?;
+        // Also where it is not known whether it lies there: nobody will ever ask for it.
+        let discarded = client.discard(&[record(&plate, &sealed)]);
+        found?;
+        discarded?;
     }
     let what = "no number is free in this postbox, or somebody interferes";
     Err(Failure::new(failure::Code::Full, what, "try again later, or hand over an invite"))

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use otr::conversation::{Error, Files, Host as _, block_on};
-use otr::postbox::api::Discard;
+use otr::postbox::api::{Discard, PacketStatus, address_of};
 use otr::postbox::client::{Client, Url, with_secret, without_secret};
 use otr::protocol::authentication::nameplate::Code;
 use otr::protocol::authentication::password::Password;
@@ -157,11 +157,29 @@ impl Found {
         spoken: &Spoken,
         anew: bool,
     ) -> Result<(), Failure> {
+        self.reply(files, spoken, anew)?;
+        take_away(files, &self.client)
+    }
+
+    /// The same, but that the invite is not taken away.
+    pub(super) fn reply(
+        &self,
+        files: &mut Files,
+        spoken: &Spoken,
+        anew: bool,
+    ) -> Result<(), Failure> {
         let secret = code::secret(&spoken.code)?;
         let invite = (&self.fetched.invite[..], Some(&self.fetched.record));
         let reply = answer(anew, files, invite, Some(secret))?;
-        post(&reply, &self.client)?;
-        take_away(files, &self.client)
+        post(&reply, &self.client)
+    }
+
+    /// Whether the invite still lies there. Where we have not taken it away, somebody else has, who has answered
+    /// it before us, or its author.
+    pub(super) fn is_there(&self) -> Result<bool, Failure> {
+        let token = Discard::from_record(&self.fetched.record).token;
+        let status = self.client.gone(&[address_of(&token)], Duration::ZERO)?;
+        Ok(status.first() == Some(&PacketStatus::Held))
     }
 }
 

@@ -9,14 +9,13 @@ use otr::conversation::{Cause, Conversation, Event, Files, Until, block_on};
 use otr::postbox::api::{Address, MAX_WAIT, PacketStatus};
 use otr::postbox::client::{Client, Patience, Stop};
 
-use super::message::{Line, Why};
+use super::message::Line;
 use super::place::{Place, Refusal};
 use super::taking::{Ended, Taking, Wanted, unasked};
-use super::talk::{self, Ending};
+use super::talk::{self, Ending, Last};
 use crate::commands::code::{self, Spoken};
 use crate::commands::{meeting, stored};
 use crate::context::Context;
-use crate::ending;
 use crate::failure::{Code, Failure};
 use crate::process;
 use crate::route::RouteArgs;
@@ -58,7 +57,8 @@ const HELP: &str = "\
 It says what is offered, and writes nothing before you have agreed; a short text is shown at once. The
 name is the other person's, with '_' for what could do harm in it. What is there is never replaced.
 stdout gets the path at which it is, or the text. If the network fails, it goes on when that is
-back; if it is killed, the same command in the same directory goes on. Ctrl-C ends it at both ends.
+back; if it is killed, the same command in the same directory goes on. Ctrl-C ends it at both ends; a
+second one ends it here at once, and may leave something.
 Exit status: 0 it is here, whole; 4 you said no, or it holds what could do harm; 13 the name is taken;
 10 no room; 6 it came incomplete; 7 the other side ended it; 5 the code was wrong; 8 no such code.";
 
@@ -76,26 +76,39 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let spoken = code::given(args.code.as_deref().unwrap_or_default())?;
     let number = spoken.code.number();
     let context = &talk::session(context, "get", number)?;
-    let (mut files, client) = met(context, args, &spoken)?;
-    let ending = Ending::default();
-    let client = client.lasting(Patience::Endless).until(&ending.stop);
+    // Before anything of ours lies in the postbox.
+    let (ending, guard) = Ending::begin()?;
+    let taking = got(context, args, &spoken, &ending);
+    ending.left();
+    drop(guard);
+    taking?.report()
+}
+
+/// Takes what the code is for.
+fn got(
+    context: &Context,
+    args: &Args,
+    spoken: &Spoken,
+    ending: &Ending,
+) -> Result<Taking, Failure> {
+    let number = spoken.code.number();
+    let Met { mut files, client, alone } = met(context, args, spoken, ending)?;
+    let client = client.lasting(Patience::Endless);
     process::lock_pages();
     let work = Arc::new(Mutex::new(None::<PathBuf>));
     let theirs = Arc::clone(&work);
-    let guard = ending::first(ending.action(&files, &client, number, move || {
+    ending.instead(&files, &client, number, move || {
         if let Some(work) = theirs.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Place::clear(&work);
         }
-    }))?;
+    });
     let mut held = stored::take(&mut files)?;
     let session = held.session()?;
     let (of, received) = (session.identity(), session.received());
     drop(held);
     let wanted = Wanted { yes: args.yes, output: args.output.clone(), stdout: args.to_stdout };
-    let taking = Taking::new(context.voice, wanted, (number, of), ending, work);
-    let ended = run_to_end(context, files, &client, (number, received), taking);
-    drop(guard);
-    ended
+    let taking = Taking::new(context.voice, wanted, (number, of), ending.clone(), work);
+    run_to_end(context, files, &client, (number, received, alone), taking)
 }
 
 /// Takes what comes, and ends the session, unless the same command may go on with it later.
@@ -103,51 +116,40 @@ fn run_to_end(
     context: &Context,
     files: Files,
     client: &Client,
-    (number, received): (u32, u64),
+    (number, received, alone): (u32, u64, bool),
     mut taking: Taking,
-) -> Result<(), Failure> {
+) -> Result<Taking, Failure> {
     let other = files.another(context.lock_wait);
     let mut conversation = Conversation::open(files);
-    let taken = await_first(context, &mut conversation, client)
+    let taken = await_first(context, &mut conversation, client, alone)
         .and_then(|()| taking.resume(received))
         .and_then(|()| take(&mut conversation, client, &mut taking));
+    let mut last = Last::default();
     let ended = match taken {
         Err(Ended::Later(failure)) if !taking.ending.has_come() => return Err(goes_on(failure)),
         Err(Ended::Refused(Refusal { why, failure })) => {
             // The other side may take its time to hear of it.
-            taking.clear();
-            if !taking.closed {
-                refuse(&mut conversation, client, why);
-            }
+            taking.give_up();
+            last.refusal = Some(why).filter(|_| !taking.closed);
             Err(failure)
         }
         Err(Ended::Over(failure) | Ended::Later(failure)) => Err(failure),
         Ok(()) => Ok(()),
     };
-    taking.clear();
     if let Some(mut files) = other {
+        let ending = taking.ending.clone();
+        let left = ending.leave(&mut files, client, number, last, || taking.clear());
         // Where it has failed, the session may have ended already, and this adds nothing.
-        if let (Err(failure), Ok(())) = (talk::leave(&mut files, client, number), &ended) {
+        if let (Err(failure), Ok(())) = (left, &ended) {
             warn(format_args!("the other side may not know that it is here: {failure}"));
         }
     }
-    taking.ending.left();
-    ended?;
-    taking.report()
-}
-
-/// Tells the other side that nothing is taken, and takes out of the postbox what it had sent.
-fn refuse(conversation: &mut Conversation<Files>, client: &Client, why: Why) {
-    // The person here learns why in any case.
-    let client = client.until(&Stop::default()).lasting(Patience::Brief);
-    if talk::say(conversation, &client, &Line::Refuse(why)).is_ok() {
-        talk::drain(conversation, &client);
-    }
+    ended.map(|()| taking)
 }
 
 /// What only has to be tried again, which the hint says.
 fn goes_on(failure: Failure) -> Failure {
-    if failure.code != Code::Postbox {
+    if !matches!(failure.code, Code::Postbox | Code::Full) {
         return failure;
     }
     Failure { hint: "the same command in the same directory goes on".into(), ..failure }
@@ -224,38 +226,46 @@ fn is_confirmed(conversation: &mut Conversation<Files>) -> Result<bool, Ended> {
     Ok(status.authentication.secret)
 }
 
-/// The session of the code: begun now, or by a run that was killed.
-fn met(context: &Context, args: &Args, spoken: &Spoken) -> Result<(Files, Client), Failure> {
-    let connect = |url: &str| talk::postbox(context, &args.route, url);
-    match context.prepare() {
-        Err(failure) if failure.code == Code::Exists => again(context, args, spoken),
-        Err(failure) => Err(failure),
-        Ok(mut files) => {
-            let found = meeting::find(args.postbox.as_deref(), spoken, connect)?;
-            found.answer(&mut files, spoken, false)?;
-            Ok((files, found.client))
-        }
-    }
+/// The session of the code, at this end.
+struct Met {
+    files: Files,
+    client: Client,
+    /// Whether nobody else has answered, as far as is known.
+    alone: bool,
 }
 
-/// A session of this number is here: that of a run that was killed, unless another invite lies under the
-/// number by now.
-fn again(context: &Context, args: &Args, spoken: &Spoken) -> Result<(Files, Client), Failure> {
-    let connect = |url: &str| talk::postbox(context, &args.route, url);
+/// The session of the code: begun now, or by a run that was killed.
+fn met(context: &Context, args: &Args, spoken: &Spoken, ending: &Ending) -> Result<Met, Failure> {
+    let connect = |url: &str| {
+        let client = talk::postbox(context, &args.route, url)?;
+        Ok(client.until(&ending.stop))
+    };
+    let find = || meeting::find(args.postbox.as_deref(), spoken, connect);
+    match context.prepare() {
+        Err(failure) if failure.code == Code::Exists => {}
+        Err(failure) => return Err(failure),
+        Ok(files) => {
+            ending.alone_in(&files)?;
+            let found = find()?;
+            return answered(files, &found, spoken, ending);
+        }
+    }
+    // That of a run that was killed, unless another invite lies under the number by now.
     let mut files = context.open()?;
+    ending.alone_in(&files)?;
     let mut held = stored::take(&mut files)?;
     let session = held.session()?;
     let (reply, records) = (session.reply().map(<[u8]>::to_vec), session.collected());
     let url = session.postbox().unwrap_or_default().to_owned();
     drop(held);
-    match meeting::find(args.postbox.as_deref(), spoken, connect) {
+    match find() {
         Ok(found) if !records.contains(&found.fetched.record) => {
             warn("an earlier transfer by this number was not ended; it is given up");
             // The other side of that one is told, if it is there.
-            drop(talk::leave(&mut files, &connect(&url)?, spoken.code.number()));
-            let mut files = context.prepare()?;
-            found.answer(&mut files, spoken, false)?;
-            return Ok((files, found.client));
+            let number = spoken.code.number();
+            drop(ending.leave(&mut files, &connect(&url)?, number, Last::default(), || {}));
+            ending.alone_in(&files)?;
+            return answered(context.prepare()?, &found, spoken, ending);
         }
         Err(failure) if failure.code != Code::NothingYet => return Err(failure),
         _ => {}
@@ -263,18 +273,41 @@ fn again(context: &Context, args: &Args, spoken: &Spoken) -> Result<(Files, Clie
     context.voice.say("it goes on where an earlier 'otr get' was stopped");
     let client = connect(&url)?;
     if let Some(reply) = reply {
-        meeting::post(&reply, &client)?;
+        meeting::post(&reply, &client).map_err(goes_on)?;
         meeting::take_away(&mut files, &client)?;
     }
-    Ok((files, client))
+    Ok(Met { files, client, alone: true })
+}
+
+/// Answers the invite; if a signal comes meanwhile, the other side is told.
+fn answered(
+    mut files: Files,
+    found: &meeting::Found,
+    spoken: &Spoken,
+    ending: &Ending,
+) -> Result<Met, Failure> {
+    if ending.has_come() {
+        return Err(talk::interrupted());
+    }
+    let (client, number) = (&found.client, spoken.code.number());
+    ending.instead(&files, client, number, || {});
+    let answered = found.reply(&mut files, spoken, false);
+    if answered.is_err() && ending.has_come() {
+        drop(ending.leave(&mut files, client, number, Last::default(), || {}));
+    }
+    answered.map_err(goes_on)?;
+    let alone = found.is_there().unwrap_or(true);
+    meeting::take_away(&mut files, client)?;
+    Ok(Met { files, client: client.clone(), alone })
 }
 
 /// Waits until the other side has our answer, and has shown that it knows the code. Whoever does not know it
-/// takes the answer, and says nothing.
+/// takes the answer, and says nothing; whoever has heard of another's answer before takes none.
 fn await_first(
     context: &Context,
     conversation: &mut Conversation<Files>,
     client: &Client,
+    alone: bool,
 ) -> Result<(), Ended> {
     let Some(address) = reply_address(context).map_err(Ended::of)? else { return Ok(()) };
     let mut waits = UNHEARD;
@@ -285,7 +318,10 @@ fn await_first(
             return Ok(());
         }
         if client.is_stopped() {
-            return Err(Ended::Over(talk::interrupted()));
+            return Err(Ended::Refused(Refusal::interrupted()));
+        }
+        if !alone {
+            return Err(Ended::Over(wrong_code()));
         }
         if waits == UNHEARD {
             context.voice.say("the other side is not there at the moment; waiting for it");

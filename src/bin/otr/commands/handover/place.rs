@@ -194,18 +194,28 @@ impl Place {
         Ok(Self { offer: offer.clone(), path, work, file, begin: None, scan: None, flushing: None })
     }
 
+    /// The directory of an earlier run of this session.
+    fn of_earlier(output: Option<&Path>, of: &Identity) -> PathBuf {
+        let beside = match output {
+            Some(output) if output.is_dir() => output.join("x"),
+            Some(output) => output.to_owned(),
+            None => PathBuf::from("./x"),
+        };
+        Self::work(&beside, of)
+    }
+
+    /// That directory, if that run had given up, and was killed before the session had ended.
+    pub(super) fn given_up(output: Option<&Path>, of: &Identity) -> Option<PathBuf> {
+        Some(Self::of_earlier(output, of)).filter(|work| work.join(OVER).exists())
+    }
+
     /// What an earlier run of this session has left here, if there was one.
     pub(super) fn again(
         output: Option<&Path>,
         number: u32,
         of: &Identity,
     ) -> Result<Option<Self>, Refusal> {
-        let beside = match output {
-            Some(output) if output.is_dir() => output.join("x"),
-            Some(output) => output.to_owned(),
-            None => PathBuf::from("./x"),
-        };
-        let work = Self::work(&beside, of);
+        let work = Self::of_earlier(output, of);
         let line = fs::read(work.join(OFFER)).unwrap_or_default();
         let line = line.strip_suffix(b"\n").unwrap_or_default();
         let Some(Line::Offer(offer)) = Line::parse(line) else { return Ok(None) };
@@ -400,6 +410,14 @@ impl Place {
         Ok(tree)
     }
 
+    /// Takes away the content, and leaves a note for the next run that nothing goes on here.
+    pub(super) fn give_up(work: &Path) {
+        // What is left of them is cleared at the end, which says so if it fails.
+        drop(fs::rename(work.join(OFFER), work.join(OVER)));
+        drop(fs::remove_file(work.join(CONTENT)));
+        drop(fs::remove_dir_all(work.join(TREE)));
+    }
+
     /// Takes away what lies beside the place.
     pub(super) fn clear(work: &Path) {
         match fs::remove_dir_all(work) {
@@ -417,6 +435,7 @@ impl Place {
 }
 
 const OFFER: &str = "offer";
+const OVER: &str = "over";
 const CONTENT: &str = "content";
 const BEGIN: &str = "begin";
 const TREE: &str = "tree";

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use otr::conversation::{Conversation, Files, Until};
+use otr::postbox::api::Token;
 use otr::postbox::client::{Client, Patience, Stop, Url};
 use otr::protocol::session::stored::Stage;
 use otr::store::Search;
@@ -17,11 +18,10 @@ use super::message::{Have, Line, Why};
 use super::qr;
 use super::serve::Served;
 use super::source::{Source, paths};
-use super::talk::{self, Ending, Heard};
+use super::talk::{self, Ending, Heard, Last};
 use crate::commands::guide::{Guide, Step};
-use crate::commands::{code, meeting, send, stored, whom};
+use crate::commands::{meeting, send, stored, whom};
 use crate::context::Context;
-use crate::ending;
 use crate::failure::{Code, Failure};
 use crate::process;
 use crate::route::RouteArgs;
@@ -97,7 +97,7 @@ const HELP: &str = "\
 The code works once: tell it to the other person, and to nobody else. Whoever guesses has one try, and
 you are told. It ends with 0 when the other side has all of it on its disk. stdout gets the code, and
 nothing else. If the network fails, it goes on when that is back. Links in a directory are handed over
-as links. Ctrl-C ends it at both ends.
+as links. Ctrl-C ends it at both ends; a second one ends it here at once, and may leave something.
 Exit status: 4 they did not take it; 10 they have no room; 7 they ended it; 6 it changed or was cut; 5
 somebody tried a wrong code: begin anew.";
 
@@ -113,11 +113,18 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     let source = source(context, args)?;
     // Ends after all else.
     let mut served = None;
+    // Before anything lies in the postbox.
+    let (ending, guard) = Ending::begin()?;
     let meeting = match &args.resume {
-        Some(number) => resumed(context, args, &source, number)?,
-        None => begun(context, args, &mut served)?,
+        Some(number) => resumed(context, args, &source, number, &ending),
+        None => begun(context, args, &ending, &mut served),
     };
-    meeting.run(&source)
+    let put = meeting.and_then(|meeting| meeting.run(&source, &ending));
+    ending.left();
+    drop(guard);
+    put?;
+    context.voice.say("handed over: the other side has all of it");
+    Ok(())
 }
 
 fn source(context: &Context, args: &Args) -> Result<Source, Failure> {
@@ -134,14 +141,17 @@ struct Meeting {
     files: Files,
     client: Client,
     number: u32,
-    ending: Ending,
-    guard: ending::Guard,
     /// Whether an earlier run has begun it.
     again: bool,
 }
 
 /// Begins one, and shows its code.
-fn begun(context: &Context, args: &Args, served: &mut Option<Served>) -> Result<Meeting, Failure> {
+fn begun(
+    context: &Context,
+    args: &Args,
+    ending: &Ending,
+    served: &mut Option<Served>,
+) -> Result<Meeting, Failure> {
     let url = match &args.serve {
         Some(_) if context.origins.was_typed("postbox") => {
             let what = "--serve opens a postbox, and --postbox names another";
@@ -152,32 +162,49 @@ fn begun(context: &Context, args: &Args, served: &mut Option<Served>) -> Result<
     };
     let route = if served.is_some() { args.route.openly() } else { args.route.clone() };
     let client = talk::postbox(context, &route, &url)?.lasting(Patience::Endless);
+    let client = client.until(&ending.stop);
     for _ in 0..TRIES {
         let begun = meeting::begin(&client.lasting(Patience::Brief), &url, None)?;
-        let number = begun.code.number();
+        let (number, shown) = (begun.code.number(), begun.shown());
+        let invite = begun.invite().to_vec();
         let here = talk::session(context, "put", number)?;
-        let withdraw = || code::withdraw(&client.lasting(Patience::Brief), number, begun.invite());
-        let mut files = match here.prepare() {
-            // Of a transfer that was killed.
-            Err(failure) if failure.code == Code::Exists => {
-                withdraw()?;
-                continue;
+        let mut files = match kept(&here, begun, &client, ending) {
+            Ok(files) => files,
+            Err(failure) => {
+                let taken_back = talk::take_back(&client, number, &invite);
+                if failure.code == Code::Exists {
+                    // The number is that of a transfer that was killed.
+                    taken_back?;
+                    continue;
+                }
+                return Err(failure);
             }
-            prepared => prepared.inspect_err(|_| drop(withdraw()))?,
         };
-        let ending = Ending::default();
-        let guard = ending::first(ending.action(&files, &client, number, || {}))?;
-        let shown = begun.shown();
-        begun.keep(&mut files, false)?;
         show(context, args, &shown).inspect_err(|_| {
             // Nobody has seen the code, or not all of it.
-            drop(talk::leave(&mut files, &client, number));
+            drop(ending.leave(&mut files, &client, number, Last::default(), || {}));
         })?;
-        let client = client.until(&ending.stop);
-        return Ok(Meeting { context: here, files, client, number, ending, guard, again: false });
+        return Ok(Meeting { context: here, files, client, number, again: false });
     }
     let what = "transfers that were killed have the numbers of all these codes";
     Err(Failure::new(Code::Exists, what, "'otr status' shows them, 'otr -s NAME close' ends one"))
+}
+
+/// Stores the session of an invite that lies in the postbox.
+fn kept(
+    here: &Context,
+    begun: meeting::Begun,
+    client: &Client,
+    ending: &Ending,
+) -> Result<Files, Failure> {
+    let mut files = here.prepare()?;
+    ending.alone_in(&files)?;
+    if ending.has_come() {
+        return Err(talk::interrupted());
+    }
+    ending.instead(&files, client, begun.code.number(), || {});
+    begun.keep(&mut files, false)?;
+    Ok(files)
 }
 
 fn named_postbox(context: &Context, args: &Args) -> Result<String, Failure> {
@@ -216,6 +243,7 @@ fn resumed(
     args: &Args,
     source: &Source,
     number: &str,
+    ending: &Ending,
 ) -> Result<Meeting, Failure> {
     if !source.is_lasting() {
         let what = "what came on stdin is gone, and cannot go on";
@@ -229,18 +257,18 @@ fn resumed(
     };
     let here = talk::session(context, "put", number)?;
     let mut files = here.open()?;
+    ending.alone_in(&files)?;
     let stage = stored::take(&mut files)?.into_snapshot().stage;
     let Some(url) = whom::postbox_of_stage(&stage) else {
         return Err(Failure::new(Code::Refused, "this session has no postbox", ""));
     };
     let client = talk::postbox(context, &args.route, &url)?.lasting(Patience::Endless);
-    let ending = Ending::default();
-    let guard = ending::first(ending.action(&files, &client, number, || {}))?;
+    ending.instead(&files, &client, number, || {});
     if matches!(stage, Stage::Inviting(_)) {
         context.voice.say("waiting for the other person: the code that was shown is still good");
     }
     let client = client.until(&ending.stop);
-    Ok(Meeting { context: here, files, client, number, ending, guard, again: true })
+    Ok(Meeting { context: here, files, client, number, again: true })
 }
 
 /// The number of the one transfer that was killed here.
@@ -267,33 +295,36 @@ fn only_one(context: &Context) -> Result<u32, Failure> {
 
 impl Meeting {
     /// Hands it over, and ends the session, unless it may go on later.
-    fn run(self, source: &Source) -> Result<(), Failure> {
-        let Self { context, files, client, number, ending, guard, again } = self;
+    fn run(self, source: &Source, ending: &Ending) -> Result<(), Failure> {
+        let Self { context, files, client, number, again } = self;
         process::lock_pages();
         let other = files.another(context.lock_wait);
-        let mut putting =
-            Putting { context: &context, client: &client, source, offered: again, ending: &ending };
-        let put = putting.run(files);
-        let is_over = match &put {
-            Ok(()) => true,
-            Err(_) if ending.has_come() => true,
-            Err(failure) => !matches!(failure.code, Code::Postbox | Code::Busy | Code::NotReady),
+        let mut putting = Putting {
+            context: &context,
+            client: &client,
+            source,
+            offered: again,
+            ending,
+            reply: None,
         };
-        if let (true, Some(mut files)) = (is_over, other) {
-            // A session that has ended by itself has nothing to tell.
-            drop(talk::leave(&mut files, &client, number));
-        }
-        ending.left();
-        drop(guard);
+        let put = putting.run(files);
+        let may_go_on = |failure: &Failure| {
+            let passes = matches!(failure.code, Code::Postbox | Code::Busy | Code::NotReady);
+            // What came on stdin cannot be read again.
+            passes && source.is_lasting() && !ending.has_come()
+        };
         match put {
-            Err(failure) if !is_over => {
+            Err(failure) if may_go_on(&failure) => {
                 let hint = format!("go on with: otr put --resume={number} …");
                 Err(Failure { hint: hint.into(), ..failure })
             }
-            Err(failure) => Err(failure),
-            Ok(()) => {
-                context.voice.say("handed over: the other side has all of it");
-                Ok(())
+            put => {
+                if let Some(mut files) = other {
+                    let last = Last { reply: putting.reply, ..Last::default() };
+                    // A session that has ended by itself has nothing to tell.
+                    drop(ending.leave(&mut files, &client, number, last, || {}));
+                }
+                put
             }
         }
     }
@@ -307,6 +338,8 @@ struct Putting<'a> {
     ending: &'a Ending,
     /// Whether an earlier run has offered it, perhaps.
     offered: bool,
+    /// The token under which the reply came, if that was in this run.
+    reply: Option<Token>,
 }
 
 impl Putting<'_> {
@@ -325,6 +358,10 @@ impl Putting<'_> {
         }
         talk::say(&mut conversation, self.client, &Line::Offer(self.source.offer()))?;
         let Some(have) = self.taken(&mut conversation)? else { return Ok(()) };
+        if let Some(token) = self.reply {
+            // Who has answered a moment later learns it now; if that fails, at the end.
+            drop(talk::turn_away(&self.client.lasting(Patience::Brief), token));
+        }
         let fault = Fault::default();
         let stop = self.ending.stop.clone();
         let (from, content) = self.source.content(have, &fault, &stop)?;
@@ -358,10 +395,11 @@ impl Putting<'_> {
     }
 
     /// The session, once the other person has answered.
-    fn met(&self, mut files: Files) -> Result<Files, Failure> {
+    fn met(&mut self, mut files: Files) -> Result<Files, Failure> {
         let stage = stored::take(&mut files)?.into_snapshot().stage;
-        if matches!(stage, Stage::Session(_)) {
-            return Ok(files);
+        match stage {
+            Stage::Session(_) => return Ok(files),
+            Stage::Inviting(inviting) => self.reply = Some(*inviting.reply_token()),
         }
         meeting::await_reply(self.context, files, self.client, LONG)
     }

@@ -136,6 +136,12 @@ impl Taking {
             return Ok(());
         }
         let output = self.wanted.output.as_deref().filter(|_| !self.wanted.is_stdout());
+        if let Some(work) = Place::given_up(output, &self.of) {
+            *self.work.lock().unwrap_or_else(PoisonError::into_inner) = Some(work);
+            let what = "it was ended by an earlier run";
+            let hint = "nothing of it was kept: ask for it again";
+            return Err(Ended::Refused(Refusal::new(Why::Ended, Code::Closed, what, hint)));
+        }
         let place = Place::again(output, self.number, &self.of);
         let place = place.map_err(|refusal| Ended::Later(refusal.failure))?;
         if self.wanted.is_stdout() {
@@ -171,6 +177,14 @@ impl Taking {
     fn watch(&self, place: &Place) {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         *work = Some(place.beside().to_owned());
+    }
+
+    /// Takes away the content, while the session has not ended.
+    pub(super) fn give_up(&mut self) {
+        self.progress = None;
+        if let Some(work) = &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
+            Place::give_up(work);
+        }
     }
 
     /// Takes away what lies beside the place.
