@@ -85,7 +85,7 @@ fn a_get_that_is_killed_goes_on_by_the_same_command() {
 }
 
 /// What a `put` reads from this path from now on: a beginning, and no end as long as the result lives.
-fn held(path: &Path, beginning: Vec<u8>) -> File {
+pub(crate) fn held(path: &Path, beginning: Vec<u8>) -> File {
     fs::remove_file(path).unwrap();
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
     let gate = File::options().read(true).write(true).open(path).unwrap();

@@ -109,6 +109,11 @@ fn what_cannot_be_handed_over_is_said_before_there_is_a_code() {
         ("put --resume dir/fifo", 2, "neither a file"),
         ("put same", 2, "would both be named"),
         ("put --text", 8, "the text is empty"),
+        ("put --tor --serve 127.0.0.1:0 --text x", 2, "--tor leads away"),
+        ("put --tor --postbox http://10.7.0.1:7363 --text x", 2, "not encrypted"),
+        ("get --tor 417-guitar-vanish@http://10.7.0.1:7363", 2, "not encrypted"),
+        ("get --yes -o no/such 417-guitar-vanish", 2, "no is no directory"),
+        ("get --yes -o nothing/ 417-guitar-vanish", 2, "nothing/ is no directory"),
     ] {
         let failed = feed(&mut world.end("alice", args), b"").fails(code);
         assert!(failed.contains(told), "{args}: {failed}");

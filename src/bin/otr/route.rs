@@ -45,14 +45,16 @@ impl RouteArgs {
         Ok(Client::new(url, &self.route(authorities))?)
     }
 
-    /// The same; a postbox in the same room, by its address, may be called by `http://`.
+    /// The same; a postbox in the same room, by its address, may be called by `http://`, but not through a
+    /// proxy or Tor, which are elsewhere.
     pub(crate) fn in_one_room(&self, url: &Url) -> Self {
-        Self { plain_http: self.plain_http || is_near(url.host()), ..self.clone() }
+        let near = self.is_direct(url) && is_near(url.host());
+        Self { plain_http: self.plain_http || near, ..self.clone() }
     }
 
-    /// The same; any postbox may be called by `http://`.
-    pub(crate) fn openly(&self) -> Self {
-        Self { plain_http: true, ..self.clone() }
+    /// The way to a postbox of this machine's own, at whatever address.
+    pub(crate) fn to_own() -> Self {
+        Self { plain_http: true, ..Self::default() }
     }
 
     fn route(&self, authorities: Option<Authorities>) -> Route {
@@ -87,4 +89,28 @@ fn authorities(path: &Path) -> Result<Authorities, Failure> {
         };
         unfit(&error.to_string(), hint)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_for_one_room_and_no_way_out_of_it() {
+        let direct = RouteArgs::default();
+        let tor = RouteArgs { tor: true, ..RouteArgs::default() };
+        let proxy = RouteArgs { proxy: "socks5h://127.0.0.1:1".parse().ok(), ..direct.clone() };
+        for (url, directly, through) in [
+            ("http://192.168.1.5:7363", true, false),
+            ("http://[fe80::1]:7363", true, false),
+            ("http://198.51.100.7", false, false),
+            ("http://box.example", false, false),
+            ("https://box.example", true, true),
+        ] {
+            let url = Url::parse(url).unwrap();
+            let goes = |route: &RouteArgs| route.in_one_room(&url).check(&url).is_ok();
+            assert_eq!(goes(&direct), directly, "{}", url.host());
+            assert_eq!((goes(&tor), goes(&proxy)), (through, through), "{}", url.host());
+        }
+    }
 }

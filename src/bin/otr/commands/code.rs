@@ -186,6 +186,12 @@ pub(super) fn place(
     Err(Failure::new(failure::Code::Full, what, "try again later, or hand over an invite"))
 }
 
+/// Posts an invite once more, into a postbox that has lost it.
+pub(super) fn place_again(client: &Client, number: u32, invite: &[u8]) -> Result<(), Failure> {
+    let sealed = Nameplate::of(number).seal(invite, &mut System);
+    Ok(client.post(&[sealed.map_err(|_| Failure::no_randomness())?])?)
+}
+
 /// An invite that was found under a number.
 pub(super) struct Fetched {
     pub(super) invite: Vec<u8>,

@@ -1,7 +1,7 @@
 //! `otr get`: takes what another person hands over with `otr put`.
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use otr::postbox::api::{Address, MAX_WAIT, PacketStatus};
 use otr::postbox::client::{Client, Patience, Stop};
 
 use super::message::Line;
-use super::place::{Place, Refusal};
+use super::place::{Place, Refusal, check_output};
 use super::taking::{Ended, Taking, Wanted, unasked};
 use super::talk::{self, Ending, Last};
 use crate::commands::code::{self, Spoken};
@@ -72,6 +72,9 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     talk::names_itself(context, "get")?;
     if args.code.as_deref() == Some("-") && !args.yes && !io::stderr().is_terminal() {
         return Err(unasked().failure);
+    }
+    if let Some(output) = args.output.as_deref().filter(|output| *output != Path::new("-")) {
+        check_output(output)?;
     }
     let spoken = code::given(args.code.as_deref().unwrap_or_default())?;
     let number = spoken.code.number();

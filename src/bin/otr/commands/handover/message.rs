@@ -1,11 +1,11 @@
 //! What the two ends of a handover tell each other: a line of JSON at the beginning of each message, and
-//! after one of them the content (docs/protocol.md, "Handing over a file").
+//! after one of them the content (docs/protocol.md, section 11).
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-/// The most bytes of a line, with its newline: a name of 255 bytes, each of them escaped, and the rest.
+/// The most bytes of a line, with its newline: a name of 255 bytes, each of them as `\u0000`, and the rest.
 pub(super) const LINE: usize = 4096;
 /// The most bytes of a text: it is in memory at both ends.
 pub(super) const TEXT: u64 = 1 << 20;
@@ -65,9 +65,9 @@ pub(super) enum Why {
     Full,
     /// It could not be written, for another reason.
     Unwritable,
-    /// Its names or links would lead out of its place, or it holds what is no file.
+    /// A name or a link in it would lead out of it, two of its names would be the same, or it holds what is no file.
     Unsafe,
-    /// It came incomplete, or of another length than announced.
+    /// It came incomplete, or of another length than announced, or cannot go on.
     Cut,
     /// It is not what was offered before.
     Another,

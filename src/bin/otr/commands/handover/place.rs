@@ -104,8 +104,7 @@ pub(super) fn destination(
         None => Path::new(".").join(safe),
         Some(output) if output.is_dir() => output.join(safe),
         Some(output) => {
-            if output.file_name().is_none() || output.as_os_str().as_encoded_bytes().ends_with(b"/")
-            {
+            if is_directory_name(output) {
                 let what = format!("{} is no directory", shown(output));
                 return Err(Refusal::new(Why::Unwritable, Code::Usage, what, "make it first"));
             }
@@ -116,6 +115,21 @@ pub(super) fn destination(
         return Err(Refusal::exists(&path));
     }
     Ok(path)
+}
+
+/// Refuses a path of `--output` that cannot be one, before anybody is called.
+pub(super) fn check_output(output: &Path) -> Result<(), Failure> {
+    if output.is_dir() || around(output).is_dir() && !is_directory_name(output) {
+        return Ok(());
+    }
+    let place = if is_directory_name(output) { output } else { around(output) };
+    let what = format!("{} is no directory", shown(place));
+    Err(Failure::new(Code::Usage, what, "make it first").about(place))
+}
+
+/// Whether it can only be that of a directory.
+fn is_directory_name(path: &Path) -> bool {
+    path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// Refuses an offer for which there is no room there.

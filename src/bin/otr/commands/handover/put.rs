@@ -16,11 +16,11 @@ use zeroize::Zeroizing;
 use super::fault::Fault;
 use super::message::{Have, Line, Why};
 use super::qr;
-use super::serve::Served;
+use super::serve::{self, Served};
 use super::source::{Source, paths};
 use super::talk::{self, Ending, Heard, Last};
 use crate::commands::guide::{Guide, Step};
-use crate::commands::{meeting, send, stored, whom};
+use crate::commands::{code, meeting, send, stored, whom};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process;
@@ -67,7 +67,7 @@ pub(crate) struct Args {
 
     /// Open a postbox here, at ADDRESS:PORT, which the other person's machine can reach, and which ends
     /// with the transfer; port 0 is any that is free
-    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["post_secret", "resume"])]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "post_secret")]
     serve: Option<String>,
 
     /// Go on with a transfer that was killed, of the same files; NUMBER is that of its code, if there
@@ -116,7 +116,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     // Before anything lies in the postbox.
     let (ending, guard) = Ending::begin()?;
     let meeting = match &args.resume {
-        Some(number) => resumed(context, args, &source, number, &ending),
+        Some(number) => resumed(context, args, &source, number, (&ending, &mut served)),
         None => begun(context, args, &ending, &mut served),
     };
     let put = meeting.and_then(|meeting| meeting.run(&source, &ending));
@@ -152,15 +152,10 @@ fn begun(
     ending: &Ending,
     served: &mut Option<Served>,
 ) -> Result<Meeting, Failure> {
-    let url = match &args.serve {
-        Some(_) if context.origins.was_typed("postbox") => {
-            let what = "--serve opens a postbox, and --postbox names another";
-            return Err(Failure::new(Code::Usage, what, "leave one of them out"));
-        }
-        Some(address) => served.insert(Served::start(address)?).url.clone(),
-        None => named_postbox(context, args)?,
+    let (url, route) = match serve(context, args, served)? {
+        Some(url) => (url, RouteArgs::to_own()),
+        None => (named_postbox(context, args)?, args.route.clone()),
     };
-    let route = if served.is_some() { args.route.openly() } else { args.route.clone() };
     let client = talk::postbox(context, &route, &url)?.lasting(Patience::Endless);
     let client = client.until(&ending.stop);
     for _ in 0..TRIES {
@@ -190,6 +185,24 @@ fn begun(
     Err(Failure::new(Code::Exists, what, "'otr status' shows them, 'otr -s NAME close' ends one"))
 }
 
+/// Opens the postbox of `--serve`; its URL.
+fn serve(
+    context: &Context,
+    args: &Args,
+    served: &mut Option<Served>,
+) -> Result<Option<String>, Failure> {
+    let Some(address) = &args.serve else { return Ok(None) };
+    for (option, what) in
+        [("postbox", "names another"), ("tor", "leads away"), ("proxy", "leads away")]
+    {
+        if context.origins.was_typed(option) {
+            let what = format!("--serve opens a postbox here, and --{option} {what}");
+            return Err(Failure::new(Code::Usage, what, "leave one of them out"));
+        }
+    }
+    Ok(Some(served.insert(Served::start(address)?).url.clone()))
+}
+
 /// Stores the session of an invite that lies in the postbox.
 fn kept(
     here: &Context,
@@ -210,7 +223,9 @@ fn kept(
 fn named_postbox(context: &Context, args: &Args) -> Result<String, Failure> {
     let given = args.postbox.clone().filter(|url| !url.is_empty());
     let secret = args.post_secret.as_deref();
-    meeting::postbox(&context.origins, given, secret, &args.route)?.ok_or_else(|| {
+    let url = given.as_deref().and_then(|url| Url::parse(url).ok());
+    let route = url.map_or_else(|| args.route.clone(), |url| args.route.in_one_room(&url));
+    meeting::postbox(&context.origins, given, secret, &route)?.ok_or_else(|| {
         let hint = "name one with --postbox URL or OTR_POSTBOX, or open one with --serve ADDRESS:PORT, \
                     at this machine's address";
         Failure::new(Code::Usage, "it has to go through a postbox", hint)
@@ -243,7 +258,7 @@ fn resumed(
     args: &Args,
     source: &Source,
     number: &str,
-    ending: &Ending,
+    (ending, served): (&Ending, &mut Option<Served>),
 ) -> Result<Meeting, Failure> {
     if !source.is_lasting() {
         let what = "what came on stdin is gone, and cannot go on";
@@ -262,12 +277,33 @@ fn resumed(
     let Some(url) = whom::postbox_of_stage(&stage) else {
         return Err(Failure::new(Code::Refused, "this session has no postbox", ""));
     };
-    let client = talk::postbox(context, &args.route, &url)?.lasting(Patience::Endless);
+    let route = match serve(context, args, served)? {
+        Some(again) if again == url => RouteArgs::to_own(),
+        Some(_) => {
+            let what = "the postbox of this transfer was at another address";
+            let at = url.strip_prefix("http://").unwrap_or(&url);
+            return Err(Failure::new(Code::Usage, what, format!("give --serve {at}")));
+        }
+        None => args.route.clone(),
+    };
+    let client = talk::postbox(context, &route, &url)?;
+    if served.is_none() && serve::is_gone(&client, &url) {
+        let what = "the postbox of this transfer was on this machine, and is not running";
+        let at = url.strip_prefix("http://").unwrap_or(&url);
+        let hint = format!(
+            "if --serve had opened it, go on with --serve {at}, or end it with 'otr -s put-{number} close'"
+        );
+        return Err(Failure::new(Code::Postbox, what, hint));
+    }
+    let client = client.lasting(Patience::Endless).until(&ending.stop);
     ending.instead(&files, &client, number, || {});
-    if matches!(stage, Stage::Inviting(_)) {
+    if let Stage::Inviting(inviting) = &stage {
+        if served.is_some() {
+            // It was lost with the postbox.
+            code::place_again(&client.lasting(Patience::Brief), number, inviting.invite())?;
+        }
         context.voice.say("waiting for the other person: the code that was shown is still good");
     }
-    let client = client.until(&ending.stop);
     Ok(Meeting { context: here, files, client, number, again: true })
 }
 

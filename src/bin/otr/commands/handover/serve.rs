@@ -1,10 +1,11 @@
 //! `--serve`: a postbox of this transfer's own, as a process that ends with it.
 
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, ErrorKind, Read as _};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
+use otr::postbox::client::{Client, Error, Why};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::commands::postbox::url_said;
@@ -59,6 +60,16 @@ impl Drop for Served {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
         let _ = self.child.wait();
     }
+}
+
+/// Whether a postbox was at an address of this machine, where nothing listens any more.
+pub(super) fn is_gone(client: &Client, url: &str) -> bool {
+    let address = url.strip_prefix("http://").and_then(|at| at.parse::<SocketAddr>().ok());
+    // Only an address of this machine can be taken.
+    let is_ours = address.is_some_and(|at| UdpSocket::bind((at.ip(), 0)).is_ok());
+    let refused =
+        |error: &Error| matches!(error.why(), Why::Connection(ErrorKind::ConnectionRefused));
+    is_ours && client.answers().is_err_and(|error| refused(&error))
 }
 
 /// The URL with an address that other machines can call, where it was opened on all of this machine's.

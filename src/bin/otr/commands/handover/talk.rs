@@ -48,8 +48,7 @@ pub(super) fn names_itself(context: &Context, verb: &str) -> Result<(), Failure>
     Ok(())
 }
 
-/// The postbox at this URL, called for as long as it takes. One in the same room may be called by
-/// `http://`, which the code says.
+/// The postbox at this URL. One in the same room may be called by `http://`, without an option.
 pub(super) fn postbox(context: &Context, route: &RouteArgs, url: &str) -> Result<Client, Failure> {
     let route = Url::parse(url).map_or_else(|_| route.clone(), |url| route.in_one_room(&url));
     let client = whom::connect(url, &route)?;
