@@ -14,6 +14,7 @@ mod doors;
 mod fairness;
 mod injected;
 mod limits;
+mod load;
 mod renewal;
 mod support;
 mod unfinished;
