@@ -25,14 +25,14 @@ fn each_direction_closes_by_itself() {
     // The other end says something only when it has seen the end of what it reads.
     let run = bash(&pair, "seq 1 100000 | $ALICE pipe --via \"$BOB pipe --stdio --exec 'wc -l'\"");
     assert_eq!(run.text().trim(), "100000");
-    // The other end speaks first, closes, and then still reads to the end.
+    // The other end speaks first, closes, then still reads to the end, and has time to finish.
     let script = "{ read -r greeting; echo \"$greeting\" >&2; cat > /dev/null; seq 1 1000; } \
         <&$in >&$out";
     let run = bash(
         &pair,
         &format!(
             "mkfifo to from; $ALICE pipe --via \"$BOB pipe --stdio --exec 'echo welcome; exec 1>&-; wc -c > \
-             $PLACE/counted'\" < to > from & exec {{out}}> to {{in}}< from; {script}; exec {{out}}>&-; wait $!"
+             $PLACE/size; sleep 0.5; mv $PLACE/size $PLACE/counted'\" < to > from & exec {{out}}> to {{in}}< from; {script}; exec {{out}}>&-; wait $!"
         ),
     );
     assert_eq!((run.code, run.err.as_str()), (0, "welcome\n"));

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Args;
+use super::LONG;
 use super::address::{Address, Socket, SocketFile, accept, listen};
 use super::children::{self, Child};
 use crate::commands::source::widen_stdin;
@@ -282,11 +283,14 @@ fn executed(command: &str) -> Result<Local, String> {
         started.map_err(|error| format!("cannot run '{command}': {error}"))?;
     stdio::widen(&input);
     stdio::widen(&output);
-    let (theirs, command) = (child.clone(), command.to_owned());
+    let (theirs, last, command) = (child.clone(), child.clone(), command.to_owned());
     Ok(Local {
         input: Box::new(input),
         output: Box::new(output),
-        close_output: Box::new(|| {}),
+        // A command that has closed its stdout before may still have to do something with what it has read.
+        close_output: Box::new(move || {
+            last.status(LONG);
+        }),
         verdict: Box::new(move || judge(&child, &command)),
         stop: Arc::new(move || theirs.end()),
         unread: Unread::Dropped,
