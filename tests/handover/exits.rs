@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Putting, World, begin, end, signal};
-use crate::support::{Run, feed, until};
+use crate::support::{Chance, Run, feed, start, tool, until};
 
 /// A way to the world's postbox: its URL, and what tells when a post is asked for while they are to be `held`. That
 /// gets through when what was told is dropped.
@@ -83,8 +83,7 @@ fn a_signal_just_after_the_invite_was_posted_takes_it_back() {
     let world = World::new();
     fs::write(world.path("file"), "text").unwrap();
     let (url, posted) = held_after_a_post(&world);
-    let putting =
-        crate::support::start(&mut world.end("alice", &format!("put --postbox {url} file")));
+    let putting = start(&mut world.end("alice", &format!("put --postbox {url} file")));
     posted.recv().unwrap();
     signal(&putting, "TERM");
     let run = end(putting);
@@ -225,5 +224,58 @@ fn of_two_people_with_one_code_one_takes_it() {
     assert_eq!(end(getting).code, 0);
     assert_eq!(putting.end().code, 0);
     assert!(!world.path("y").exists());
+    world.leaves_no_session();
+}
+
+/// The most that has come when one of them is killed: not so near to the end that it is over by then.
+const MIDDLE: usize = 24 << 20;
+
+/// Hands over what lies at this path, of 48 MiB, while one end and the other are killed at random moments, and go on.
+fn killed_again_and_again(world: &World, what: &str, chance: &mut Chance) {
+    let mut putting = world.put(what);
+    let args = format!("--yes {}", putting.code);
+    let mut getting = begin(&mut world.getting(&args));
+    let mut whom = ["put", "get", "get", "put", "get"];
+    chance.shuffle(&mut whom);
+    for who in whom {
+        let least = chance.below(MIDDLE) as u64;
+        until("so much has come", || world.part().is_some_and(|length| length >= least));
+        let child = if who == "put" { &mut putting.child } else { &mut getting };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if who == "put" {
+            putting.child = start(&mut world.end("alice", &format!("put --resume {what}")));
+        } else {
+            getting = begin(&mut world.getting(&args));
+        }
+    }
+    let (get, put) = (end(getting), super::ended(putting.child, Vec::new()));
+    assert_eq!((get.code, put.code), (0, 0), "{whom:?}: {} {}", get.err, put.err);
+}
+
+#[test]
+fn a_file_outlives_kills_of_both_ends() {
+    let (world, mut chance) = (World::new(), Chance::new());
+    let content = chance.bytes(2 * MIDDLE);
+    fs::write(world.path("file"), &content).unwrap();
+    killed_again_and_again(&world, "file", &mut chance);
+    assert!(fs::read(world.path("in/file")).unwrap() == content);
+    // What a put had posted when it was killed may lie there until it expires.
+    world.leaves_no_session();
+}
+
+#[test]
+fn a_tree_outlives_kills_of_both_ends() {
+    let (world, mut chance) = (World::new(), Chance::of(Chance::new().next()));
+    fs::create_dir_all(world.path("dir/deep")).unwrap();
+    for nth in 0..12 {
+        let path = format!("dir/{}{nth}", if nth % 2 == 0 { "deep/" } else { "" });
+        fs::write(world.path(&path), chance.bytes(MIDDLE / 6)).unwrap();
+    }
+    killed_again_and_again(&world, "dir", &mut chance);
+    let mut diff = tool("diff", "diffutils");
+    diff.args(["-r", "dir", "in/dir"]).current_dir(world.path(""));
+    assert!(diff.status().unwrap().success());
+    // What a put had posted when it was killed may lie there until it expires.
     world.leaves_no_session();
 }
