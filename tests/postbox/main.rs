@@ -9,6 +9,7 @@
 
 mod calls;
 mod confinement;
+mod dashboard;
 mod deaf;
 mod doors;
 mod fairness;
