@@ -46,7 +46,7 @@ async fn one(
     let collecting = collect(world, packet, before, front, is_first);
     let posting = async {
         world.beginning().await;
-        sleep(world.think()).await;
+        sleep(world.think().min(world.rest())).await;
         if world.is_over() { None } else { post(world, packet, front + 1).await }
     };
     tokio::pin!(collecting, posting);

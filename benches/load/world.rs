@@ -66,6 +66,13 @@ impl World {
         begun.is_some_and(|begun| begun.elapsed() >= self.options.duration())
     }
 
+    /// The time that is left.
+    pub(crate) fn rest(&self) -> Duration {
+        let begun = *self.begun.borrow();
+        let past = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        self.options.duration().saturating_sub(past)
+    }
+
     /// Waits until everybody waits.
     pub(crate) async fn beginning(&self) {
         let mut begun = self.begun.subscribe();
