@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::form::{Form, TEXT};
 use super::intake::{Intake, Unfit};
 use super::keys::Keys;
-use super::lane::in_steps;
+use super::lane::{between, steps};
 use super::limits::PACKET_TIME;
 use super::outgoing::Packets;
 use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
@@ -16,6 +16,7 @@ use crate::postbox::api::{Address, Discard, KEEPS, MAX_WAIT, PacketStatus, addre
 use crate::postbox::storage::budget::{Budget, Full, Purpose};
 use crate::postbox::storage::found::Found;
 use crate::postbox::storage::packet::{Packet, most_cost};
+use crate::postbox::storage::standing::{Away, Unstored};
 use crate::postbox::storage::unfinished::GRACE;
 use crate::postbox::storage::watch::{self, Addresses, Wanted, Watch};
 use crate::postbox::work::{self, Price, Proof};
@@ -64,8 +65,12 @@ enum Refusal {
     Unfit(Unfit),
     Unpaid(Price),
     Crowded,
+    /// The store is full.
+    Full,
     /// Others need the memory, and it is behind.
     Behind,
+    /// The store is away.
+    Away,
     Slow,
     Broken,
 }
@@ -95,12 +100,14 @@ pub(crate) async fn post(
         Err(Refusal::Unfit(Unfit::TooLarge)) => {
             (StatusCode::PAYLOAD_TOO_LARGE, Some(&refused.unfit), false)
         }
-        Err(Refusal::Unfit(Unfit::Full)) => {
+        Err(Refusal::Unfit(Unfit::Full) | Refusal::Full) => {
             (StatusCode::INSUFFICIENT_STORAGE, Some(&refused.full), false)
         }
         Err(Refusal::Unpaid(_)) => (StatusCode::PAYMENT_REQUIRED, Some(&refused.unpaid), false),
         Err(Refusal::Crowded) => (StatusCode::TOO_MANY_REQUESTS, Some(&refused.crowded), true),
-        Err(Refusal::Behind) => (StatusCode::SERVICE_UNAVAILABLE, Some(&refused.busy), true),
+        Err(Refusal::Behind | Refusal::Away) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(&refused.busy), true)
+        }
         Err(Refusal::Slow) => (StatusCode::REQUEST_TIMEOUT, Some(&refused.slow), false),
         // The caller is gone and cannot read it.
         Err(Refusal::Broken) => (StatusCode::BAD_REQUEST, None, false),
@@ -136,13 +143,6 @@ async fn take_packets(
 ) -> Result<(), Refusal> {
     let mut intake = Intake::new(budget, server.choices.max_packet);
     let (mut since, all) = (Instant::now(), server.store.unfinished());
-    let mut put = |packet: Packet, proof: Option<Proof>| {
-        server.gate.admit(&server.store, &packet, proof.as_ref()).map_err(Refusal::Unpaid)?;
-        let life = server.store.put(packet).map_err(|_| Refusal::Crowded)?;
-        done.stored += 1;
-        done.keeps = Some(done.keeps.map_or(life, |shortest| shortest.min(life)));
-        Ok(())
-    };
     loop {
         match next_piece(body, since + PACKET_TIME).await {
             Piece::Bytes(bytes) => {
@@ -153,7 +153,7 @@ async fn take_packets(
                 while let Some(packet) = intake.next(&mut rest).map_err(Refusal::Unfit)? {
                     // Otherwise it would count twice.
                     body.is_whole();
-                    put(packet, intake.take_proof())?;
+                    put(server, packet, intake.take_proof(), done).await?;
                     if !body.has_come() {
                         since = Instant::now();
                     }
@@ -163,13 +163,34 @@ async fn take_packets(
             Piece::End => {
                 let last = intake.end().map_err(Refusal::Unfit)?;
                 body.is_whole();
-                return last.map_or(Ok(()), |packet| put(packet, intake.take_proof()));
+                return match last {
+                    Some(packet) => put(server, packet, intake.take_proof(), done).await,
+                    None => Ok(()),
+                };
             }
             Piece::Behind => return Err(Refusal::Behind),
             Piece::Slow => return Err(Refusal::Slow),
             Piece::Broken => return Err(Refusal::Broken),
         }
     }
+}
+
+/// Stores one packet, if its work is done.
+async fn put(
+    server: &Server,
+    packet: Packet,
+    proof: Option<Proof>,
+    done: &mut Done,
+) -> Result<(), Refusal> {
+    server.gate.admit(&server.store, &packet, proof.as_ref()).map_err(Refusal::Unpaid)?;
+    let life = server.store.put(packet).await.map_err(|why| match why {
+        Unstored::Crowded => Refusal::Crowded,
+        Unstored::Full => Refusal::Full,
+        Unstored::Away => Refusal::Away,
+    })?;
+    done.stored += 1;
+    done.keeps = Some(done.keeps.map_or(life, |shortest| shortest.min(life)));
+    Ok(())
 }
 
 /// Gives what lies under the addresses of tokens, at once or as soon as something comes.
@@ -187,7 +208,9 @@ pub(crate) async fn collect(
     let turn = server.turn(tokens.list().len()).await;
     let mut addresses = tokens.without_repeats().await.map(address_of).await;
     addresses.wait();
-    let mut found = find(server, addresses.list(), wishes.max).await;
+    let Ok(mut found) = find(server, addresses.list(), wishes.max).await else {
+        return busy(server);
+    };
     if found.is_empty() && !wishes.wait.is_zero() {
         let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
@@ -195,7 +218,10 @@ pub(crate) async fn collect(
             Ok(watch) if watch.is_due() => {
                 drop(watch);
                 let _turn = server.turn(addresses.list().len()).await;
-                found = find(server, addresses.list(), wishes.max).await;
+                match find(server, addresses.list(), wishes.max).await {
+                    Ok(now) => found = now,
+                    Err(Away) => return busy(server),
+                }
             }
             Ok(_) => {}
             Err(Busy) => return busy(server),
@@ -208,11 +234,13 @@ pub(crate) async fn collect(
     charged(server, form, packets.map(Body::packets))
 }
 
-async fn find(server: &Server, addresses: &[Address], max: u64) -> Vec<Arc<Packet>> {
+async fn find(server: &Server, addresses: &[Address], max: u64) -> Result<Vec<Arc<Packet>>, Away> {
     let mut found = Found::up_to(max);
-    let look = |some| server.store.find(&addresses[some], &mut found);
-    in_steps(addresses.len(), look).await;
-    found.packets
+    for some in steps(addresses.len()) {
+        between(&some).await;
+        server.store.find(&addresses[some], &mut found).await?;
+    }
+    Ok(found.packets)
 }
 
 /// Discards packets, and keeps the keys of those that were there.
@@ -230,11 +258,10 @@ pub(crate) async fn discard(
     let turn = server.turn(records.list().len()).await;
     let records = records.without_repeats().await;
     drop(turn);
-    for record in records.list() {
-        server.store.discard(&Discard::from_record(record));
-        // One record may hash four packets of 1 MiB; other tasks get their turn between two
-        // records.
-        tokio::task::yield_now().await;
+    for some in steps(records.list().len()) {
+        if let Err(Away) = server.store.discard(&records.list()[some]).await {
+            return busy(server);
+        }
     }
     nothing()
 }
@@ -253,7 +280,7 @@ pub(crate) async fn gone(
     };
     let turn = server.turn(addresses.list().len()).await;
     addresses.wait();
-    let mut statuses = look_at(server, addresses.list()).await;
+    let Ok(mut statuses) = look_at(server, addresses.list()).await else { return busy(server) };
     if statuses.contains(&PacketStatus::Held) && !wishes.wait.is_zero() {
         let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
@@ -263,7 +290,10 @@ pub(crate) async fn gone(
             Err(Busy) => return busy(server),
         }
         let _turn = server.turn(addresses.list().len()).await;
-        statuses = look_at(server, addresses.list()).await;
+        match look_at(server, addresses.list()).await {
+            Ok(now) => statuses = now,
+            Err(Away) => return busy(server),
+        }
     }
     let mut out: Vec<u8> = statuses.into_iter().map(|status| status as u8).collect();
     if form == Form::Text {
@@ -272,11 +302,13 @@ pub(crate) async fn gone(
     charged(server, form, Body::charged(out, budget))
 }
 
-async fn look_at(server: &Server, addresses: &[Address]) -> Vec<PacketStatus> {
+async fn look_at(server: &Server, addresses: &[Address]) -> Result<Vec<PacketStatus>, Away> {
     let mut statuses = Vec::with_capacity(addresses.len());
-    let look = |some| statuses.extend(server.store.statuses(&addresses[some]));
-    in_steps(addresses.len(), look).await;
-    statuses
+    for some in steps(addresses.len()) {
+        between(&some).await;
+        statuses.extend(server.store.statuses(&addresses[some]).await?);
+    }
+    Ok(statuses)
 }
 
 /// Gives published keys.
@@ -320,7 +352,10 @@ async fn wait_for(
     let bytes = addresses.charged() + watch::cost(addresses.list());
     let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
     let mut watch = server.store.watch(budget, addresses, wanted);
-    in_steps(addresses.list().len(), |some| server.store.add(&mut watch, some)).await;
+    for some in steps(addresses.list().len()) {
+        between(&some).await;
+        server.store.add(&mut watch, some).await.map_err(|Away| Busy)?;
+    }
     drop(turn);
     let _waits = caller.waits();
     while !watch.is_due() {

@@ -4,7 +4,7 @@
 //! The postbox keeps nothing of a proof or its caller: the salt of the hour makes each proof fresh,
 //! and since a proof fits exactly one packet, it is useless a second time.
 
-use crate::postbox::storage::memory::Store;
+use crate::postbox::storage::Store;
 use crate::postbox::storage::packet::Packet;
 use crate::postbox::work::{Price, Proof, Puzzle, Salt};
 use crate::protocol::crypto::labels;

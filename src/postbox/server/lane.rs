@@ -31,6 +31,18 @@ impl Lane {
     }
 }
 
+/// `0..count` in steps; other tasks get their turn at [`between`], which comes before each.
+pub(crate) fn steps(count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(STEP).map(move |from| from..count.min(from + STEP))
+}
+
+/// Other tasks get their turn before this step, if it isn't the first.
+pub(crate) async fn between(step: &Range<usize>) {
+    if step.start > 0 {
+        yield_now().await;
+    }
+}
+
 /// Does `work` for `0..count`, in steps between which other tasks get their turn.
 pub(crate) async fn in_steps(count: usize, mut work: impl FnMut(Range<usize>)) {
     let mut from = 0;

@@ -1,4 +1,5 @@
-//! The store: packets by address, and what is remembered of those that were discarded.
+//! The store in this process's memory: packets by address, and what is remembered of those that
+//! were discarded.
 //!
 //! Trees, not hash tables: they grow a node at a time, while a hash table of a million entries
 //! doubles at once and delays all callers; and no caller can choose addresses that collide.
@@ -9,6 +10,7 @@ use super::found::Found;
 use super::leaving::Leaving;
 use super::packet::Packet;
 use super::spent::Spent;
+use super::standing::{Standing, Totals, Unstored};
 use super::tide::Tide;
 use super::unfinished::Unfinished;
 use super::watch::{Addresses, WaitList, Wanted, Watch};
@@ -27,33 +29,8 @@ const SWEEP_STEP: usize = 512;
 /// their turn; it may exceed this by up to three packets.
 const SWEEP_BYTES: usize = 1 << 20;
 
-/// Four other packets lie under the address.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Crowded;
-
-/// What has become of packets, in totals.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Totals {
-    /// Packets that lie here now.
-    pub(crate) held: u64,
-    /// Their bytes.
-    pub(crate) held_bytes: u64,
-    /// Packets that were stored since the start.
-    pub(crate) stored: u64,
-    /// Packets that were discarded since the start.
-    pub(crate) discarded: u64,
-    /// Packets whose time ran out since the start.
-    pub(crate) expired: u64,
-    /// Discarded packets that are remembered now.
-    pub(crate) remembered: u64,
-    /// Packets that have left the store and are still being read.
-    pub(crate) leaving: u64,
-    /// Their bytes.
-    pub(crate) leaving_bytes: u64,
-}
-
 /// All that the postbox knows.
-pub(crate) struct Store {
+pub(crate) struct Memory {
     clock: Clock,
     ttl: Seconds,
     budget: Arc<Budget>,
@@ -75,23 +52,7 @@ struct Held {
     until: Seconds,
 }
 
-/// The state of an address.
-struct Standing {
-    /// A packet lies there.
-    lies: bool,
-    status: PacketStatus,
-}
-
-impl Standing {
-    fn counts(&self, wanted: Wanted) -> bool {
-        match wanted {
-            Wanted::Packet => self.lies,
-            Wanted::Collected => self.status == PacketStatus::Held,
-        }
-    }
-}
-
-impl Store {
+impl Memory {
     /// An empty store whose packets live for `ttl`.
     pub(crate) fn new(budget: &Arc<Budget>, ttl: Duration) -> Self {
         Self {
@@ -198,7 +159,7 @@ impl Store {
 
     /// Stores a packet, unless the same bytes are or were here; returns for how many seconds it is
     /// kept.
-    pub(crate) fn put(&self, packet: Packet) -> Result<Seconds, Crowded> {
+    pub(crate) fn put(&self, packet: Packet) -> Result<Seconds, Unstored> {
         let (address, now) = (packet.address(), self.now());
         // If it is not stored, it is dropped, and overwritten, after the lock is released.
         let packet = Arc::new(packet);
@@ -214,7 +175,7 @@ impl Store {
         }
         // What has expired here and was not swept yet still counts: its memory is still taken.
         if held.len() >= MAX_UNDER_ADDRESS {
-            return Err(Crowded);
+            return Err(Unstored::Crowded);
         }
         inner.totals.held += 1;
         inner.totals.held_bytes += packet.len() as u64;
@@ -328,15 +289,8 @@ impl Inner {
         let lies = held.is_some_and(|held| held.iter().any(|held| held.until > now));
         let mut spent = self.spent.at(address, now).peekable();
         let collected = spent.peek().is_some();
-        // A key is published for the packet that opened, and only one packet can open: any other
-        // one there is junk, with which a stranger could keep the sender waiting.
         let opened = spent.any(|spent| spent.key.is_some());
-        let status = match (lies, collected) {
-            (true, _) if !opened => PacketStatus::Held,
-            (_, true) => PacketStatus::Collected,
-            (_, false) => PacketStatus::Unknown,
-        };
-        Standing { lies, status }
+        Standing::new(lies, collected, opened)
     }
 
     /// Whether the same packet was discarded before.
@@ -372,29 +326,29 @@ mod tests {
 
     const TOKEN: [u8; 32] = [9; 32];
 
-    fn store(ttl: u64) -> Store {
-        Store::new(&Budget::new(1 << 20), Duration::from_secs(ttl))
+    fn store(ttl: u64) -> Memory {
+        Memory::new(&Budget::new(1 << 20), Duration::from_secs(ttl))
     }
 
-    fn packet(store: &Store, address: &Address, fill: u8) -> Packet {
+    fn packet(store: &Memory, address: &Address, fill: u8) -> Packet {
         let mut filling = Filling::new(store.budget(), 4096);
         filling.push(address).unwrap();
         filling.push(&[fill; 4064]).unwrap();
         filling.finish().unwrap()
     }
 
-    fn find(store: &Store, address: Address, max: u64) -> Vec<Arc<Packet>> {
+    fn find(store: &Memory, address: Address, max: u64) -> Vec<Arc<Packet>> {
         let mut found = Found::up_to(max);
         store.find(&[address], &mut found);
         found.packets
     }
 
-    fn discard(store: &Store, fill: u8, key: Option<Key>) {
+    fn discard(store: &Memory, fill: u8, key: Option<Key>) {
         let hash = *packet(store, &address_of(&TOKEN), fill).hash();
         store.discard(&Discard { token: TOKEN, hash, key });
     }
 
-    fn keys(store: &Store) -> Vec<Key> {
+    fn keys(store: &Memory) -> Vec<Key> {
         let mut keys = Vec::new();
         store.revealed(&address_of(&TOKEN), |key| keys.push(*key));
         keys
@@ -406,7 +360,7 @@ mod tests {
         for fill in [1, 2, 3, 3, 4, 1] {
             assert_eq!(store.put(packet(&store, &address, fill)), Ok(60));
         }
-        assert_eq!(store.put(packet(&store, &address, 5)), Err(Crowded));
+        assert_eq!(store.put(packet(&store, &address, 5)), Err(Unstored::Crowded));
         assert_eq!(find(&store, address, u64::MAX).len(), 4);
         assert_eq!(find(&store, address, 8192).len(), 2);
         assert_eq!(find(&store, address, 1).len(), 1, "the first one always");
