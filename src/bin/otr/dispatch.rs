@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
         Command::Recv(args) => recv::run(context, &args),
         Command::Rpc(args) => rpc::run(context, &args).map(|()| 0),
         Command::Pipe(args) => pipe::run(context, &args),
-        Command::Postbox(args) => args.run(context.voice).map(|()| 0),
+        Command::Postbox(args) => args.run(context).map(|()| 0),
         Command::Close(args) => close::run(context, &args).map(|()| 0),
         Command::Expect(args) => expect::run(context, &args).map(|()| 0),
         Command::Words(args) => words::run(context, &args).map(|()| 0),

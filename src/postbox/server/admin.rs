@@ -2,6 +2,8 @@
 
 use super::reply::{Answer, Body, answer};
 use super::state::Server;
+#[cfg(feature = "redis")]
+use crate::postbox::storage::Store;
 use hyper::StatusCode;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +35,14 @@ pub(crate) fn metrics(server: &Server) -> Answer {
     one("gauge", "admin_connections", "Those on this side.", server.admin_connections() as u64);
     one("gauge", "waiting", "Calls that wait for a packet.", server.waiting.len() as u64);
     one("gauge", "work_bits", "Zero bits that a post has to show.", work.map_or(0, u64::from));
+    #[cfg(feature = "redis")]
+    if let Store::Shared(shared) = &server.store {
+        let (is_up, keys, (used, left)) = shared.state();
+        one("gauge", "store_up", "Whether the whole store answers.", u64::from(is_up));
+        one("gauge", "store_addresses", "Addresses of which it knows anything.", keys);
+        one("gauge", "store_used_bytes", "Memory taken in it.", used as u64);
+        one("gauge", "store_cap_bytes", "Its memory cap.", (used + left) as u64);
+    }
     one("counter", "stored_total", "Packets stored.", totals.stored);
     one("counter", "discarded_total", "Packets discarded.", totals.discarded);
     one("counter", "expired_total", "Packets whose time ran out.", totals.expired);

@@ -6,6 +6,8 @@ use super::body::{BadRecords, Piece, Records, Upload, linger, next_piece, record
 use super::caller::Caller;
 use super::form::{Form, TEXT};
 use super::intake::{Intake, Unfit};
+#[cfg(feature = "redis")]
+use super::keys;
 use super::keys::Keys;
 use super::lane::{between, steps};
 use super::limits::PACKET_TIME;
@@ -13,7 +15,10 @@ use super::outgoing::Packets;
 use super::reply::{self, Answer, Body, answer, answer_in, nothing, retry, text};
 use super::state::Server;
 use crate::postbox::api::{Address, Discard, KEEPS, MAX_WAIT, PacketStatus, address_of};
+use crate::postbox::storage::Store;
 use crate::postbox::storage::budget::{Budget, Full, Purpose};
+#[cfg(feature = "redis")]
+use crate::postbox::storage::far;
 use crate::postbox::storage::found::Found;
 use crate::postbox::storage::packet::{Packet, most_cost};
 use crate::postbox::storage::standing::{Away, Unstored};
@@ -208,7 +213,7 @@ pub(crate) async fn collect(
     let turn = server.turn(tokens.list().len()).await;
     let mut addresses = tokens.without_repeats().await.map(address_of).await;
     addresses.wait();
-    let Ok(mut found) = find(server, addresses.list(), wishes.max).await else {
+    let Ok(mut found) = find(server, budget, addresses.list(), wishes.max).await else {
         return busy(server);
     };
     if found.is_empty() && !wishes.wait.is_zero() {
@@ -218,7 +223,7 @@ pub(crate) async fn collect(
             Ok(watch) if watch.is_due() => {
                 drop(watch);
                 let _turn = server.turn(addresses.list().len()).await;
-                match find(server, addresses.list(), wishes.max).await {
+                match find(server, budget, addresses.list(), wishes.max).await {
                     Ok(now) => found = now,
                     Err(Away) => return busy(server),
                 }
@@ -234,11 +239,16 @@ pub(crate) async fn collect(
     charged(server, form, packets.map(Body::packets))
 }
 
-async fn find(server: &Server, addresses: &[Address], max: u64) -> Result<Vec<Arc<Packet>>, Away> {
+async fn find(
+    server: &Server,
+    budget: &Arc<Budget>,
+    addresses: &[Address],
+    max: u64,
+) -> Result<Vec<Arc<Packet>>, Away> {
     let mut found = Found::up_to(max);
     for some in steps(addresses.len()) {
         between(&some).await;
-        server.store.find(&addresses[some], &mut found).await?;
+        server.store.find(budget, &addresses[some], &mut found).await?;
     }
     Ok(found.packets)
 }
@@ -324,7 +334,18 @@ pub(crate) async fn revealed(
     };
     let _turn = server.turn(addresses.list().len()).await;
     let addresses = addresses.without_repeats().await;
-    charged(server, form, Keys::new(server, form, addresses, budget).await.map(Body::Keys))
+    match &server.store {
+        Store::Memory(_) => {
+            charged(server, form, Keys::new(server, form, addresses, budget).await.map(Body::Keys))
+        }
+        #[cfg(feature = "redis")]
+        Store::Shared(shared) => {
+            match far(keys::all(shared, form, addresses.list(), budget)).await {
+                Ok(body) => charged(server, form, Ok(body)),
+                Err(Away) => busy(server),
+            }
+        }
+    }
 }
 
 /// The answer with this body, if there was memory for it.
@@ -351,10 +372,10 @@ async fn wait_for(
     let deadline = Instant::now() + wait;
     let bytes = addresses.charged() + watch::cost(addresses.list());
     let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
-    let mut watch = server.store.watch(budget, addresses, wanted);
+    let (mut watch, mut ears) = server.store.watch(budget, addresses, wanted);
     for some in steps(addresses.list().len()) {
         between(&some).await;
-        server.store.add(&mut watch, some).await.map_err(|Away| Busy)?;
+        server.store.add((&mut watch, &mut ears), some).await.map_err(|Away| Busy)?;
     }
     drop(turn);
     let _waits = caller.waits();

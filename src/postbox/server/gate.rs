@@ -10,7 +10,7 @@ use crate::postbox::work::{Price, Proof, Puzzle, Salt};
 use crate::protocol::crypto::labels;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
 /// The lowest price above zero: 4,096 tries, a quarter of a millisecond on the core that took half
 /// a second for 19 bits.
@@ -35,10 +35,38 @@ const SALT_TIME: u64 = 3600;
 /// Admission to the store.
 pub(crate) struct Gate {
     secret: [u8; 32],
-    began: Instant,
+    clock: Hours,
     /// The most zero bits for the smallest packet; 0 asks for no work at all.
     most: u8,
     lately: Mutex<Lately>,
+}
+
+/// From when on the hours of salts are counted.
+#[derive(Clone, Copy)]
+pub(crate) enum Hours {
+    /// From the start of this postbox.
+    Own(Instant),
+    /// By the clock of the world, as all postboxes with one store count them.
+    OfAll,
+}
+
+impl Hours {
+    fn seconds(self) -> u64 {
+        match self {
+            Self::Own(began) => began.elapsed().as_secs(),
+            Self::OfAll => UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
+        }
+    }
+
+    /// The hours whose salts are good in this one. Clocks differ a little: what another postbox told
+    /// may be the salt of an hour that has not begun here.
+    fn good(self, hour: u64) -> impl Iterator<Item = u64> {
+        let next = match self {
+            Self::Own(_) => None,
+            Self::OfAll => hour.checked_add(1),
+        };
+        [Some(hour), hour.checked_sub(1), next].into_iter().flatten()
+    }
 }
 
 /// The least fill in each of the last looks.
@@ -64,14 +92,14 @@ impl Lately {
 
 impl Gate {
     /// A gate that asks for `most` zero bits at most; `secret` stays in it.
-    pub(crate) fn new(most: u8, secret: [u8; 32]) -> Self {
+    pub(crate) fn new(most: u8, secret: [u8; 32], clock: Hours) -> Self {
         let lately = Mutex::new(Lately { now: 0, least: [usize::MAX; LOOKS] });
-        Self { secret, began: Instant::now(), most, lately }
+        Self { secret, clock, most, lately }
     }
 
     /// The work that a post has to show now; `None` while there is room.
     pub(crate) fn price(&self, store: &Store) -> Option<Price> {
-        let seconds = self.began.elapsed().as_secs();
+        let seconds = self.clock.seconds();
         self.bits(store.fill(), seconds / LOOK)
             .map(|bits| Price { bits, salt: self.salt(seconds / SALT_TIME) })
     }
@@ -84,7 +112,7 @@ impl Gate {
         packet: &Packet,
         proof: Option<&Proof>,
     ) -> Result<(), Price> {
-        let seconds = self.began.elapsed().as_secs();
+        let seconds = self.clock.seconds();
         let (held, left) = store.fill();
         let hour = seconds / SALT_TIME;
         match self.bits((held, left + packet.cost()), seconds / LOOK) {
@@ -96,7 +124,7 @@ impl Gate {
     }
 
     fn is_paid(&self, bits: u8, hour: u64, packet: &Packet, proof: &Proof) -> bool {
-        [Some(hour), hour.checked_sub(1)].into_iter().flatten().any(|hour| {
+        self.clock.good(hour).any(|hour| {
             let price = Price { bits, salt: self.salt(hour) };
             Puzzle::new(&price, packet.hash(), packet.len()).is_solved_by(proof)
         })
@@ -141,6 +169,10 @@ mod tests {
     use crate::postbox::storage::packet::Filling;
     use crate::postbox::work::tests::solved;
 
+    fn gate_of(most: u8, secret: [u8; 32]) -> Gate {
+        Gate::new(most, secret, Hours::Own(Instant::now()))
+    }
+
     fn packet(fill: u8) -> Packet {
         let mut filling = Filling::new(&Budget::new(1 << 20), 4096);
         filling.push(&[fill; 4096]).unwrap();
@@ -149,7 +181,7 @@ mod tests {
 
     #[test]
     fn nothing_is_asked_for_while_there_is_room_and_most_when_there_is_none() {
-        let gate = Gate::new(19, [1; 32]);
+        let gate = gate_of(19, [1; 32]);
         let bits = |held: usize, look| gate.bits((held << 20, (100 - held) << 20), look);
         assert_eq!(bits(0, 0), None);
         assert_eq!(bits(19, 0), None, "a long message on its way");
@@ -161,20 +193,23 @@ mod tests {
         assert_eq!(bits(100, 99), Some(19));
         assert_eq!(bits(100, 99 + 50), Some(19));
         assert_eq!(bits(0, 999), None);
-        assert_eq!(Gate::new(0, [1; 32]).bits((9, 0), 0), None);
-        assert_eq!(Gate::new(3, [1; 32]).bits((9, 0), 0), Some(3));
+        assert_eq!(gate_of(0, [1; 32]).bits((9, 0), 0), None);
+        assert_eq!(gate_of(3, [1; 32]).bits((9, 0), 0), Some(3));
     }
 
     #[test]
     fn a_proof_is_good_in_its_hour_and_the_next() {
-        let (gate, packet) = (Gate::new(9, [1; 32]), packet(7));
+        let (gate, packet) = (gate_of(9, [1; 32]), packet(7));
         let price = Price { bits: 9, salt: gate.salt(5) };
         let proof = solved(&Puzzle::new(&price, packet.hash(), 4096));
         let good: Vec<u64> = (0..9).filter(|&h| gate.is_paid(9, h, &packet, &proof)).collect();
         assert_eq!(good, [5, 6]);
+        let other = Gate { clock: Hours::OfAll, ..gate_of(9, [1; 32]) };
+        let good: Vec<u64> = (0..9).filter(|&h| other.is_paid(9, h, &packet, &proof)).collect();
+        assert_eq!(good, [4, 5, 6], "clocks differ");
         assert!(gate.is_paid(8, 5, &packet, &proof), "more than was asked for");
         assert!(!gate.is_paid(14, 5, &packet, &proof));
         assert!(!gate.is_paid(9, 5, &self::packet(8), &proof), "another packet");
-        assert!(!Gate::new(9, [2; 32]).is_paid(9, 5, &packet, &proof), "another postbox");
+        assert!(!gate_of(9, [2; 32]).is_paid(9, 5, &packet, &proof), "another postbox");
     }
 }

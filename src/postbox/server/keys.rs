@@ -5,8 +5,13 @@ use super::body::Records;
 use super::form::{Form, write_key};
 use super::outgoing::Charged;
 use super::state::Server;
-use crate::postbox::api::{Address, MAX_UNDER_ADDRESS};
+#[cfg(feature = "redis")]
+use super::{lane::steps, reply::Body};
+use crate::postbox::api::{Address, Key, MAX_UNDER_ADDRESS};
+use crate::postbox::storage::Store;
 use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
+#[cfg(feature = "redis")]
+use crate::postbox::storage::{shared::Shared, standing::Away};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -17,8 +22,10 @@ const WINDOW: usize = 1024;
 const WINDOW_COST: usize = WINDOW + 768;
 /// Windows that wait at once: those that hyper takes ahead, and one here.
 const WINDOWS: usize = 17;
+/// The most bytes of a key, as a line.
+const KEY: usize = 93;
 /// The most bytes of one address's keys, as lines.
-const KEYS: usize = (MAX_UNDER_ADDRESS + 1) * 93;
+const KEYS: usize = (MAX_UNDER_ADDRESS + 1) * KEY;
 
 /// All published keys of some addresses.
 pub(crate) struct Keys {
@@ -70,7 +77,7 @@ impl Keys {
             if window.capacity() == 0 {
                 window.reserve_exact(WINDOW + KEYS);
             }
-            self.server.store.revealed(address, |key| {
+            revealed(&self.server, address, |key| {
                 write_key(&mut window, self.form, address, key);
             });
             self.done += 1;
@@ -81,8 +88,40 @@ impl Keys {
 
 fn has_key(server: &Server, address: &Address) -> bool {
     let mut any = false;
-    server.store.revealed(address, |_| any = true);
+    revealed(server, address, |_| any = true);
     any
+}
+
+/// The keys that this process's memory has for an address.
+fn revealed(server: &Server, address: &Address, each: impl FnMut(&Key)) {
+    match &server.store {
+        Store::Memory(memory) => memory.revealed(address, each),
+        #[cfg(feature = "redis")]
+        Store::Shared(_) => {}
+    }
+}
+
+/// All keys that a store elsewhere has for these addresses, as one body: it takes a question there,
+/// for which an answer that has begun cannot wait.
+#[cfg(feature = "redis")]
+pub(crate) async fn all(
+    shared: &Shared,
+    form: Form,
+    addresses: &[Address],
+    budget: &Arc<Budget>,
+) -> Result<Body, Away> {
+    let mut charge = Charge::nothing(budget, Purpose::Answers);
+    let mut out = Vec::new();
+    for some in steps(addresses.len()) {
+        let some = &addresses[some];
+        for (address, keys) in some.iter().zip(shared.revealed(some).await?) {
+            charge.grow(keys.len() * KEY).map_err(|Full| Away)?;
+            for key in &keys {
+                write_key(&mut out, form, address, key);
+            }
+        }
+    }
+    Ok(Body::Charged(out.into(), Arc::new(charge)))
 }
 
 impl Iterator for Keys {

@@ -34,6 +34,8 @@ mod state;
 mod tls;
 mod waiting;
 
+#[cfg(feature = "redis")]
+pub use super::storage::shared::{BadStore, Connected, SECRET, SharedChoices, StoreUrl};
 pub use super::work::{FULL_BITS, MAX_BITS};
 pub use connection::Side;
 pub use embedded::Embedded;

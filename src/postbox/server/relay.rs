@@ -2,11 +2,14 @@
 
 use super::accept::Entrance;
 use super::connection::Side;
+use super::gate::{Gate, Hours};
 use super::limits::{self, GRACE_TIME, SPARE_DESCRIPTORS};
 use super::listen::Listener;
 use super::state::{Choices, Server};
 use super::tls::Tls;
-use crate::postbox::storage::blocks;
+#[cfg(feature = "redis")]
+use crate::postbox::storage::shared::Connected;
+use crate::postbox::storage::{Store, blocks, budget::Budget};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,15 +36,36 @@ impl Relay {
     /// [`io::ErrorKind::InvalidInput`] if [`Choices::check`] fails; or if the system gives no
     /// randomness.
     pub fn new(choices: Choices, descriptors: u64) -> io::Result<Self> {
-        choices.check().map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        checked(&choices)?;
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(io::Error::other)?;
+        let budget = Budget::new(choices.memory);
+        let gate = Gate::new(choices.work, secret, Hours::Own(Instant::now().into_std()));
+        let store = Store::new(&budget, choices.ttl);
+        blocks::prepare(choices.memory);
+        Ok(Self::of(choices, descriptors, (&budget, store, gate)))
+    }
+
+    /// The same, with its packets in a store that other postboxes share: a proof of work for one of
+    /// them is good at all. The memory cap is for connections and what they carry.
+    ///
+    /// # Errors
+    /// As those of [`Self::new`].
+    #[cfg(feature = "redis")]
+    pub fn over(store: Connected, choices: Choices, descriptors: u64) -> io::Result<Self> {
+        checked(&choices)?;
+        let budget = Budget::new(choices.memory);
+        let gate = Gate::new(choices.work, store.work_secret(), Hours::OfAll);
+        let store = Store::shared(store, &budget, choices.ttl);
+        Ok(Self::of(choices, descriptors, (&budget, store, gate)))
+    }
+
+    fn of(choices: Choices, descriptors: u64, parts: (&Arc<Budget>, Store, Gate)) -> Self {
         let connections = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS))
             .unwrap_or(usize::MAX)
             .clamp(1, limits::connections_of(choices.memory));
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(io::Error::other)?;
-        blocks::prepare(choices.memory);
-        let server = Server::new(choices, connections, secret);
-        Ok(Self { server, entrances: Vec::new() })
+        let server = Server::new(choices, connections, parts);
+        Self { server, entrances: Vec::new() }
     }
 
     /// Opens it to callers of this listener; the operator's side never speaks TLS. Call it within
@@ -70,6 +94,8 @@ impl Relay {
         // These tasks end with this future, even if it is dropped.
         let mut sweeping = JoinSet::new();
         sweeping.spawn(sweep(Arc::clone(&server)));
+        let looking = Arc::clone(&server);
+        sweeping.spawn(async move { looking.store.looks_after().await });
         let tidying = Arc::clone(&server);
         sweeping.spawn(async move { tidying.tidies().await });
         stop.await;
@@ -81,6 +107,10 @@ impl Relay {
         }
         server.store.totals().held
     }
+}
+
+fn checked(choices: &Choices) -> io::Result<()> {
+    choices.check().map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 /// Frees expired packets, a few at a time, for ever.

@@ -188,17 +188,20 @@ impl Gauge {
 }
 
 impl Server {
-    /// A server for up to `connections` connections at once; it derives its salts from `secret`.
-    pub(crate) fn new(choices: Choices, connections: usize, secret: [u8; 32]) -> Arc<Self> {
-        let budget = Budget::new(choices.memory);
+    /// A server for up to `connections` connections at once, with the budget that it has.
+    pub(crate) fn new(
+        choices: Choices,
+        connections: usize,
+        (budget, store, gate): (&Arc<Budget>, Store, Gate),
+    ) -> Arc<Self> {
         Arc::new(Self {
             choices,
-            store: Store::new(&budget, choices.ttl),
-            gate: Gate::new(choices.work, secret),
+            store,
+            gate,
             refused: Refused::default(),
             connections: Gauge::new(connections),
             admin: Gauge::new(limits::ADMIN_CONNECTIONS),
-            guests: Guests::new(&budget),
+            guests: Guests::new(budget),
             callers: Arc::default(),
             records: Arc::default(),
             keeps: choices.ttl.as_secs().into(),

@@ -21,6 +21,14 @@ impl Found {
         Self { packets: Vec::new(), left: max, full: false }
     }
 
+    /// Whether it would still take one more, after this many, when all of these are `bytes`.
+    #[cfg(feature = "redis")]
+    pub(super) fn would_take(&self, more: usize, bytes: usize) -> bool {
+        let first = more == 0 && self.packets.is_empty();
+        let fits = first || bytes as u64 <= self.left;
+        !self.full && fits && self.packets.len() + more < AT_ONCE
+    }
+
     /// Takes the packet, if there is room; false from the first on for which there is none.
     pub(super) fn takes(&mut self, packet: &Arc<Packet>) -> bool {
         let rest = self.left.checked_sub(packet.len() as u64);

@@ -5,22 +5,28 @@ pub(crate) mod budget;
 mod clock;
 pub(crate) mod found;
 mod leaving;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod packet;
+#[cfg(feature = "redis")]
+pub(crate) mod shared;
 mod spent;
 pub(crate) mod standing;
 mod tide;
 pub(crate) mod unfinished;
 pub(crate) mod watch;
 
-use super::api::{Address, Discard, Key, PacketStatus};
+use super::api::{Address, Discard, PacketStatus};
 use budget::Budget;
 use clock::Seconds;
 use found::Found;
 use memory::Memory;
 use packet::Packet;
+#[cfg(feature = "redis")]
+use shared::{Shared, SharedWatch};
 use standing::{Away, Totals, Unstored};
 use std::ops::Range;
+#[cfg(feature = "redis")]
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use unfinished::Unfinished;
@@ -31,6 +37,26 @@ use watch::{Addresses, WaitList, Wanted, Watch};
 pub(crate) enum Store {
     /// In this process.
     Memory(Memory),
+    /// In one that many postboxes share.
+    #[cfg(feature = "redis")]
+    Shared(Box<Shared>),
+}
+
+/// A boxed future.
+#[cfg(feature = "redis")]
+pub(crate) fn far<'a, T>(
+    future: impl Future<Output = T> + Send + 'a,
+) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(future)
+}
+
+/// What a watch has beside its places.
+pub(crate) enum Ears {
+    /// Everything happens in this process.
+    Here,
+    /// Changes are told from elsewhere.
+    #[cfg(feature = "redis")]
+    Shared(SharedWatch),
 }
 
 #[cfg_attr(
@@ -43,10 +69,22 @@ impl Store {
         Self::Memory(Memory::new(budget, ttl))
     }
 
+    /// A connected store that this postbox shares with others.
+    #[cfg(feature = "redis")]
+    pub(crate) fn shared(
+        connected: shared::Connected,
+        budget: &Arc<Budget>,
+        ttl: Duration,
+    ) -> Self {
+        Self::Shared(Box::new(Shared::new(connected, budget, ttl)))
+    }
+
     /// The budget that pays for all this.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         match self {
             Self::Memory(memory) => memory.budget(),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.budget(),
         }
     }
 
@@ -54,6 +92,8 @@ impl Store {
     pub(crate) fn wait_list(&self) -> &Arc<WaitList> {
         match self {
             Self::Memory(memory) => memory.wait_list(),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.wait_list(),
         }
     }
 
@@ -61,6 +101,8 @@ impl Store {
     pub(crate) fn unfinished(&self) -> &Arc<Unfinished> {
         match self {
             Self::Memory(memory) => memory.unfinished(),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.unfinished(),
         }
     }
 
@@ -68,6 +110,8 @@ impl Store {
     pub(crate) fn fill(&self) -> (usize, usize) {
         match self {
             Self::Memory(memory) => memory.fill(),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.fill(),
         }
     }
 
@@ -75,6 +119,8 @@ impl Store {
     pub(crate) fn totals(&self) -> Totals {
         match self {
             Self::Memory(memory) => memory.totals(),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.totals(),
         }
     }
 
@@ -83,15 +129,27 @@ impl Store {
     pub(crate) async fn put(&self, packet: Packet) -> Result<Seconds, Unstored> {
         match self {
             Self::Memory(memory) => memory.put(packet),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => far(shared.put(packet)).await,
         }
     }
 
-    /// The packets under these addresses, in their order, as many as `found` has room for.
-    pub(crate) async fn find(&self, addresses: &[Address], found: &mut Found) -> Result<(), Away> {
+    /// The packets under these addresses, in their order, as many as `found` has room for; what comes
+    /// from elsewhere is charged to `budget`.
+    pub(crate) async fn find(
+        &self,
+        #[cfg_attr(not(feature = "redis"), expect(unused_variables))] budget: &Arc<Budget>,
+        addresses: &[Address],
+        found: &mut Found,
+    ) -> Result<(), Away> {
         match self {
-            Self::Memory(memory) => memory.find(addresses, found),
+            Self::Memory(memory) => {
+                memory.find(addresses, found);
+                Ok(())
+            }
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => far(shared.find(budget, addresses, found)).await,
         }
-        Ok(())
     }
 
     /// Discards packets, each if it is here, and then remembers that, with the key.
@@ -104,15 +162,19 @@ impl Store {
                     // two records.
                     tokio::task::yield_now().await;
                 }
+                Ok(())
             }
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => far(shared.discard(records)).await,
         }
-        Ok(())
     }
 
     /// What has become of what lay under each address.
     pub(crate) async fn statuses(&self, addresses: &[Address]) -> Result<Vec<PacketStatus>, Away> {
         match self {
             Self::Memory(memory) => Ok(memory.statuses(addresses)),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => far(shared.statuses(addresses)).await,
         }
     }
 
@@ -123,24 +185,32 @@ impl Store {
         budget: &Arc<Budget>,
         addresses: &Arc<Addresses>,
         wanted: Wanted,
-    ) -> Watch {
+    ) -> (Watch, Ears) {
         match self {
-            Self::Memory(memory) => memory.watch(budget, addresses, wanted),
+            Self::Memory(memory) => (memory.watch(budget, addresses, wanted), Ears::Here),
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => {
+                let (watch, ears) = shared.watch(budget, addresses, wanted);
+                (watch, Ears::Shared(ears))
+            }
         }
     }
 
     /// Begins to watch these of the addresses.
-    pub(crate) async fn add(&self, watch: &mut Watch, some: Range<usize>) -> Result<(), Away> {
-        match self {
-            Self::Memory(memory) => memory.add(watch, some),
-        }
-        Ok(())
-    }
-
-    /// Calls `each` with every key that was published for the address.
-    pub(crate) fn revealed(&self, address: &Address, each: impl FnMut(&Key)) {
-        match self {
-            Self::Memory(memory) => memory.revealed(address, each),
+    pub(crate) async fn add(
+        &self,
+        (watch, ears): (&mut Watch, &mut Ears),
+        some: Range<usize>,
+    ) -> Result<(), Away> {
+        match (self, ears) {
+            #[cfg(feature = "redis")]
+            (Self::Shared(shared), Ears::Shared(ears)) => far(shared.add(watch, ears, some)).await,
+            #[cfg(feature = "redis")]
+            (Self::Shared(_), Ears::Here) => Err(Away),
+            (Self::Memory(memory), _) => {
+                memory.add(watch, some);
+                Ok(())
+            }
         }
     }
 
@@ -149,6 +219,18 @@ impl Store {
     pub(crate) fn sweep(&self, from: Address) -> Option<Address> {
         match self {
             Self::Memory(memory) => memory.sweep(from),
+            #[cfg(feature = "redis")]
+            // It forgets by itself.
+            Self::Shared(_) => None,
+        }
+    }
+
+    /// Looks after what leads elsewhere, for ever.
+    pub(crate) async fn looks_after(&self) {
+        match self {
+            Self::Memory(_) => {}
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.looks_after().await,
         }
     }
 }

@@ -113,9 +113,15 @@ impl WaitList {
     /// Tells every watcher of `address` whether a packet is there now, by that watcher's way of
     /// counting.
     pub(crate) fn notify(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
+        self.update(address, |wanted, _| there(wanted));
+    }
+
+    /// Sets what each watcher of `address` counts, from what it wants and counted before.
+    fn update(&self, address: &Address, there: impl Fn(Wanted, bool) -> bool) {
         let mut inner = self.lock();
         for (_, place) in inner.places.range_mut((*address, 0)..=(*address, u64::MAX)) {
-            let (watcher, there) = (&place.watcher, there(place.watcher.wanted));
+            let watcher = &place.watcher;
+            let there = there(watcher.wanted, place.there);
             match (place.there, there) {
                 (false, true) => drop(watcher.there.fetch_add(1, Relaxed)),
                 (true, false) => drop(watcher.there.fetch_sub(1, Relaxed)),
@@ -126,6 +132,32 @@ impl WaitList {
                 watcher.notify.notify_one();
             }
         }
+    }
+
+    /// The same from one who may know of an older state: a watcher takes it only where it comes
+    /// closer to what it waits for.
+    #[cfg(feature = "redis")]
+    pub(crate) fn satisfy(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
+        self.update(address, |wanted, before| match wanted {
+            Wanted::Packet => before || there(wanted),
+            Wanted::Collected => before && there(wanted),
+        });
+    }
+
+    /// Up to `most` watched addresses, from this one on.
+    #[cfg(feature = "redis")]
+    pub(crate) fn listed(&self, from: &Address, most: usize) -> Vec<Address> {
+        let inner = self.lock();
+        let mut listed: Vec<Address> = Vec::new();
+        for ((address, _), _) in inner.places.range((*from, 0)..) {
+            if listed.last() != Some(address) {
+                if listed.len() == most {
+                    break;
+                }
+                listed.push(*address);
+            }
+        }
+        listed
     }
 
     /// Wakes all watchers.

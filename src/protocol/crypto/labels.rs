@@ -59,6 +59,16 @@ pub const WORK: &[u8] = b"otr/1 work";
 pub const WORK_SALT: &[u8] = b"otr/1 work salt";
 /// Hashes a post secret into what a private postbox keeps of it.
 pub const POST_SECRET: &[u8] = b"otr/1 post secret";
+/// Derives the key that names addresses in a store that postboxes share (docs/postbox.md).
+pub const STORE_NAME: &[u8] = b"otr/1 store name";
+/// Derives the key that marks packets there.
+pub const STORE_MARK: &[u8] = b"otr/1 store mark";
+/// Derives the key from which the keys follow that mask packets there.
+pub const STORE_PACKET: &[u8] = b"otr/1 store packet";
+/// Derives the key from which the masks of published keys follow.
+pub const STORE_REVEALED: &[u8] = b"otr/1 store revealed";
+/// Derives the secret from which postboxes with one store take their salts.
+pub const STORE_WORK: &[u8] = b"otr/1 store work";
 /// Derives what is drawn in a simulated conversation, which is the same for the same seed.
 pub const SIMULATION: &[u8] = b"otr/1 simulate";
 /// Names a session's message in the name of an unfinished file; never leaves this machine.

@@ -140,6 +140,14 @@ pub fn poly1305_key(key: &[u8; 32]) -> [u8; 32] {
     block
 }
 
+/// Adds the keystream of `ChaCha20` (RFC 8439, section 2.4) with a zero nonce, from block 0 on: the
+/// same again takes it off. A key masks one message.
+#[cfg(feature = "redis")]
+#[inline(never)]
+pub(crate) fn mask(key: &[u8; 32], message: &mut [u8]) {
+    ChaCha20::new(&(*key).into(), &[0; 12].into()).apply_keystream(message);
+}
+
 /// The tag that the AEAD appends to `ciphertext` (RFC 8439, section 2.8), computed from the
 /// one-time Poly1305 key alone, as anyone who holds a published key can.
 pub fn poly1305_tag(key: &[u8; 32], ad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {

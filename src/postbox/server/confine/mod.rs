@@ -1,5 +1,7 @@
 //! The postbox confines itself: after this it can open no file, run no program and make no
-//! connection, whatever hole a caller finds in it. So anyone can check that it writes no log.
+//! connection, whatever hole a caller finds in it. So anyone can check that it writes no log. With
+//! its packets in a store elsewhere it can make connections by TCP to the ports of that store, and
+//! no others.
 //!
 //! It has two walls, each of which would suffice for files: Landlock (no file, no TCP of its own)
 //! and seccomp (only the system calls and arguments that a server with open sockets needs). And it
@@ -18,6 +20,9 @@ pub use probe::Outside;
 /// Memory that is locked beside the cap: the program itself, and the heap's gaps.
 const BESIDE_THE_CAP: u64 = 64 << 20;
 
+/// What Landlock calls connections by TCP.
+const TCP: &str = "TCP";
+
 /// What the kernel granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
@@ -27,6 +32,8 @@ pub struct Granted {
     seccomp: bool,
     /// Whether all capabilities are gone.
     powerless: bool,
+    /// Ports to which it may connect.
+    ports: Vec<u16>,
     /// Whether packets stay out of swap.
     pub memory: Memory,
 }
@@ -50,7 +57,8 @@ pub enum Memory {
 impl Granted {
     /// Whether all walls stand. Locked memory is not one of them.
     pub fn whole(&self) -> bool {
-        !self.landlock.is_empty() && self.seccomp && self.powerless
+        let stays_here = self.ports.is_empty() || self.landlock.contains(&TCP);
+        !self.landlock.is_empty() && stays_here && self.seccomp && self.powerless
     }
 }
 
@@ -60,6 +68,14 @@ impl fmt::Display for Granted {
         match &self.landlock[..] {
             [] => write!(f, "Landlock {NONE}")?,
             refused => write!(f, "Landlock ({})", refused.join(", "))?,
+        }
+        match &self.ports[..] {
+            [] => {}
+            _ if !self.landlock.contains(&TCP) => f.write_str(", TCP TO EVERYWHERE")?,
+            ports => {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                write!(f, ", TCP but to port {}", ports.join(", "))?;
+            }
         }
         f.write_str(", seccomp")?;
         if !self.seccomp {
@@ -85,15 +101,16 @@ impl fmt::Display for Memory {
 }
 
 /// Confines the process. It must have one thread: only that thread, and those that it starts, are
-/// confined. `cap` is how much memory is worth locking.
+/// confined. `cap` is how much memory is worth locking; `ports` are those to which it may connect.
 #[cfg(target_os = "linux")]
-pub fn confine(cap: usize) -> Granted {
+pub fn confine(cap: usize, ports: &[u16]) -> Granted {
     // The order matters: each step needs what a later one takes away.
     Granted {
         memory: privileges::lock_memory(cap as u64 + BESIDE_THE_CAP),
         powerless: privileges::drop_capabilities(),
-        landlock: walls::landlock(),
-        seccomp: walls::seccomp(),
+        landlock: walls::landlock(ports),
+        seccomp: walls::seccomp(!ports.is_empty()),
+        ports: ports.to_vec(),
     }
 }
 
@@ -106,8 +123,14 @@ pub fn only_read() {
 
 /// Other systems have no such walls.
 #[cfg(not(target_os = "linux"))]
-pub fn confine(_: usize) -> Granted {
-    Granted { landlock: Vec::new(), seccomp: false, powerless: false, memory: Memory::Refused }
+pub fn confine(_: usize, ports: &[u16]) -> Granted {
+    Granted {
+        landlock: Vec::new(),
+        seccomp: false,
+        powerless: false,
+        ports: ports.to_vec(),
+        memory: Memory::Refused,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +143,7 @@ mod tests {
             landlock: vec!["files", "TCP"],
             seccomp: true,
             powerless: true,
+            ports: Vec::new(),
             memory: Memory::Locked,
         };
         let whole = "Landlock (files, TCP), seccomp, no capabilities";
@@ -130,6 +154,12 @@ mod tests {
         assert_eq!(memory.to_string(), told);
         granted.memory = memory;
         assert!(granted.whole());
+        granted.ports = vec![6379, 6380];
+        let but = "Landlock (files, TCP), TCP but to port 6379, 6380, seccomp, no capabilities";
+        assert!(granted.whole() && granted.to_string() == but, "{granted}");
+        granted.landlock = vec!["files"];
+        assert!(!granted.whole() && granted.to_string().contains("TCP TO EVERYWHERE"));
+        granted.landlock = vec!["files", "TCP"];
         granted.powerless = false;
         assert!(!granted.whole() && granted.to_string().contains("CAPABILITIES KEPT"));
     }

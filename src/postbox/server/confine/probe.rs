@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, getppid, test_kill_process};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 /// Sockets opened before the walls, like a server's, for tries from inside.
@@ -11,27 +11,30 @@ pub struct Outside {
     /// An address that could be called.
     elsewhere: TcpListener,
     address: SocketAddr,
+    /// Servers that it may call.
+    allowed: Vec<SocketAddr>,
     parent: Option<Pid>,
 }
 
 impl Outside {
-    /// Opens it.
-    pub fn prepare() -> io::Result<Self> {
+    /// Opens it; `allowed` are servers that the process may call.
+    pub fn prepare(allowed: Vec<SocketAddr>) -> io::Result<Self> {
         let open = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let elsewhere = open()?;
         elsewhere.set_nonblocking(true)?;
         let address = elsewhere.local_addr()?;
-        Ok(Self { listener: open()?, elsewhere, address, parent: getppid() })
+        Ok(Self { listener: open()?, elsewhere, address, allowed, parent: getppid() })
     }
 
-    /// Makes each try, with files in `directory`, and writes the results. True if all were refused.
+    /// Makes each try, with files in `directory`, and writes the results. True if all were refused,
+    /// but for calls to the servers that it may call.
     pub fn probe(&self, directory: &Path, out: &mut impl Write) -> io::Result<bool> {
         let target = directory.join(format!("otr-postbox-{}", std::process::id()));
         let tries: [(&str, io::Result<()>); 8] = [
             ("write a file", std::fs::write(&target, b"x")),
             ("read /etc/passwd", std::fs::read("/etc/passwd").map(drop)),
             ("run /bin/true", std::process::Command::new("/bin/true").status().map(drop)),
-            ("connect elsewhere", TcpStream::connect(self.address).map(drop)),
+            ("connect elsewhere", connect(self.address)),
             ("connect by a socket that listened", self.connect_in_passing()),
             ("start a thread", std::thread::Builder::new().spawn(|| ()).map(drop)),
             ("signal another process", self.signal_another()),
@@ -50,6 +53,15 @@ impl Outside {
                 Ok(()) => {
                     all = false;
                     writeln!(out, "{what}: NOT REFUSED")?;
+                }
+            }
+        }
+        for server in &self.allowed {
+            match connect(*server) {
+                Ok(()) => writeln!(out, "connect to the store, {server}: allowed")?,
+                Err(why) => {
+                    all = false;
+                    writeln!(out, "connect to the store, {server}: REFUSED ({why})")?;
                 }
             }
         }
@@ -74,7 +86,22 @@ impl Outside {
 
     #[cfg(not(target_os = "linux"))]
     fn connect_in_passing(&self) -> io::Result<()> {
-        TcpStream::connect(self.address).map(drop)
+        connect(self.address)
+    }
+}
+
+/// Begins to connect, as the postbox does; it cannot wait for the end of it here.
+fn connect(address: SocketAddr) -> io::Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    #[cfg(target_os = "linux")]
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SocketFlags::empty();
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Err(rustix::io::Errno::INPROGRESS) => Ok(()),
+        came => Ok(came?),
     }
 }
 

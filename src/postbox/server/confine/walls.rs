@@ -1,7 +1,7 @@
 //! Landlock and seccomp.
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr as _,
+    ABI, Access as _, AccessFs, AccessNet, LandlockStatus, NetPort, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
 use seccompiler::SeccompCmpArgLen::{Dword, Qword};
@@ -17,7 +17,7 @@ const NEWEST: ABI = ABI::V10;
 /// The versions of Landlock, and what each refuses.
 const REFUSED: [(ABI, &str); 5] = [
     (ABI::V1, "files"),
-    (ABI::V4, "TCP"),
+    (ABI::V4, super::TCP),
     (ABI::V6, "signals"),
     (ABI::V9, "Unix sockets"),
     (ABI::V10, "UDP"),
@@ -47,14 +47,16 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// Forbids files, new connections and signals to others; returns which of these the kernel
-/// enforces.
-pub(super) fn landlock() -> Vec<&'static str> {
+/// Forbids files, new connections but by TCP to these ports, and signals to others; returns which of
+/// these the kernel enforces.
+pub(super) fn landlock(ports: &[u16]) -> Vec<&'static str> {
+    let allowed = ports.iter().map(|port| Ok(NetPort::new(*port, AccessNet::ConnectTcp)));
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(NEWEST)))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(NEWEST)))
         .and_then(Ruleset::create)
+        .and_then(|ruleset| ruleset.add_rules(allowed))
         .and_then(|ruleset| ruleset.no_new_privs(true).restrict_self());
     match status.map(|status| (status.ruleset, status.landlock)) {
         Ok((RulesetStatus::NotEnforced, _)) | Err(_) => Vec::new(),
@@ -77,9 +79,10 @@ pub(super) fn only_read() {
         .and_then(|ruleset| ruleset.no_new_privs(true).restrict_self());
 }
 
-/// Allows only the system calls above and below. True if the kernel enforces it.
-pub(super) fn seccomp() -> bool {
-    program().is_some_and(|program| seccompiler::apply_filter(&program).is_ok())
+/// Allows only the system calls above and below; `connects`: those that connect by TCP, too. True if
+/// the kernel enforces it.
+pub(super) fn seccomp(connects: bool) -> bool {
+    program(connects).is_some_and(|program| seccompiler::apply_filter(&program).is_ok())
 }
 
 /// Calls that are allowed with these arguments alone.
@@ -97,6 +100,19 @@ fn narrow() -> Option<[(libc::c_long, SeccompRule); 6]> {
         // A listener that is shut down for reading becomes an unused socket again.
         (libc::SYS_shutdown, rule([is(1, libc::SHUT_WR)])?),
         (libc::SYS_setsockopt, rule([is(1, libc::IPPROTO_TCP), is(2, libc::TCP_NODELAY)])?),
+    ])
+}
+
+/// What it takes to connect by TCP; Landlock says where to. No other protocol comes with the same
+/// arguments, and none of the sockets can listen.
+fn connecting() -> Option<[(libc::c_long, Vec<SeccompRule>); 3]> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let socket = |family| rule([is(0, family), is(1, kind), is(2, 0)]);
+    let outcome = rule([is(1, libc::SOL_SOCKET), is(2, libc::SO_ERROR)])?;
+    Some([
+        (libc::SYS_socket, vec![socket(libc::AF_INET)?, socket(libc::AF_INET6)?]),
+        (libc::SYS_connect, Vec::new()),
+        (libc::SYS_getsockopt, vec![outcome]),
     ])
 }
 
@@ -125,9 +141,12 @@ fn condition(made: Result<SeccompCondition, seccompiler::BackendError>) -> Condi
     made.map_err(seccompiler::Error::from)
 }
 
-fn program() -> Option<BpfProgram> {
+fn program(connects: bool) -> Option<BpfProgram> {
     let mut rules: BTreeMap<_, _> = ALLOWED.iter().map(|&call| (call, Vec::new())).collect();
     rules.extend(narrow()?.map(|(call, rule)| (call, vec![rule])));
+    if connects {
+        rules.extend(connecting()?);
+    }
     // Refused, not killed: an allocator that makes another system call can go on without it.
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let arch = TargetArch::try_from(std::env::consts::ARCH).ok()?;

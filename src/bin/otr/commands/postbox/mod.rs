@@ -2,6 +2,8 @@
 
 mod keeper;
 mod serve;
+#[cfg(feature = "redis")]
+mod store;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,9 +13,9 @@ use otr::postbox::secret;
 use otr::postbox::server::{BadChoice, Choices, FULL_BITS, Files, MAX_BITS};
 
 use super::hidden;
+use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::process;
-use crate::ui::speak::Voice;
 use crate::ui::units;
 use serve::Settings;
 pub(super) use serve::url_said;
@@ -57,6 +59,9 @@ pub(crate) struct Postbox {
     /// Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<String>,
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    store: store::StoreArgs,
     /// Fails where the kernel has no Landlock or no seccomp
     #[arg(long)]
     require_confinement: bool,
@@ -70,9 +75,16 @@ pub(crate) struct Postbox {
 
 impl Postbox {
     /// Serves until SIGTERM or SIGINT.
-    pub(crate) fn run(self, voice: Voice) -> Result<(), Failure> {
+    pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
+        let voice = context.voice;
+        #[cfg(feature = "redis")]
+        let store = self.store.choices(context.origins.was_typed("store"))?;
         if self.show_confinement {
-            return serve::show_confinement(voice, self.require_confinement, self.memory);
+            return serve::show_confinement(
+                (voice, self.require_confinement, self.memory),
+                #[cfg(feature = "redis")]
+                store.as_ref(),
+            );
         }
         if let Some(parent) = self.with_parent {
             process::end_with_parent(parent);
@@ -95,6 +107,8 @@ impl Postbox {
             require_confinement: self.require_confinement,
             voice,
             choices,
+            #[cfg(feature = "redis")]
+            store,
         })
     }
 }

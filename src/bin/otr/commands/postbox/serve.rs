@@ -4,7 +4,10 @@ use std::io::{self, BufRead, Write as _};
 
 use listenfd::ListenFd;
 use otr::postbox::server::{Choices, Files, Listener, Relay, Side, Tls, TlsError, Unfit, confine};
+#[cfg(feature = "redis")]
+use otr::postbox::server::{Connected, SharedChoices};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Mutex;
 
@@ -46,6 +49,9 @@ pub(super) struct Settings {
     pub(super) voice: Voice,
     /// The rest.
     pub(super) choices: Choices,
+    /// Where packets lie, if not in this process.
+    #[cfg(feature = "redis")]
+    pub(super) store: Option<SharedChoices>,
 }
 
 /// The default address of a postbox.
@@ -56,22 +62,51 @@ pub(super) fn run(settings: &Settings) -> Result<(), Failure> {
     let descriptors = prepare_process()?;
     let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
     let listeners = listeners(settings)?;
-    let relay = Relay::new(settings.choices, descriptors)
-        .map_err(|why| failed("can't start a postbox", &why))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| failed("can't start", &why))?;
-    runtime.block_on(serve(settings, relay, listeners, tls))
+    runtime()?.block_on(async {
+        let (relay, ports) = relay(settings, descriptors).await?;
+        serve(settings, relay, (listeners, &ports), tls).await
+    })
+}
+
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|why| failed("can't start", &why))
+}
+
+/// A postbox, and the ports to which it must be able to connect.
+async fn relay(settings: &Settings, descriptors: u64) -> Result<(Relay, Vec<u16>), Failure> {
+    let choices = settings.choices;
+    #[cfg(feature = "redis")]
+    if let Some(store) = &settings.store {
+        let connected = Connected::new(store).await?;
+        let ports = connected.ports();
+        return match Relay::over(connected, choices, descriptors) {
+            Ok(relay) => Ok((relay, ports)),
+            Err(why) => Err(failed("can't start a postbox", &why)),
+        };
+    }
+    match Relay::new(choices, descriptors) {
+        Ok(relay) => Ok((relay, Vec::new())),
+        Err(why) => Err(failed("can't start a postbox", &why)),
+    }
 }
 
 /// Confines this process and shows that it is confined. Serves nothing.
-pub(super) fn show_confinement(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
+pub(super) fn show_confinement(
+    (voice, require, memory): (Voice, bool, usize),
+    #[cfg(feature = "redis")] store: Option<&SharedChoices>,
+) -> Result<(), Failure> {
     let mut out_to = stdio::output()?;
     prepare_process()?;
-    let outside = confine::Outside::prepare().map_err(|why| failed("can't try", &why))?;
+    let (mut ports, mut servers) = (Vec::new(), Vec::new());
+    #[cfg(feature = "redis")]
+    if let Some(store) = store {
+        let connected = runtime()?.block_on(Connected::new(store))?;
+        (ports, servers) = (connected.ports(), connected.servers());
+    }
+    let outside = confine::Outside::prepare(servers).map_err(|why| failed("can't try", &why))?;
     let directory = std::env::temp_dir();
-    shut_in(voice, require, memory)?;
+    shut_in(voice, require, (memory, &ports))?;
     let mut out = Vec::new();
     let refused = outside.probe(&directory, &mut out).map_err(|why| failed("can't try", &why))?;
     out_to.write_all(&out).map_err(|why| Failure::output(&why))?;
@@ -151,8 +186,8 @@ fn inherited() -> Result<Vec<(Listener, Side)>, Failure> {
 }
 
 /// Confines this process, and says how far.
-fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
-    let granted = confine::confine(memory);
+fn shut_in(voice: Voice, require: bool, (memory, ports): (usize, &[u16])) -> Result<(), Failure> {
+    let granted = confine::confine(memory, ports);
     if require && !granted.whole() {
         return Err(Failure::new(
             Code::Failed,
@@ -168,7 +203,7 @@ fn shut_in(voice: Voice, require: bool, memory: usize) -> Result<(), Failure> {
 async fn serve(
     settings: &Settings,
     mut relay: Relay,
-    listeners: Vec<(Listener, Side)>,
+    (listeners, ports): (Vec<(Listener, Side)>, &[u16]),
     tls: Option<Tls>,
 ) -> Result<(), Failure> {
     let voice = settings.voice;
@@ -185,7 +220,7 @@ async fn serve(
     // Even if it is ignored, as with nohup, since it ends nothing.
     let hang_up = signal(SignalKind::hangup()).map_err(|why| failed("can't hear signals", &why))?;
     let renewal = tls.zip(settings.tls.clone()).map(|(tls, files)| Renewal::new(tls, files));
-    shut_in(voice, settings.require_confinement, settings.choices.memory)?;
+    shut_in(voice, settings.require_confinement, (settings.choices.memory, ports))?;
 
     let renewing = tokio::spawn(keeper::at_hang_up(hang_up, renewal, voice));
     for url in urls {
@@ -201,6 +236,11 @@ async fn serve(
     };
     let lost = relay.serve(signalled(), signalled()).await;
     renewing.abort();
+    #[cfg(feature = "redis")]
+    if settings.store.is_some() {
+        voice.say("the postbox ends; its packets stay in the store");
+        return Ok(());
+    }
     match lost {
         0 => voice.say("the postbox ends; 0 packets are lost with it"),
         1 => warn("the postbox ends; 1 packet is lost with it"),

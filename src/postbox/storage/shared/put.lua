@@ -1,0 +1,45 @@
+#!lua
+-- Stores a packet under KEYS[1], unless it is or was there, and wakes those who wait.
+-- ARGV: mark, size letter, masked bytes, seconds it is kept, seconds the usual packet is kept,
+-- the most packets under an address.
+-- Answers for how many seconds it is kept, or -1 where there are too many others.
+local key, mark = KEYS[1], ARGV[1]
+local now = tonumber(redis.call('TIME')[1])
+local lying, latest, opened = 0, 0, false
+
+-- What is there already is written again, so that WAIT on this connection waits for it, too: it may
+-- have come over another one, and to no replica.
+local function again()
+    redis.call('EXPIREAT', key, redis.call('EXPIRETIME', key))
+end
+
+for _, field in ipairs(redis.call('HKEYS', key)) do
+    local till = tonumber(string.sub(field, 3, 12))
+    local same = string.sub(field, 13, 28) == mark
+    if till <= now then
+        redis.call('HDEL', key, field)
+    elseif string.sub(field, 1, 1) == 'p' then
+        if same then
+            again()
+            return till - now - 1
+        end
+        lying = lying + 1
+        latest = math.max(latest, till)
+    else
+        if same then
+            again()
+            return tonumber(ARGV[5])
+        end
+        opened = opened or string.sub(field, 2, 2) == '1'
+    end
+end
+if lying >= tonumber(ARGV[6]) then
+    return -1
+end
+local till = now + tonumber(ARGV[4]) + 1
+redis.call('HSET', key, 'p' .. ARGV[2] .. string.format('%010d', till) .. mark, ARGV[3])
+-- When the last packet's time is over, all of it goes: what is remembered beside packets keeps none
+-- of their memory longer.
+redis.call('EXPIREAT', key, math.max(latest, till))
+redis.call('SPUBLISH', string.sub(key, 1, 6), string.sub(key, 7) .. 'l' .. (opened and 'c' or 'h'))
+return tonumber(ARGV[4])

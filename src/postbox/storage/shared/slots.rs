@@ -1,0 +1,201 @@
+//! Which node has which part of the store: asked of the servers, and kept until one of them says
+//! otherwise.
+
+use super::cipher::{Bucket, tag};
+use super::dial::{Dialer, Line, info, text};
+use super::trouble::Trouble;
+use super::url::{Kind, StoreUrl};
+use crate::postbox::names;
+use redis::{Pipeline, Value, cmd};
+use std::net::{IpAddr, SocketAddr};
+
+/// A cluster has this many slots.
+pub(super) const SLOTS: u16 = 16_384;
+
+/// Masters, each with the slots up to which it goes, from where the one before it ends.
+pub(super) type Layout = Vec<(u16, SocketAddr)>;
+
+/// What the servers say about who has what.
+pub(super) struct Said {
+    pub(super) masters: Layout,
+    pub(super) replicas: Vec<SocketAddr>,
+}
+
+/// How the store's servers are found.
+pub(super) struct Plan {
+    kind: Kind,
+    /// Those that the URL names.
+    seeds: Vec<SocketAddr>,
+}
+
+impl Plan {
+    /// Looks up the names in the URL.
+    pub(super) fn new(url: &StoreUrl) -> Result<Self, String> {
+        let mut seeds = Vec::new();
+        for (host, port) in &url.hosts {
+            let found = names::addresses(host).map_err(|why| format!("{host}: {why}"))?;
+            seeds.extend(found.into_iter().map(|ip: IpAddr| SocketAddr::new(ip, *port)));
+        }
+        Ok(Self { kind: url.kind.clone(), seeds })
+    }
+
+    /// Servers that the URL names.
+    pub(super) fn seeds(&self) -> &[SocketAddr] {
+        &self.seeds
+    }
+
+    /// Asks who has what, first those that are `known`, beginning with another one each time; if one
+    /// says that its cluster is down, it is believed only if no other says otherwise.
+    pub(super) async fn ask(
+        &self,
+        dialer: &Dialer,
+        known: &[SocketAddr],
+        round: usize,
+    ) -> Result<Said, Trouble> {
+        let (mut why, mut down) = (Trouble::Lost, None);
+        let known = if matches!(self.kind, Kind::Sentinel(_)) { &[] } else { known };
+        let mut all: Vec<_> = known.iter().chain(&self.seeds).copied().collect();
+        let first = round % all.len().max(1);
+        all.rotate_left(first);
+        for address in all {
+            match self.ask_one(dialer, address).await {
+                Ok((said, true)) => return Ok(said),
+                Ok((said, false)) => down = Some(said),
+                Err(other) => why = other,
+            }
+        }
+        down.ok_or(why)
+    }
+
+    /// What one server says, and whether it sees the whole store.
+    async fn ask_one(&self, dialer: &Dialer, address: SocketAddr) -> Result<(Said, bool), Trouble> {
+        match &self.kind {
+            Kind::Sentinel(master) => {
+                let line = dialer.without_user().open(address, None).await?;
+                Ok((ask_sentinel(&line, master).await?, true))
+            }
+            kind => {
+                let line = dialer.open(address, None).await?;
+                let mut sections = cmd("INFO");
+                let said = text(line.one(sections.arg("cluster").arg("replication")).await?);
+                if info(&said, "cluster_enabled") == Some("1") {
+                    return ask_cluster(&line, address.ip()).await;
+                }
+                if *kind == Kind::Cluster {
+                    return Err(Trouble::Refused("it is no cluster".to_owned()));
+                }
+                let replicas = replicas(&said);
+                Ok((Said { masters: vec![(SLOTS - 1, address)], replicas }, true))
+            }
+        }
+    }
+}
+
+/// Lines such as `slave0:ip=10.0.0.2,port=6379,state=online`.
+fn replicas(said: &str) -> Vec<SocketAddr> {
+    let of = |line: &str| {
+        let (name, rest) = line.split_once(':')?;
+        name.strip_prefix("slave")?.parse::<u8>().ok()?;
+        let field = |name: &str| {
+            rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+        };
+        Some(SocketAddr::new(field("ip")?.parse().ok()?, field("port")?.parse().ok()?))
+    };
+    said.lines().filter_map(of).collect()
+}
+
+async fn ask_sentinel(line: &Line, master: &str) -> Result<Said, Trouble> {
+    let mut where_is = cmd("SENTINEL");
+    where_is.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+    let unknown = || Trouble::Refused(format!("the sentinels know no master '{master}'"));
+    let Value::Array(parts) = line.one(&where_is).await? else { return Err(unknown()) };
+    let mut parts = parts.into_iter().map(text);
+    let address = (|| {
+        let ip = parts.next()?.parse().ok()?;
+        Some(SocketAddr::new(ip, parts.next()?.parse().ok()?))
+    })();
+    let address = address.ok_or_else(unknown)?;
+    Ok(Said { masters: vec![(SLOTS - 1, address)], replicas: Vec::new() })
+}
+
+async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble> {
+    let mut commands = Pipeline::new();
+    for word in ["INFO", "SLOTS"] {
+        let mut command = cmd("CLUSTER");
+        command.arg(word);
+        commands.add_command(command);
+    }
+    let mut answers = line.ask(&commands).await?.into_iter();
+    let whole = info(&text(answers.next().unwrap_or_default()), "cluster_state") == Some("ok");
+    let mut ranges = Vec::new();
+    let mut replicas = Vec::new();
+    match answers.next() {
+        Some(Value::Array(all)) => {
+            for one in all {
+                let Value::Array(parts) = one else { continue };
+                let mut parts = parts.into_iter();
+                let (Some(Value::Int(_)), Some(Value::Int(last))) = (parts.next(), parts.next())
+                else {
+                    continue;
+                };
+                let mut servers = parts.filter_map(|server| address(server, here));
+                if let (Some(master), Ok(last)) = (servers.next(), u16::try_from(last)) {
+                    ranges.push((last, master));
+                    replicas.extend(servers);
+                }
+            }
+        }
+        Some(Value::ServerError(why)) => return Err(Trouble::from(&why)),
+        _ => return Err(Trouble::Lost),
+    }
+    if ranges.is_empty() {
+        return Err(Trouble::Moved);
+    }
+    ranges.sort_unstable_by_key(|(last, _)| *last);
+    Ok((Said { masters: ranges, replicas }, whole))
+}
+
+/// A server as `CLUSTER SLOTS` names it: an empty address is the one that was asked.
+fn address(server: Value, here: IpAddr) -> Option<SocketAddr> {
+    let Value::Array(parts) = server else { return None };
+    let mut parts = parts.into_iter();
+    let ip = match text(parts.next()?) {
+        ip if ip.is_empty() => here,
+        ip => ip.parse().ok()?,
+    };
+    match parts.next()? {
+        Value::Int(port) => Some(SocketAddr::new(ip, u16::try_from(port).ok()?)),
+        _ => None,
+    }
+}
+
+/// The slot of a bucket: CRC-16 (XMODEM) of its hash tag without the brackets.
+pub(super) fn slot(bucket: Bucket) -> u16 {
+    let tag = tag(bucket);
+    let crc = tag[1..5].iter().fold(0u16, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+            crc << 1 ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+        })
+    });
+    crc % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By `CLUSTER KEYSLOT` of Redis 7.0.15.
+    #[test]
+    fn buckets_lie_in_the_slots_that_redis_says() {
+        let slots = [0x0000, 0x1234, 0xabcd, 0xffff].map(slot);
+        assert_eq!(slots, [6794, 6025, 10294, 14956]);
+    }
+
+    #[test]
+    fn replicas_of_one_server_are_read_from_what_it_says() {
+        let said = "role:master\r\nslave0:ip=10.0.0.2,port=7,state=online,offset=1\r\n\
+            slave1:ip=::1,port=8,state=online\r\nslave_repl_offset:5\r\n";
+        let read: Vec<String> = replicas(said).iter().map(ToString::to_string).collect();
+        assert_eq!(read, ["10.0.0.2:7", "[::1]:8"]);
+    }
+}
