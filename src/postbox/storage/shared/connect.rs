@@ -117,7 +117,7 @@ impl Connected {
             _ => BadStore::Unreachable,
         })?;
         let masters: BTreeSet<SocketAddr> = said.masters.iter().map(|(_, at)| *at).collect();
-        let (replicas, careless) = (&said.replicas, choices.allow_persistence);
+        let (replicas, careless) = (&said.others, choices.allow_persistence);
         for (address, is_master) in
             masters.iter().map(|at| (*at, true)).chain(replicas.iter().map(|at| (*at, false)))
         {

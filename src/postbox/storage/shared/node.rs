@@ -189,7 +189,8 @@ impl Node {
         let before = gauge.got.swap(got, Relaxed);
         gauge.keys.store(keys(&said), Relaxed);
         if let Some(seconds) = time.and_then(|time| time.parse::<u64>().ok()) {
-            let epoch = seconds.saturating_sub(u64::from(self.common.clock.now()));
+            // Its seconds begin at other moments than ours: we are behind it, never ahead.
+            let epoch = seconds.saturating_sub(u64::from(self.common.clock.now()) + 1);
             gauge.epoch.store(epoch, Relaxed);
         }
         let new = if before == 0 { 0 } else { got.saturating_sub(before) };

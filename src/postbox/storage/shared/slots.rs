@@ -18,7 +18,8 @@ pub(super) type Layout = Vec<(u16, SocketAddr)>;
 /// What the servers say about who has what.
 pub(super) struct Said {
     pub(super) masters: Layout,
-    pub(super) replicas: Vec<SocketAddr>,
+    /// Those that may become one.
+    pub(super) others: Vec<SocketAddr>,
 }
 
 /// How the store's servers are found.
@@ -84,8 +85,8 @@ impl Plan {
                 if *kind == Kind::Cluster {
                     return Err(Trouble::Refused("it is no cluster".to_owned()));
                 }
-                let replicas = replicas(&said);
-                Ok((Said { masters: vec![(SLOTS - 1, address)], replicas }, true))
+                let others = replicas(&said);
+                Ok((Said { masters: vec![(SLOTS - 1, address)], others }, true))
             }
         }
     }
@@ -115,12 +116,31 @@ async fn ask_sentinel(line: &Line, master: &str) -> Result<Said, Trouble> {
         Some(SocketAddr::new(ip, parts.next()?.parse().ok()?))
     })();
     let address = address.ok_or_else(unknown)?;
-    Ok(Said { masters: vec![(SLOTS - 1, address)], replicas: Vec::new() })
+    let mut replicas = cmd("SENTINEL");
+    let replicas = match line.one(replicas.arg("REPLICAS").arg(master)).await? {
+        Value::Array(all) => all.into_iter().filter_map(told_by_sentinel).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Said { masters: vec![(SLOTS - 1, address)], others: replicas })
+}
+
+/// The address in what a sentinel says of a server: fields and their values.
+fn told_by_sentinel(server: Value) -> Option<SocketAddr> {
+    let fields: Vec<(String, String)> = match server {
+        Value::Map(fields) => fields.into_iter().map(|(a, b)| (text(a), text(b))).collect(),
+        Value::Array(parts) => {
+            let mut parts = parts.into_iter().map(text);
+            std::iter::from_fn(|| Some((parts.next()?, parts.next()?))).collect()
+        }
+        _ => return None,
+    };
+    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, is)| is);
+    Some(SocketAddr::new(field("ip")?.parse().ok()?, field("port")?.parse().ok()?))
 }
 
 async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble> {
     let mut commands = Pipeline::new();
-    for word in ["INFO", "SLOTS"] {
+    for word in ["INFO", "SLOTS", "NODES"] {
         let mut command = cmd("CLUSTER");
         command.arg(word);
         commands.add_command(command);
@@ -128,7 +148,6 @@ async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble>
     let mut answers = line.ask(&commands).await?.into_iter();
     let whole = info(&text(answers.next().unwrap_or_default()), "cluster_state") == Some("ok");
     let mut ranges = Vec::new();
-    let mut replicas = Vec::new();
     match answers.next() {
         Some(Value::Array(all)) => {
             for one in all {
@@ -138,10 +157,9 @@ async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble>
                 else {
                     continue;
                 };
-                let mut servers = parts.filter_map(|server| address(server, here));
-                if let (Some(master), Ok(last)) = (servers.next(), u16::try_from(last)) {
+                let master = parts.next().and_then(|server| address(server, here));
+                if let (Some(master), Ok(last)) = (master, u16::try_from(last)) {
                     ranges.push((last, master));
-                    replicas.extend(servers);
                 }
             }
         }
@@ -152,7 +170,19 @@ async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble>
         return Err(Trouble::Moved);
     }
     ranges.sort_unstable_by_key(|(last, _)| *last);
-    Ok((Said { masters: ranges, replicas }, whole))
+    let all = members(&text(answers.next().unwrap_or_default()));
+    let is_master = |at: &SocketAddr| ranges.iter().any(|(_, master)| master == at);
+    let others = all.into_iter().filter(|at| !is_master(at)).collect();
+    Ok((Said { masters: ranges, others }, whole))
+}
+
+/// All that the cluster has, whatever they are now: lines such as `ID 10.0.0.2:6379@16379 slave …`.
+fn members(said: &str) -> Vec<SocketAddr> {
+    let of = |line: &str| {
+        let (ip, port) = line.split(' ').nth(1)?.split_once('@')?.0.rsplit_once(':')?;
+        Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+    };
+    said.lines().filter_map(of).collect()
 }
 
 /// A server as `CLUSTER SLOTS` names it: an empty address is the one that was asked.
@@ -192,10 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn replicas_of_one_server_are_read_from_what_it_says() {
+    fn other_servers_are_read_from_what_one_says() {
         let said = "role:master\r\nslave0:ip=10.0.0.2,port=7,state=online,offset=1\r\n\
             slave1:ip=::1,port=8,state=online\r\nslave_repl_offset:5\r\n";
         let read: Vec<String> = replicas(said).iter().map(ToString::to_string).collect();
+        assert_eq!(read, ["10.0.0.2:7", "[::1]:8"]);
+        let said = "a1 10.0.0.2:7@17 myself,master - 0 0 1 connected 0-5460\n\
+            b2 ::1:8@18,name slave a1 0 0 1 connected\nc3 :0@0 noaddr - 0 0 1 disconnected\n";
+        let read: Vec<String> = members(said).iter().map(ToString::to_string).collect();
         assert_eq!(read, ["10.0.0.2:7", "[::1]:8"]);
     }
 }

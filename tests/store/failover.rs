@@ -1,0 +1,52 @@
+//! A master dies under load: what was answered with 201 is collected.
+
+use crate::servers::Store;
+use crate::support::*;
+use std::time::{Duration, Instant};
+
+/// Packets that are posted, by each of so many callers.
+const PACKETS: u32 = 400;
+const CALLERS: u32 = 4;
+
+#[test]
+fn what_was_answered_with_201_outlives_a_master() {
+    let mut store = Store::cluster();
+    let fronts = [store.front(&["--replicas", "1"]), store.front(&["--replicas", "1"])];
+    // Somebody waits on one front for what comes much later, through the other.
+    let late = Place::new(1);
+    let body = head("/v1/collect?wait=60", Form::Raw, 32);
+    let mut waiting = fronts[0].connect();
+    std::io::Write::write_all(&mut waiting, &[body.as_bytes(), &late.token].concat()).unwrap();
+
+    let places = |caller: u32| (0..PACKETS).map(move |n| Place::new(1000 + caller * PACKETS + n));
+    let refused: u32 = std::thread::scope(|scope| {
+        let post = |caller: u32| {
+            let front = &fronts[caller as usize % 2];
+            let mut refused = 0;
+            for place in places(caller) {
+                let body = raw(&place.packet(12, 1));
+                let deadline = Instant::now() + Duration::from_secs(60);
+                // As `otr` does: again, until it is taken.
+                while front.call("/v1/post", Form::Raw, &body).status != 201 {
+                    refused += 1;
+                    assert!(Instant::now() < deadline);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+            refused
+        };
+        let posting: Vec<_> =
+            (0..CALLERS).map(|caller| scope.spawn(move || post(caller))).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        store.fail_over(0);
+        posting.into_iter().map(|one| one.join().unwrap()).sum()
+    });
+    for caller in 0..CALLERS {
+        for (n, place) in places(caller).enumerate() {
+            let found = fronts[1].call("/v1/collect", Form::Raw, &place.token);
+            assert_eq!(found.body.len(), 4097, "{caller} {n}: {refused} were refused before");
+        }
+    }
+    assert_eq!(fronts[1].call("/v1/post", Form::Raw, &raw(&late.packet(12, 1))).status, 201);
+    assert_eq!(read_answer(&mut waiting).unwrap().body.len(), 4097);
+}

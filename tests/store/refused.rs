@@ -1,0 +1,109 @@
+//! Stores that are not taken, what is said of them, and what a postbox with a store may not.
+
+use crate::servers::Store;
+use crate::support::otr;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Code and stderr of a postbox that does not serve.
+fn refused(directory: &Path, options: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
+    let mut command = otr();
+    command.args(["postbox", "--listen", "127.0.0.1:0"]).args(options).current_dir(directory);
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_server_that_keeps_or_throws_out_packets_is_not_taken() {
+    for (setting, value, words) in [
+        ("maxmemory", "0", "has no limit of its memory; set maxmemory"),
+        ("maxmemory-policy", "allkeys-lru", "when it is full (allkeys-lru); set maxmemory-policy"),
+        ("save", "3600 1", "writes packets to a disk (save); set save \"\""),
+        ("appendonly", "yes", "writes packets to a disk (appendonly)"),
+    ] {
+        let store = Store::single(&[]);
+        store.servers[0].cli(&["CONFIG", "SET", setting, value]);
+        let options = ["--store", &store.url, "--store-secret", "secret"];
+        let (code, said) = refused(store.directory.path(), &options, &[]);
+        assert!(code == 1 && said.contains(words), "{setting}: {code} {said}");
+        if words.contains("disk") {
+            drop(store.front(&["--allow-persistence"]));
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_store_is_said() {
+    let store = Store::single(&["--requirepass", "open"]);
+    let (url, directory) = (store.url.as_str(), store.directory.path());
+    let with_password = url.replace("://", "://:open@");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.join(name), bytes).unwrap();
+    write("password", b"open\n");
+    write("wrong", b"closed\n");
+    write("short", b"too short");
+    set_permissions(directory.join("short"), Permissions::from_mode(0o600)).unwrap();
+    write("seen", &[1; 32]);
+    let nothing = format!("redis://127.0.0.1:{}", 1);
+    let mine = ["--store-secret", "secret"];
+    for (options, environment, code, words) in [
+        (vec!["--store", url], vec![], 2, "a store needs the secret of its postboxes; give it"),
+        (vec!["--store", url, "--store-secret", "short"], vec![], 2, "has 9 bytes, not 32"),
+        (vec!["--store", url, "--store-secret", "seen"], vec![], 2, "others may read the store's"),
+        (
+            vec!["--store", &with_password, mine[0], mine[1]],
+            vec![],
+            2,
+            "a password in the arguments",
+        ),
+        (
+            vec!["--store", "http://box", mine[0], mine[1]],
+            vec![],
+            2,
+            "a store's address is redis://",
+        ),
+        (vec!["--store", "rediss://box", mine[0], mine[1]], vec![], 2, "give it with --store-ca"),
+        (vec![mine[0], mine[1]], vec![], 2, "there is no store; name one with --store URL"),
+        (vec!["--store", &nothing, mine[0], mine[1]], vec![], 1, "none of its servers answers"),
+        (vec!["--store", url, mine[0], mine[1]], vec![], 1, "refuses"),
+        (
+            vec![mine[0], mine[1], "--store-password-file", "wrong"],
+            vec![("OTR_STORE", url)],
+            1,
+            "refuses",
+        ),
+    ] {
+        let (ended, said) = refused(directory, &options, &environment);
+        assert!(ended == code && said.contains(words), "{options:?}: {ended} {said}");
+        assert!(!said.contains("open@") && !said.contains("closed"), "{said}");
+    }
+    drop(store.front(&["--store-password-file", directory.join("password").to_str().unwrap()]));
+}
+
+#[test]
+fn the_walls_let_it_call_the_store_and_nobody_else() {
+    let store = Store::single(&[]);
+    let secret_of = |name: &str| store.directory.path().join(name);
+    let output = otr()
+        .args(["postbox", "--show-confinement", "--require-confinement", "--store", &store.url])
+        .arg("--store-secret")
+        .arg(secret_of("secret"))
+        .output()
+        .unwrap();
+    let (said, warned) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said}{warned}");
+    let port = store.servers[0].port;
+    for what in [
+        "write a file: refused (",
+        "read /etc/passwd: refused (",
+        "run /bin/true: refused (",
+        "connect elsewhere: refused (Permission denied",
+        "connect by a socket that listened: refused (",
+        "start a thread: refused (",
+        &format!("connect to the store, 127.0.0.1:{port}: allowed"),
+    ] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    assert!(warned.contains(&format!(", TCP but to port {port}, seccomp")), "{warned}");
+}
