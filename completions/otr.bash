@@ -1025,7 +1025,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__postbox)
-            opts="-s -v -q -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --require-confinement --with-parent --show-confinement --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
+            opts="-s -v -q -h --listen --ttl --memory --max-packet --work --post-secret --tls-cert --tls-key --admin --store --store-secret --store-password-file --store-ca --replicas --allow-persistence --require-confinement --with-parent --show-confinement --session --dir --state-fd --allow-disk --lock-wait --verbose --quiet --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1075,6 +1075,59 @@ _otr() {
                     return 0
                     ;;
                 --admin)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --store)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --store-secret)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --store-password-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --store-ca)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=()
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --replicas)
                     COMPREPLY=()
                     return 0
                     ;;

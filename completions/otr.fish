@@ -306,11 +306,17 @@ complete -c otr -n "__fish_otr_using_subcommand postbox" -l post-secret -d 'Take
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-cert -d 'Certificate chain for TLS (PEM); read again at SIGHUP, with the key' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l tls-key -d 'Private key for TLS (PEM)' -r -F
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l admin -d 'Serves /healthz and /metrics (totals only) here and nowhere else: ADDRESS:PORT or unix:PATH' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l store -d 'Holds packets in this Redis or Valkey, which other postboxes may share, instead of its own memory: redis://HOST:PORT, redis+cluster://HOST:PORT,… or redis+sentinel://HOST:PORT,…/MASTER; rediss for TLS' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l store-secret -d 'The secret of all postboxes with this store, 32 bytes that nobody else may read' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l store-password-file -d 'The store\'s password, if it is not in `OTR_STORE`' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l store-ca -d 'Certificates to trust for the store\'s TLS (PEM)' -r -F
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l replicas -d 'Says that a packet is stored when this many of the store\'s replicas have it, too' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l with-parent -d 'End with the process of this number, which started this one' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l lock-wait -d 'How long to wait while another otr holds the session' -r
+complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-persistence -d 'Takes a store that writes packets to a disk'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l require-confinement -d 'Fails where the kernel has no Landlock or no seccomp'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l show-confinement -d 'Shuts itself in, tries to write, read, run and connect, prints what came of it, and exits'
 complete -c otr -n "__fish_otr_using_subcommand postbox" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'

@@ -170,7 +170,7 @@ fn many_records(one: &Postbox, other: &Postbox) {
         assert_eq!(post(one, &place.packet(12, 1)).status, 201);
     }
     let tokens: Vec<u8> = places.iter().flat_map(|place| place.token).collect();
-    let addresses: Vec<u8> = places.iter().flat_map(|place| place.address()).collect();
+    let addresses: Vec<u8> = places.iter().flat_map(Place::address).collect();
     let found = other.call("/v1/collect?wait=5", Form::Raw, &tokens).body;
     assert_eq!(found.len(), few().count() * 4097);
     let records: Vec<u8> =

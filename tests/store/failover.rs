@@ -25,7 +25,7 @@ fn what_was_answered_with_201_outlives_a_master() {
             let mut refused = 0;
             for place in places(caller) {
                 let body = raw(&place.packet(12, 1));
-                let deadline = Instant::now() + Duration::from_secs(60);
+                let deadline = Instant::now() + Duration::from_mins(1);
                 // As `otr` does: again, until it is taken.
                 while front.call("/v1/post", Form::Raw, &body).status != 201 {
                     refused += 1;

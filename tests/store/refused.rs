@@ -1,5 +1,6 @@
 //! Stores that are not taken, what is said of them, and what a postbox with a store may not.
 
+use crate::cases;
 use crate::servers::Store;
 use crate::support::otr;
 use std::fs::{Permissions, set_permissions};
@@ -77,6 +78,19 @@ fn what_is_wrong_with_a_store_is_said() {
         assert!(ended == code && said.contains(words), "{options:?}: {ended} {said}");
         assert!(!said.contains("open@") && !said.contains("closed"), "{said}");
     }
+    // What docs/postbox.md says that its user needs is enough.
+    let docs = include_str!("../../docs/postbox.md");
+    let (_, acl) = docs.split_once("ACL SETUSER otr on >PASSWORD ").unwrap();
+    let acl = acl.split("\n\n").next().unwrap().replace('\\', " ");
+    let mut user = vec!["-a", "open", "ACL", "SETUSER", "otr", "on", ">mine"];
+    user.extend(acl.split_whitespace());
+    assert_eq!(store.servers[0].cli(&user).trim(), "OK");
+    let mut limited = Store::single(&[]);
+    limited.url = url.replace("://", "://otr@");
+    write("mine", b"mine");
+    let password = directory.join("mine");
+    let options = ["--store-password-file", password.to_str().unwrap()];
+    cases::all(&limited.front(&options), &limited.front(&options));
     drop(store.front(&["--store-password-file", directory.join("password").to_str().unwrap()]));
 }
 

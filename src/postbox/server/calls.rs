@@ -341,7 +341,7 @@ pub(crate) async fn revealed(
         #[cfg(feature = "redis")]
         Store::Shared(shared) => {
             match far(keys::all(shared, form, addresses.list(), budget)).await {
-                Ok(body) => charged(server, form, Ok(body)),
+                Ok((keys, charge)) => charged(server, form, Ok(Body::Charged(keys, charge))),
                 Err(Away) => busy(server),
             }
         }

@@ -3,10 +3,10 @@
 
 use super::body::Records;
 use super::form::{Form, write_key};
+#[cfg(feature = "redis")]
+use super::lane::steps;
 use super::outgoing::Charged;
 use super::state::Server;
-#[cfg(feature = "redis")]
-use super::{lane::steps, reply::Body};
 use crate::postbox::api::{Address, Key, MAX_UNDER_ADDRESS};
 use crate::postbox::storage::Store;
 use crate::postbox::storage::budget::{Budget, Charge, Full, Purpose};
@@ -101,7 +101,7 @@ fn revealed(server: &Server, address: &Address, each: impl FnMut(&Key)) {
     }
 }
 
-/// All keys that a store elsewhere has for these addresses, as one body: it takes a question there,
+/// All keys that a store elsewhere has for these addresses, in one piece: it takes a question there,
 /// for which an answer that has begun cannot wait.
 #[cfg(feature = "redis")]
 pub(crate) async fn all(
@@ -109,7 +109,7 @@ pub(crate) async fn all(
     form: Form,
     addresses: &[Address],
     budget: &Arc<Budget>,
-) -> Result<Body, Away> {
+) -> Result<(Bytes, Arc<Charge>), Away> {
     let mut charge = Charge::nothing(budget, Purpose::Answers);
     let mut out = Vec::new();
     for some in steps(addresses.len()) {
@@ -121,7 +121,7 @@ pub(crate) async fn all(
             }
         }
     }
-    Ok(Body::Charged(out.into(), Arc::new(charge)))
+    Ok((out.into(), Arc::new(charge)))
 }
 
 impl Iterator for Keys {

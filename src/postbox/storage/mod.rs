@@ -34,6 +34,10 @@ use watch::{Addresses, WaitList, Wanted, Watch};
 
 /// All that the postbox knows. What a store far away does takes time, and its futures are boxed, so
 /// that those of the memory stay small: each connection has one.
+#[cfg_attr(
+    feature = "redis",
+    expect(clippy::large_enum_variant, reason = "there is one in a process")
+)]
 pub(crate) enum Store {
     /// In this process.
     Memory(Memory),

@@ -28,7 +28,7 @@ impl Standing {
     }
 
     /// Whether the address counts for those who wait for this.
-    pub(super) fn counts(&self, wanted: Wanted) -> bool {
+    pub(super) fn counts(self, wanted: Wanted) -> bool {
         match wanted {
             Wanted::Packet => self.lies,
             Wanted::Collected => self.status == PacketStatus::Held,

@@ -1,7 +1,7 @@
 //! What a store must be before anything is put into it: new enough, bounded, never throwing anything
 //! out, and never writing to a disk.
 
-use super::BadStore;
+use super::choices::BadStore;
 use super::dial::{Dialer, Line, info, text};
 use super::trouble::Trouble;
 use redis::{Value, cmd};

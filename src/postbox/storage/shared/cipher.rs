@@ -4,11 +4,11 @@
 //! Everything follows from a secret of 32 random bytes that only the postboxes have. With keys K
 //! that HKDF expands from it, one for each purpose, and HMAC-SHA-256 as the function of all of them:
 //!
-//! - name = K_name(address), 18 bytes: two for the bucket, sixteen for the key in it.
-//! - mark = K_mark(name ‖ SHA-256(packet)), 16 bytes.
+//! - name = `K_name`(address), 18 bytes: two for the bucket, sixteen for the key in it.
+//! - mark = `K_mark`(name ‖ SHA-256(packet)), 16 bytes.
 //! - The packet's bytes behind its address are masked by `ChaCha20` under the key
-//!   K_packet(name ‖ mark), which nothing else has.
-//! - The key published for a packet is masked by K_revealed(name ‖ mark).
+//!   `K_packet`(name ‖ mark), which nothing else has.
+//! - The key published for a packet is masked by `K_revealed`(name ‖ mark).
 //!
 //! That is deterministic encryption with a synthetic nonce (SIV, Rogaway and Shrimpton 2006): the
 //! mark is a pseudorandom function of what is masked, so that the same packet under the same address
@@ -144,8 +144,8 @@ impl Cipher {
 
     /// Masks the key published for a packet, or takes the mask off.
     pub(super) fn mask_key(&self, name: &Name, mark: &Mark, key: &Key) -> Key {
-        let mask = Zeroizing::new(primitives::hmac(&self.revealed, &[&name.0, mark]));
-        std::array::from_fn(|at| key[at] ^ mask[at])
+        let pad = Zeroizing::new(primitives::hmac(&self.revealed, &[&name.0, mark]));
+        std::array::from_fn(|at| key[at] ^ pad[at])
     }
 
     /// Appends a packet as it is stored.
@@ -179,9 +179,14 @@ mod tests {
     /// HKDF and HMAC of SHA-256 and ChaCha20 written anew in Python, by the text above.
     #[test]
     fn names_marks_and_masks_are_those_of_another_implementation() {
-        let cipher = Cipher::new(&std::array::from_fn(|n| n as u8));
+        let mut secret = [0; SECRET];
+        secret.iter_mut().zip(0..).for_each(|(byte, n)| *byte = n);
+        let cipher = Cipher::new(&secret);
         let name = cipher.name(&[7; 32]);
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| {
+            let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            digits.concat()
+        };
         assert_eq!(hex(&name.0), NAME);
         assert!(name.key().starts_with(format!("{{{}}}", &NAME[..4]).as_bytes()));
         let mark = cipher.mark(&name, &[9; 32]);
@@ -190,7 +195,7 @@ mod tests {
         cipher.mask(&name, &mark, &mut bytes);
         assert_eq!(hex(&bytes), MASK);
         assert_eq!(hex(&cipher.mask_key(&name, &mark, &[0; 32])), KEY);
-        assert_eq!(hex(&work_secret(&std::array::from_fn(|n| n as u8))), WORK);
+        assert_eq!(hex(&work_secret(&secret)), WORK);
     }
 
     const NAME: &str = "55b7c332824c214d8696cf3afc08cb7e24a7";

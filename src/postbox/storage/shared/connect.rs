@@ -1,102 +1,21 @@
-//! The first connection to a store, and why there may be none.
+//! The first connection to a store.
 
 use super::check::check;
-use super::cipher::{Cipher, SECRET, work_secret};
+use super::choices::{BadStore, SharedChoices};
+use super::cipher::{Cipher, work_secret};
 use super::dial::Dialer;
 use super::node::Common;
 use super::shards::Shards;
 use super::slots::Plan;
 use super::trouble::Trouble;
-use super::url::StoreUrl;
 use super::wakes::Wakes;
 use crate::postbox::storage::clock::Clock;
 use crate::postbox::storage::watch::WaitList;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
-
-/// Which store, and how it is used.
-pub struct SharedChoices {
-    /// Where it is.
-    pub url: StoreUrl,
-    /// The secret that all of its postboxes have.
-    pub secret: Zeroizing<[u8; SECRET]>,
-    /// The password, if it is not in the URL.
-    pub password: Option<Zeroizing<String>>,
-    /// The certificates to trust, PEM; TLS needs them.
-    pub authorities: Option<Vec<u8>>,
-    /// How many replicas must have a packet before it counts as stored.
-    pub replicas: u8,
-    /// Whether the store may write to a disk.
-    pub allow_persistence: bool,
-}
-
-/// Why a store cannot be used.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum BadStore {
-    /// A name in its URL has no address.
-    NoAddress(String),
-    /// The name in its URL stands in no certificate.
-    Name,
-    /// The certificates to trust are none.
-    Authorities,
-    /// No server answers.
-    Unreachable,
-    /// A server refuses.
-    Refused(Option<SocketAddr>, String),
-    /// A server's version.
-    Old(SocketAddr, String),
-    /// A server without a limit of its memory.
-    Unbounded(SocketAddr),
-    /// A server that throws out what was stored, by this policy.
-    Evicts(SocketAddr, String),
-    /// A server that writes to a disk, by this setting.
-    Persists(SocketAddr, &'static str),
-    /// A server that does not say whether it does.
-    Unknown(SocketAddr),
-}
-
-impl BadStore {
-    pub(super) fn of(address: SocketAddr, why: &Trouble) -> Self {
-        match why {
-            Trouble::Refused(why) => Self::Refused(Some(address), why.clone()),
-            Trouble::Later => Self::Refused(Some(address), "it isn't ready".to_owned()),
-            _ => Self::Unreachable,
-        }
-    }
-}
-
-impl fmt::Display for BadStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoAddress(why) => f.write_str(why),
-            Self::Name => f.write_str("its URL has no name that a certificate could have"),
-            Self::Authorities => f.write_str("no certificate to trust"),
-            Self::Unreachable => f.write_str("none of its servers answers"),
-            Self::Refused(Some(server), why) => write!(f, "{server} refuses: {why}"),
-            Self::Refused(None, why) => write!(f, "it refuses: {why}"),
-            Self::Old(server, version) => {
-                write!(f, "{server} is version {version}, and 7 is the oldest")
-            }
-            Self::Unbounded(server) => write!(f, "{server} has no limit of its memory"),
-            Self::Evicts(server, policy) => {
-                write!(f, "{server} throws out what was stored when it is full ({policy})")
-            }
-            Self::Persists(server, setting) => {
-                write!(f, "{server} writes packets to a disk ({setting})")
-            }
-            Self::Unknown(server) => {
-                write!(f, "{server} doesn't say whether it writes packets to a disk")
-            }
-        }
-    }
-}
-
-impl std::error::Error for BadStore {}
 
 /// A store that answers.
 pub struct Connected {

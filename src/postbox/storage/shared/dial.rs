@@ -1,8 +1,8 @@
 //! Connections to the store's servers: ours up to TLS, above that the protocol of the crate `redis`.
 
+use super::choices::{BadStore, SharedChoices};
 use super::trouble::Trouble;
 use super::url::StoreUrl;
-use super::{BadStore, SharedChoices};
 use crate::postbox::pem::without_mark;
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{

@@ -58,7 +58,7 @@ impl Entries {
         match field.first()? {
             b'p' => {
                 let bytes = MIN_PACKET << field.get(1)?.checked_sub(b'a').filter(|&k| k <= 8)?;
-                self.lying.push(Lying { until, bytes, mark, field });
+                self.lying.push(Lying { field, until, bytes, mark });
             }
             b's' => {
                 let key = field.get(HEAD + MARK..).and_then(|key| key.try_into().ok());

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, RwLock};
 
 /// For so long we go on to listen where nobody waits any more: who waits asks again and again for
 /// the same.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 /// How often a subscription is tried again in one go.
 const TRIES: usize = 20;
 
@@ -144,22 +144,20 @@ impl Wakes {
             }
             let mut trouble = !left.is_empty();
             for (node, buckets) in by_node.into_values() {
-                match subscribe_on(&node, &buckets).await {
-                    Ok(refused) => {
-                        let mut all = self.lock();
-                        for bucket in buckets.iter().filter(|bucket| !refused.contains(bucket)) {
-                            if let Some(heard) = all.get_mut(bucket) {
-                                heard.on = node.id;
-                            }
-                        }
-                        trouble |= !refused.is_empty();
-                        left.extend(refused);
-                    }
-                    Err(_) => {
-                        trouble = true;
-                        left.extend(buckets);
+                let Ok(refused) = subscribe_on(&node, &buckets).await else {
+                    trouble = true;
+                    left.extend(buckets);
+                    continue;
+                };
+                let mut all = self.lock();
+                for bucket in buckets.iter().filter(|bucket| !refused.contains(bucket)) {
+                    if let Some(heard) = all.get_mut(bucket) {
+                        heard.on = node.id;
                     }
                 }
+                drop(all);
+                trouble |= !refused.is_empty();
+                left.extend(refused);
             }
             drop(order);
             if trouble {

@@ -1,0 +1,330 @@
+//! What a postbox asks of the store, and how it is answered.
+
+use super::cipher::{Cipher, FRONT, Mark, Name};
+use super::connect::Connected;
+use super::entry::{Entries, Gone, Lying};
+use super::node::{Node, Put};
+use super::shards::{Reply, Shards};
+use super::wakes::{Waiting, Wakes};
+use crate::postbox::api::{Address, Discard, Key, MAX_PACKET, PacketStatus, address_of};
+use crate::postbox::storage::budget::{Budget, Charge, Purpose};
+use crate::postbox::storage::clock::{Clock, Seconds};
+use crate::postbox::storage::found::Found;
+use crate::postbox::storage::packet::{Filling, Packet};
+use crate::postbox::storage::standing::{Away, Totals, Unstored};
+use crate::postbox::storage::tide::Tide;
+use crate::postbox::storage::unfinished::Unfinished;
+use crate::postbox::storage::watch::{Addresses, WaitList, Wanted, Watch};
+use redis::{Cmd, Value, cmd};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// The part of the memory cap for packets that come out of the store and are not unmasked yet.
+const WINDOW_PART: usize = 32;
+
+/// All that this postbox knows of the store.
+pub(crate) struct Shared {
+    pub(super) shards: Shards,
+    cipher: Arc<Cipher>,
+    pub(super) wakes: Arc<Wakes>,
+    pub(super) wait_list: Arc<WaitList>,
+    budget: Arc<Budget>,
+    unfinished: Arc<Unfinished>,
+    ttl: Seconds,
+    began: Clock,
+    tide: Mutex<Tide>,
+    window: Semaphore,
+    window_size: usize,
+    _window_charge: Charge,
+    stored: AtomicU64,
+    discarded: AtomicU64,
+    pub(super) is_up: AtomicBool,
+}
+
+impl Shared {
+    /// What this postbox keeps beside a connected store.
+    pub(crate) fn new(connected: Connected, budget: &Arc<Budget>, ttl: Duration) -> Self {
+        let Connected { shards, wakes, wait_list, .. } = connected;
+        let window_size = (budget.cap() / WINDOW_PART).max(MAX_PACKET);
+        let mut charge = Charge::nothing(budget, Purpose::Packets);
+        charge.grow_anyway(window_size);
+        Self {
+            cipher: Arc::clone(&shards.common().cipher),
+            shards,
+            wakes,
+            wait_list,
+            budget: Arc::clone(budget),
+            unfinished: Arc::default(),
+            ttl: Seconds::try_from(ttl.as_secs()).unwrap_or(Seconds::MAX / 2).min(Seconds::MAX / 2),
+            began: Clock::new(),
+            tide: Mutex::default(),
+            window: Semaphore::new(window_size >> 10),
+            window_size,
+            _window_charge: charge,
+            stored: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            is_up: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn wait_list(&self) -> &Arc<WaitList> {
+        &self.wait_list
+    }
+
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(crate) fn unfinished(&self) -> &Arc<Unfinished> {
+        &self.unfinished
+    }
+
+    /// Bytes that are taken in the store, and bytes that are left, as if each node were as full as
+    /// the fullest.
+    pub(crate) fn fill(&self) -> (usize, usize) {
+        let map = self.shards.map();
+        let fills = map.nodes().iter().map(|node| node.gauge.fill());
+        let (mut whole, mut fullest) = (0usize, (0, 1));
+        for (used, most) in fills {
+            whole = whole.saturating_add(most);
+            if used as u128 * fullest.1 as u128 > fullest.0 as u128 * most.max(1) as u128 {
+                fullest = (used, most.max(1));
+            }
+        }
+        let taken = whole as u128 * fullest.0 as u128 / fullest.1 as u128;
+        let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(whole);
+        (taken, whole - taken)
+    }
+
+    /// Totals: what this postbox has done, and how many addresses the store knows.
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            stored: self.stored.load(Relaxed),
+            discarded: self.discarded.load(Relaxed),
+            ..Totals::default()
+        }
+    }
+
+    /// Whether the whole store could be reached when it was asked last, the addresses of which it
+    /// knows anything, and bytes taken and allowed.
+    pub(crate) fn state(&self) -> (bool, u64, (usize, usize)) {
+        let keys = self.shards.map().nodes().iter().map(|node| node.gauge.keys()).sum();
+        (self.is_up.load(Relaxed), keys, self.fill())
+    }
+
+    /// For how many seconds a packet of `bytes` that arrives now is kept.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between nothing and the whole time"
+    )]
+    pub(super) fn life(&self, bytes: usize) -> Seconds {
+        let (held, left) = self.fill();
+        let mut tide = self.tide.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = f64::from(self.began.now());
+        tide.life(now, bytes, (left, held.saturating_add(left)), f64::from(self.ttl)) as Seconds
+    }
+
+    /// Stores a packet, unless the same bytes are or were there; returns for how many seconds it is
+    /// kept.
+    pub(crate) async fn put(&self, packet: Packet) -> Result<Seconds, Unstored> {
+        let name = self.cipher.name(&packet.address());
+        let mark = self.cipher.mark(&name, packet.hash());
+        let (life, ttl) = (self.life(packet.len()), self.ttl);
+        let packet = Arc::new(packet);
+        let make = |asking| Put { name, mark, packet: Arc::clone(&packet), life, ttl, asking };
+        let kept = self.shards.put(name.bucket(), make).await?;
+        let kept = Seconds::try_from(kept).map_err(|_| Unstored::Crowded)?;
+        self.stored.fetch_add(1, Relaxed);
+        Ok(kept)
+    }
+
+    /// What is known of these names.
+    pub(super) async fn entries(&self, names: &[Name]) -> Result<Vec<Entries>, Away> {
+        let replies = self.shards.ask(names, |at, _| keys_of(&names[at])).await?;
+        Ok(replies.into_iter().map(entries).collect())
+    }
+
+    fn names(&self, addresses: &[Address]) -> Vec<Name> {
+        addresses.iter().map(|address| self.cipher.name(address)).collect()
+    }
+
+    /// The packets under these addresses, in their order, as many as `found` has room for; charged
+    /// to `budget`.
+    pub(crate) async fn find(
+        &self,
+        budget: &Arc<Budget>,
+        addresses: &[Address],
+        found: &mut Found,
+    ) -> Result<(), Away> {
+        let names = self.names(addresses);
+        let mut all: Vec<(usize, Lying)> = Vec::new();
+        for (at, entries) in self.entries(&names).await?.into_iter().enumerate() {
+            all.extend(entries.lying.into_iter().map(|one| (at, one)));
+        }
+        let mut lying = all.into_iter().peekable();
+        while lying.peek().is_some() {
+            let (mut some, mut bytes) = (Vec::new(), 0);
+            while let Some((_, next)) = lying.peek() {
+                let begun = !some.is_empty();
+                if begun && bytes + next.bytes > self.window_size.min(MAX_PACKET) {
+                    break;
+                }
+                if !found.would_take(some.len(), bytes + next.bytes) {
+                    break;
+                }
+                bytes += next.bytes;
+                some.extend(lying.next());
+            }
+            if some.is_empty()
+                || !self.fetch(budget, (addresses, &names), (&some, bytes), found).await?
+            {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches these packets; false if there is no room for more.
+    async fn fetch(
+        &self,
+        budget: &Arc<Budget>,
+        (addresses, names): (&[Address], &[Name]),
+        (some, bytes): (&[(usize, Lying)], usize),
+        found: &mut Found,
+    ) -> Result<bool, Away> {
+        let kib = u32::try_from(bytes.min(self.window_size) >> 10).unwrap_or(1);
+        let _room = self.window.acquire_many(kib).await.map_err(|_| Away)?;
+        let about: Vec<Name> = some.iter().map(|(at, _)| names[*at]).collect();
+        let get = |at: usize, _: &Node| {
+            let mut get = cmd("HGET");
+            get.arg(&about[at].key()[..]).arg(&some[at].1.field[..]);
+            get
+        };
+        let replies = self.shards.ask(&about, get).await?;
+        for ((at, lying), reply) in some.iter().zip(replies) {
+            let Value::BulkString(stored) = reply.value else { continue };
+            match self.unmasked(budget, (&names[*at], &addresses[*at]), &lying.mark, stored) {
+                Ok(Some(packet)) => {
+                    if !found.takes(&Arc::new(packet)) {
+                        return Ok(false);
+                    }
+                }
+                // Somebody has changed it there.
+                Ok(None) => {}
+                // What was found goes out; the rest is asked for again.
+                Err(Away) if !found.packets.is_empty() => return Ok(false),
+                Err(Away) => return Err(Away),
+            }
+        }
+        Ok(true)
+    }
+
+    fn unmasked(
+        &self,
+        budget: &Arc<Budget>,
+        (name, address): (&Name, &Address),
+        mark: &Mark,
+        mut stored: Vec<u8>,
+    ) -> Result<Option<Packet>, Away> {
+        self.cipher.mask(name, mark, &mut stored);
+        let mut filling = Filling::new(budget, stored.len() + FRONT);
+        filling.push(address).and_then(|()| filling.push(&stored)).map_err(|_| Away)?;
+        Ok(filling.finish().filter(|packet| self.cipher.mark(name, packet.hash()) == *mark))
+    }
+
+    /// Discards packets, each if it is there, and then remembers that, with the key.
+    pub(crate) async fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Away> {
+        let all: Vec<(Name, Mark, Option<Key>)> = records
+            .iter()
+            .map(|record| {
+                let record = Discard::from_record(record);
+                let name = self.cipher.name(&address_of(&record.token));
+                let mark = self.cipher.mark(&name, &record.hash);
+                (name, mark, record.key.map(|key| self.cipher.mask_key(&name, &mark, &key)))
+            })
+            .collect();
+        let names: Vec<Name> = all.iter().map(|(name, ..)| *name).collect();
+        let discard = |at: usize, node: &Node| {
+            let (name, mark, key) = &all[at];
+            node.scripts.discard((name, mark), key.as_ref(), self.ttl)
+        };
+        let replies = self.shards.ask(&names, discard).await?;
+        let done = replies.iter().filter(|reply| reply.value == Value::Int(1)).count();
+        self.discarded.fetch_add(done as u64, Relaxed);
+        Ok(())
+    }
+
+    /// What has become of what lay under each address.
+    pub(crate) async fn statuses(&self, addresses: &[Address]) -> Result<Vec<PacketStatus>, Away> {
+        let all = self.entries(&self.names(addresses)).await?;
+        Ok(all.iter().map(|entries| entries.standing().status).collect())
+    }
+
+    /// The keys that were published for each address.
+    pub(crate) async fn revealed(&self, addresses: &[Address]) -> Result<Vec<Vec<Key>>, Away> {
+        let names = self.names(addresses);
+        let all = self.entries(&names).await?;
+        let keys = |(entries, name): (Entries, &Name)| {
+            let of = |gone: Gone| Some(self.cipher.mask_key(name, &gone.mark, &gone.key?));
+            entries.gone.into_iter().filter_map(of).collect()
+        };
+        Ok(all.into_iter().zip(&names).map(keys).collect())
+    }
+
+    /// Will watch addresses for `wanted`, once [`Self::add`] has added them.
+    pub(crate) fn watch(
+        &self,
+        budget: &Arc<Budget>,
+        addresses: &Arc<Addresses>,
+        wanted: Wanted,
+    ) -> (Watch, SharedWatch) {
+        let names = addresses.list().iter();
+        let listed: Vec<_> = names.map(|one| self.cipher.name(one).on_the_list()).collect();
+        let mut charge = Charge::nothing(budget, Purpose::Waits);
+        charge.grow_anyway(listed.len() * size_of::<Address>());
+        let listed = Arc::new(Addresses::new(listed, charge));
+        let waiting = Waiting::new(&self.wakes, &listed);
+        (self.wait_list.watch(budget, &listed, wanted), SharedWatch(waiting))
+    }
+
+    /// Begins to watch these of the addresses. First we listen, then we look: so nothing is missed
+    /// in between. What we see may be older than what we hear meanwhile, so it counts only where it
+    /// is what is waited for: at worst somebody looks again too early.
+    pub(crate) async fn add(
+        &self,
+        watch: &mut Watch,
+        SharedWatch(waiting): &mut SharedWatch,
+        some: Range<usize>,
+    ) -> Result<(), Away> {
+        waiting.extend(&self.shards, some.end).await?;
+        let wanted = watch.wanted();
+        watch.add(some.clone(), |_| wanted == Wanted::Collected);
+        let names: Vec<Name> = waiting.list()[some].iter().map(Name::listed).collect();
+        self.look_at(&names).await
+    }
+}
+
+/// What a watch has beside its places: that we hear of changes.
+pub(crate) struct SharedWatch(Waiting);
+
+fn keys_of(name: &Name) -> Cmd {
+    let mut command = cmd("HKEYS");
+    command.arg(&name.key()[..]);
+    command
+}
+
+fn entries(Reply { value, now }: Reply) -> Entries {
+    let fields = match value {
+        Value::Array(fields) | Value::Set(fields) => fields,
+        _ => Vec::new(),
+    };
+    let bytes = |field| match field {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    };
+    Entries::read(fields.into_iter().filter_map(bytes), now)
+}
