@@ -74,21 +74,17 @@ fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// A postbox, and the ports to which it must be able to connect.
+#[cfg_attr(not(feature = "redis"), expect(clippy::unused_async, reason = "memory is here"))]
 async fn relay(settings: &Settings, descriptors: u64) -> Result<(Relay, Vec<u16>), Failure> {
-    let choices = settings.choices;
+    let started =
+        |relay: io::Result<Relay>| relay.map_err(|why| failed("can't start a postbox", &why));
     #[cfg(feature = "redis")]
     if let Some(store) = &settings.store {
-        let connected = Connected::new(store).await?;
-        let ports = connected.ports();
-        return match Relay::over(connected, choices, descriptors) {
-            Ok(relay) => Ok((relay, ports)),
-            Err(why) => Err(failed("can't start a postbox", &why)),
-        };
+        let store = Connected::new(store).await?;
+        let ports = store.ports();
+        return Ok((started(Relay::over(store, settings.choices, descriptors))?, ports));
     }
-    match Relay::new(choices, descriptors) {
-        Ok(relay) => Ok((relay, Vec::new())),
-        Err(why) => Err(failed("can't start a postbox", &why)),
-    }
+    Ok((started(Relay::new(settings.choices, descriptors))?, Vec::new()))
 }
 
 /// Confines this process and shows that it is confined. Serves nothing.
@@ -98,12 +94,16 @@ pub(super) fn show_confinement(
 ) -> Result<(), Failure> {
     let mut out_to = stdio::output()?;
     prepare_process()?;
-    let (mut ports, mut servers) = (Vec::new(), Vec::new());
     #[cfg(feature = "redis")]
-    if let Some(store) = store {
-        let connected = runtime()?.block_on(Connected::new(store))?;
-        (ports, servers) = (connected.ports(), connected.servers());
-    }
+    let (ports, servers) = match store {
+        Some(store) => {
+            let connected = runtime()?.block_on(Connected::new(store))?;
+            (connected.ports(), connected.servers())
+        }
+        None => (Vec::new(), Vec::new()),
+    };
+    #[cfg(not(feature = "redis"))]
+    let (ports, servers) = (Vec::new(), Vec::new());
     let outside = confine::Outside::prepare(servers).map_err(|why| failed("can't try", &why))?;
     let directory = std::env::temp_dir();
     shut_in(voice, require, (memory, &ports))?;
