@@ -129,6 +129,16 @@ def rust_bench(name, features=""):
     return json.loads(out.splitlines()[-1])
 
 
+def load_generator():
+    """Builds benches/load; its path."""
+    command = ["cargo", "bench", "--locked", "--quiet", "--no-run", "--bench", "load",
+               "--message-format=json", "--target-dir", str(target(""))]
+    out = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    messages = map(json.loads, filter(None, out.splitlines()))
+    return next(message["executable"] for message in messages
+                if message.get("target", {}).get("name") == "load" and message.get("executable"))
+
+
 class Sessions:
     """Sessions of two ends in a directory of their own, in memory, removed on leaving."""
 

@@ -2,6 +2,7 @@
 on a port of its own choice, in a directory in memory, ended on leaving."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -124,6 +125,72 @@ class Nginx(Server):
                     }}
                 }}""")
         return ["nginx", "-c", path, "-p", self.folder]
+
+
+def metric(admin, name):
+    """One of the totals that a postbox tells its operator, at its --admin unix:PATH."""
+    with socket.socket(socket.AF_UNIX) as operator:
+        operator.connect(admin)
+        operator.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        page = b"".join(iter(lambda: operator.recv(65536), b"")).decode()
+    return int(re.search(rf"^otr_postbox_{name} (\d+)$", page, re.M).group(1))
+
+
+class Shards:
+    """So many redis-servers that keep nothing on a disk; more than one are a cluster."""
+
+    def __init__(self, count, maxmemory="8gb"):
+        self.count, self.maxmemory = count, maxmemory
+
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
+        # A cluster's nodes talk at ports 10,000 higher.
+        self.ports, self.processes = [], []
+        while len(self.ports) < self.count:
+            port = free_port()
+            if port < 50_000 and port not in self.ports:
+                self.ports.append(port)
+        for port in self.ports:
+            place = os.path.join(self.folder, str(port))
+            os.mkdir(place)
+            options = ["--save", "", "--appendonly", "no", "--dir", place, "--maxmemory", self.maxmemory,
+                       "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1", "--port", str(port)]
+            if self.count > 1:
+                options += ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]
+            self.processes.append(subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL))
+            wait_for(port)
+        self.pids = [process.pid for process in self.processes]
+        hosts = [f"127.0.0.1:{port}" for port in self.ports]
+        if self.count > 1:
+            create = ["redis-cli", "--cluster", "create", *hosts, "--cluster-yes"]
+            subprocess.run(create, check=True, stdout=subprocess.DEVNULL)
+            while any(self.info(port)["cluster_enabled"] != "1" or "cluster_state:ok" not in
+                      self.ask(port, "CLUSTER", "INFO") for port in self.ports):
+                time.sleep(0.1)
+        self.url = ("redis+cluster://" if self.count > 1 else "redis://") + ",".join(hosts)
+        return self
+
+    @staticmethod
+    def ask(port, *command):
+        return subprocess.run(["redis-cli", "-p", str(port), *command], check=True, capture_output=True,
+                              text=True).stdout
+
+    def info(self, port):
+        lines = self.ask(port, "INFO").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def total(self, name):
+        """The sum of one of INFO's numbers over all of them."""
+        return sum(int(self.info(port)[name]) for port in self.ports)
+
+    def cpu(self):
+        return sum(map(exact_cpu_seconds, self.pids))
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Redis(Server):
