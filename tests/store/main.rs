@@ -11,6 +11,7 @@
 mod cases;
 mod conformance;
 mod failover;
+mod packaging;
 mod refused;
 mod servers;
 #[allow(dead_code, reason = "another test uses the rest")]
