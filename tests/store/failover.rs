@@ -9,6 +9,23 @@ const PACKETS: u32 = 400;
 const CALLERS: u32 = 4;
 
 #[test]
+fn a_replica_that_a_sentinel_makes_the_master_is_found() {
+    let mut store = Store::with_sentinel();
+    let front = store.front(&["--replicas", "1"]);
+    let (before, after) = (Place::new(1), Place::new(2));
+    let post = |place: &Place| front.call("/v1/post", Form::Raw, &raw(&place.packet(12, 1))).status;
+    assert_eq!(post(&before), 201);
+    drop(store.servers.remove(0));
+    store.servers[0].answers("role:master", &["INFO", "replication"]);
+    assert_eq!(front.call("/v1/collect", Form::Raw, &before.token).body.len(), 4097);
+    assert_eq!(post(&after), 503, "it has no replica");
+    assert_eq!(
+        store.front(&[]).call("/v1/post", Form::Raw, &raw(&after.packet(12, 1))).status,
+        201
+    );
+}
+
+#[test]
 fn what_was_answered_with_201_outlives_a_master() {
     let mut store = Store::cluster();
     let fronts = [store.front(&["--replicas", "1"]), store.front(&["--replicas", "1"])];

@@ -95,6 +95,18 @@ fn what_is_wrong_with_a_store_is_said() {
 }
 
 #[test]
+fn a_store_with_tls_shows_a_certificate_for_its_name() {
+    let (mut store, cert) = Store::with_tls();
+    let cert = cert.to_str().unwrap();
+    let front = store.front(&["--store-ca", cert]);
+    cases::all(&front, &front);
+    store.url = store.url.replace("localhost", "127.0.0.1");
+    let options = ["--store", &store.url, "--store-secret", "secret", "--store-ca", cert];
+    let (code, said) = refused(store.directory.path(), &options, &[]);
+    assert!(code == 1 && said.contains("TLS: "), "{said}");
+}
+
+#[test]
 fn the_walls_let_it_call_the_store_and_nobody_else() {
     let store = Store::single(&[]);
     let secret_of = |name: &str| store.directory.path().join(name);

@@ -3,7 +3,7 @@
 use crate::support::{Postbox, otr};
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -33,6 +33,16 @@ impl Redis {
         redis
             .answers(if options.contains(&"--requirepass") { "NOAUTH" } else { "PONG" }, &["PING"]);
         redis
+    }
+
+    fn sentinel(config: &Path) -> Self {
+        let port = free_port();
+        let mut command = Command::new("redis-server");
+        command.arg(config).args(["--sentinel", "--bind", "127.0.0.1", "--logfile", ""]);
+        let child = command.args(["--port", &port.to_string()]).stdout(Stdio::null()).spawn();
+        let sentinel = Self { child: child.expect("redis-server"), port };
+        sentinel.answers("PONG", &["PING"]);
+        sentinel
     }
 
     /// What redis-cli says.
@@ -93,6 +103,28 @@ impl Store {
         Self { url: server.url(), servers: vec![server], directory }
     }
 
+    /// One server that speaks TLS alone, by the name of localhost, and the authority's certificate.
+    pub(crate) fn with_tls() -> (Self, PathBuf) {
+        let directory = directory();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("cert"), made.cert.pem()).unwrap();
+        std::fs::write(path("key"), made.signing_key.serialize_pem()).unwrap();
+        let port = free_port();
+        let (cert, key) = (path("cert"), path("key"));
+        let options = [
+            ("--tls-port", port.to_string()),
+            ("--tls-cert-file", cert.display().to_string()),
+            ("--tls-key-file", key.display().to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let options: Vec<&str> =
+            options.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+        let server = Redis::start(directory.path(), &options);
+        let url = format!("rediss://localhost:{port}");
+        (Self { servers: vec![server], url, directory }, cert)
+    }
+
     /// Three masters, and three replicas behind them: the master of number n is n - 3.
     pub(crate) fn cluster() -> Self {
         let directory = directory();
@@ -143,6 +175,28 @@ impl Store {
         self.servers[number + 3].answers("role:master", &["INFO", "replication"]);
         let own = self.directory.path().join(number.to_string());
         self.servers[number] = Redis::start_on(port, &own, &member(&bus));
+    }
+
+    /// One server, a replica of it, and a sentinel, who makes the replica the master if it dies: in this
+    /// order.
+    pub(crate) fn with_sentinel() -> Self {
+        let directory = directory();
+        let master = Redis::start(directory.path(), &[]);
+        let port = master.port.to_string();
+        let replica = Redis::start(directory.path(), &["--replicaof", "127.0.0.1", &port]);
+        replica.answers("master_link_status:up", &["INFO", "replication"]);
+        let config = directory.path().join("sentinel.conf");
+        let lines = [
+            format!("sentinel monitor mine 127.0.0.1 {port} 1"),
+            "sentinel down-after-milliseconds mine 500".to_owned(),
+            "sentinel failover-timeout mine 2000".to_owned(),
+        ];
+        std::fs::write(&config, lines.join("\n")).unwrap();
+        let sentinel = Redis::sentinel(&config);
+        let seen = replica.port.to_string();
+        sentinel.answers(&seen, &["SENTINEL", "REPLICAS", "mine"]);
+        let url = format!("redis+sentinel://127.0.0.1:{}/mine", sentinel.port);
+        Self { servers: vec![master, replica, sentinel], url, directory }
     }
 
     /// A postbox with its packets there.
