@@ -2,7 +2,8 @@
 
 use crate::cases;
 use crate::servers::Store;
-use crate::support::Postbox;
+use crate::support::*;
+use std::time::Instant;
 
 #[test]
 fn the_memory_is_such_a_store() {
@@ -22,6 +23,38 @@ fn one_redis_is_such_a_store() {
     let store = Store::single(&["--maxmemory", "16mb"]);
     cases::full(&store.front(&["--work", "0"]), &store.front(&["--work", "0"]));
     cases::work(&store.front(&["--work", "8"]), &store.front(&["--work", "8"]));
+}
+
+/// Somebody who posts and discards for ever would fill the store with what is remembered of it.
+#[test]
+fn a_flood_of_discards_is_not_remembered_for_long() {
+    let store = Store::single(&[]);
+    let fronts = [store.front(&["--work", "0"]), store.front(&["--work", "0"])];
+    let discard = |front: &Postbox, first: u32| {
+        let places: Vec<Place> = (first..first + 200).map(Place::new).collect();
+        let body: Vec<u8> = places.iter().flat_map(|place| raw(&place.packet(12, 1))).collect();
+        assert_eq!(front.call("/v1/post", Form::Raw, &body).both(), (201, "200\n"));
+        let spent = places.iter().flat_map(|place| place.spent(&place.packet(12, 1), [1; 32]));
+        let spent: Vec<u8> = spent.collect();
+        assert_eq!(front.call("/v1/discard", Form::Raw, &spent).status, 204);
+    };
+    // The shortest time for which an address is remembered, of those that were discarded.
+    let shortest = || {
+        let script = "local least = 9999999; for _, key in ipairs(redis.call('KEYS', '*')) do \
+            least = math.min(least, redis.call('TTL', key)) end; return least";
+        store.servers[0].cli(&["EVAL", script, "0"]).trim().parse::<u32>().unwrap()
+    };
+    discard(&fronts[0], 0);
+    let deadline = Instant::now() + PATIENCE;
+    // What goes through one postbox counts at the other, too.
+    for round in 1.. {
+        discard(&fronts[1], round * 200);
+        if shortest() < 43_200 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{}", shortest());
+    }
+    assert!(shortest() >= 60);
 }
 
 #[test]

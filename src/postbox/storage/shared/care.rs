@@ -52,11 +52,12 @@ impl Shared {
 
     async fn look_at_nodes(&self) {
         let map = self.shards.map();
-        let (mut up, mut from_others) = (!map.nodes().is_empty(), 0);
+        let (mut up, mut from_others, mut spent) = (!map.nodes().is_empty(), 0, 0);
         for node in map.nodes() {
             match node.look().await {
                 Ok(look) => {
                     from_others += look.from_others;
+                    spent += look.spent;
                     if !look.is_master {
                         node.give_up();
                         up = false;
@@ -68,6 +69,7 @@ impl Shared {
         self.is_up.store(up, Relaxed);
         let bytes = usize::try_from(from_others).unwrap_or(usize::MAX);
         self.life(bytes);
+        self.remembered_for(spent);
     }
 
     /// Looks at every address in these buckets that somebody waits for.

@@ -43,7 +43,7 @@ if lying > 0 then
     redis.call('HDEL', key, found)
     redis.call('HSET', key, new, '')
 else
-    -- Made anew, it is a compact list again.
+    -- Made anew, it is a compact list again. (Discards are counted by this command: node.rs.)
     redis.call('DEL', key)
     latest = till
     for _, field in ipairs(spent) do

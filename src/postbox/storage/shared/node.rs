@@ -68,6 +68,8 @@ pub(super) struct Gauge {
     sent: AtomicUsize,
     /// Bytes that it has got from all, ever.
     got: AtomicU64,
+    /// Discards after which nothing but memory of them was left, ever.
+    spent: AtomicU64,
     keys: AtomicU64,
     /// Its clock when ours began.
     epoch: AtomicU64,
@@ -79,6 +81,8 @@ pub(super) struct Look {
     pub(super) is_master: bool,
     /// Bytes that came from others since the last look.
     pub(super) from_others: u64,
+    /// Discards since then.
+    pub(super) spent: u64,
 }
 
 impl Node {
@@ -166,7 +170,7 @@ impl Node {
     pub(super) async fn look(&self) -> Result<Look, Trouble> {
         let mut commands = Pipeline::new();
         let mut sections = cmd("INFO");
-        sections.arg("memory").arg("stats").arg("replication").arg("keyspace");
+        sections.arg("memory").arg("stats").arg("replication").arg("keyspace").arg("commandstats");
         commands.add_command(sections).add_command(cmd("TIME"));
         // Its ears must hear, too.
         self.listen(Pipeline::new().add_command(cmd("PING"))).await?;
@@ -194,9 +198,12 @@ impl Node {
             gauge.epoch.store(epoch, Relaxed);
         }
         let new = if before == 0 { 0 } else { got.saturating_sub(before) };
+        let spent = spent(&said);
+        let spent_before = gauge.spent.swap(spent, Relaxed);
         Ok(Look {
             is_master: info(&said, "role") == Some("master"),
             from_others: new.saturating_sub(ours),
+            spent: if before == 0 { 0 } else { spent.saturating_sub(spent_before) },
         })
     }
 }
@@ -218,6 +225,12 @@ impl Gauge {
     pub(super) fn keys(&self) -> u64 {
         self.keys.load(Relaxed)
     }
+}
+
+/// The number in `cmdstat_del:calls=7,…`: nothing but `discard.lua` deletes.
+fn spent(said: &str) -> u64 {
+    let calls = info(said, "cmdstat_del").and_then(|line| line.strip_prefix("calls="));
+    calls.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The number in `db0:keys=7,expires=…`.

@@ -25,6 +25,11 @@ use tokio::sync::Semaphore;
 /// The part of the memory cap for packets that come out of the store and are not unmasked yet.
 const WINDOW_PART: usize = 32;
 
+/// What is remembered of discards may take this part of the store, as it may of a memory.
+const SPENT_PART: usize = 8;
+/// What one takes there, beside others.
+const SPENT_COST: usize = 224;
+
 /// All that this postbox knows of the store.
 pub(crate) struct Shared {
     pub(super) shards: Shards,
@@ -36,6 +41,8 @@ pub(crate) struct Shared {
     ttl: Seconds,
     began: Clock,
     tide: Mutex<Tide>,
+    /// How much was discarded lately, by all.
+    ebb: Mutex<Tide>,
     window: Semaphore,
     window_size: usize,
     _window_charge: Charge,
@@ -61,6 +68,7 @@ impl Shared {
             ttl: Seconds::try_from(ttl.as_secs()).unwrap_or(Seconds::MAX / 2).min(Seconds::MAX / 2),
             began: Clock::new(),
             tide: Mutex::default(),
+            ebb: Mutex::default(),
             window: Semaphore::new(window_size >> 10),
             window_size,
             _window_charge: charge,
@@ -126,6 +134,22 @@ impl Shared {
         let mut tide = self.tide.lock().unwrap_or_else(PoisonError::into_inner);
         let now = f64::from(self.began.now());
         tide.life(now, bytes, (left, held.saturating_add(left)), f64::from(self.ttl)) as Seconds
+    }
+
+    /// For how many seconds a discard is remembered after this many more: the whole time, or so long
+    /// that all that is remembered takes no more than its part where they go on like this.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is between nothing and the whole time"
+    )]
+    pub(super) fn remembered_for(&self, more: u64) -> Seconds {
+        let (held, left) = self.fill();
+        let bytes = usize::try_from(more).unwrap_or(usize::MAX).saturating_mul(SPENT_COST);
+        let part = held.saturating_add(left) / SPENT_PART;
+        let mut ebb = self.ebb.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = f64::from(self.began.now());
+        ebb.life(now, bytes, (part, usize::MAX), f64::from(self.ttl)) as Seconds
     }
 
     /// Stores a packet, unless the same bytes are or were there; returns for how many seconds it is
@@ -248,9 +272,10 @@ impl Shared {
             })
             .collect();
         let names: Vec<Name> = all.iter().map(|(name, ..)| *name).collect();
+        let life = self.remembered_for(0);
         let discard = |at: usize, node: &Node| {
             let (name, mark, key) = &all[at];
-            node.scripts.discard((name, mark), key.as_ref(), self.ttl)
+            node.scripts.discard((name, mark), key.as_ref(), life)
         };
         let replies = self.shards.ask(&names, discard).await?;
         let done = replies.iter().filter(|reply| reply.value == Value::Int(1)).count();
