@@ -25,6 +25,32 @@ fn a_replica_that_a_sentinel_makes_the_master_is_found() {
     );
 }
 
+/// The packet lies on the master already, by the first try; that the second one has nothing to store
+/// does not mean that a replica has it.
+#[test]
+fn what_no_replica_has_is_not_stored_however_often_it_is_posted() {
+    let store = Store::with_sentinel();
+    let url = store.servers[0].url();
+    let fronts = [0, 1].map(|_| store.front(&["--replicas", "1", "--store", &url]));
+    let (place, spent) = (Place::new(1), Place::new(2));
+    let post = |front: &Postbox, place: &Place| {
+        front.call("/v1/post", Form::Raw, &raw(&place.packet(12, 1))).status
+    };
+    assert_eq!(post(&fronts[0], &spent), 201);
+    let replica = &store.servers[1];
+    replica.signal("STOP");
+    let record = spent.spent(&spent.packet(12, 1), [0; 32]);
+    assert_eq!(fronts[0].call("/v1/discard", Form::Raw, &record).status, 204);
+    for front in fronts.iter().chain(&fronts) {
+        assert_eq!((post(front, &place), post(front, &spent)), (503, 503));
+    }
+    replica.signal("CONT");
+    let deadline = Instant::now() + PATIENCE;
+    while post(&fronts[1], &place) != 201 {
+        assert!(Instant::now() < deadline);
+    }
+}
+
 #[test]
 fn what_was_answered_with_201_outlives_a_master() {
     let mut store = Store::cluster();

@@ -205,7 +205,8 @@ impl Store {
         Postbox::run(
             otr()
                 .args(["postbox", "--listen", "127.0.0.1:0", "--require-confinement"])
-                .args(["--store", &self.url, "--store-secret"])
+                .env("OTR_STORE", &self.url)
+                .arg("--store-secret")
                 .arg(secret)
                 .args(options),
         )

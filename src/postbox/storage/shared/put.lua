@@ -7,8 +7,8 @@ local key, mark = KEYS[1], ARGV[1]
 local now = tonumber(redis.call('TIME')[1])
 local lying, latest, opened = 0, 0, false
 
--- What is there already is written again, so that WAIT on this connection waits for it, too: it may
--- have come over another one, and to no replica.
+-- What is there already is written again: it may have come over another connection, and to no
+-- replica, and WAIT promises to wait for this connection's writes alone (7.0 waits for all).
 local function again()
     redis.call('EXPIREAT', key, redis.call('EXPIRETIME', key))
 end
