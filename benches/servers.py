@@ -144,25 +144,28 @@ class Shards:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
-        # A cluster's nodes talk at ports 10,000 higher.
-        self.ports, self.processes = [], []
-        while len(self.ports) < self.count:
-            port = free_port()
-            if port < 50_000 and port not in self.ports:
-                self.ports.append(port)
-        for port in self.ports:
+        self.processes = []
+        # A cluster's nodes have a second port each, for each other.
+        ports = set()
+        while len(ports) < 2 * self.count:
+            ports.add(free_port())
+        ports = list(ports)
+        self.ports, buses = ports[:self.count], ports[self.count:]
+        for port, bus in zip(self.ports, buses):
             place = os.path.join(self.folder, str(port))
             os.mkdir(place)
             options = ["--save", "", "--appendonly", "no", "--dir", place, "--maxmemory", self.maxmemory,
                        "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1", "--port", str(port)]
             if self.count > 1:
-                options += ["--cluster-enabled", "yes", "--cluster-node-timeout", "5000"]
+                options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
+                            "--cluster-node-timeout", "5000"]
             self.processes.append(subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL))
             wait_for(port)
         self.pids = [process.pid for process in self.processes]
         hosts = [f"127.0.0.1:{port}" for port in self.ports]
         if self.count > 1:
-            create = ["redis-cli", "--cluster", "create", *hosts, "--cluster-yes"]
+            nodes = [f"{host}@{bus}" for host, bus in zip(hosts, buses)]
+            create = ["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"]
             subprocess.run(create, check=True, stdout=subprocess.DEVNULL)
             while any(self.info(port)["cluster_enabled"] != "1" or "cluster_state:ok" not in
                       self.ask(port, "CLUSTER", "INFO") for port in self.ports):
