@@ -154,7 +154,7 @@ class Shards:
         for port, bus in zip(self.ports, buses):
             place = os.path.join(self.folder, str(port))
             os.mkdir(place)
-            options = ["--save", "", "--appendonly", "no", "--dir", place, "--maxmemory", self.maxmemory,
+            options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", place, "--maxmemory", self.maxmemory,
                        "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1", "--port", str(port)]
             if self.count > 1:
                 options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
@@ -200,5 +200,5 @@ class Redis(Server):
     """redis-server that keeps nothing on a disk."""
 
     def prepare(self):
-        options = ["--save", "", "--appendonly", "no", "--dir", self.folder]
+        options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", self.folder]
         return ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), *options]

@@ -50,6 +50,7 @@ fn nodes_take_the_options_of_the_compose_file_and_the_lines_of_the_file() {
         for (name, value) in [
             ("save", ""),
             ("appendonly", "no"),
+            ("repl-diskless-load", "swapdb"),
             ("maxmemory-policy", "noeviction"),
             ("cluster-enabled", "yes"),
             ("min-replicas-to-write", "1"),

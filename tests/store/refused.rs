@@ -22,6 +22,9 @@ fn a_server_that_keeps_or_throws_out_packets_is_not_taken() {
         ("maxmemory-policy", "allkeys-lru", "when it is full (allkeys-lru); set maxmemory-policy"),
         ("save", "3600 1", "writes packets to a disk (save); set save \"\""),
         ("appendonly", "yes", "writes packets to a disk (appendonly)"),
+        ("repl-diskless-sync", "no", "disk (repl-diskless-sync); set repl-diskless-sync yes"),
+        ("repl-diskless-load", "disabled", "disk (repl-diskless-load); set repl-diskless-load"),
+        ("repl-diskless-load", "on-empty-db", "disk (repl-diskless-load); set repl-diskless-load"),
     ] {
         let store = Store::single(&[]);
         store.servers[0].cli(&["CONFIG", "SET", setting, value]);

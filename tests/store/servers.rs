@@ -26,6 +26,7 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.args(["--maxmemory", "64mb", "--logfile", "", "--repl-diskless-sync-delay", "0"]);
+        command.args(["--repl-diskless-sync", "yes", "--repl-diskless-load", "swapdb"]);
         command.arg("--dir").arg(directory).args(options);
         let child = command.stdout(Stdio::null()).spawn().expect("redis-server");
         let redis = Self { child, port };

@@ -10,6 +10,15 @@ use std::net::SocketAddr;
 /// Sharded channels and scripts with flags are as old as this.
 const OLDEST: u32 = 7;
 
+/// Settings, and their values with which no packet is written to a disk. What a replica gets first goes
+/// through files at both ends, if one doesn't say otherwise; with `on-empty-db`, too, where a replica
+/// that was away has something already.
+const DISKLESS: [(&str, &[&str]); 3] = [
+    ("save", &[""]),
+    ("repl-diskless-sync", &["yes"]),
+    ("repl-diskless-load", &["swapdb", "flush-before-load"]),
+];
+
 /// Checks one server. `is_master`: a replica that cannot be reached is left out.
 pub(super) async fn check(
     dialer: &Dialer,
@@ -41,12 +50,15 @@ pub(super) async fn check(
     if info(&said, "aof_enabled") != Some("0") {
         return Err(BadStore::Persists(address, "appendonly"));
     }
-    match setting(&line, "save").await {
-        Ok(save) if save.is_empty() => Ok(()),
-        Ok(_) => Err(BadStore::Persists(address, "save")),
-        Err(Trouble::Refused(_)) => Err(BadStore::Unknown(address)),
-        Err(why) => Err(BadStore::of(address, &why)),
+    for (name, keeps) in DISKLESS {
+        match setting(&line, name).await {
+            Ok(value) if keeps.contains(&value.as_str()) => {}
+            Ok(_) => return Err(BadStore::Persists(address, name)),
+            Err(Trouble::Refused(_)) => return Err(BadStore::Unknown(address)),
+            Err(why) => return Err(BadStore::of(address, &why)),
+        }
     }
+    Ok(())
 }
 
 async fn setting(line: &Line, name: &str) -> Result<String, Trouble> {

@@ -118,9 +118,17 @@ impl From<BadStore> for Failure {
             BadStore::Old(..) => "use Redis 7 or Valkey",
             BadStore::Unbounded(_) => "set maxmemory, to less than the machine has",
             BadStore::Evicts(..) => "set maxmemory-policy noeviction",
-            BadStore::Persists(..) => {
-                "set save \"\" and appendonly no, or take it as it is with --allow-persistence"
-            }
+            BadStore::Persists(_, setting) => match *setting {
+                "repl-diskless-sync" => {
+                    "set repl-diskless-sync yes, or take it as it is with --allow-persistence"
+                }
+                "repl-diskless-load" => {
+                    "set repl-diskless-load swapdb, or take it as it is with --allow-persistence"
+                }
+                _ => {
+                    "set save \"\" and appendonly no, or take it as it is with --allow-persistence"
+                }
+            },
             BadStore::Unknown(_) => {
                 "let the postbox's user call CONFIG GET, or take it as it is with --allow-persistence"
             }
