@@ -266,6 +266,27 @@ pub(crate) fn times(one: &Postbox, other: &Postbox) {
     assert_eq!(status(one, &spent), "h", "nothing is remembered any more");
 }
 
+/// What was discarded is remembered for its whole time, whatever lies beside it for a shorter one.
+pub(crate) fn remembered(one: &Postbox, brief: &Postbox) {
+    let (place, gone) = (Place::new(510), Place::new(511));
+    for (place, key) in [(&place, 3), (&gone, 0)] {
+        post(one, &place.packet(12, 1));
+        discard(one, place, &place.packet(12, 1), key);
+        let answer = post(brief, &place.packet(12, 2));
+        assert!(answer.head.contains("otr-keeps: 1\r"), "{}", answer.head);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while !held(brief, &place).is_empty() || !held(brief, &gone).is_empty() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    for (place, published) in [(&place, vec![3]), (&gone, vec![])] {
+        assert_eq!((status(one, place).as_str(), keys(one, place)), ("c", published));
+        assert_eq!(post(one, &place.packet(12, 1)).status, 201);
+        assert_eq!(status(brief, place), "c", "the same packet is not stored again");
+    }
+}
+
 /// Where little fits, and no work is asked for.
 pub(crate) fn full(one: &Postbox, other: &Postbox) {
     let (mut stored, mut shortest) = (Vec::new(), 86_400);

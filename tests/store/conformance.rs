@@ -20,6 +20,7 @@ fn one_redis_is_such_a_store() {
     let store = Store::single(&[]);
     cases::all(&store.front(&[]), &store.front(&[]));
     cases::times(&store.front(&["--ttl", "1s"]), &store.front(&["--ttl", "1s"]));
+    cases::remembered(&store.front(&[]), &store.front(&["--ttl", "1s"]));
     let store = Store::single(&["--maxmemory", "16mb"]);
     cases::full(&store.front(&["--work", "0"]), &store.front(&["--work", "0"]));
     cases::work(&store.front(&["--work", "8"]), &store.front(&["--work", "8"]));

@@ -39,7 +39,12 @@ pub(crate) fn metrics(server: &Server) -> Answer {
     if let Store::Shared(shared) = &server.store {
         let (is_up, keys, (used, left)) = shared.state();
         one("gauge", "store_up", "Whether the whole store answers.", u64::from(is_up));
-        one("gauge", "store_addresses", "Addresses of which it knows anything.", keys);
+        one(
+            "gauge",
+            "store_addresses",
+            "Addresses of which it knows anything; twice, if packets lie beside discarded ones.",
+            keys,
+        );
         one("gauge", "store_used_bytes", "Memory taken in it.", used as u64);
         one("gauge", "store_cap_bytes", "Its memory cap.", (used + left) as u64);
     }

@@ -50,11 +50,19 @@ impl Name {
         u16::from_be_bytes([self.0[0], self.0[1]])
     }
 
-    /// The key in the store: the bucket as a hash tag, in hexadecimal digits, and the rest.
+    /// The key in the store of what lies there: the bucket as a hash tag, in hexadecimal digits, and the
+    /// rest.
     pub(super) fn key(&self) -> [u8; Self::TAG + Self::REST] {
         let mut key = [0; Self::TAG + Self::REST];
         key[..Self::TAG].copy_from_slice(&tag(self.bucket()));
         key[Self::TAG..].copy_from_slice(&self.0[Self::BUCKET..]);
+        key
+    }
+
+    /// The key of what was discarded there.
+    pub(super) fn gone_key(&self) -> [u8; Self::TAG + Self::REST + 1] {
+        let mut key = [b's'; Self::TAG + Self::REST + 1];
+        key[..Self::TAG + Self::REST].copy_from_slice(&self.key());
         key
     }
 

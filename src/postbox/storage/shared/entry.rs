@@ -1,5 +1,7 @@
-//! The fields of a key in the store. All that is known of a packet stands in the name of its field,
-//! so that one `HKEYS` tells everything but the bytes of packets, which are the values.
+//! The fields of an address's two keys in the store: one for packets, one for those that were
+//! discarded, so that each ends with the last of its own. All that is known of a packet stands in the
+//! name of its field, so that two `HKEYS` tell everything but the bytes of packets, which are the
+//! values.
 //!
 //!     p SIZE UNTIL MARK        a packet; SIZE is 'a' for 4 KiB, 'b' for 8 KiB …
 //!     s KEPT UNTIL MARK [KEY]  one that was discarded; KEPT is 1 where a key follows

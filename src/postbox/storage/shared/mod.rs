@@ -1,8 +1,9 @@
 //! The store that many postboxes share: Redis or Valkey, one server, with Sentinel, or a cluster.
 //! docs/postbox.md says what it may be, and who sees what of it.
 //!
-//! Everything about an address lies under one key, on one node, and each change of it is one script
-//! there (`put.lua`, `discard.lua`); `entry` says how it is written, `cipher` how it is masked.
+//! Everything about an address lies under two keys on one node, what lies there and what was
+//! discarded, and each change of it is one script there (`put.lua`, `discard.lua`); `entry` says how
+//! it is written, `cipher` how it is masked.
 
 mod care;
 mod check;

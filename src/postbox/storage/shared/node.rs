@@ -221,7 +221,7 @@ impl Gauge {
         (used, self.most.load(Relaxed))
     }
 
-    /// Addresses of which it knows anything.
+    /// Addresses of which it knows anything: one counts twice where packets lie beside discarded ones.
     pub(super) fn keys(&self) -> u64 {
         self.keys.load(Relaxed)
     }

@@ -31,8 +31,8 @@ impl Scripts {
         (life, ttl): (Seconds, Seconds),
     ) -> Cmd {
         let mut command = cmd("EVALSHA");
-        command.arg(&self.put).arg(1).arg(&name.key()[..]).arg(&mark[..]);
-        command.arg(&[size_letter(size)][..]).arg(masked).arg(life).arg(ttl);
+        command.arg(&self.put).arg(2).arg(&name.key()[..]).arg(&name.gone_key()[..]);
+        command.arg(&mark[..]).arg(&[size_letter(size)][..]).arg(masked).arg(life).arg(ttl);
         command.arg(MAX_UNDER_ADDRESS);
         command
     }
@@ -45,9 +45,9 @@ impl Scripts {
         life: Seconds,
     ) -> Cmd {
         let mut command = cmd("EVALSHA");
-        command.arg(&self.discard).arg(1).arg(&name.key()[..]).arg(&mark[..]);
-        command.arg(u8::from(key.is_some())).arg(key.map_or(&[][..], |key| key)).arg(life);
-        command.arg(REMEMBERED);
+        command.arg(&self.discard).arg(2).arg(&name.key()[..]).arg(&name.gone_key()[..]);
+        command.arg(&mark[..]).arg(u8::from(key.is_some())).arg(key.map_or(&[][..], |key| key));
+        command.arg(life).arg(REMEMBERED);
         command
     }
 }

@@ -116,8 +116,8 @@ impl Shared {
         }
     }
 
-    /// Whether the whole store could be reached when it was asked last, the addresses of which it
-    /// knows anything, and bytes taken and allowed.
+    /// Whether the whole store could be reached when it was asked last, the keys in which it
+    /// knows anything of addresses, and bytes taken and allowed.
     pub(crate) fn state(&self) -> (bool, u64, (usize, usize)) {
         let keys = self.shards.map().nodes().iter().map(|node| node.gauge.keys()).sum();
         (self.is_up.load(Relaxed), keys, self.fill())
@@ -168,8 +168,18 @@ impl Shared {
 
     /// What is known of these names.
     pub(super) async fn entries(&self, names: &[Name]) -> Result<Vec<Entries>, Away> {
-        let replies = self.shards.ask(names, |at, _| keys_of(&names[at])).await?;
-        Ok(replies.into_iter().map(entries).collect())
+        // What lies there first: what is discarded meanwhile is then seen twice, and not not at all.
+        let twice: Vec<Name> = names.iter().flat_map(|name| [*name; 2]).collect();
+        let ask = |at: usize, _: &Node| match at % 2 {
+            0 => fields_of(&twice[at].key()),
+            _ => fields_of(&twice[at].gone_key()),
+        };
+        let mut replies = self.shards.ask(&twice, ask).await?.into_iter();
+        let mut all = Vec::with_capacity(names.len());
+        while let (Some(lying), Some(gone)) = (replies.next(), replies.next()) {
+            all.push(entries(lying, gone));
+        }
+        Ok(all)
     }
 
     fn names(&self, addresses: &[Address]) -> Vec<Name> {
@@ -336,20 +346,21 @@ impl Shared {
 /// What a watch has beside its places: that we hear of changes.
 pub(crate) struct SharedWatch(Waiting);
 
-fn keys_of(name: &Name) -> Cmd {
+fn fields_of(key: &[u8]) -> Cmd {
     let mut command = cmd("HKEYS");
-    command.arg(&name.key()[..]);
+    command.arg(key);
     command
 }
 
-fn entries(Reply { value, now }: Reply) -> Entries {
-    let fields = match value {
+fn entries(lying: Reply, gone: Reply) -> Entries {
+    let now = lying.now;
+    let fields = [lying, gone].into_iter().flat_map(|reply| match reply.value {
         Value::Array(fields) | Value::Set(fields) => fields,
         _ => Vec::new(),
-    };
+    });
     let bytes = |field| match field {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
     };
-    Entries::read(fields.into_iter().filter_map(bytes), now)
+    Entries::read(fields.filter_map(bytes), now)
 }
