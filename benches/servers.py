@@ -145,6 +145,15 @@ class Shards:
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
         self.processes = []
+        try:
+            self.start()
+        except BaseException:
+            # Nobody calls __exit__ then.
+            self.__exit__()
+            raise
+        return self
+
+    def start(self):
         # A cluster's nodes have a second port each, for each other.
         ports = set()
         while len(ports) < 2 * self.count:
@@ -154,8 +163,9 @@ class Shards:
         for port, bus in zip(self.ports, buses):
             place = os.path.join(self.folder, str(port))
             os.mkdir(place)
-            options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", place, "--maxmemory", self.maxmemory,
-                       "--maxmemory-policy", "noeviction", "--bind", "127.0.0.1", "--port", str(port)]
+            options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", place,
+                       "--maxmemory", self.maxmemory, "--maxmemory-policy", "noeviction",
+                       "--bind", "127.0.0.1", "--port", str(port)]
             if self.count > 1:
                 options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
                             "--cluster-node-timeout", "5000"]
@@ -171,7 +181,6 @@ class Shards:
                       self.ask(port, "CLUSTER", "INFO") for port in self.ports):
                 time.sleep(0.1)
         self.url = ("redis+cluster://" if self.count > 1 else "redis://") + ",".join(hosts)
-        return self
 
     @staticmethod
     def ask(port, *command):
