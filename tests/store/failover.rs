@@ -40,14 +40,40 @@ fn what_no_replica_has_is_not_stored_however_often_it_is_posted() {
     let replica = &store.servers[1];
     replica.signal("STOP");
     let record = spent.spent(&spent.packet(12, 1), [0; 32]);
-    assert_eq!(fronts[0].call("/v1/discard", Form::Raw, &record).status, 204);
+    let discard = |front: &Postbox| front.call("/v1/discard", Form::Raw, &record).status;
+    assert_eq!(discard(&fronts[0]), 503, "a replica that takes over would have the packet still");
     for front in fronts.iter().chain(&fronts) {
         assert_eq!((post(front, &place), post(front, &spent)), (503, 503));
     }
     replica.signal("CONT");
     let deadline = Instant::now() + PATIENCE;
-    while post(&fronts[1], &place) != 201 {
+    while post(&fronts[1], &place) != 201 || discard(&fronts[0]) != 204 {
         assert!(Instant::now() < deadline);
+    }
+}
+
+/// One packet may have to wait for a replica that is gone; those after it are refused at once, and
+/// without a way to the master.
+#[test]
+fn without_its_replica_a_master_gets_nothing_until_it_has_one_again() {
+    let mut store = Store::with_sentinel();
+    let url = store.servers[0].url();
+    let front = store.front(&["--replicas", "1", "--store", &url]);
+    let post =
+        |n: u32| front.call("/v1/post", Form::Raw, &raw(&Place::new(n).packet(12, 1))).status;
+    assert_eq!(post(0), 201);
+    store.servers[1].signal("KILL");
+    store.servers[1].child.wait().unwrap();
+    for n in 1..6 {
+        assert_eq!(post(n), 503);
+    }
+    let keys = store.servers[0].cli(&["DBSIZE"]);
+    assert!(keys.trim() == "1" || keys.trim() == "2", "{keys}");
+    store.replace_replica();
+    let deadline = Instant::now() + PATIENCE;
+    while post(6) != 201 {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -200,6 +200,13 @@ impl Store {
         Self { servers: vec![master, replica, sentinel], url, directory }
     }
 
+    /// Starts another replica, empty, in the place of the one that [`Self::with_sentinel`] had.
+    pub(crate) fn replace_replica(&mut self) {
+        let port = self.servers[0].port.to_string();
+        let options = ["--replicaof", "127.0.0.1", &port];
+        self.servers[1] = Redis::start(self.directory.path(), &options);
+    }
+
     /// A postbox with its packets there.
     pub(crate) fn front(&self, options: &[&str]) -> Postbox {
         let secret = self.directory.path().join("secret");

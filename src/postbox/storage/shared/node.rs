@@ -11,8 +11,10 @@ use redis::{Cmd, Pipeline, Value, cmd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 /// Packets that wait for the next batch before others wait for their turn.
 const QUEUE: usize = 1024;
@@ -21,6 +23,13 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 1 << 20;
 /// Milliseconds in which the replicas have to confirm a batch.
 const REPLICAS_TIME: u32 = 1000;
+
+/// KiB of packets that wait for a node: what does not get in within the time of one batch is refused,
+/// so that one slow node doesn't take the memory with which the others are served.
+const QUEUE_KIB: usize = 32 << 10;
+/// Seconds since a replica said last how far it is, as its master tells it, after which it is not
+/// counted. They say so each second.
+const REPLICA_LAG: u64 = 3;
 
 /// A packet on its way into the store.
 pub(super) struct Put {
@@ -33,7 +42,33 @@ pub(super) struct Put {
     pub(super) asking: bool,
 }
 
-type Job = (Put, oneshot::Sender<Result<i64, Trouble>>);
+/// What is written by a node's writer.
+enum Order {
+    /// A packet; it is masked when its turn comes.
+    Put(Put),
+    /// Commands that are ready.
+    Ready(Vec<Cmd>),
+}
+
+impl Order {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Put(put) => put.packet.len(),
+            Self::Ready(commands) => {
+                commands.iter().map(|one| one.get_packed_command().len()).sum()
+            }
+        }
+    }
+}
+
+/// The answers to the commands of an order, `ASKING` included, or why there are none.
+type Outcome = Result<Vec<Value>, Trouble>;
+
+struct Job {
+    order: Order,
+    answer: oneshot::Sender<Outcome>,
+    _room: OwnedSemaphorePermit,
+}
 
 /// What all nodes have in common.
 pub(super) struct Common {
@@ -54,7 +89,11 @@ pub(super) struct Node {
     common: Arc<Common>,
     questions: Line,
     ears: Line,
-    puts: mpsc::Sender<Job>,
+    orders: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+    /// Whether too few replicas have confirmed a batch: until a look shows enough of them, nothing is
+    /// written, and nobody waits for them.
+    alone: Arc<AtomicBool>,
     writer: AbortHandle,
     dead: AtomicBool,
 }
@@ -98,8 +137,10 @@ impl Node {
         let line = common.dialer.open(address, None).await?;
         let names = || async { Scripts::of(line.ask(&load()).await?).ok_or(Trouble::Later) };
         let (scripts, ours) = (names().await?, names().await?);
-        let (puts, jobs) = mpsc::channel(QUEUE);
-        let writer = Writer { line, scripts: ours, common: Arc::clone(common) };
+        let (orders, jobs) = mpsc::channel(QUEUE);
+        let alone = Arc::<AtomicBool>::default();
+        let common_too = Arc::clone(common);
+        let writer = Writer { line, scripts: ours, common: common_too, alone: Arc::clone(&alone) };
         let node = Self {
             id,
             address,
@@ -108,7 +149,9 @@ impl Node {
             common: Arc::clone(common),
             questions,
             ears,
-            puts,
+            orders,
+            room: Arc::new(Semaphore::new(QUEUE_KIB)),
+            alone,
             writer: tokio::spawn(writer.run(jobs)).abort_handle(),
             dead: AtomicBool::new(false),
         };
@@ -145,15 +188,36 @@ impl Node {
     /// Stores a packet; the answer is that of the script.
     pub(super) async fn put(&self, put: Put) -> Result<i64, Trouble> {
         let bytes = put.packet.len();
-        let (answer, answered) = oneshot::channel();
-        let stored = match self.puts.send((put, answer)).await {
-            Ok(()) => answered.await.unwrap_or(Err(Trouble::Lost)),
-            Err(_) => Err(Trouble::Lost),
+        let stored = match self.write(Order::Put(put)).await?.pop() {
+            Some(Value::Int(life)) => Ok(life),
+            Some(Value::ServerError(why)) => Err(Trouble::from(&why).said_at(self.address)),
+            _ => Err(Trouble::Lost),
         };
         if stored.is_ok() {
             self.gauge.sent.fetch_add(bytes, Relaxed);
         }
         self.noted(stored)
+    }
+
+    /// The answers to all of these, once enough replicas have what they change.
+    pub(super) async fn change(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Trouble> {
+        self.write(Order::Ready(commands)).await
+    }
+
+    async fn write(&self, order: Order) -> Outcome {
+        if self.alone.load(Relaxed) {
+            return Err(Trouble::Unsafe);
+        }
+        let kib = (order.bytes() >> 10).clamp(1, QUEUE_KIB);
+        let free = Arc::clone(&self.room).acquire_many_owned(u32::try_from(kib).unwrap_or(1));
+        let time = Duration::from_millis(u64::from(REPLICAS_TIME));
+        let room = timeout(time, free).await.ok().and_then(Result::ok).ok_or(Trouble::Behind)?;
+        let (answer, answered) = oneshot::channel();
+        let outcome = match self.orders.send(Job { order, answer, _room: room }).await {
+            Ok(()) => answered.await.unwrap_or(Err(Trouble::Lost)),
+            Err(_) => Err(Trouble::Lost),
+        };
+        self.noted(outcome)
     }
 
     /// Hands over the scripts again.
@@ -186,6 +250,9 @@ impl Node {
         let number = |name: &str| info(&said, name)?.parse::<u64>().ok();
         let bytes = |name| usize::try_from(number(name).unwrap_or(0)).unwrap_or(usize::MAX);
         let gauge = &self.gauge;
+        if online(&said) >= usize::from(self.common.replicas) {
+            self.alone.store(false, Relaxed);
+        }
         gauge.used.store(bytes("used_memory"), Relaxed);
         gauge.most.store(bytes("maxmemory"), Relaxed);
         let ours = gauge.sent.swap(0, Relaxed) as u64;
@@ -239,81 +306,104 @@ fn keys(said: &str) -> u64 {
     keys.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Stores packets in batches, each of which ends with one question after its replicas: who comes
-/// while a batch is on its way is in the next.
+/// How many replicas follow, by lines such as `slave0:ip=…,port=…,state=online,offset=7,lag=0`.
+fn online(said: &str) -> usize {
+    let follows = |line: &&str| {
+        let Some((_, fields)) = line.strip_prefix("slave").and_then(|line| line.split_once(':'))
+        else {
+            return false;
+        };
+        let field = |name: &str| {
+            fields.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
+        };
+        let lag = field("lag").and_then(|lag| lag.parse::<u64>().ok());
+        field("state") == Some("online") && lag.is_some_and(|lag| lag <= REPLICA_LAG)
+    };
+    said.lines().filter(follows).count()
+}
+
+/// Writes in batches, each of which ends with one question after its replicas: who comes while a batch
+/// is on its way is in the next.
 struct Writer {
     line: Line,
     scripts: Scripts,
     common: Arc<Common>,
+    alone: Arc<AtomicBool>,
 }
 
 impl Writer {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         while let Some(first) = jobs.recv().await {
+            if self.alone.load(Relaxed) {
+                let _ = first.answer.send(Err(Trouble::Unsafe));
+                continue;
+            }
             let (mut batch, mut bytes) = (vec![first], 0);
             while bytes < BATCH && batch.len() < QUEUE {
-                bytes += batch.last().map_or(0, |(put, _)| put.packet.len());
+                bytes += batch.last().map_or(0, |job| job.order.bytes());
                 let Ok(next) = jobs.try_recv() else { break };
                 batch.push(next);
             }
-            let outcome = self.store(&batch).await;
-            let lost = matches!(outcome, Err(Trouble::Lost));
-            match outcome {
+            match self.write(&batch).await {
                 Ok(answers) => {
-                    for ((_, answer), outcome) in batch.into_iter().zip(answers) {
-                        let _ = answer.send(outcome);
+                    for (job, outcome) in batch.into_iter().zip(answers) {
+                        let _ = job.answer.send(outcome);
                     }
                 }
                 Err(why) => {
-                    for (_, answer) in batch {
-                        let _ = answer.send(Err(why.clone()));
+                    let lost = why == Trouble::Lost;
+                    for job in batch {
+                        let _ = job.answer.send(Err(why.clone()));
+                    }
+                    if lost {
+                        return;
                     }
                 }
-            }
-            if lost {
-                return;
             }
         }
     }
 
-    async fn store(&self, batch: &[Job]) -> Result<Vec<Result<i64, Trouble>>, Trouble> {
+    async fn write(&self, batch: &[Job]) -> Result<Vec<Outcome>, Trouble> {
         let mut commands = Pipeline::with_capacity(batch.len() + 1);
         let mut masked = Vec::new();
-        for (put, _) in batch {
-            masked.clear();
-            self.common.cipher.append(&put.name, &put.mark, &put.packet, &mut masked);
-            if put.asking {
-                commands.add_command(cmd("ASKING"));
+        let mut counts = Vec::with_capacity(batch.len());
+        for job in batch {
+            let before = commands.len();
+            match &job.order {
+                Order::Put(put) => {
+                    masked.clear();
+                    self.common.cipher.append(&put.name, &put.mark, &put.packet, &mut masked);
+                    if put.asking {
+                        commands.add_command(cmd("ASKING"));
+                    }
+                    let (size, times) = (put.packet.len(), (put.life, put.ttl));
+                    let about = (&put.name, &put.mark);
+                    commands.add_command(self.scripts.put(about, (size, &masked), times));
+                }
+                Order::Ready(all) => {
+                    for one in all {
+                        commands.add_command(one.clone());
+                    }
+                }
             }
-            let (size, times) = (put.packet.len(), (put.life, put.ttl));
-            commands.add_command(self.scripts.put((&put.name, &put.mark), (size, &masked), times));
+            counts.push(commands.len() - before);
         }
         let replicas = self.common.replicas;
         if replicas > 0 {
             commands.add_command(wait(replicas));
         }
-        let answers = self.line.ask(&commands).await?;
-        let mut answers = answers.into_iter();
-        let stored: Vec<_> = batch
-            .iter()
-            .map(|(put, _)| {
-                if put.asking {
-                    answers.next();
-                }
-                match answers.next() {
-                    Some(Value::Int(life)) => Ok(life),
-                    Some(Value::ServerError(why)) => Err(Trouble::from(&why)),
-                    _ => Err(Trouble::Lost),
-                }
-            })
-            .collect();
+        let mut answers = self.line.ask(&commands).await?.into_iter();
+        let outcomes: Vec<Vec<Value>> =
+            counts.into_iter().map(|count| answers.by_ref().take(count).collect()).collect();
         let safe = replicas == 0
             || matches!(answers.next(), Some(Value::Int(have)) if have >= i64::from(replicas));
-        if safe {
-            return Ok(stored);
+        if !safe {
+            self.alone.store(true, Relaxed);
         }
-        // Those that were not stored have their own reasons.
-        Ok(stored.into_iter().map(|one| one.and(Err(Trouble::Unsafe))).collect())
+        // Those that were not done have their own reasons.
+        let done = |all: &[Value]| !matches!(all.last(), Some(Value::ServerError(_)));
+        let of = |all: Vec<Value>| if !safe && done(&all) { Err(Trouble::Unsafe) } else { Ok(all) };
+        Ok(outcomes.into_iter().map(of).collect())
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// For this long a command is tried again; then its caller is told to come back later. Longer than a
 /// failover takes where `cluster-node-timeout` is 5 s or less.
@@ -172,7 +172,9 @@ impl Shards {
                     let _ = node.reload().await;
                 }
             }
-            Trouble::Full | Trouble::Unsafe | Trouble::Refused(_) => return Err(Away),
+            Trouble::Full | Trouble::Unsafe | Trouble::Behind | Trouble::Refused(_) => {
+                return Err(Away);
+            }
         }
         Ok(())
     }
@@ -192,7 +194,11 @@ impl Shards {
                 None => (false, map.node(bucket).map(Arc::clone).ok_or(Trouble::Moved)),
             };
             let stored = match node {
-                Ok(node) => node.put(make(asking)).await,
+                // One that says nothing is given up after its own, shorter time; many before this
+                // packet may take longer together.
+                Ok(node) => timeout_at(deadline, node.put(make(asking)))
+                    .await
+                    .unwrap_or(Err(Trouble::Behind)),
                 Err(why) => Err(why),
             };
             match stored {
@@ -213,6 +219,24 @@ impl Shards {
         &self,
         names: &[Name],
         command: impl Fn(usize, &Node) -> Cmd,
+    ) -> Result<Vec<Reply>, Away> {
+        self.run(names, command, false).await
+    }
+
+    /// The same for commands that change something, of which enough replicas must know.
+    pub(super) async fn change(
+        &self,
+        names: &[Name],
+        command: impl Fn(usize, &Node) -> Cmd,
+    ) -> Result<Vec<Reply>, Away> {
+        self.run(names, command, self.common.replicas > 0).await
+    }
+
+    async fn run(
+        &self,
+        names: &[Name],
+        command: impl Fn(usize, &Node) -> Cmd,
+        changes: bool,
     ) -> Result<Vec<Reply>, Away> {
         let deadline = Instant::now() + PATIENCE;
         let mut replies: Vec<Option<Reply>> = names.iter().map(|_| None).collect();
@@ -239,7 +263,7 @@ impl Shards {
                     }
                 }
             }
-            for (all, outcome) in Batch::run_all(batches).await {
+            for (all, outcome) in Batch::run_all(batches, changes, deadline).await {
                 for (at, outcome) in all.into_iter().zip(outcome) {
                     match outcome {
                         Ok(reply) => replies[at] = Some(reply),
@@ -269,7 +293,7 @@ impl Shards {
 /// Commands for one node.
 struct Batch {
     node: Arc<Node>,
-    commands: Pipeline,
+    commands: Vec<Cmd>,
     /// Which of the names each is about, and whether another command stands before it.
     about: Vec<(usize, bool)>,
 }
@@ -278,20 +302,29 @@ type Outcomes = (Vec<usize>, Vec<Result<Reply, Trouble>>);
 
 impl Batch {
     fn new(node: Arc<Node>) -> Self {
-        Self { node, commands: Pipeline::new(), about: Vec::new() }
+        Self { node, commands: Vec::new(), about: Vec::new() }
     }
 
     fn add(&mut self, at: usize, to: Option<SocketAddr>, command: Cmd) {
         if to.is_some() {
-            self.commands.add_command(cmd("ASKING"));
+            self.commands.push(cmd("ASKING"));
         }
-        self.commands.add_command(command);
+        self.commands.push(command);
         self.about.push((at, to.is_some()));
     }
 
-    async fn run(self) -> Outcomes {
+    async fn run(self, changes: bool, deadline: Instant) -> Outcomes {
         let Self { node, commands, about } = self;
-        let answers = node.ask(&commands).await;
+        let answers = if changes {
+            let answers = timeout_at(deadline, node.change(commands)).await;
+            answers.unwrap_or(Err(Trouble::Behind))
+        } else {
+            let mut pipeline = Pipeline::with_capacity(commands.len());
+            for command in commands {
+                pipeline.add_command(command);
+            }
+            node.ask(&pipeline).await
+        };
         let now = node.now();
         let outcomes = match answers {
             Err(why) => about.iter().map(|_| Err(why.clone())).collect(),
@@ -302,7 +335,9 @@ impl Batch {
                         answers.next();
                     }
                     match answers.next() {
-                        Some(Value::ServerError(why)) => Err(Trouble::from(&why)),
+                        Some(Value::ServerError(why)) => {
+                            Err(Trouble::from(&why).said_at(node.address))
+                        }
                         Some(value) => Ok(Reply { value, now }),
                         None => Err(Trouble::Lost),
                     }
@@ -314,15 +349,20 @@ impl Batch {
     }
 
     /// All at the same time; mostly there is one.
-    async fn run_all(batches: BTreeMap<u64, Self>) -> Vec<Outcomes> {
+    async fn run_all(
+        batches: BTreeMap<u64, Self>,
+        changes: bool,
+        deadline: Instant,
+    ) -> Vec<Outcomes> {
         if batches.len() == 1 {
             let mut all = Vec::with_capacity(1);
             for batch in batches.into_values() {
-                all.push(batch.run().await);
+                all.push(batch.run(changes, deadline).await);
             }
             return all;
         }
-        let mut running: JoinSet<Outcomes> = batches.into_values().map(Self::run).collect();
+        let mut running: JoinSet<Outcomes> =
+            batches.into_values().map(|one| one.run(changes, deadline)).collect();
         let mut all = Vec::new();
         while let Some(Ok(outcomes)) = running.join_next().await {
             all.push(outcomes);

@@ -287,7 +287,7 @@ impl Shared {
             let (name, mark, key) = &all[at];
             node.scripts.discard((name, mark), key.as_ref(), life)
         };
-        let replies = self.shards.ask(&names, discard).await?;
+        let replies = self.shards.change(&names, discard).await?;
         let done = replies.iter().filter(|reply| reply.value == Value::Int(1)).count();
         self.discarded.fetch_add(done as u64, Relaxed);
         Ok(())

@@ -1,7 +1,7 @@
 //! What may come between us and the store, and what then helps.
 
 use redis::{RedisError, ServerError};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Why a command was not done, or why we don't know whether it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +20,30 @@ pub(super) enum Trouble {
     NoScript,
     /// Too few replicas have it.
     Unsafe,
+    /// Too much waits for the node already.
+    Behind,
     /// Something that no waiting helps.
     Refused(String),
+}
+
+/// In the place of an address that a server leaves out: it means its own, with another port.
+const SAME: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+impl Trouble {
+    /// What it means if the server at this address said so.
+    pub(super) fn said_at(self, here: SocketAddr) -> Self {
+        match self {
+            Self::Ask(to) if to.ip() == SAME => Self::Ask(SocketAddr::new(here.ip(), to.port())),
+            other => other,
+        }
+    }
+}
+
+/// Reads `IP:PORT`, where an IP may have colons of its own, without brackets, or be left out.
+fn endpoint(said: &str) -> Option<SocketAddr> {
+    let (ip, port) = said.rsplit_once(':')?;
+    let ip = if ip.is_empty() { SAME } else { ip.parse().ok()? };
+    Some(SocketAddr::new(ip, port.parse().ok()?))
 }
 
 impl From<&RedisError> for Trouble {
@@ -39,13 +61,35 @@ impl From<&ServerError> for Trouble {
         match error.code() {
             "MOVED" | "READONLY" | "CLUSTERDOWN" | "MASTERDOWN" => Self::Moved,
             "ASK" => {
-                let to = details.split(' ').nth(1).and_then(|to| to.parse().ok());
-                to.map_or(Self::Later, Self::Ask)
+                // One that has only a name is not asked: the slot will have moved soon.
+                details.split(' ').nth(1).and_then(endpoint).map_or(Self::Later, Self::Ask)
             }
             "TRYAGAIN" | "LOADING" | "NOREPLICAS" | "BUSY" => Self::Later,
             "OOM" => Self::Full,
             "NOSCRIPT" => Self::NoScript,
             code => Self::Refused(format!("{code} {details}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redis::{Value, parse_redis_value};
+
+    #[test]
+    fn the_way_to_another_node_is_read_as_servers_write_it() {
+        let here: SocketAddr = "10.0.0.1:6379".parse().unwrap();
+        let read = |to: &str| {
+            let said = parse_redis_value(format!("-ASK 3999 {to}\r\n").as_bytes()).unwrap();
+            let Value::ServerError(why) = said else { panic!("{said:?}") };
+            Trouble::from(&why).said_at(here)
+        };
+        let ask = |at: &str| Trouble::Ask(at.parse().unwrap());
+        assert_eq!(read("10.0.0.2:7000"), ask("10.0.0.2:7000"));
+        assert_eq!(read("::1:7000"), ask("[::1]:7000"));
+        assert_eq!(read("2001:db8::7:7000"), ask("[2001:db8::7]:7000"));
+        assert_eq!(read(":7000"), ask("10.0.0.1:7000"));
+        assert_eq!(read("node-2.example:7000"), Trouble::Later);
     }
 }
