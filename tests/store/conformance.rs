@@ -3,7 +3,7 @@
 use crate::cases;
 use crate::servers::Store;
 use crate::support::*;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[test]
 fn the_memory_is_such_a_store() {
@@ -63,4 +63,54 @@ fn a_cluster_is_such_a_store() {
     let store = Store::cluster();
     let fronts = (store.front(&["--replicas", "1"]), store.front(&["--replicas", "1"]));
     cases::all(&fronts.0, &fronts.1);
+}
+
+/// Reading is no flood: it makes nobody's packets short-lived.
+#[test]
+fn what_is_asked_changes_no_lifetime() {
+    let store = Store::single(&["--maxmemory", "32mb"]);
+    let (one, other) = (store.front(&["--work", "0"]), store.front(&["--work", "0"]));
+    let keeps = |n: u32| -> u32 {
+        let answer = one.call("/v1/post", Form::Raw, &raw(&Place::new(n).packet(18, 1)));
+        assert_eq!(answer.status, 201);
+        let keeps = answer.head.lines().find_map(|line| line.strip_prefix("otr-keeps: "));
+        keeps.unwrap().parse().unwrap()
+    };
+    let mut last = (1..200).map(keeps).find(|keeps| *keeps < 600).unwrap();
+    // It has been seen how full it is.
+    std::thread::sleep(Duration::from_millis(2500));
+    last = last.min(keeps(5000));
+    let tokens: Vec<u8> = (10_000..18_192).flat_map(|n| Place::new(n).token).collect();
+    for _ in 0..24 {
+        assert_eq!(other.call("/v1/collect", Form::Raw, &tokens).status, 204);
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    let now = keeps(5001);
+    assert!(now > last / 10 * 8, "{last} before, {now} now");
+}
+
+/// A copy of what is in a store lies here until it is read: so an answer has only so much.
+#[test]
+fn an_answer_from_a_store_is_bounded() {
+    let store = Store::single(&[]);
+    let front = store.front(&[]);
+    let places: Vec<Place> = (0..12).map(Place::new).collect();
+    let body: Vec<u8> = places.iter().flat_map(|place| raw(&place.packet(19, 1))).collect();
+    assert_eq!(front.call("/v1/post", Form::Raw, &body).both(), (201, "12\n"));
+    let tokens: Vec<u8> = places.iter().flat_map(|place| place.token).collect();
+    let first = front.call("/v1/collect?max=8388608", Form::Raw, &tokens).body;
+    assert!(first == body[..8 * ((1 << 19) + 1)], "{}", first.len());
+    // Who does not read holds copies of answers, and no room for what is posted.
+    let readers: Vec<_> = (0..40)
+        .map(|_| {
+            let mut stream = front.connect();
+            let head = head("/v1/collect", Form::Raw, tokens.len());
+            std::io::Write::write_all(&mut stream, &[head.as_bytes(), &tokens].concat()).unwrap();
+            stream
+        })
+        .collect();
+    std::thread::sleep(Duration::from_secs(1));
+    let more = raw(&Place::new(99).packet(20, 1));
+    assert_eq!(front.call("/v1/post", Form::Raw, &more).status, 201);
+    drop(readers);
 }

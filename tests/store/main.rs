@@ -11,6 +11,7 @@
 mod cases;
 mod conformance;
 mod failover;
+mod moves;
 mod packaging;
 mod refused;
 mod servers;

@@ -166,13 +166,18 @@ impl Store {
         Self { servers, url, directory }
     }
 
+    /// Kills the server of this number.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.servers[number].signal("KILL");
+        self.servers[number].child.wait().unwrap();
+    }
+
     /// Kills the master of this number, and starts it again, empty, when its replica has its place.
     pub(crate) fn fail_over(&mut self, number: usize) {
         let bus = self.servers[number].cli(&["CONFIG", "GET", "cluster-port"]);
         let bus = bus.split_whitespace().nth(1).unwrap().to_owned();
         let port = self.servers[number].port;
-        self.servers[number].signal("KILL");
-        self.servers[number].child.wait().unwrap();
+        self.kill(number);
         self.servers[number + 3].answers("role:master", &["INFO", "replication"]);
         let own = self.directory.path().join(number.to_string());
         self.servers[number] = Redis::start_on(port, &own, &member(&bus));

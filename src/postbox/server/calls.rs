@@ -249,8 +249,12 @@ async fn find(
     for some in steps(addresses.len()) {
         between(&some).await;
         server.store.find(budget, &addresses[some], &mut found).await?;
+        if found.is_full() {
+            break;
+        }
     }
-    Ok(found.packets)
+    // What was found goes out, whatever else is away.
+    if found.packets.is_empty() && found.lacks_some() { Err(Away) } else { Ok(found.packets) }
 }
 
 /// Discards packets, and keeps the keys of those that were there.

@@ -235,9 +235,10 @@ impl Server {
     }
 
     /// A turn for a call that names this many records: one call at a time, so that small calls get
-    /// in between, however many large ones there are.
+    /// in between, however many large ones there are. A store far away has turns of its own, for
+    /// each step: none of them is kept while it is away.
     pub(crate) async fn turn(&self, records: usize) -> Option<SemaphorePermit<'_>> {
-        if records <= FEW { None } else { self.many.acquire().await.ok() }
+        if records <= FEW || !self.store.is_here() { None } else { self.many.acquire().await.ok() }
     }
 
     /// Admits a connection of the operator. Its memory is counted, and always granted.

@@ -13,12 +13,49 @@ pub(crate) struct Found {
     pub(crate) packets: Vec<Arc<Packet>>,
     left: u64,
     full: bool,
+    lacks_some: bool,
 }
 
 impl Found {
     /// None yet, and at most `max` bytes.
     pub(crate) fn up_to(max: u64) -> Self {
-        Self { packets: Vec::new(), left: max, full: false }
+        Self { packets: Vec::new(), left: max, full: false, lacks_some: false }
+    }
+
+    /// Whether it takes no more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// There is no room for more.
+    #[cfg(feature = "redis")]
+    pub(super) fn closes(&mut self) {
+        self.full = true;
+    }
+
+    /// Whether a part of the store was away, so that there may be more.
+    pub(crate) fn lacks_some(&self) -> bool {
+        self.lacks_some
+    }
+
+    /// A part of the store is away.
+    #[cfg(feature = "redis")]
+    pub(super) fn lacks(&mut self) {
+        self.lacks_some = true;
+    }
+
+    /// Whether there is none yet.
+    #[cfg(feature = "redis")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// At most `most` bytes, while there is none yet.
+    #[cfg(feature = "redis")]
+    pub(super) fn caps(&mut self, most: u64) {
+        if self.packets.is_empty() {
+            self.left = self.left.min(most);
+        }
     }
 
     /// Whether it would still take one more, after this many, when all of these are `bytes`.

@@ -92,6 +92,11 @@ impl Store {
         }
     }
 
+    /// Whether everything lies in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
     /// Where to wait for changes.
     pub(crate) fn wait_list(&self) -> &Arc<WaitList> {
         match self {

@@ -101,8 +101,13 @@ pub(crate) struct Filling {
 impl Filling {
     /// An empty packet that grows to at most `max` bytes.
     pub(crate) fn new(budget: &Arc<Budget>, max: usize) -> Self {
+        Self::for_purpose(budget, max, Purpose::Packets)
+    }
+
+    /// The same, and what it takes is charged to `purpose`.
+    pub(crate) fn for_purpose(budget: &Arc<Budget>, max: usize, purpose: Purpose) -> Self {
         let max = max.min(MAX_PACKET);
-        let charge = Charge::nothing(budget, Purpose::Packets);
+        let charge = Charge::nothing(budget, purpose);
         Self { max, blocks: Vec::new(), length: 0, charge }
     }
 

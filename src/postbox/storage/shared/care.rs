@@ -2,11 +2,14 @@
 //! may have been missed.
 
 use super::cipher::{Bucket, Name};
+use super::node::Node;
 use super::store::Shared;
 use crate::postbox::api::Address;
 use crate::postbox::storage::standing::Away;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// How often each node is asked how full it is.
@@ -26,9 +29,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks after the connections and at the fill, for ever.
+    /// Looks after the connections and at the fill, and after those who wait, for ever. Neither holds
+    /// up the other.
     pub(crate) async fn looks_after(&self) {
-        let mut tidied = Instant::now();
+        tokio::join!(self.looks_after_nodes(), self.looks_after_waiting());
+    }
+
+    async fn looks_after_nodes(&self) {
         loop {
             tokio::select! {
                 () = self.shards.changed.notified() => {}
@@ -40,9 +47,19 @@ impl Shared {
                 // What fails now is tried again in a second.
                 let _ = self.shards.refresh(&map).await;
             }
-            let buckets = self.wakes.restore(&self.shards).await;
-            // What was missed is not lost: whoever waits asks again within a minute.
-            let _ = self.look_again(&buckets).await;
+            self.wakes.lost.notify_one();
+        }
+    }
+
+    async fn looks_after_waiting(&self) {
+        let mut tidied = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.wakes.lost.notified() => {}
+                () = sleep(LOOK_TIME) => {}
+            }
+            let missed = self.wakes.restore(&self.shards).await;
+            self.look_again(&missed).await;
             if tidied.elapsed() > TIDY_TIME {
                 tidied = Instant::now();
                 self.wakes.tidy(&self.shards).await;
@@ -52,9 +69,15 @@ impl Shared {
 
     async fn look_at_nodes(&self) {
         let map = self.shards.map();
-        let (mut up, mut from_others, mut spent) = (!map.nodes().is_empty(), 0, 0);
-        for node in map.nodes() {
-            match node.look().await {
+        let (mut up, mut from_others, mut spent) = (map.is_whole(), 0, 0);
+        let look = |node: &Arc<Node>| {
+            let node = Arc::clone(node);
+            async move { (node.look().await, node) }
+        };
+        // All at once: one that says nothing holds up none of the others.
+        let mut looking: JoinSet<_> = map.nodes().iter().map(look).collect();
+        while let Some(Ok((look, node))) = looking.join_next().await {
+            match look {
                 Ok(look) => {
                     from_others += look.from_others;
                     spent += look.spent;
@@ -72,20 +95,35 @@ impl Shared {
         self.remembered_for(spent);
     }
 
-    /// Looks at every address in these buckets that somebody waits for.
-    async fn look_again(&self, buckets: &[Bucket]) -> Result<(), Away> {
-        for bucket in buckets {
+    /// Looks at every address in these buckets that somebody waits for, some at a time. Where that
+    /// fails it is done at the next round.
+    async fn look_again(&self, missed: &[Bucket]) {
+        let (mut names, mut about) = (Vec::with_capacity(STEP), Vec::new());
+        for bucket in missed {
             let mut from = Some(Name::first_in(*bucket).on_the_list());
             while let Some(begin) = from {
-                let listed = self.wait_list.listed(&begin, STEP);
+                let room = STEP - names.len();
+                let listed = self.wait_list.listed(&begin, room);
                 let inside = |one: &&Address| Name::listed(one).bucket() == *bucket;
-                let names: Vec<Name> = listed.iter().take_while(inside).map(Name::listed).collect();
-                self.look_at(&names).await?;
-                let whole = names.len() == STEP;
+                let before = names.len();
+                names.extend(listed.iter().take_while(inside).map(Name::listed));
+                let whole = names.len() - before == room;
                 from = listed.last().filter(|_| whole).map(after);
+                about.push(*bucket);
+                if whole {
+                    self.look_or_mark(&mut names, &mut about).await;
+                }
             }
         }
-        Ok(())
+        self.look_or_mark(&mut names, &mut about).await;
+    }
+
+    async fn look_or_mark(&self, names: &mut Vec<Name>, about: &mut Vec<Bucket>) {
+        if !names.is_empty() && self.look_at(names).await.is_err() {
+            self.wakes.marks_again(about);
+        }
+        names.clear();
+        about.clear();
     }
 }
 

@@ -8,10 +8,14 @@ use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::{
     AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, Value,
 };
+use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -23,8 +27,10 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// For a connection, with TLS and authentication.
 const CONNECT_TIME: Duration = Duration::from_secs(2);
-/// For an answer: a server that says nothing for so long is given up.
+/// For an answer: a server that says nothing at all for so long is given up.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// A server that is still saying other things may take so many times as long.
+const ANSWER_TIMES: usize = 5;
 
 /// What becomes of a message that nobody asked for.
 pub(super) type Told = Box<dyn Fn(PushInfo) + Send + Sync>;
@@ -86,7 +92,10 @@ impl Dialer {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         told: Option<Told>,
     ) -> Result<Line, Trouble> {
-        let mut config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER_TIME));
+        // We look at the time ourselves.
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let read = Arc::<AtomicUsize>::default();
+        let stream = Counted { stream, read: Arc::clone(&read) };
         if let Some(told) = told {
             let told = move |push| -> Result<(), ()> {
                 told(push);
@@ -97,7 +106,7 @@ impl Dialer {
         let opened = MultiplexedConnection::new_with_config(&self.info, stream, config).await;
         let (connection, driver) = opened.map_err(|why| Trouble::from(&why))?;
         let driver = Driver(tokio::spawn(driver).abort_handle());
-        Ok(Line { connection, _driver: Arc::new(driver) })
+        Ok(Line { connection, read, _driver: Arc::new(driver) })
     }
 }
 
@@ -129,6 +138,8 @@ fn tls(
 #[derive(Clone)]
 pub(super) struct Line {
     connection: MultiplexedConnection,
+    /// How often something was read.
+    read: Arc<AtomicUsize>,
     _driver: Arc<Driver>,
 }
 
@@ -145,18 +156,90 @@ impl Line {
     /// The answers of all these commands.
     pub(super) async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, Trouble> {
         let mut connection = self.connection.clone();
-        let asked = connection.req_packed_commands(commands, 0, commands.len()).await;
-        asked.map_err(|why| Trouble::from(&why))
+        self.patient(connection.req_packed_commands(commands, 0, commands.len())).await
     }
 
     /// The answer of one command.
     pub(super) async fn one(&self, command: &Cmd) -> Result<Value, Trouble> {
         let mut connection = self.connection.clone();
-        match connection.req_packed_command(command).await {
-            Ok(Value::ServerError(why)) => Err(Trouble::from(&why)),
-            Ok(value) => Ok(value),
-            Err(why) => Err(Trouble::from(&why)),
+        match self.patient(connection.req_packed_command(command)).await? {
+            Value::ServerError(why) => Err(Trouble::from(&why)),
+            value => Ok(value),
         }
+    }
+
+    /// Waits for an answer while anything is coming. Many answers before ours are no reason to hang up:
+    /// all others would have to ask for theirs again.
+    async fn patient<T>(
+        &self,
+        asked: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, Trouble> {
+        let mut asked = pin!(asked);
+        for _ in 0..ANSWER_TIMES {
+            let before = self.read.load(Relaxed);
+            match timeout(ANSWER_TIME, &mut asked).await {
+                Ok(answer) => return answer.map_err(|why| Trouble::from(&why)),
+                Err(_) if self.read.load(Relaxed) == before => return Err(Trouble::Lost),
+                Err(_) => {}
+            }
+        }
+        Err(Trouble::Later)
+    }
+}
+
+/// Counts how often something was read.
+struct Counted<S> {
+    stream: S,
+    read: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if read.is_ready() {
+            self.read.fetch_add(1, Relaxed);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

@@ -105,8 +105,8 @@ pub(super) struct Gauge {
     most: AtomicUsize,
     /// Bytes that came from us since then.
     sent: AtomicUsize,
-    /// Bytes that it has got from all, ever.
-    got: AtomicU64,
+    /// Bytes of what lies in it, as it said last.
+    stored: AtomicU64,
     /// Discards after which nothing but memory of them was left, ever.
     spent: AtomicU64,
     keys: AtomicU64,
@@ -118,7 +118,8 @@ pub(super) struct Gauge {
 pub(super) struct Look {
     /// Whether it still is a master.
     pub(super) is_master: bool,
-    /// Bytes that came from others since the last look.
+    /// Bytes by which it has grown since the last look, without what came from us: questions are
+    /// no packets, whoever asks them, and neither is what is on its way out.
     pub(super) from_others: u64,
     /// Discards since then.
     pub(super) spent: u64,
@@ -234,7 +235,7 @@ impl Node {
     pub(super) async fn look(&self) -> Result<Look, Trouble> {
         let mut commands = Pipeline::new();
         let mut sections = cmd("INFO");
-        sections.arg("memory").arg("stats").arg("replication").arg("keyspace").arg("commandstats");
+        sections.arg("memory").arg("replication").arg("keyspace").arg("commandstats");
         commands.add_command(sections).add_command(cmd("TIME"));
         // Its ears must hear, too.
         self.listen(Pipeline::new().add_command(cmd("PING"))).await?;
@@ -256,15 +257,15 @@ impl Node {
         gauge.used.store(bytes("used_memory"), Relaxed);
         gauge.most.store(bytes("maxmemory"), Relaxed);
         let ours = gauge.sent.swap(0, Relaxed) as u64;
-        let got = number("total_net_input_bytes").unwrap_or(0);
-        let before = gauge.got.swap(got, Relaxed);
+        let stored = number("used_memory_dataset").unwrap_or(0);
+        let before = gauge.stored.swap(stored, Relaxed);
         gauge.keys.store(keys(&said), Relaxed);
         if let Some(seconds) = time.and_then(|time| time.parse::<u64>().ok()) {
             // Its seconds begin at other moments than ours: we are behind it, never ahead.
             let epoch = seconds.saturating_sub(u64::from(self.common.clock.now()) + 1);
             gauge.epoch.store(epoch, Relaxed);
         }
-        let new = if before == 0 { 0 } else { got.saturating_sub(before) };
+        let new = if before == 0 { 0 } else { stored.saturating_sub(before) };
         let spent = spent(&said);
         let spent_before = gauge.spent.swap(spent, Relaxed);
         Ok(Look {

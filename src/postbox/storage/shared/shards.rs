@@ -4,26 +4,33 @@
 use super::cipher::{Bucket, Name};
 use super::dial::Told;
 use super::node::{Common, Node, Put};
-use super::slots::{Plan, slot};
+use super::slots::{Plan, SLOTS, slot};
 use super::trouble::Trouble;
 use crate::postbox::storage::standing::{Away, Unstored};
 use redis::{Cmd, Pipeline, PushInfo, Value, cmd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// For this long a command is tried again; then its caller is told to come back later. Longer than a
 /// failover takes where `cluster-node-timeout` is 5 s or less.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Between two questions who has what.
+/// Between two questions who has what, and the longest where none is answered.
 const REFRESH_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// For this long a server that did not answer is not called again for one command of a moving slot.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Questions that are on their way to the nodes at once: each has one thread for all postboxes.
+const AT_ONCE: usize = 1024;
+/// So few don't wait for others.
+const FEW: usize = 64;
 
 /// Who has what, as far as we know.
 #[derive(Default)]
@@ -32,12 +39,24 @@ pub(super) struct Map {
     nodes: Vec<Arc<Node>>,
     /// Up to which slot, from where the one before it ends, and which node.
     ranges: Vec<(u16, usize)>,
+    /// Whether each slot has a node.
+    is_whole: bool,
 }
 
 impl Map {
     /// The masters.
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
+    }
+
+    /// No two have the same.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether each slot has a node, as far as we know.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_whole && self.nodes.iter().all(|node| !node.is_dead())
     }
 
     /// The node that has a bucket.
@@ -52,7 +71,13 @@ impl Map {
 pub(super) struct Reply {
     pub(super) value: Value,
     pub(super) now: u64,
+    /// Whether its slot is moving, so that those who listen at the node it comes from have heard
+    /// nothing.
+    pub(super) aside: bool,
 }
+
+/// Nodes to which slots are moving and that have none yet, or when one of them did not answer.
+type Aside = BTreeMap<SocketAddr, Result<Arc<Node>, Instant>>;
 
 /// The nodes.
 pub(super) struct Shards {
@@ -61,7 +86,11 @@ pub(super) struct Shards {
     /// Gets what nodes tell unasked, with the number of the node.
     told: Arc<dyn Fn(u64, PushInfo) + Send + Sync>,
     map: Mutex<Arc<Map>>,
+    aside: tokio::sync::Mutex<Aside>,
+    questions: Semaphore,
     refreshing: tokio::sync::Mutex<Option<Instant>>,
+    /// How often in a row nobody has said who has what.
+    failures: AtomicU32,
     next: AtomicU64,
     rounds: AtomicUsize,
     /// Wakes the one that looks after all this.
@@ -81,7 +110,10 @@ impl Shards {
             common: Arc::new(common),
             told,
             map: Mutex::default(),
+            aside: tokio::sync::Mutex::default(),
+            questions: Semaphore::new(AT_ONCE),
             refreshing: tokio::sync::Mutex::default(),
+            failures: AtomicU32::new(0),
             next: AtomicU64::new(1),
             rounds: AtomicUsize::new(0),
             changed,
@@ -109,48 +141,86 @@ impl Shards {
         if old.version != seen.version {
             return Ok(());
         }
-        if let Some(rest) = last.and_then(|last| REFRESH_PAUSE.checked_sub(last.elapsed())) {
+        let pause = pause(self.failures.load(Relaxed));
+        if let Some(rest) = last.and_then(|last| pause.checked_sub(last.elapsed())) {
             sleep(rest).await;
         }
         *last = Some(Instant::now());
-        let known: Vec<_> = old.nodes.iter().map(|node| node.address).collect();
+        self.failures.fetch_add(1, Relaxed);
+        // Who has just been given up is not asked first of all.
+        let alive = old.nodes.iter().filter(|node| !node.is_dead());
+        let known: Vec<_> = alive.map(|node| node.address).collect();
         let round = self.rounds.fetch_add(1, Relaxed);
         let said = self.plan.ask(&self.common.dialer, &known, round).await?;
+        let addresses: BTreeSet<SocketAddr> = said.masters.iter().map(|(_, at)| *at).collect();
+        let known: BTreeMap<SocketAddr, Arc<Node>> = {
+            let mut aside = self.aside.lock().await;
+            let moved = addresses.iter().filter_map(|at| aside.remove(at)?.ok());
+            let known = old.nodes.iter().cloned().chain(moved.collect::<Vec<_>>());
+            aside.retain(|_, node| node.as_ref().is_ok_and(|node| !node.is_dead()));
+            known.filter(|node| !node.is_dead()).map(|node| (node.address, node)).collect()
+        };
+        let node = |address: SocketAddr| {
+            let new = self.new_node(address);
+            let known = known.get(&address).map(Arc::clone);
+            async move {
+                match known {
+                    Some(node) => Ok(node),
+                    None => new.await,
+                }
+            }
+        };
+        // All at once: one that is away holds up none of the others.
+        let mut connecting: JoinSet<_> = addresses.into_iter().map(node).collect();
         let mut map = Map { version: old.version + 1, ..Map::default() };
         let mut outcome = Ok(());
+        while let Some(Ok(node)) = connecting.join_next().await {
+            match node {
+                Ok(node) => map.nodes.push(node),
+                // The others serve all the same.
+                Err(why) => outcome = Err(why),
+            }
+        }
         for (last, address) in said.masters {
-            let known = map.nodes.iter().position(|node| node.address == address);
-            let at = match known {
-                Some(at) => at,
-                None => match self.node(&old, address).await {
-                    Ok(node) => {
-                        map.nodes.push(node);
-                        map.nodes.len() - 1
-                    }
-                    // The others serve all the same.
-                    Err(why) => {
-                        outcome = Err(why);
-                        usize::MAX
-                    }
-                },
-            };
-            map.ranges.push((last, at));
+            let at = map.nodes.iter().position(|node| node.address == address);
+            map.ranges.push((last, at.unwrap_or(usize::MAX)));
+        }
+        let ends = map.ranges.last().is_some_and(|(last, _)| *last == SLOTS - 1);
+        map.is_whole = ends && outcome.is_ok();
+        if outcome.is_ok() {
+            self.failures.store(0, Relaxed);
         }
         *self.lock() = Arc::new(map);
         self.changed.notify_one();
         outcome
     }
 
-    /// The node at this address: a connected one, or else a new connection.
+    /// Connects to the master at this address.
+    fn new_node(
+        &self,
+        address: SocketAddr,
+    ) -> impl Future<Output = Result<Arc<Node>, Trouble>> + Send + use<> {
+        let id = self.next.fetch_add(1, Relaxed);
+        let (told, common) = (Arc::clone(&self.told), Arc::clone(&self.common));
+        let told: Told = Box::new(move |push| told(id, push));
+        async move { Node::connect(id, address, &common, told).await }
+    }
+
+    /// The node at this address to which a slot is moving.
     async fn node(&self, map: &Map, address: SocketAddr) -> Result<Arc<Node>, Trouble> {
         let known = map.nodes.iter().find(|node| node.address == address && !node.is_dead());
         if let Some(node) = known {
             return Ok(Arc::clone(node));
         }
-        let id = self.next.fetch_add(1, Relaxed);
-        let told = Arc::clone(&self.told);
-        let told: Told = Box::new(move |push| told(id, push));
-        Node::connect(id, address, &self.common, told).await
+        let mut aside = self.aside.lock().await;
+        match aside.get(&address) {
+            Some(Ok(node)) if !node.is_dead() => return Ok(Arc::clone(node)),
+            Some(Err(when)) if when.elapsed() < SILENCE => return Err(Trouble::Later),
+            _ => {}
+        }
+        let node = self.new_node(address).await;
+        aside.insert(address, node.as_ref().map(Arc::clone).map_err(|_| Instant::now()));
+        node
     }
 
     /// What helps before the next try; an error where nothing does.
@@ -220,7 +290,8 @@ impl Shards {
         names: &[Name],
         command: impl Fn(usize, &Node) -> Cmd,
     ) -> Result<Vec<Reply>, Away> {
-        self.run(names, command, false).await
+        let replies = self.ask_until(Instant::now() + PATIENCE, names, command).await;
+        replies.into_iter().collect::<Option<_>>().ok_or(Away)
     }
 
     /// The same for commands that change something, of which enough replicas must know.
@@ -229,16 +300,28 @@ impl Shards {
         names: &[Name],
         command: impl Fn(usize, &Node) -> Cmd,
     ) -> Result<Vec<Reply>, Away> {
-        self.run(names, command, self.common.replicas > 0).await
+        let (deadline, changes) = (Instant::now() + PATIENCE, self.common.replicas > 0);
+        let replies = self.run(deadline, names, command, changes).await;
+        replies.into_iter().collect::<Option<_>>().ok_or(Away)
+    }
+
+    /// Asks at least once and for no longer than this; what has no answer then is left out.
+    pub(super) async fn ask_until(
+        &self,
+        deadline: Instant,
+        names: &[Name],
+        command: impl Fn(usize, &Node) -> Cmd,
+    ) -> Vec<Option<Reply>> {
+        self.run(deadline, names, command, false).await
     }
 
     async fn run(
         &self,
+        deadline: Instant,
         names: &[Name],
         command: impl Fn(usize, &Node) -> Cmd,
         changes: bool,
-    ) -> Result<Vec<Reply>, Away> {
-        let deadline = Instant::now() + PATIENCE;
+    ) -> Vec<Option<Reply>> {
         let mut replies: Vec<Option<Reply>> = names.iter().map(|_| None).collect();
         let mut open: Vec<(usize, Option<SocketAddr>)> =
             (0..names.len()).map(|at| (at, None)).collect();
@@ -263,7 +346,7 @@ impl Shards {
                     }
                 }
             }
-            for (all, outcome) in Batch::run_all(batches, changes, deadline).await {
+            for (all, outcome) in self.run_all(batches, changes, deadline).await {
                 for (at, outcome) in all.into_iter().zip(outcome) {
                     match outcome {
                         Ok(reply) => replies[at] = Some(reply),
@@ -279,15 +362,45 @@ impl Shards {
                 }
             }
             if again.is_empty() {
-                return Ok(replies.into_iter().flatten().collect());
+                return replies;
             }
             why.dedup();
             for trouble in why {
-                self.after(&trouble, &map, deadline).await?;
+                if self.after(&trouble, &map, deadline).await.is_err() {
+                    return replies;
+                }
             }
             open = again;
         }
     }
+
+    /// Runs all at the same time, when it is their turn: it ends with the answers, so that nobody
+    /// waits for those who wait for a node.
+    async fn run_all(
+        &self,
+        batches: BTreeMap<u64, Batch>,
+        changes: bool,
+        deadline: Instant,
+    ) -> Vec<Outcomes> {
+        let count = batches.values().map(|batch| batch.about.len()).sum::<usize>().min(AT_ONCE);
+        let turn = match u32::try_from(count) {
+            Ok(turns) if count > FEW => self.questions.acquire_many(turns).await.ok(),
+            _ => None,
+        };
+        let outcomes = Batch::run_all(batches, changes, deadline).await;
+        drop(turn);
+        outcomes
+    }
+}
+
+/// Before who has what is asked again, after so many times without an answer: longer and longer, and
+/// each postbox at another moment.
+fn pause(failures: u32) -> Duration {
+    let longest = REFRESH_PAUSE.saturating_mul(1 << failures.min(8)).min(LONGEST_PAUSE);
+    let mut chance = [0];
+    // Without it all ask at the same moment.
+    let _ = getrandom::fill(&mut chance);
+    (longest / 2 + longest * u32::from(chance[0]) / 510).max(REFRESH_PAUSE / 2)
 }
 
 /// Commands for one node.
@@ -338,7 +451,7 @@ impl Batch {
                         Some(Value::ServerError(why)) => {
                             Err(Trouble::from(&why).said_at(node.address))
                         }
-                        Some(value) => Ok(Reply { value, now }),
+                        Some(value) => Ok(Reply { value, now, aside: asking }),
                         None => Err(Trouble::Lost),
                     }
                 };

@@ -1,29 +1,40 @@
 //! What a postbox asks of the store, and how it is answered.
 
-use super::cipher::{Cipher, FRONT, Mark, Name};
+use super::cipher::{Bucket, Cipher, FRONT, Mark, Name};
 use super::connect::Connected;
 use super::entry::{Entries, Gone, Lying};
 use super::node::{Node, Put};
-use super::shards::{Reply, Shards};
+use super::shards::{PATIENCE, Reply, Shards};
 use super::wakes::{Waiting, Wakes};
 use crate::postbox::api::{Address, Discard, Key, MAX_PACKET, PacketStatus, address_of};
 use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use crate::postbox::storage::clock::{Clock, Seconds};
 use crate::postbox::storage::found::Found;
-use crate::postbox::storage::packet::{Filling, Packet};
+use crate::postbox::storage::packet::{Filling, Packet, most_cost};
 use crate::postbox::storage::standing::{Away, Totals, Unstored};
 use crate::postbox::storage::tide::Tide;
 use crate::postbox::storage::unfinished::Unfinished;
 use crate::postbox::storage::watch::{Addresses, WaitList, Wanted, Watch};
 use redis::{Cmd, Value, cmd};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// The part of the memory cap for packets that come out of the store and are not unmasked yet.
 const WINDOW_PART: usize = 32;
+
+/// The most bytes of packets in one answer, beside its first: they are copies, and stay here until
+/// the caller has read them. Who wants more asks again.
+const ANSWER: u64 = 4 << 20;
+/// A caller's copies take at most this part of the memory for answers: it leaves four times as much
+/// to others. Where that is less than a packet, it counts as one that comes in.
+const SHARE: usize = 5;
+/// Where packets were found already, those that are away are waited for no longer than this.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// What is remembered of discards may take this part of the store, as it may of a memory.
 const SPENT_PART: usize = 8;
@@ -43,6 +54,8 @@ pub(crate) struct Shared {
     tide: Mutex<Tide>,
     /// How much was discarded lately, by all.
     ebb: Mutex<Tide>,
+    /// How full the whole store was when it was seen last.
+    seen: Mutex<Fill>,
     window: Semaphore,
     window_size: usize,
     _window_charge: Charge,
@@ -69,6 +82,7 @@ impl Shared {
             began: Clock::new(),
             tide: Mutex::default(),
             ebb: Mutex::default(),
+            seen: Mutex::default(),
             window: Semaphore::new(window_size >> 10),
             window_size,
             _window_charge: charge,
@@ -91,20 +105,18 @@ impl Shared {
     }
 
     /// Bytes that are taken in the store, and bytes that are left, as if each node were as full as
-    /// the fullest.
+    /// the fullest. Nodes that are away count as when they were seen last.
     pub(crate) fn fill(&self) -> (usize, usize) {
         let map = self.shards.map();
-        let fills = map.nodes().iter().map(|node| node.gauge.fill());
-        let (mut whole, mut fullest) = (0usize, (0, 1));
-        for (used, most) in fills {
-            whole = whole.saturating_add(most);
-            if used as u128 * fullest.1 as u128 > fullest.0 as u128 * most.max(1) as u128 {
-                fullest = (used, most.max(1));
-            }
+        let mut now = Fill::default();
+        for node in map.nodes() {
+            now.add(node.gauge.fill());
         }
-        let taken = whole as u128 * fullest.0 as u128 / fullest.1 as u128;
-        let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(whole);
-        (taken, whole - taken)
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.is_whole() {
+            *seen = now;
+        }
+        seen.or_more(now).taken_and_left()
     }
 
     /// Totals: what this postbox has done, and how many addresses the store knows.
@@ -159,8 +171,15 @@ impl Shared {
         let mark = self.cipher.mark(&name, packet.hash());
         let (life, ttl) = (self.life(packet.len()), self.ttl);
         let packet = Arc::new(packet);
-        let make = |asking| Put { name, mark, packet: Arc::clone(&packet), life, ttl, asking };
+        let aside = AtomicBool::new(false);
+        let make = |asking| {
+            aside.store(asking, Relaxed);
+            Put { name, mark, packet: Arc::clone(&packet), life, ttl, asking }
+        };
         let kept = self.shards.put(name.bucket(), make).await?;
+        if aside.into_inner() {
+            self.wakes.tell_all(&self.shards, name.bucket()).await;
+        }
         let kept = Seconds::try_from(kept).map_err(|_| Unstored::Crowded)?;
         self.stored.fetch_add(1, Relaxed);
         Ok(kept)
@@ -177,7 +196,7 @@ impl Shared {
         let mut replies = self.shards.ask(&twice, ask).await?.into_iter();
         let mut all = Vec::with_capacity(names.len());
         while let (Some(lying), Some(gone)) = (replies.next(), replies.next()) {
-            all.push(entries(lying, gone));
+            all.push(entries([lying, gone]));
         }
         Ok(all)
     }
@@ -187,16 +206,18 @@ impl Shared {
     }
 
     /// The packets under these addresses, in their order, as many as `found` has room for; charged
-    /// to `budget`.
+    /// to `budget`. What is away is left out, and `found` knows it; it is waited for while nothing
+    /// else was found.
     pub(crate) async fn find(
         &self,
         budget: &Arc<Budget>,
         addresses: &[Address],
         found: &mut Found,
     ) -> Result<(), Away> {
+        found.caps(ANSWER);
         let names = self.names(addresses);
         let mut all: Vec<(usize, Lying)> = Vec::new();
-        for (at, entries) in self.entries(&names).await?.into_iter().enumerate() {
+        for (at, entries) in self.entries_there(&names, found).await {
             all.extend(entries.lying.into_iter().map(|one| (at, one)));
         }
         let mut lying = all.into_iter().peekable();
@@ -216,10 +237,41 @@ impl Shared {
             if some.is_empty()
                 || !self.fetch(budget, (addresses, &names), (&some, bytes), found).await?
             {
+                found.closes();
                 break;
             }
         }
         Ok(())
+    }
+
+    /// What lies under those of these names that are not away.
+    async fn entries_there(&self, names: &[Name], found: &mut Found) -> Vec<(usize, Entries)> {
+        let ask = async |until: Instant, some: &[usize]| {
+            let about: Vec<Name> = some.iter().map(|at| names[*at]).collect();
+            let key = |at: usize, _: &Node| fields_of(&about[at].key());
+            let replies = self.shards.ask_until(until, &about, key).await;
+            let known =
+                |(at, reply): (&usize, Option<Reply>)| (*at, reply.map(|lying| entries([lying])));
+            some.iter().zip(replies).map(known).collect::<Vec<_>>()
+        };
+        let all: Vec<usize> = (0..names.len()).collect();
+        let now = Instant::now();
+        let brief = if found.lacks_some() { now } else { now + BRIEF };
+        let mut known = ask(brief, &all).await;
+        let lies =
+            |entries: &Option<Entries>| entries.as_ref().is_some_and(|e| !e.lying.is_empty());
+        let missing: Vec<usize> =
+            known.iter().filter(|(_, entries)| entries.is_none()).map(|(at, _)| *at).collect();
+        if !missing.is_empty() && found.is_empty() && !known.iter().any(|(_, one)| lies(one)) {
+            let until = if found.lacks_some() { now } else { now + PATIENCE };
+            for (at, entries) in ask(until, &missing).await {
+                known[at].1 = entries;
+            }
+        }
+        if known.iter().any(|(_, entries)| entries.is_none()) {
+            found.lacks();
+        }
+        known.into_iter().filter_map(|(at, entries)| Some((at, entries?))).collect()
     }
 
     /// Fetches these packets; false if there is no room for more.
@@ -238,9 +290,13 @@ impl Shared {
             get.arg(&about[at].key()[..]).arg(&some[at].1.field[..]);
             get
         };
-        let replies = self.shards.ask(&about, get).await?;
+        let replies = self.shards.ask_until(Instant::now() + PATIENCE, &about, get).await;
         for ((at, lying), reply) in some.iter().zip(replies) {
-            let Value::BulkString(stored) = reply.value else { continue };
+            let Some(Reply { value, .. }) = reply else {
+                found.lacks();
+                continue;
+            };
+            let Value::BulkString(stored) = value else { continue };
             match self.unmasked(budget, (&names[*at], &addresses[*at]), &lying.mark, stored) {
                 Ok(Some(packet)) => {
                     if !found.takes(&Arc::new(packet)) {
@@ -265,7 +321,10 @@ impl Shared {
         mut stored: Vec<u8>,
     ) -> Result<Option<Packet>, Away> {
         self.cipher.mask(name, mark, &mut stored);
-        let mut filling = Filling::new(budget, stored.len() + FRONT);
+        let size = stored.len() + FRONT;
+        let fits = most_cost(size) <= budget.bound(Purpose::Answers) / SHARE;
+        let purpose = if fits { Purpose::Answers } else { Purpose::Packets };
+        let mut filling = Filling::for_purpose(budget, size, purpose);
         filling.push(address).and_then(|()| filling.push(&stored)).map_err(|_| Away)?;
         Ok(filling.finish().filter(|packet| self.cipher.mark(name, packet.hash()) == *mark))
     }
@@ -288,6 +347,15 @@ impl Shared {
             node.scripts.discard((name, mark), key.as_ref(), life)
         };
         let replies = self.shards.change(&names, discard).await?;
+        let moving: BTreeSet<Bucket> = replies
+            .iter()
+            .zip(&names)
+            .filter(|(reply, _)| reply.aside)
+            .map(|(_, name)| name.bucket())
+            .collect();
+        for bucket in moving {
+            self.wakes.tell_all(&self.shards, bucket).await;
+        }
         let done = replies.iter().filter(|reply| reply.value == Value::Int(1)).count();
         self.discarded.fetch_add(done as u64, Relaxed);
         Ok(())
@@ -343,6 +411,48 @@ impl Shared {
     }
 }
 
+/// How full nodes are.
+#[derive(Clone, Copy)]
+struct Fill {
+    /// The room of all.
+    room: usize,
+    /// Of the fullest, bytes taken and its room.
+    fullest: (usize, usize),
+}
+
+impl Default for Fill {
+    fn default() -> Self {
+        Self { room: 0, fullest: (0, 1) }
+    }
+}
+
+impl Fill {
+    /// One node more.
+    fn add(&mut self, (used, most): (usize, usize)) {
+        self.room = self.room.saturating_add(most);
+        self.at_least((used, most.max(1)));
+    }
+
+    fn at_least(&mut self, (used, most): (usize, usize)) {
+        if used as u128 * self.fullest.1 as u128 > self.fullest.0 as u128 * most as u128 {
+            self.fullest = (used, most);
+        }
+    }
+
+    /// As large as the larger one, and as full as the fuller one.
+    fn or_more(mut self, other: Self) -> Self {
+        self.room = self.room.max(other.room);
+        self.at_least(other.fullest);
+        self
+    }
+
+    fn taken_and_left(self) -> (usize, usize) {
+        let taken = self.room as u128 * self.fullest.0 as u128 / self.fullest.1 as u128;
+        let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(self.room);
+        (taken, self.room - taken)
+    }
+}
+
 /// What a watch has beside its places: that we hear of changes.
 pub(crate) struct SharedWatch(Waiting);
 
@@ -352,9 +462,11 @@ fn fields_of(key: &[u8]) -> Cmd {
     command
 }
 
-fn entries(lying: Reply, gone: Reply) -> Entries {
-    let now = lying.now;
-    let fields = [lying, gone].into_iter().flat_map(|reply| match reply.value {
+/// What stands in the answers about a name, the first of which tells the time.
+fn entries(replies: impl IntoIterator<Item = Reply>) -> Entries {
+    let mut replies = replies.into_iter().peekable();
+    let now = replies.peek().map_or(0, |first| first.now);
+    let fields = replies.flat_map(|reply| match reply.value {
         Value::Array(fields) | Value::Set(fields) => fields,
         _ => Vec::new(),
     });
@@ -363,4 +475,26 @@ fn entries(lying: Reply, gone: Reply) -> Entries {
         _ => None,
     };
     Entries::read(fields.filter_map(bytes), now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_leaves_makes_no_room() {
+        let fill = |nodes: &[(usize, usize)]| {
+            let mut fill = Fill::default();
+            for node in nodes {
+                fill.add(*node);
+            }
+            fill
+        };
+        let seen = fill(&[(10, 100), (60, 100), (20, 100)]);
+        assert_eq!(seen.taken_and_left(), (180, 120));
+        assert_eq!(seen.or_more(fill(&[])).taken_and_left(), (180, 120));
+        assert_eq!(seen.or_more(fill(&[(10, 100), (20, 100)])).taken_and_left(), (180, 120));
+        assert_eq!(seen.or_more(fill(&[(90, 100), (20, 100)])).taken_and_left(), (270, 30));
+        assert_eq!(Fill::default().taken_and_left(), (0, 0));
+    }
 }

@@ -1,27 +1,35 @@
 //! Who waits here for a change that comes through another postbox: the store tells of each change on
 //! a channel for its bucket, and we listen to the channels of those buckets in which somebody waits.
 //!
-//! What is told may be lost with its node. So whenever a node was lost or a bucket has moved, we
-//! listen anew first, and then look at every address of it that somebody waits for.
+//! What is told may be lost with its node. So whenever a node was lost or a bucket has moved, the
+//! bucket is marked: we listen anew first, and then look at every address of it that somebody waits
+//! for. The mark stays until such a look has succeeded, whoever has listened anew.
 
 use super::cipher::{Bucket, Name, bucket_of, tag};
 use super::node::Node;
-use super::shards::Shards;
-use super::trouble::Trouble;
+use super::shards::{Map, PATIENCE, Shards};
 use crate::postbox::api::PacketStatus;
 use crate::postbox::storage::standing::{Away, Standing};
 use crate::postbox::storage::watch::{Addresses, WaitList};
 use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, RwLock};
+use tokio::task::JoinSet;
 
 /// For so long we go on to listen where nobody waits any more: who waits asks again and again for
 /// the same.
 const LINGER: Duration = Duration::from_mins(1);
-/// How often a subscription is tried again in one go.
-const TRIES: usize = 20;
+/// Channels for which one question asks.
+const PIECE: usize = 1024;
+/// What is told of a bucket of which nothing else can be told: look for yourselves.
+pub(super) const LOOK: &[u8] = b"?";
+/// The number of no node.
+const NONE: u64 = 0;
+/// The version of no map.
+const NEVER: u64 = u64::MAX;
 
 /// The buckets to which we listen.
 pub(super) struct Wakes {
@@ -32,16 +40,42 @@ pub(super) struct Wakes {
     /// Held by those who subscribe, and alone by the one who gives channels up, so that neither
     /// overtakes the other.
     order: RwLock<()>,
-    /// Wakes the one that listens anew.
+    /// Wakes the one that looks after the nodes.
     changed: Arc<Notify>,
+    /// Wakes the one that listens anew.
+    pub(super) lost: Notify,
+    /// The version of the map by which all that is waited for is heard.
+    heard_by: AtomicU64,
 }
 
 struct Heard {
     /// Addresses in it for which somebody waits.
     waiting: usize,
-    /// The node that confirmed that we hear it; 0 if none has.
+    /// The node that confirmed last that we hear it.
     on: u64,
+    /// Whether a change may have gone by unheard since somebody looked.
+    missed: bool,
     last: Instant,
+}
+
+impl Heard {
+    fn new() -> Self {
+        Self { waiting: 0, on: NONE, missed: false, last: Instant::now() }
+    }
+
+    /// A node has confirmed that we hear it there; returns whether that was another one before.
+    fn hears(&mut self, node: u64) -> bool {
+        let moved = self.on != NONE && self.on != node;
+        self.missed |= moved;
+        self.on = node;
+        moved
+    }
+
+    /// We hear it no more.
+    fn loses(&mut self) {
+        self.missed |= self.on != NONE;
+        self.on = NONE;
+    }
 }
 
 impl Wakes {
@@ -52,6 +86,8 @@ impl Wakes {
             broken: Mutex::default(),
             order: RwLock::default(),
             changed: Arc::clone(changed),
+            lost: Notify::new(),
+            heard_by: AtomicU64::new(NEVER),
         }
     }
 
@@ -59,38 +95,60 @@ impl Wakes {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node on which we hear a bucket.
-    fn on(&self, bucket: Bucket) -> Option<u64> {
-        self.lock().get(&bucket).map(|heard| heard.on)
-    }
-
-    /// Takes what a node tells unasked.
+    /// Takes what a node tells. What we hear is known by this alone, in the order in which it tells:
+    /// a channel that it takes away unasked may be counted as the answer to something else, and so
+    /// answers say nothing.
     pub(super) fn told(&self, node: u64, push: &PushInfo) {
-        match push.kind {
-            PushKind::SMessage => {
-                if let [Value::BulkString(channel), Value::BulkString(message)] = &push.data[..]
-                    && let Some((name, standing)) = change(channel, message)
-                {
-                    self.wait_list.notify(&name.on_the_list(), |wanted| standing.counts(wanted));
+        let channel = match push.data.first() {
+            Some(Value::BulkString(channel)) => bucket_of(channel),
+            _ => None,
+        };
+        match (&push.kind, channel) {
+            (PushKind::SMessage, Some(bucket)) => {
+                if let Some(Value::BulkString(message)) = push.data.get(1) {
+                    self.message(bucket, message);
                 }
             }
-            PushKind::SUnsubscribe => {
-                let is_ours = |channel: &Value| match channel {
-                    Value::BulkString(channel) => {
-                        let heard = bucket_of(channel).and_then(|bucket| self.on(bucket));
-                        heard == Some(node)
-                    }
-                    _ => false,
-                };
-                // Its slot has moved. Unasked, this may have been taken for the answer to something
-                // else, and so may be what follows.
-                if push.data.first().is_some_and(is_ours) {
-                    self.breaks(node);
-                }
+            (PushKind::SSubscribe, Some(bucket)) => {
+                self.marks(bucket, |heard| heard.hears(node));
             }
-            PushKind::Disconnection => self.breaks(node),
+            (PushKind::SUnsubscribe, Some(bucket)) => self.marks(bucket, |heard| {
+                // Its slot has moved.
+                let ours = heard.on == node;
+                if ours {
+                    heard.loses();
+                }
+                ours
+            }),
+            (PushKind::Disconnection, _) => self.breaks(node),
             _ => {}
         }
+    }
+
+    fn message(&self, bucket: Bucket, message: &[u8]) {
+        match change(bucket, message) {
+            Some((name, standing)) => {
+                self.wait_list.notify(&name.on_the_list(), |wanted| standing.counts(wanted));
+            }
+            None if message == LOOK => self.marks(bucket, |heard| {
+                heard.missed = true;
+                true
+            }),
+            None => {}
+        }
+    }
+
+    /// Changes what is known of a bucket; wakes the one that listens anew if `change` says so.
+    fn marks(&self, bucket: Bucket, change: impl FnOnce(&mut Heard) -> bool) {
+        if self.lock().get_mut(&bucket).is_some_and(change) {
+            self.stir();
+        }
+    }
+
+    /// All that is waited for is to be gone through.
+    fn stir(&self) {
+        self.heard_by.store(NEVER, Relaxed);
+        self.lost.notify_one();
     }
 
     fn breaks(&self, node: u64) {
@@ -123,54 +181,42 @@ impl Wakes {
         self.subscribe(shards, missing).await
     }
 
-    /// Subscribes to all of these, on the nodes that have them.
+    /// Subscribes to all of these, on the nodes that have them, for a bounded time.
     async fn subscribe(&self, shards: &Shards, mut missing: Vec<Bucket>) -> Result<(), Away> {
-        for _ in 0..TRIES {
-            if missing.is_empty() {
-                return Ok(());
-            }
+        let deadline = Instant::now() + PATIENCE;
+        while !missing.is_empty() {
             let order = self.order.read().await;
             let map = shards.map();
             let mut by_node: BTreeMap<u64, (Arc<Node>, Vec<Bucket>)> = BTreeMap::new();
-            let mut left = Vec::new();
-            for bucket in missing {
-                match map.node(bucket) {
-                    Some(node) => {
-                        let new = || (Arc::clone(node), Vec::new());
-                        by_node.entry(node.id).or_insert_with(new).1.push(bucket);
-                    }
-                    None => left.push(bucket),
+            for bucket in &missing {
+                if let Some(node) = map.node(*bucket) {
+                    let new = || (Arc::clone(node), Vec::new());
+                    by_node.entry(node.id).or_insert_with(new).1.push(*bucket);
                 }
             }
-            let mut trouble = !left.is_empty();
-            for (node, buckets) in by_node.into_values() {
-                let Ok(refused) = subscribe_on(&node, &buckets).await else {
-                    trouble = true;
-                    left.extend(buckets);
-                    continue;
-                };
-                let mut all = self.lock();
-                for bucket in buckets.iter().filter(|bucket| !refused.contains(bucket)) {
-                    if let Some(heard) = all.get_mut(bucket) {
-                        heard.on = node.id;
-                    }
-                }
-                drop(all);
-                trouble |= !refused.is_empty();
-                left.extend(refused);
-            }
+            let mut asking: JoinSet<()> = by_node.into_values().map(subscribe_on).collect();
+            while asking.join_next().await.is_some() {}
             drop(order);
-            if trouble {
-                let _ = shards.refresh(&map).await;
+            {
+                let buckets = self.lock();
+                missing.retain(|bucket| {
+                    let on = buckets.get(bucket).map_or(NONE, |heard| heard.on);
+                    map.node(*bucket).is_none_or(|node| node.id != on)
+                });
             }
-            missing = left;
+            if missing.is_empty() {
+                break;
+            }
+            if Instant::now() >= deadline {
+                return Err(Away);
+            }
+            let _ = shards.refresh(&map).await;
         }
-        if missing.is_empty() { Ok(()) } else { Err(Away) }
+        Ok(())
     }
 
     /// Buckets that somebody waits in and that no connected node is heard for.
-    fn unheard(&self, shards: &Shards) -> Vec<Bucket> {
-        let map = shards.map();
+    fn unheard(&self, map: &Map) -> Vec<Bucket> {
         let unheard = |(bucket, heard): (&Bucket, &Heard)| {
             let heard_now = map.node(*bucket).is_some_and(|node| node.id == heard.on);
             (heard.waiting > 0 && !heard_now).then_some(*bucket)
@@ -178,11 +224,49 @@ impl Wakes {
         self.lock().iter().filter_map(unheard).collect()
     }
 
-    /// Listens anew to what was lost; returns the buckets in which changes may have been missed.
+    /// Listens anew to what was lost; returns the buckets that are heard and in which changes may
+    /// have been missed. Their marks are gone: who cannot look [`Self::marks_again`].
     pub(super) async fn restore(&self, shards: &Shards) -> Vec<Bucket> {
-        let lost = self.unheard(shards);
-        // What fails now is tried again at the next round, and looked at then.
-        if self.subscribe(shards, lost.clone()).await.is_ok() { lost } else { Vec::new() }
+        let map = shards.map();
+        if self.heard_by.swap(map.version(), Relaxed) == map.version() {
+            return Vec::new();
+        }
+        let lost = self.unheard(&map);
+        // What fails now is tried again at the next round. The others are looked at meanwhile.
+        if self.subscribe(shards, lost).await.is_err() {
+            self.heard_by.store(NEVER, Relaxed);
+        }
+        let map = shards.map();
+        let mut missed = Vec::new();
+        for (bucket, heard) in self.lock().iter_mut().filter(|(_, heard)| heard.missed) {
+            if map.node(*bucket).is_some_and(|node| node.id == heard.on) {
+                heard.missed = false;
+                missed.push(*bucket);
+            }
+        }
+        missed
+    }
+
+    /// These could not be looked at.
+    pub(super) fn marks_again(&self, missed: &[Bucket]) {
+        let mut buckets = self.lock();
+        for bucket in missed {
+            if let Some(heard) = buckets.get_mut(bucket) {
+                heard.missed = true;
+            }
+        }
+        // At the next round, not at once.
+        self.heard_by.store(NEVER, Relaxed);
+    }
+
+    /// Lets everybody who waits in this bucket look, whichever postbox he asks.
+    pub(super) async fn tell_all(&self, shards: &Shards, bucket: Bucket) {
+        if let Some(node) = shards.map().node(bucket) {
+            let mut tell = cmd("SPUBLISH");
+            tell.arg(&tag(bucket)[..]).arg(LOOK);
+            // Where the node is lost, all who wait there look anyway.
+            let _ = node.ask(Pipeline::new().add_command(tell)).await;
+        }
     }
 
     /// Gives up buckets in which nobody has waited for a while.
@@ -215,8 +299,8 @@ impl Wakes {
 }
 
 /// The address and its state of which a channel tells.
-fn change(channel: &[u8], message: &[u8]) -> Option<(Name, Standing)> {
-    let name = Name::told(bucket_of(channel)?, message)?;
+fn change(bucket: Bucket, message: &[u8]) -> Option<(Name, Standing)> {
+    let name = Name::told(bucket, message)?;
     let (lies, status) = match message.get(Name::told_size()..)? {
         [lies, b'h'] => (lies, PacketStatus::Held),
         [lies, b'c'] => (lies, PacketStatus::Collected),
@@ -225,18 +309,19 @@ fn change(channel: &[u8], message: &[u8]) -> Option<(Name, Standing)> {
     Some((name, Standing { lies: *lies == b'l', status }))
 }
 
-/// Subscribes to these, and returns those that the node refused.
-async fn subscribe_on(node: &Node, buckets: &[Bucket]) -> Result<Vec<Bucket>, Trouble> {
-    let mut commands = Pipeline::with_capacity(buckets.len());
-    for bucket in buckets {
-        let mut command = cmd("SSUBSCRIBE");
-        command.arg(&tag(*bucket)[..]);
-        commands.add_command(command);
+/// Asks a node to tell of these. Which ones it does is told by itself.
+async fn subscribe_on((node, buckets): (Arc<Node>, Vec<Bucket>)) {
+    for piece in buckets.chunks(PIECE) {
+        let mut commands = Pipeline::with_capacity(piece.len());
+        for bucket in piece {
+            let mut command = cmd("SSUBSCRIBE");
+            command.arg(&tag(*bucket)[..]);
+            commands.add_command(command);
+        }
+        if node.listen(&commands).await.is_err() {
+            return;
+        }
     }
-    let answers = node.listen(&commands).await?;
-    let refused = buckets.iter().zip(answers);
-    let refused = refused.filter(|(_, answer)| matches!(answer, Value::ServerError(_)));
-    Ok(refused.map(|(bucket, _)| *bucket).collect())
 }
 
 /// Names for which somebody waits, for as long as this lives.
@@ -264,8 +349,7 @@ impl Waiting {
         {
             let mut buckets = self.wakes.lock();
             for name in &names {
-                let new = || Heard { waiting: 0, on: 0, last: Instant::now() };
-                buckets.entry(name.bucket()).or_insert_with(new).waiting += 1;
+                buckets.entry(name.bucket()).or_insert_with(Heard::new).waiting += 1;
             }
         }
         self.taken = end;
@@ -282,5 +366,53 @@ impl Drop for Waiting {
                 heard.last = Instant::now();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUCKET: Bucket = 0x12ab;
+
+    fn heard(wakes: &Wakes) -> (u64, bool) {
+        let buckets = wakes.lock();
+        let heard = &buckets[&BUCKET];
+        (heard.on, heard.missed)
+    }
+
+    #[test]
+    fn whoever_listens_anew_what_may_have_been_missed_stays_marked() {
+        let wakes = Wakes::new(&Arc::default(), &Arc::default());
+        let tells = |node: u64, kind: PushKind, message: Option<&[u8]>| {
+            let parts = [Some(&tag(BUCKET)[..]), message];
+            let data = parts.into_iter().flatten().map(|part| Value::BulkString(part.to_vec()));
+            wakes.told(node, &PushInfo { kind, data: data.collect() });
+        };
+        wakes.lock().insert(BUCKET, Heard::new());
+        tells(1, PushKind::SSubscribe, None);
+        assert_eq!(heard(&wakes), (1, false), "nobody can have missed anything before");
+        tells(1, PushKind::SSubscribe, None);
+        tells(7, PushKind::SUnsubscribe, None);
+        assert_eq!(heard(&wakes), (1, false), "what another node takes away is nothing to us");
+        // The node is lost, and the first who hears it on another one is somebody new.
+        tells(2, PushKind::SSubscribe, None);
+        assert_eq!(heard(&wakes), (2, true));
+        wakes.lock().insert(BUCKET, Heard { on: 2, ..Heard::new() });
+        // Its slot has moved.
+        tells(2, PushKind::SUnsubscribe, None);
+        assert_eq!(heard(&wakes), (NONE, true));
+        assert!(wakes.broken.lock().unwrap().is_empty(), "one channel is no reason to hang up");
+        tells(3, PushKind::SSubscribe, None);
+        assert_eq!(heard(&wakes), (3, true));
+        wakes.lock().insert(BUCKET, Heard { on: 3, ..Heard::new() });
+        tells(3, PushKind::SMessage, Some(b"of another version"));
+        assert_eq!(heard(&wakes), (3, false));
+        tells(3, PushKind::SMessage, Some(LOOK));
+        assert_eq!(heard(&wakes), (3, true));
+        wakes.lock().remove(&BUCKET);
+        wakes.marks_again(&[BUCKET]);
+        tells(3, PushKind::SSubscribe, None);
+        assert!(wakes.lock().is_empty(), "who asked for it is gone");
     }
 }
