@@ -119,3 +119,88 @@ fn what_was_answered_with_201_outlives_a_master() {
     assert_eq!(fronts[1].call("/v1/post", Form::Raw, &raw(&late.packet(12, 1))).status, 201);
     assert_eq!(read_answer(&mut waiting).unwrap().body.len(), 4097);
 }
+
+/// Posts another packet until one is taken.
+fn until_taken(front: &Postbox, first: u32) {
+    let deadline = Instant::now() + PATIENCE;
+    for n in first.. {
+        let packet = raw(&Place::new(n).packet(12, 1));
+        if front.call("/v1/post", Form::Raw, &packet).status == 201 {
+            return;
+        }
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn watched(store: &Store, options: &[&str]) -> (Postbox, std::path::PathBuf) {
+    let admin = store.directory.path().join("admin");
+    let address = format!("unix:{}", admin.display());
+    let front = store.front(&[&["--admin", &address], options].concat());
+    (front, admin)
+}
+
+#[test]
+fn a_master_that_was_started_again_is_an_alarm() {
+    let mut store = Store::single(&[]);
+    let (front, admin) = watched(&store, &[]);
+    until_taken(&front, 0);
+    assert_eq!(metric(&admin, "store_alarms_total"), 0);
+    store.restart(0);
+    until_taken(&front, 100);
+    assert_eq!(metric(&admin, "store_alarms_total"), 1);
+    front.signal("TERM");
+    let (_, said) = front.end();
+    let about = format!("127.0.0.1:{} was started again", store.servers[0].port);
+    assert_eq!(said.matches(&about).count(), 1, "{said}");
+}
+
+#[test]
+fn a_replica_that_would_throw_packets_out_gets_none_when_it_is_the_master() {
+    let mut store = Store::with_sentinel();
+    let (front, admin) = watched(&store, &[]);
+    until_taken(&front, 0);
+    store.servers[1].cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+    store.servers[0].signal("KILL");
+    store.servers[0].child.wait().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while metric(&admin, "store_alarms_total") == 0 {
+        let packet = raw(&Place::new(1).packet(12, 1));
+        assert_eq!(front.call("/v1/post", Form::Raw, &packet).status, 503);
+        assert!(Instant::now() < deadline);
+    }
+    store.servers[1].cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    until_taken(&front, 2);
+    front.signal("TERM");
+    let (_, said) = front.end();
+    let words = "throws out what was stored when it is full (allkeys-lru); set maxmemory-policy";
+    assert_eq!(said.matches(words).count(), 1, "{said}");
+}
+
+#[test]
+fn a_master_that_the_sentinels_have_replaced_gets_nothing_more() {
+    let store = Store::with_sentinel();
+    let front = store.front(&[]);
+    until_taken(&front, 0);
+    let [old, new, sentinel] = &store.servers[..] else { unreachable!() };
+    // It never hears of it, as one that is cut off from all others.
+    new.cli(&["REPLICAOF", "NO", "ONE"]);
+    new.cli(&["FLUSHALL"]);
+    sentinel.cli(&["SENTINEL", "REMOVE", "mine"]);
+    sentinel.cli(&["SENTINEL", "MONITOR", "mine", "127.0.0.1", &new.port.to_string(), "1"]);
+    let deadline = Instant::now() + PATIENCE;
+    let mut n = 1;
+    while new.cli(&["DBSIZE"]).trim() == "0" {
+        until_taken(&front, n);
+        n += 1;
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(old.cli(&["INFO", "replication"]).contains("role:master"));
+}
+
+#[test]
+fn a_cluster_whose_servers_tell_their_names_is_found_by_their_addresses() {
+    let store = Store::with_a_name();
+    until_taken(&store.front(&[]), 0);
+}

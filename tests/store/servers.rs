@@ -205,6 +205,28 @@ impl Store {
         Self { servers: vec![master, replica, sentinel], url, directory }
     }
 
+    /// Kills a server, and starts it again at once, empty.
+    pub(crate) fn restart(&mut self, number: usize) {
+        let port = self.servers[number].port;
+        self.servers[number].signal("KILL");
+        self.servers[number].child.wait().unwrap();
+        self.servers[number] = Redis::start_on(port, self.directory.path(), &[]);
+    }
+
+    /// A cluster of one server, which tells its name in the place of its address.
+    pub(crate) fn with_a_name() -> Self {
+        let directory = directory();
+        let bus = free_port().to_string();
+        let mut options = member(&bus).to_vec();
+        options.extend(["--cluster-preferred-endpoint-type", "hostname"]);
+        options.extend(["--cluster-announce-hostname", "node-1.invalid"]);
+        let server = Redis::start(directory.path(), &options);
+        server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        server.answers("cluster_state:ok", &["CLUSTER", "INFO"]);
+        let url = server.url();
+        Self { servers: vec![server], url, directory }
+    }
+
     /// Starts another replica, empty, in the place of the one that [`Self::with_sentinel`] had.
     pub(crate) fn replace_replica(&mut self) {
         let port = self.servers[0].port.to_string();

@@ -45,6 +45,7 @@ pub(crate) fn metrics(server: &Server) -> Answer {
             "Addresses of which it knows anything; twice, if packets lie beside discarded ones.",
             keys,
         );
+        one("counter", "store_alarms_total", "Alarms about it; stderr has them.", shared.alarms());
         one("gauge", "store_used_bytes", "Memory taken in it.", used as u64);
         one("gauge", "store_cap_bytes", "Its memory cap.", (used + left) as u64);
     }

@@ -35,7 +35,9 @@ mod tls;
 mod waiting;
 
 #[cfg(feature = "redis")]
-pub use super::storage::shared::{BadStore, Connected, SECRET, SharedChoices, StoreUrl};
+pub use super::storage::shared::{
+    Alarm as StoreAlarm, BadStore, Connected, SECRET, SharedChoices, StoreUrl,
+};
 pub use super::work::{FULL_BITS, MAX_BITS};
 pub use connection::Side;
 pub use embedded::Embedded;

@@ -90,6 +90,7 @@ impl Shared {
             }
         }
         self.is_up.store(up, Relaxed);
+        self.shards.ask_sentinels().await;
         let bytes = usize::try_from(from_others).unwrap_or(usize::MAX);
         self.life(bytes);
         self.remembered_for(spent);

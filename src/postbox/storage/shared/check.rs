@@ -1,11 +1,12 @@
-//! What a store must be before anything is put into it: new enough, bounded, never throwing anything
-//! out, and never writing to a disk.
+//! What a server must be before anything is put into it: new enough, bounded, never throwing anything
+//! out, and never writing to a disk; at the start, and whenever another one serves.
 
 use super::choices::BadStore;
 use super::dial::{Dialer, Line, info, text};
 use super::trouble::Trouble;
 use redis::{Value, cmd};
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Sharded channels and scripts with flags are as old as this.
 const OLDEST: u32 = 7;
@@ -19,6 +20,10 @@ const DISKLESS: [(&str, &[&str]); 3] = [
     ("repl-diskless-load", &["swapdb", "flush-before-load"]),
 ];
 
+/// Seconds by which clocks may differ: packets live by that of their server, which another one takes
+/// over in a failover, and all of them are told for how long.
+const CLOCKS: u64 = 10;
+
 /// Checks one server. `is_master`: a replica that cannot be reached is left out.
 pub(super) async fn check(
     dialer: &Dialer,
@@ -26,39 +31,73 @@ pub(super) async fn check(
     is_master: bool,
     allow_persistence: bool,
 ) -> Result<(), BadStore> {
+    let of = |why| BadStore::of(address, &why);
     let line = match dialer.open(address, None).await {
         Ok(line) => line,
         Err(Trouble::Lost) if !is_master => return Ok(()),
-        Err(why) => return Err(BadStore::of(address, &why)),
+        Err(why) => return Err(of(why)),
     };
-    let said = text(line.one(&cmd("INFO")).await.map_err(|why| BadStore::of(address, &why))?);
+    fitness(&line, address, allow_persistence).await.map_err(of)??;
+    let time = seconds(line.one(&cmd("TIME")).await.map_err(of)?);
+    match time.map(off).filter(|off| *off > CLOCKS) {
+        Some(off) => Err(BadStore::Clock(address, off)),
+        None => Ok(()),
+    }
+}
+
+/// The seconds in an answer to `TIME`.
+pub(super) fn seconds(answer: Value) -> Option<u64> {
+    match answer {
+        Value::Array(parts) => text(parts.into_iter().next()?).parse().ok(),
+        _ => None,
+    }
+}
+
+/// Whether a clock is further from ours than it may be.
+pub(super) fn is_off(time: u64) -> bool {
+    off(time) > CLOCKS
+}
+
+fn off(time: u64) -> u64 {
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    ours.abs_diff(time)
+}
+
+/// Whether a server may have packets, and by which name it calls this run of its process.
+pub(super) async fn fitness(
+    line: &Line,
+    address: SocketAddr,
+    allow_persistence: bool,
+) -> Result<Result<String, BadStore>, Trouble> {
+    let said = text(line.one(&cmd("INFO")).await?);
     let version = info(&said, "redis_version").unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST) {
-        return Err(BadStore::Old(address, version.to_owned()));
+        return Ok(Err(BadStore::Old(address, version.to_owned())));
     }
     if info(&said, "maxmemory") == Some("0") {
-        return Err(BadStore::Unbounded(address));
+        return Ok(Err(BadStore::Unbounded(address)));
     }
     match info(&said, "maxmemory_policy") {
         Some("noeviction") => {}
-        policy => return Err(BadStore::Evicts(address, policy.unwrap_or_default().to_owned())),
+        policy => return Ok(Err(BadStore::Evicts(address, policy.unwrap_or_default().to_owned()))),
     }
+    let run = info(&said, "run_id").unwrap_or_default().to_owned();
     if allow_persistence {
-        return Ok(());
+        return Ok(Ok(run));
     }
     if info(&said, "aof_enabled") != Some("0") {
-        return Err(BadStore::Persists(address, "appendonly"));
+        return Ok(Err(BadStore::Persists(address, "appendonly")));
     }
     for (name, keeps) in DISKLESS {
-        match setting(&line, name).await {
+        match setting(line, name).await {
             Ok(value) if keeps.contains(&value.as_str()) => {}
-            Ok(_) => return Err(BadStore::Persists(address, name)),
-            Err(Trouble::Refused(_)) => return Err(BadStore::Unknown(address)),
-            Err(why) => return Err(BadStore::of(address, &why)),
+            Ok(_) => return Ok(Err(BadStore::Persists(address, name))),
+            Err(Trouble::Refused(_)) => return Ok(Err(BadStore::Unknown(address))),
+            Err(why) => return Err(why),
         }
     }
-    Ok(())
+    Ok(Ok(run))
 }
 
 async fn setting(line: &Line, name: &str) -> Result<String, Trouble> {
@@ -70,4 +109,18 @@ async fn setting(line: &Line, name: &str) -> Result<String, Trouble> {
         _ => None,
     };
     value.map(text).ok_or_else(|| Trouble::Refused(format!("it has no setting '{name}'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_compared_with_ours() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!(!is_off(now) && !is_off(now + 5) && !is_off(now - 5));
+        assert!(is_off(now + 60) && is_off(now - 60) && is_off(0));
+        let said = redis::parse_redis_value(b"*2\r\n$2\r\n17\r\n$1\r\n5\r\n").unwrap();
+        assert_eq!(seconds(said), Some(17));
+    }
 }

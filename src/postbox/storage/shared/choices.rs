@@ -21,6 +21,36 @@ pub struct SharedChoices {
     pub replicas: u8,
     /// Whether the store may write to a disk.
     pub allow_persistence: bool,
+    /// Tells the operator what he must know at once, while the store is in use.
+    pub alarm: fn(&Alarm),
+}
+
+/// What the operator of a store in use must know.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Alarm {
+    /// A server that would serve now, and must not.
+    Unfit(BadStore),
+    /// A master that was started again, and is a master still: what lay there is lost.
+    Restarted(SocketAddr),
+    /// A server whose clock is far from ours.
+    Clock(SocketAddr),
+}
+
+impl fmt::Display for Alarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unfit(why) => write!(f, "a server of the store is not used: {why}"),
+            Self::Restarted(server) => write!(
+                f,
+                "the store's master {server} was started again; what lay there only in memory is lost, \
+                 on its replicas, too"
+            ),
+            Self::Clock(server) => {
+                write!(f, "the clock of the store's server {server} and the one here differ")
+            }
+        }
+    }
 }
 
 /// Why a store cannot be used.
@@ -47,6 +77,8 @@ pub enum BadStore {
     Persists(SocketAddr, &'static str),
     /// A server that does not say whether it does.
     Unknown(SocketAddr),
+    /// A server whose clock is so many seconds from ours.
+    Clock(SocketAddr, u64),
 }
 
 impl BadStore {
@@ -77,6 +109,9 @@ impl fmt::Display for BadStore {
             }
             Self::Persists(server, setting) => {
                 write!(f, "{server} writes packets to a disk ({setting})")
+            }
+            Self::Clock(server, seconds) => {
+                write!(f, "the clock of {server} and the one here differ by {seconds} s")
             }
             Self::Unknown(server) => {
                 write!(f, "{server} doesn't say whether it writes packets to a disk")

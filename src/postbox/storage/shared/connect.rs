@@ -1,5 +1,6 @@
 //! The first connection to a store.
 
+use super::alarms::Alarms;
 use super::check::check;
 use super::choices::{BadStore, SharedChoices};
 use super::cipher::{Cipher, work_secret};
@@ -35,7 +36,7 @@ impl Connected {
             Trouble::Refused(why) => BadStore::Refused(None, why),
             _ => BadStore::Unreachable,
         })?;
-        let masters: BTreeSet<SocketAddr> = said.masters.iter().map(|(_, at)| *at).collect();
+        let masters: BTreeSet<SocketAddr> = said.masters.iter().map(|(.., at)| *at).collect();
         let (replicas, careless) = (&said.others, choices.allow_persistence);
         for (address, is_master) in
             masters.iter().map(|at| (*at, true)).chain(replicas.iter().map(|at| (*at, false)))
@@ -50,6 +51,8 @@ impl Connected {
             dialer,
             cipher: Arc::new(Cipher::new(&choices.secret)),
             replicas: choices.replicas,
+            allow_persistence: careless,
+            alarms: Alarms::new(choices.alarm),
             clock: Clock::new(),
         };
         let told = Arc::new(move |node, push| hearing.told(node, &push));

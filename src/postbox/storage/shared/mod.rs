@@ -5,6 +5,7 @@
 //! discarded, and each change of it is one script there (`put.lua`, `discard.lua`); `entry` says how
 //! it is written, `cipher` how it is masked.
 
+mod alarms;
 mod care;
 mod check;
 mod choices;
@@ -21,7 +22,7 @@ mod trouble;
 mod url;
 mod wakes;
 
-pub use choices::{BadStore, SharedChoices};
+pub use choices::{Alarm, BadStore, SharedChoices};
 pub use cipher::SECRET;
 pub use connect::Connected;
 pub(crate) use store::{Shared, SharedWatch};

@@ -1,6 +1,9 @@
 //! One master of the store: a connection for questions, one for packets on their way in, one on
 //! which it tells of changes; and how full it is.
 
+use super::alarms::Alarms;
+use super::check::{fitness, is_off, seconds};
+use super::choices::Alarm;
 use super::cipher::{Cipher, Mark, Name};
 use super::dial::{Dialer, Line, Told, info, text};
 use super::scripts::{Scripts, load};
@@ -76,6 +79,9 @@ pub(super) struct Common {
     pub(super) cipher: Arc<Cipher>,
     /// How many replicas must have a packet.
     pub(super) replicas: u8,
+    /// Whether servers may write to a disk.
+    pub(super) allow_persistence: bool,
+    pub(super) alarms: Alarms,
     pub(super) clock: Clock,
 }
 
@@ -84,6 +90,8 @@ pub(super) struct Node {
     /// No two connected ones have the same.
     pub(super) id: u64,
     pub(super) address: SocketAddr,
+    /// What its process calls itself: another one after each start.
+    pub(super) run: String,
     pub(super) gauge: Gauge,
     pub(super) scripts: Scripts,
     common: Arc<Common>,
@@ -134,6 +142,13 @@ impl Node {
         told: Told,
     ) -> Result<Arc<Self>, Trouble> {
         let questions = common.dialer.open(address, None).await?;
+        let run = match fitness(&questions, address, common.allow_persistence).await? {
+            Ok(run) => run,
+            Err(why) => {
+                common.alarms.raise(&Alarm::Unfit(why), "");
+                return Err(Trouble::Unfit);
+            }
+        };
         let ears = common.dialer.open(address, Some(told)).await?;
         let line = common.dialer.open(address, None).await?;
         let names = || async { Scripts::of(line.ask(&load()).await?).ok_or(Trouble::Later) };
@@ -145,6 +160,7 @@ impl Node {
         let node = Self {
             id,
             address,
+            run,
             gauge: Gauge::default(),
             scripts,
             common: Arc::clone(common),
@@ -244,10 +260,7 @@ impl Node {
             Some(Value::ServerError(why)) => return Err(Trouble::from(&why)),
             said => text(said.unwrap_or_default()),
         };
-        let time = match answers.next() {
-            Some(Value::Array(parts)) => parts.into_iter().next().map(text),
-            _ => None,
-        };
+        let time = answers.next().and_then(seconds);
         let number = |name: &str| info(&said, name)?.parse::<u64>().ok();
         let bytes = |name| usize::try_from(number(name).unwrap_or(0)).unwrap_or(usize::MAX);
         let gauge = &self.gauge;
@@ -260,7 +273,10 @@ impl Node {
         let stored = number("used_memory_dataset").unwrap_or(0);
         let before = gauge.stored.swap(stored, Relaxed);
         gauge.keys.store(keys(&said), Relaxed);
-        if let Some(seconds) = time.and_then(|time| time.parse::<u64>().ok()) {
+        if let Some(seconds) = time {
+            if is_off(seconds) {
+                self.common.alarms.raise(&Alarm::Clock(self.address), &self.run);
+            }
             // Its seconds begin at other moments than ours: we are behind it, never ahead.
             let epoch = seconds.saturating_sub(u64::from(self.common.clock.now()) + 1);
             gauge.epoch.store(epoch, Relaxed);

@@ -1,6 +1,7 @@
 //! All nodes of the store, and the way of a command to the one that serves it, through failovers and
 //! moves, for a bounded time.
 
+use super::choices::Alarm;
 use super::cipher::{Bucket, Name};
 use super::dial::Told;
 use super::node::{Common, Node, Put};
@@ -32,13 +33,18 @@ const AT_ONCE: usize = 1024;
 /// So few don't wait for others.
 const FEW: usize = 64;
 
+/// So long the sentinels' word counts.
+const SENTINEL_TIME: Duration = Duration::from_secs(2);
+
 /// Who has what, as far as we know.
 #[derive(Default)]
 pub(super) struct Map {
     version: u64,
     nodes: Vec<Arc<Node>>,
-    /// Up to which slot, from where the one before it ends, and which node.
-    ranges: Vec<(u16, usize)>,
+    /// How the process of each master calls itself, as long as it is one.
+    runs: BTreeMap<SocketAddr, String>,
+    /// Ranges of slots, in order, the first and the last of each, and which node has it.
+    ranges: Vec<(u16, u16, usize)>,
     /// Whether each slot has a node.
     is_whole: bool,
 }
@@ -62,8 +68,9 @@ impl Map {
     /// The node that has a bucket.
     pub(super) fn node(&self, bucket: Bucket) -> Option<&Arc<Node>> {
         let slot = slot(bucket);
-        let at = self.ranges.partition_point(|(last, _)| *last < slot);
-        self.nodes.get(self.ranges.get(at)?.1).filter(|node| !node.is_dead())
+        let at = self.ranges.partition_point(|(_, last, _)| *last < slot);
+        let (_, _, node) = self.ranges.get(at).filter(|(first, ..)| *first <= slot)?;
+        self.nodes.get(*node).filter(|node| !node.is_dead())
     }
 }
 
@@ -152,7 +159,7 @@ impl Shards {
         let known: Vec<_> = alive.map(|node| node.address).collect();
         let round = self.rounds.fetch_add(1, Relaxed);
         let said = self.plan.ask(&self.common.dialer, &known, round).await?;
-        let addresses: BTreeSet<SocketAddr> = said.masters.iter().map(|(_, at)| *at).collect();
+        let addresses: BTreeSet<SocketAddr> = said.masters.iter().map(|(.., at)| *at).collect();
         let known: BTreeMap<SocketAddr, Arc<Node>> = {
             let mut aside = self.aside.lock().await;
             let moved = addresses.iter().filter_map(|at| aside.remove(at)?.ok());
@@ -181,11 +188,20 @@ impl Shards {
                 Err(why) => outcome = Err(why),
             }
         }
-        for (last, address) in said.masters {
+        for (first, last, address) in said.masters {
+            if let Some(run) = old.runs.get(&address) {
+                map.runs.insert(address, run.clone());
+            }
             let at = map.nodes.iter().position(|node| node.address == address);
-            map.ranges.push((last, at.unwrap_or(usize::MAX)));
+            map.ranges.push((first, last, at.unwrap_or(usize::MAX)));
         }
-        let ends = map.ranges.last().is_some_and(|(last, _)| *last == SLOTS - 1);
+        for node in &map.nodes {
+            let before = map.runs.insert(node.address, node.run.clone());
+            if before.is_some_and(|before| before != node.run) {
+                self.common.alarms.raise(&Alarm::Restarted(node.address), &node.run);
+            }
+        }
+        let ends = map.ranges.last().is_some_and(|(_, last, _)| *last == SLOTS - 1);
         map.is_whole = ends && outcome.is_ok();
         if outcome.is_ok() {
             self.failures.store(0, Relaxed);
@@ -204,6 +220,19 @@ impl Shards {
         let (told, common) = (Arc::clone(&self.told), Arc::clone(&self.common));
         let told: Told = Box::new(move |push| told(id, push));
         async move { Node::connect(id, address, &common, told).await }
+    }
+
+    /// Asks the sentinels anew, if there are any: connections to a master that is none any more last as
+    /// long as it does, and it may be cut off from all but us.
+    pub(super) async fn ask_sentinels(&self) {
+        let due = || async {
+            let last = *self.refreshing.lock().await;
+            last.is_none_or(|last| last.elapsed() >= SENTINEL_TIME)
+        };
+        if self.plan.has_sentinels() && due().await {
+            // What fails now is tried again soon.
+            let _ = self.refresh(&self.map()).await;
+        }
     }
 
     /// The node at this address to which a slot is moving.
@@ -229,11 +258,11 @@ impl Shards {
             return Err(Away);
         }
         match why {
-            Trouble::Lost | Trouble::Moved => {
-                if self.refresh(map).await.is_err() {
-                    sleep(PAUSE).await;
-                }
-            }
+            Trouble::Lost | Trouble::Moved => match self.refresh(map).await {
+                Ok(()) => {}
+                Err(Trouble::Unfit) => return Err(Away),
+                Err(_) => sleep(PAUSE).await,
+            },
             Trouble::Ask(_) => {}
             Trouble::Later => sleep(PAUSE).await,
             Trouble::NoScript => {
@@ -242,7 +271,12 @@ impl Shards {
                     let _ = node.reload().await;
                 }
             }
-            Trouble::Full | Trouble::Unsafe | Trouble::Behind | Trouble::Refused(_) => {
+            Trouble::Unsafe => {
+                // A master that has lost its replica may be none any more.
+                self.ask_sentinels().await;
+                return Err(Away);
+            }
+            Trouble::Full | Trouble::Behind | Trouble::Unfit | Trouble::Refused(_) => {
                 return Err(Away);
             }
         }

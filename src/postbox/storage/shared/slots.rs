@@ -12,8 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 /// A cluster has this many slots.
 pub(super) const SLOTS: u16 = 16_384;
 
-/// Masters, each with the slots up to which it goes, from where the one before it ends.
-pub(super) type Layout = Vec<(u16, SocketAddr)>;
+/// Ranges of slots, in order, the first and the last of each, and the master that has it.
+pub(super) type Layout = Vec<(u16, u16, SocketAddr)>;
 
 /// What the servers say about who has what.
 pub(super) struct Said {
@@ -45,6 +45,11 @@ impl Plan {
         &self.seeds
     }
 
+    /// Whether sentinels say who is the master: a server that is none any more may not know it yet.
+    pub(super) fn has_sentinels(&self) -> bool {
+        matches!(self.kind, Kind::Sentinel(_))
+    }
+
     /// Asks who has what, first those that are `known`, beginning with another one each time; if one
     /// says that its cluster is down, it is believed only if no other says otherwise.
     pub(super) async fn ask(
@@ -54,7 +59,7 @@ impl Plan {
         round: usize,
     ) -> Result<Said, Trouble> {
         let (mut why, mut down) = (Trouble::Lost, None);
-        let known = if matches!(self.kind, Kind::Sentinel(_)) { &[] } else { known };
+        let known = if self.has_sentinels() { &[] } else { known };
         let mut all: Vec<_> = known.iter().chain(&self.seeds).copied().collect();
         let first = round % all.len().max(1);
         all.rotate_left(first);
@@ -86,7 +91,7 @@ impl Plan {
                     return Err(Trouble::Refused("it is no cluster".to_owned()));
                 }
                 let others = replicas(&said);
-                Ok((Said { masters: vec![(SLOTS - 1, address)], others }, true))
+                Ok((Said { masters: vec![(0, SLOTS - 1, address)], others }, true))
             }
         }
     }
@@ -121,21 +126,13 @@ async fn ask_sentinel(line: &Line, master: &str) -> Result<Said, Trouble> {
         Value::Array(all) => all.into_iter().filter_map(told_by_sentinel).collect(),
         _ => Vec::new(),
     };
-    Ok(Said { masters: vec![(SLOTS - 1, address)], others: replicas })
+    Ok(Said { masters: vec![(0, SLOTS - 1, address)], others: replicas })
 }
 
-/// The address in what a sentinel says of a server: fields and their values.
+/// The address in what a sentinel says of a server.
 fn told_by_sentinel(server: Value) -> Option<SocketAddr> {
-    let fields: Vec<(String, String)> = match server {
-        Value::Map(fields) => fields.into_iter().map(|(a, b)| (text(a), text(b))).collect(),
-        Value::Array(parts) => {
-            let mut parts = parts.into_iter().map(text);
-            std::iter::from_fn(|| Some((parts.next()?, parts.next()?))).collect()
-        }
-        _ => return None,
-    };
-    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, is)| is);
-    Some(SocketAddr::new(field("ip")?.parse().ok()?, field("port")?.parse().ok()?))
+    let said = pairs(server);
+    Some(SocketAddr::new(field(&said, "ip")?.parse().ok()?, field(&said, "port")?.parse().ok()?))
 }
 
 async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble> {
@@ -151,16 +148,10 @@ async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble>
     match answers.next() {
         Some(Value::Array(all)) => {
             for one in all {
-                let Value::Array(parts) = one else { continue };
-                let mut parts = parts.into_iter();
-                let (Some(Value::Int(_)), Some(Value::Int(last))) = (parts.next(), parts.next())
-                else {
-                    continue;
-                };
-                let master = parts.next().and_then(|server| address(server, here));
-                if let (Some(master), Ok(last)) = (master, u16::try_from(last)) {
-                    ranges.push((last, master));
-                }
+                ranges.push(range(one, here).ok_or_else(|| {
+                    let why = "its cluster names a master without an IP address";
+                    Trouble::Refused(why.to_owned())
+                })?);
             }
         }
         Some(Value::ServerError(why)) => return Err(Trouble::from(&why)),
@@ -169,9 +160,9 @@ async fn ask_cluster(line: &Line, here: IpAddr) -> Result<(Said, bool), Trouble>
     if ranges.is_empty() {
         return Err(Trouble::Moved);
     }
-    ranges.sort_unstable_by_key(|(last, _)| *last);
+    ranges.sort_unstable();
     let all = members(&text(answers.next().unwrap_or_default()));
-    let is_master = |at: &SocketAddr| ranges.iter().any(|(_, master)| master == at);
+    let is_master = |at: &SocketAddr| ranges.iter().any(|(.., master)| master == at);
     let others = all.into_iter().filter(|at| !is_master(at)).collect();
     Ok((Said { masters: ranges, others }, whole))
 }
@@ -185,18 +176,50 @@ fn members(said: &str) -> Vec<SocketAddr> {
     said.lines().filter_map(of).collect()
 }
 
-/// A server as `CLUSTER SLOTS` names it: an empty address is the one that was asked.
+/// A range as `CLUSTER SLOTS` names it: its first and last slot, its master, replicas.
+fn range(said: Value, here: IpAddr) -> Option<(u16, u16, SocketAddr)> {
+    let Value::Array(parts) = said else { return None };
+    let mut parts = parts.into_iter();
+    let mut slot = || match parts.next()? {
+        Value::Int(slot) => u16::try_from(slot).ok(),
+        _ => None,
+    };
+    let (first, last) = (slot()?, slot()?);
+    Some((first, last, address(parts.next()?, here)?))
+}
+
+/// A server there: an address, a port, an identity, and more in pairs. An empty address is the one that
+/// was asked; where a name stands in its place, the address is in the pairs.
 fn address(server: Value, here: IpAddr) -> Option<SocketAddr> {
     let Value::Array(parts) = server else { return None };
     let mut parts = parts.into_iter();
-    let ip = match text(parts.next()?) {
-        ip if ip.is_empty() => here,
-        ip => ip.parse().ok()?,
+    let named = text(parts.next()?);
+    let Value::Int(port) = parts.next()? else { return None };
+    let ip = match named.parse() {
+        Ok(ip) => ip,
+        Err(_) if named.is_empty() => here,
+        Err(_) => match field(&pairs(parts.nth(1)?), "ip")? {
+            "" => here,
+            ip => ip.parse().ok()?,
+        },
     };
-    match parts.next()? {
-        Value::Int(port) => Some(SocketAddr::new(ip, u16::try_from(port).ok()?)),
-        _ => None,
+    Some(SocketAddr::new(ip, u16::try_from(port).ok()?))
+}
+
+/// Names and values.
+fn pairs(said: Value) -> Vec<(String, String)> {
+    match said {
+        Value::Map(fields) => fields.into_iter().map(|(a, b)| (text(a), text(b))).collect(),
+        Value::Array(parts) => {
+            let mut parts = parts.into_iter().map(text);
+            std::iter::from_fn(|| Some((parts.next()?, parts.next()?))).collect()
+        }
+        _ => Vec::new(),
     }
+}
+
+fn field<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
 }
 
 /// The slot of a bucket: CRC-16 (XMODEM) of its hash tag without the brackets.

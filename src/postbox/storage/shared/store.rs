@@ -135,6 +135,11 @@ impl Shared {
         (self.is_up.load(Relaxed), keys, self.fill())
     }
 
+    /// How many alarms there were.
+    pub(crate) fn alarms(&self) -> u64 {
+        self.shards.common().alarms.count()
+    }
+
     /// For how many seconds a packet of `bytes` that arrives now is kept.
     #[expect(
         clippy::cast_possible_truncation,

@@ -22,6 +22,8 @@ pub(super) enum Trouble {
     Unsafe,
     /// Too much waits for the node already.
     Behind,
+    /// The node must not have packets; the operator was told.
+    Unfit,
     /// Something that no waiting helps.
     Refused(String),
 }

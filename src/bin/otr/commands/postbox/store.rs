@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use otr::postbox::server::{BadStore, SECRET, SharedChoices, StoreUrl};
+use otr::postbox::server::{BadStore, SECRET, SharedChoices, StoreAlarm, StoreUrl};
 use zeroize::Zeroizing;
 
 use crate::commands::hidden;
 use crate::failure::{Code, Failure};
+use crate::ui::speak::warn;
 
 /// A store for packets
 #[derive(Args)]
@@ -74,6 +75,7 @@ impl StoreArgs {
             authorities,
             replicas: self.replicas,
             allow_persistence: self.allow_persistence,
+            alarm: tell,
         }))
     }
 }
@@ -109,31 +111,49 @@ fn password(path: &Path) -> Result<Zeroizing<String>, Failure> {
     }
 }
 
+/// Says what is wrong with a store in use.
+fn tell(alarm: &StoreAlarm) {
+    let hint = match alarm {
+        StoreAlarm::Unfit(why) => hint(why),
+        StoreAlarm::Restarted(_) => "let a replica take over before a master is started again",
+        StoreAlarm::Clock(_) => "set both by NTP",
+        _ => "",
+    };
+    if hint.is_empty() {
+        warn(alarm);
+    } else {
+        warn(format_args!("{alarm}; {hint}"));
+    }
+}
+
+fn hint(why: &BadStore) -> &'static str {
+    match why {
+        BadStore::NoAddress(_) | BadStore::Name => "see --store",
+        BadStore::Authorities => "--store-ca takes one certificate or more, in PEM form",
+        BadStore::Unreachable => "is it running, and is the port right?",
+        BadStore::Old(..) => "use Redis 7 or Valkey",
+        BadStore::Unbounded(_) => "set maxmemory, to less than the machine has",
+        BadStore::Evicts(..) => "set maxmemory-policy noeviction",
+        BadStore::Persists(_, setting) => match *setting {
+            "repl-diskless-sync" => {
+                "set repl-diskless-sync yes, or take it as it is with --allow-persistence"
+            }
+            "repl-diskless-load" => {
+                "set repl-diskless-load swapdb, or take it as it is with --allow-persistence"
+            }
+            _ => "set save \"\" and appendonly no, or take it as it is with --allow-persistence",
+        },
+        BadStore::Clock(..) => "set both by NTP",
+        BadStore::Unknown(_) => {
+            "let the postbox's user call CONFIG GET, or take it as it is with --allow-persistence"
+        }
+        _ => "",
+    }
+}
+
 impl From<BadStore> for Failure {
     fn from(why: BadStore) -> Self {
-        let hint = match &why {
-            BadStore::NoAddress(_) | BadStore::Name => "see --store",
-            BadStore::Authorities => "--store-ca takes one certificate or more, in PEM form",
-            BadStore::Unreachable => "is it running, and is the port right?",
-            BadStore::Old(..) => "use Redis 7 or Valkey",
-            BadStore::Unbounded(_) => "set maxmemory, to less than the machine has",
-            BadStore::Evicts(..) => "set maxmemory-policy noeviction",
-            BadStore::Persists(_, setting) => match *setting {
-                "repl-diskless-sync" => {
-                    "set repl-diskless-sync yes, or take it as it is with --allow-persistence"
-                }
-                "repl-diskless-load" => {
-                    "set repl-diskless-load swapdb, or take it as it is with --allow-persistence"
-                }
-                _ => {
-                    "set save \"\" and appendonly no, or take it as it is with --allow-persistence"
-                }
-            },
-            BadStore::Unknown(_) => {
-                "let the postbox's user call CONFIG GET, or take it as it is with --allow-persistence"
-            }
-            _ => "",
-        };
+        let hint = hint(&why);
         Self::new(Code::Failed, format!("can't use the store: {why}"), hint)
     }
 }
