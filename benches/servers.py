@@ -137,14 +137,15 @@ def metric(admin, name):
 
 
 class Shards:
-    """So many redis-servers that keep nothing on a disk; more than one are a cluster."""
+    """So many redis-servers that keep nothing on a disk; more than one are a cluster, in which each master has
+    so many of them as `replicas`."""
 
-    def __init__(self, count, maxmemory="8gb"):
-        self.count, self.maxmemory = count, maxmemory
+    def __init__(self, count, maxmemory="8gb", replicas=0):
+        self.count, self.maxmemory, self.replicas = count, maxmemory, replicas
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
-        self.processes = []
+        self.processes, self.commands = [], []
         try:
             self.start()
         except BaseException:
@@ -169,18 +170,27 @@ class Shards:
             if self.count > 1:
                 options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
                             "--cluster-node-timeout", "5000"]
-            self.processes.append(subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL))
+            self.commands.append(["redis-server", *options])
+            self.processes.append(subprocess.Popen(self.commands[-1], stdout=subprocess.DEVNULL))
             wait_for(port)
         self.pids = [process.pid for process in self.processes]
         hosts = [f"127.0.0.1:{port}" for port in self.ports]
         if self.count > 1:
             nodes = [f"{host}@{bus}" for host, bus in zip(hosts, buses)]
             create = ["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"]
+            create += ["--cluster-replicas", str(self.replicas)]
             subprocess.run(create, check=True, stdout=subprocess.DEVNULL)
             while any(self.info(port)["cluster_enabled"] != "1" or "cluster_state:ok" not in
                       self.ask(port, "CLUSTER", "INFO") for port in self.ports):
                 time.sleep(0.1)
         self.url = ("redis+cluster://" if self.count > 1 else "redis://") + ",".join(hosts)
+
+    def begin_again(self, port):
+        """Starts the one at this port once more, which has ended."""
+        at = self.ports.index(port)
+        self.processes[at] = subprocess.Popen(self.commands[at], stdout=subprocess.DEVNULL)
+        self.pids[at] = self.processes[at].pid
+        wait_for(port)
 
     @staticmethod
     def ask(port, *command):

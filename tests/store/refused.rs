@@ -46,7 +46,8 @@ fn what_is_wrong_with_a_store_is_said() {
     write("password", b"open\n");
     write("wrong", b"closed\n");
     write("short", b"too short");
-    set_permissions(directory.join("short"), Permissions::from_mode(0o600)).unwrap();
+    // As systemd hands over a credential.
+    set_permissions(directory.join("short"), Permissions::from_mode(0o440)).unwrap();
     write("seen", &[1; 32]);
     let nothing = format!("redis://127.0.0.1:{}", 1);
     let mine = ["--store-secret", "secret"];

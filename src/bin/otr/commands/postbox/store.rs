@@ -87,7 +87,8 @@ fn unread(path: &Path, why: &std::io::Error) -> Failure {
 fn read_secret(path: &Path) -> Result<Zeroizing<[u8; SECRET]>, Failure> {
     let mode =
         File::open(path).and_then(|file| file.metadata()).map_err(|why| unread(path, &why))?;
-    if mode.permissions().mode() & 0o077 != 0 {
+    // A credential that systemd hands over may be read by a group of its own making.
+    if mode.permissions().mode() & 0o037 != 0 {
         let what = format!("others may read the store's secret in {}", path.display());
         return Err(Failure::new(Code::Usage, what, "chmod 600 FILE").about(path));
     }
