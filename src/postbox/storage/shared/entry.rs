@@ -3,8 +3,10 @@
 //! name of its field, so that two `HKEYS` tell everything but the bytes of packets, which are the
 //! values.
 //!
-//!     p SIZE UNTIL MARK        a packet; SIZE is 'a' for 4 KiB, 'b' for 8 KiB …
-//!     s KEPT UNTIL MARK [KEY]  one that was discarded; KEPT is 1 where a key follows
+//! ```text
+//! p SIZE UNTIL MARK        a packet; SIZE is 'a' for 4 KiB, 'b' for 8 KiB …
+//! s KEPT UNTIL MARK [KEY]  one that was discarded; KEPT is 1 where a key follows
+//! ```
 //!
 //! UNTIL is the second of the store's clock from which on it counts no more, in ten digits.
 
