@@ -45,9 +45,7 @@ impl Dialer {
     /// With the user, the password and the authorities that were chosen.
     pub(super) fn new(choices: &SharedChoices) -> Result<Self, BadStore> {
         let url = &choices.url;
-        let mut info = RedisConnectionInfo::default()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
+        let mut info = nobody();
         if let Some(user) = &url.user {
             info = info.set_username(user);
         }
@@ -60,10 +58,7 @@ impl Dialer {
 
     /// The same, for servers that have no users: sentinels.
     pub(super) fn without_user(&self) -> Self {
-        let info = RedisConnectionInfo::default()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        Self { info, tls: self.tls.clone() }
+        Self { info: nobody(), tls: self.tls.clone() }
     }
 
     /// Opens a connection; `told` gets what comes on it unasked.
@@ -108,6 +103,11 @@ impl Dialer {
         let driver = Driver(tokio::spawn(driver).abort_handle());
         Ok(Line { connection, read, _driver: Arc::new(driver) })
     }
+}
+
+/// How we greet a server without a user and a password.
+fn nobody() -> RedisConnectionInfo {
+    RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name()
 }
 
 fn tls(
@@ -250,6 +250,21 @@ pub(super) fn text(value: Value) -> String {
         Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         _ => String::new(),
     }
+}
+
+/// What `INFO` says of each replica: lines such as `slave0:ip=10.0.0.2,port=6379,state=online,offset=7,lag=0`,
+/// whose [`part`]s are asked for.
+pub(super) fn replicas(said: &str) -> impl Iterator<Item = &str> {
+    said.lines().filter_map(|line| {
+        let (name, parts) = line.split_once(':')?;
+        name.strip_prefix("slave")?.parse::<u8>().ok()?;
+        Some(parts)
+    })
+}
+
+/// The value in one of the parts `NAME=VALUE` of a line, which commas divide.
+pub(super) fn part<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The value of a line `NAME:VALUE` of what `INFO` says.

@@ -5,7 +5,7 @@ use super::alarms::Alarms;
 use super::check::{fitness, is_off, seconds};
 use super::choices::Alarm;
 use super::cipher::{Cipher, Mark, Name};
-use super::dial::{Dialer, Line, Told, info, text};
+use super::dial::{Dialer, Line, Told, info, part, replicas, text};
 use super::scripts::{Scripts, load};
 use super::trouble::Trouble;
 use crate::postbox::storage::clock::{Clock, Seconds};
@@ -93,7 +93,7 @@ pub(super) struct Node {
     /// What its process calls itself: another one after each start.
     pub(super) run: String,
     pub(super) gauge: Gauge,
-    pub(super) scripts: Scripts,
+    pub(super) scripts: Arc<Scripts>,
     common: Arc<Common>,
     questions: Line,
     ears: Line,
@@ -151,12 +151,15 @@ impl Node {
         };
         let ears = common.dialer.open(address, Some(told)).await?;
         let line = common.dialer.open(address, None).await?;
-        let names = || async { Scripts::of(line.ask(&load()).await?).ok_or(Trouble::Later) };
-        let (scripts, ours) = (names().await?, names().await?);
+        let scripts = Arc::new(Scripts::of(line.ask(&load()).await?).ok_or(Trouble::Later)?);
         let (orders, jobs) = mpsc::channel(QUEUE);
         let alone = Arc::<AtomicBool>::default();
-        let common_too = Arc::clone(common);
-        let writer = Writer { line, scripts: ours, common: common_too, alone: Arc::clone(&alone) };
+        let writer = Writer {
+            line,
+            scripts: Arc::clone(&scripts),
+            common: Arc::clone(common),
+            alone: Arc::clone(&alone),
+        };
         let node = Self {
             id,
             address,
@@ -272,7 +275,7 @@ impl Node {
         let ours = gauge.sent.swap(0, Relaxed) as u64;
         let stored = number("used_memory_dataset").unwrap_or(0);
         let before = gauge.stored.swap(stored, Relaxed);
-        gauge.keys.store(keys(&said), Relaxed);
+        gauge.keys.store(count(&said, "db0", "keys"), Relaxed);
         if let Some(seconds) = time {
             if is_off(seconds) {
                 self.common.alarms.raise(&Alarm::Clock(self.address), &self.run);
@@ -282,7 +285,8 @@ impl Node {
             gauge.epoch.store(epoch, Relaxed);
         }
         let new = if before == 0 { 0 } else { stored.saturating_sub(before) };
-        let spent = spent(&said);
+        // Nothing but `discard.lua` deletes.
+        let spent = count(&said, "cmdstat_del", "calls");
         let spent_before = gauge.spent.swap(spent, Relaxed);
         Ok(Look {
             is_master: info(&said, "role") == Some("master"),
@@ -311,39 +315,25 @@ impl Gauge {
     }
 }
 
-/// The number in `cmdstat_del:calls=7,…`: nothing but `discard.lua` deletes.
-fn spent(said: &str) -> u64 {
-    let calls = info(said, "cmdstat_del").and_then(|line| line.strip_prefix("calls="));
-    calls.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+/// The number in a line such as `cmdstat_del:calls=7,…`, or 0.
+fn count(said: &str, line: &str, name: &str) -> u64 {
+    info(said, line).and_then(|line| part(line, name)?.parse().ok()).unwrap_or(0)
 }
 
-/// The number in `db0:keys=7,expires=…`.
-fn keys(said: &str) -> u64 {
-    let keys = info(said, "db0").and_then(|line| line.strip_prefix("keys="));
-    keys.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
-}
-
-/// How many replicas follow, by lines such as `slave0:ip=…,port=…,state=online,offset=7,lag=0`.
+/// How many replicas follow.
 fn online(said: &str) -> usize {
-    let follows = |line: &&str| {
-        let Some((_, fields)) = line.strip_prefix("slave").and_then(|line| line.split_once(':'))
-        else {
-            return false;
-        };
-        let field = |name: &str| {
-            fields.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-        };
-        let lag = field("lag").and_then(|lag| lag.parse::<u64>().ok());
-        field("state") == Some("online") && lag.is_some_and(|lag| lag <= REPLICA_LAG)
+    let follows = |replica: &&str| {
+        let lag = part(replica, "lag").and_then(|lag| lag.parse::<u64>().ok());
+        part(replica, "state") == Some("online") && lag.is_some_and(|lag| lag <= REPLICA_LAG)
     };
-    said.lines().filter(follows).count()
+    replicas(said).filter(follows).count()
 }
 
 /// Writes in batches, each of which ends with one question after its replicas: who comes while a batch
 /// is on its way is in the next.
 struct Writer {
     line: Line,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     common: Arc<Common>,
     alone: Arc<AtomicBool>,
 }

@@ -2,7 +2,7 @@
 //! otherwise.
 
 use super::cipher::{Bucket, tag};
-use super::dial::{Dialer, Line, info, text};
+use super::dial::{self, Dialer, Line, info, part, text};
 use super::trouble::Trouble;
 use super::url::{Kind, StoreUrl};
 use crate::postbox::names;
@@ -97,17 +97,15 @@ impl Plan {
     }
 }
 
-/// Lines such as `slave0:ip=10.0.0.2,port=6379,state=online`.
+/// The addresses of the replicas of which `INFO` tells.
 fn replicas(said: &str) -> Vec<SocketAddr> {
-    let of = |line: &str| {
-        let (name, rest) = line.split_once(':')?;
-        name.strip_prefix("slave")?.parse::<u8>().ok()?;
-        let field = |name: &str| {
-            rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
-        };
-        Some(SocketAddr::new(field("ip")?.parse().ok()?, field("port")?.parse().ok()?))
+    let of = |replica| {
+        Some(SocketAddr::new(
+            part(replica, "ip")?.parse().ok()?,
+            part(replica, "port")?.parse().ok()?,
+        ))
     };
-    said.lines().filter_map(of).collect()
+    dial::replicas(said).filter_map(of).collect()
 }
 
 async fn ask_sentinel(line: &Line, master: &str) -> Result<Said, Trouble> {

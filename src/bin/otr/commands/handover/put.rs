@@ -223,8 +223,7 @@ fn kept(
 fn named_postbox(context: &Context, args: &Args) -> Result<String, Failure> {
     let given = args.postbox.clone().filter(|url| !url.is_empty());
     let secret = args.post_secret.as_deref();
-    let url = given.as_deref().and_then(|url| Url::parse(url).ok());
-    let route = url.map_or_else(|| args.route.clone(), |url| args.route.in_one_room(&url));
+    let route = talk::route_to(&args.route, given.as_deref().unwrap_or_default());
     meeting::postbox(&context.origins, given, secret, &route)?.ok_or_else(|| {
         let hint = "name one with --postbox URL or OTR_POSTBOX, or open one with --serve ADDRESS:PORT, \
                     at this machine's address";
@@ -277,11 +276,11 @@ fn resumed(
     let Some(url) = whom::postbox_of_stage(&stage) else {
         return Err(Failure::new(Code::Refused, "this session has no postbox", ""));
     };
+    let at = url.strip_prefix("http://").unwrap_or(&url);
     let route = match serve(context, args, served)? {
         Some(again) if again == url => RouteArgs::to_own(),
         Some(_) => {
             let what = "the postbox of this transfer was at another address";
-            let at = url.strip_prefix("http://").unwrap_or(&url);
             return Err(Failure::new(Code::Usage, what, format!("give --serve {at}")));
         }
         None => args.route.clone(),
@@ -289,7 +288,6 @@ fn resumed(
     let client = talk::postbox(context, &route, &url)?;
     if served.is_none() && serve::is_gone(&client, &url) {
         let what = "the postbox of this transfer was on this machine, and is not running";
-        let at = url.strip_prefix("http://").unwrap_or(&url);
         let hint = format!(
             "if --serve had opened it, go on with --serve {at}, or end it with 'otr -s put-{number} close'"
         );

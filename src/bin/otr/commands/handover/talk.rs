@@ -48,10 +48,14 @@ pub(super) fn names_itself(context: &Context, verb: &str) -> Result<(), Failure>
     Ok(())
 }
 
+/// The way to the postbox at this URL. What is no URL is refused by who calls it.
+pub(super) fn route_to(route: &RouteArgs, url: &str) -> RouteArgs {
+    Url::parse(url).map_or_else(|_| route.clone(), |url| route.in_one_room(&url))
+}
+
 /// The postbox at this URL. One in the same room may be called by `http://`, without an option.
 pub(super) fn postbox(context: &Context, route: &RouteArgs, url: &str) -> Result<Client, Failure> {
-    let route = Url::parse(url).map_or_else(|_| route.clone(), |url| route.in_one_room(&url));
-    let client = whom::connect(url, &route)?;
+    let client = whom::connect(url, &route_to(route, url))?;
     Ok(client.telling(notices::of_postbox(context.voice)))
 }
 
