@@ -4,7 +4,8 @@
 collector costs that waits; how soon it has a packet that was posted at another front. Beside it, what
 the same redis-server takes for SET and GETDEL of the same bytes (redis-benchmark without pipelining) and how soon
 redis-cli has what is published. Needs cargo, redis-server, redis-cli, redis-benchmark. `--runs N`,
-`--seconds S` (of each), `--stored N` (the larger number of stored packets), `--collectors N`, `--no-save`. Figures go to
+`--seconds S` (of each), `--stored N` (the larger number of stored packets), `--collectors N`, `--no-save`;
+`--row 1x1` (one row of the table, beside redis-benchmark) or `--growth` for that alone, unsaved. Figures go to
 docs/measurements/DATE-scale.json, too, from which scale_arithmetic.py makes a sheet.
 
 On a machine of two cores there is no curve of throughput: what is told is CPU time."""
@@ -35,7 +36,10 @@ options.add_argument("--seconds", type=float, default=5)
 options.add_argument("--stored", type=int, default=1_000_000)
 options.add_argument("--collectors", type=int, default=5_000)
 options.add_argument("--no-save", action="store_true")
+options.add_argument("--row", metavar="FRONTSxSHARDS")
+options.add_argument("--growth", action="store_true")
 args = options.parse_args()
+part = bool(args.row or args.growth)
 
 measure.need("cargo", "redis-server", "redis-cli", "redis-benchmark")
 
@@ -93,21 +97,48 @@ def benchmark(port, count, *command):
                     *command], check=True, capture_output=True)
 
 
-def peer():
+def peer(redis):
     """CPU microseconds of redis-server for a SET and a GETDEL of the same bytes."""
     count = 200_000
-    with Shards(1) as redis:
-        def cost(*command):
-            before = exact_cpu_seconds(redis.pids[0])
-            benchmark(redis.ports[0], count, *command)
-            return (exact_cpu_seconds(redis.pids[0]) - before) * 1e6 / count
-        # Of keys that are chosen by chance some are gone already.
-        missed = cost("GETDEL", "address-of-thirty-two-bytes:__rand_int__")
-        put = cost("SET", "address-of-thirty-two-bytes:__rand_int__", "x" * PACKET)
-        before = redis.total("keyspace_hits")
-        both = cost("GETDEL", "address-of-thirty-two-bytes:__rand_int__")
-        hits = (redis.total("keyspace_hits") - before) / count
+
+    def cost(*command):
+        before = exact_cpu_seconds(redis.pids[0])
+        benchmark(redis.ports[0], count, *command)
+        return (exact_cpu_seconds(redis.pids[0]) - before) * 1e6 / count
+
+    # Of keys that are chosen by chance some are gone already.
+    missed = cost("GETDEL", "address-of-thirty-two-bytes:__rand_int__")
+    put = cost("SET", "address-of-thirty-two-bytes:__rand_int__", "x" * PACKET)
+    before = redis.total("keyspace_hits")
+    both = cost("GETDEL", "address-of-thirty-two-bytes:__rand_int__")
+    hits = (redis.total("keyspace_hits") - before) / count
     return put, (both - (1 - hits) * missed) / hits
+
+
+def keys(shards):
+    return sum(int(shards.ask(port, "DBSIZE")) for port in shards.ports)
+
+
+def doubles_soon(shards):
+    """Whether so few keys more would make redis-server double the table of its keys as the runs to come may add.
+    While it does, each command moves a part of the table, for twice the CPU time. That comes once for each
+    doubling of what is stored, and a run of some seconds shall not meet it by chance."""
+    count = keys(shards)
+    return count > 0.75 * (1 << (count - 1).bit_length())
+
+
+def peer_growth(report, figures):
+    """What SET and GETDEL cost beside as many keys of the same size."""
+    with Shards(1, "64gb") as redis:
+        for count in [FEW, args.stored]:
+            while keys(redis) < count or count > FEW and doubles_soon(redis):
+                more = max(count, keys(redis) + count // 10)
+                redis.ask(redis.ports[0], "DEBUG", "POPULATE", str(more), "stored", str(PACKET))
+            redis.settle()
+            put, taken = peer(redis)
+            figures["stored"][str(count)]["redis_benchmark_us"] = {"SET": put, "GETDEL": taken}
+            report(f"redis-server alone beside {keys(redis)} keys of {PACKET} bytes: SET {put:.1f}, GETDEL "
+                   f"{taken:.1f} us of CPU")
 
 
 def subscribed():
@@ -140,19 +171,28 @@ def loopback():
 def cpu_table(report, figures):
     report(f"CPU microseconds for a packet of {PACKET} bytes (post, collect, discard), "
            f"{CONVERSATIONS} conversations, medians of {args.runs} runs of {args.seconds} s:")
-    for fronts_count in [1, 2, 4]:
-        for shards_count in [1, 3, 6]:
-            runs = []
-            with Shards(shards_count, "2gb") as shards, Fronts(fronts_count, shards) as fronts:
-                for _ in range(args.runs):
-                    runs.append(fronts.talk())
-            cost = middle(runs)
-            figures["cpu_us"][f"{fronts_count}x{shards_count}"] = cost
-            report(f"{fronts_count} fronts, {shards_count} shards: front {cost['front']:.1f}, store "
-                   f"{cost['store']:.1f}, load {cost['load']:.1f}; "
-                   f"{median([run['posts_per_second'] for run in runs]):.0f} packets/s; post "
-                   f"{median([run['post_ms']['p50'] for run in runs]):.2f} ms, discard "
-                   f"{median([run['discard_ms']['p50'] for run in runs]):.2f} ms (half of them)")
+    for row in [args.row] if args.row else [f"{fronts}x{shards}" for fronts in [1, 2, 4] for shards in [1, 3, 6]]:
+        fronts_count, shards_count = map(int, row.split("x"))
+        runs = []
+        with Shards(shards_count, "2gb") as shards, Fronts(fronts_count, shards) as fronts:
+            for _ in range(args.runs):
+                runs.append(fronts.talk())
+        cost = middle(runs)
+        figures["cpu_us"][row] = cost
+        report(f"{fronts_count} fronts, {shards_count} shards: front {cost['front']:.1f}, store "
+               f"{cost['store']:.1f}, load {cost['load']:.1f}; "
+               f"{median([run['posts_per_second'] for run in runs]):.0f} packets/s; post "
+               f"{median([run['post_ms']['p50'] for run in runs]):.2f} ms, discard "
+               f"{median([run['discard_ms']['p50'] for run in runs]):.2f} ms (half of them)")
+
+
+def beside_redis(report, figures):
+    with Shards(1) as redis:
+        put, taken = peer(redis)
+    figures["redis_benchmark_us"] = {"SET": put, "GETDEL": taken}
+    report(f"redis-server for redis-benchmark: SET {put:.1f}, GETDEL {taken:.1f} us of CPU")
+    if cost := figures["cpu_us"].get("1x1"):
+        report.ratio("front and store / SET and GETDEL", cost["front"] + cost["store"], put + taken, 4)
 
 
 def network(report, figures):
@@ -178,14 +218,18 @@ def growth(report, figures):
         base, front_base = shards.total("used_memory"), resident(fronts.pids[0])
         costs, stored = {}, 0
         for count in [FEW, args.stored]:
-            fronts.run("--leave", str(count - stored), "--conversations", str(CONVERSATIONS))
-            stored = count
+            more = count - stored
+            while more:
+                fronts.run("--leave", str(more), "--conversations", str(CONVERSATIONS))
+                stored += more
+                more = count // 10 if count > FEW and doubles_soon(shards) else 0
+            shards.settle()
             used = shards.total("used_memory") - base
             real = sum(map(resident, shards.pids))
-            figures["stored"][str(count)] = {"used_memory_each": used / count}
+            figures["stored"][str(count)] = {"used_memory_each": used / stored}
             costs[count] = middle([fronts.talk() for _ in range(args.runs)])
             figures["stored"][str(count)]["cpu_us"] = costs[count]
-            report(f"{count} stored packets: {used / count:.0f} bytes of used_memory each, RSS of the store "
+            report(f"{stored} stored packets: {used / stored:.0f} bytes of used_memory each, RSS of the store "
                    f"{real >> 20} MiB; front's RSS {resident(fronts.pids[0]) >> 20} MiB (empty: {front_base >> 20}); "
                    f"another packet costs front {costs[count]['front']:.1f}, store {costs[count]['store']:.1f} us")
         few, many = (sum(costs[count][part] for part in ["front", "store"]) for count in [FEW, args.stored])
@@ -221,23 +265,23 @@ def wake_up(report, figures):
     report.ratio("wake-up across fronts, from the post's first byte: otr / redis-cli", whole, theirs, 3)
 
 
-with Report("scale", save=not args.no_save) as report:
+with Report("scale", save=not args.no_save and not part) as report:
     otr, load = measure.build(), measure.load_generator()
     report(f"# {measure.said('redis-server', '--version')}")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     figures = {"packet": PACKET, "cpu_us": {}, "stored": {}}
-    cpu_table(report, figures)
-    put, taken = peer()
-    figures["redis_benchmark_us"] = {"SET": put, "GETDEL": taken}
-    cost = figures["cpu_us"]["1x1"]
-    report(f"redis-server for redis-benchmark: SET {put:.1f}, GETDEL {taken:.1f} us of CPU")
-    report.ratio("front and store / SET and GETDEL", cost["front"] + cost["store"], put + taken, 4)
-    network(report, figures)
-    wake_up(report, figures)
-    collectors(report, figures)
-    growth(report, figures)
-    if not args.no_save:
+    if args.row or not part:
+        cpu_table(report, figures)
+        beside_redis(report, figures)
+    if not part:
+        network(report, figures)
+        wake_up(report, figures)
+        collectors(report, figures)
+    if args.growth or not part:
+        growth(report, figures)
+        peer_growth(report, figures)
+    if not args.no_save and not part:
         path = measure.ROOT / "docs" / "measurements" / f"{report.date}-scale.json"
         path.write_text(json.dumps(figures, indent=1) + "\n")
 sys.exit(1 if report.missed else 0)

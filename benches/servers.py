@@ -166,6 +166,7 @@ class Shards:
             os.mkdir(place)
             options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", place,
                        "--maxmemory", self.maxmemory, "--maxmemory-policy", "noeviction",
+                       "--latency-tracking", "no", "--enable-debug-command", "local",
                        "--bind", "127.0.0.1", "--port", str(port)]
             if self.count > 1:
                 options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
@@ -200,6 +201,11 @@ class Shards:
     def info(self, port):
         lines = self.ask(port, "INFO").splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def settle(self):
+        """Until no table of keys is on its way to one of twice the size: each command moves a part of it."""
+        while any("rehashing target" in self.ask(port, "DEBUG", "HTSTATS", "0") for port in self.ports):
+            time.sleep(0.5)
 
     def total(self, name):
         """The sum of one of INFO's numbers over all of them."""
