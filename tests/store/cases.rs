@@ -209,6 +209,15 @@ fn waiting_for_a_packet(one: &Postbox, other: &Postbox) {
         assert!(read_answer(stream).unwrap().body == raw(&places[3].packet(12, 1)));
     }
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // Once more, where both listen already, and for one of several packets that come.
+    let mut waiting =
+        [one, other].map(|postbox| ask(postbox, "/v1/collect?wait=30", &tokens[4 * 32..]));
+    assert_eq!(post(other, &places[5].packet(12, 1)).status, 201);
+    for stream in &mut waiting {
+        assert!(read_answer(stream).unwrap().body == raw(&places[5].packet(12, 1)));
+    }
+    post(one, &places[5].packet(12, 2));
+    assert_eq!(held(other, &places[5]).len(), 2 * ((1 << 12) + 1), "all that lies there");
     // A time that is over.
     let begun = Instant::now();
     let nothing = other.call("/v1/collect?wait=1", Form::Raw, &Place::new(420).token);

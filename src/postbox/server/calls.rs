@@ -105,6 +105,10 @@ pub(crate) async fn post(
         Err(Refusal::Unfit(Unfit::TooLarge)) => {
             (StatusCode::PAYLOAD_TOO_LARGE, Some(&refused.unfit), false)
         }
+        // Packets lie elsewhere, and there may be room: it is only we who have none now.
+        Err(Refusal::Unfit(Unfit::Full)) if !server.store.is_here() => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(&refused.busy), true)
+        }
         Err(Refusal::Unfit(Unfit::Full) | Refusal::Full) => {
             (StatusCode::INSUFFICIENT_STORAGE, Some(&refused.full), false)
         }
@@ -213,17 +217,18 @@ pub(crate) async fn collect(
     let turn = server.turn(tokens.list().len()).await;
     let mut addresses = tokens.without_repeats().await.map(address_of).await;
     addresses.wait();
+    let begun = server.store.moment();
     let Ok(mut found) = find(server, budget, addresses.list(), wishes.max).await else {
         return busy(server);
     };
     if found.is_empty() && !wishes.wait.is_zero() {
         let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
-        match wait_for(server, budget, waiting, wishes.wait, Wanted::Packet).await {
+        let wanted = (Wanted::Packet, Some(begun));
+        match wait_for(server, budget, waiting, wishes.wait, wanted).await {
             Ok(watch) if watch.is_due() => {
-                drop(watch);
                 let _turn = server.turn(addresses.list().len()).await;
-                match find(server, budget, addresses.list(), wishes.max).await {
+                match find_told(server, budget, addresses.list(), wishes.max, watch).await {
                     Ok(now) => found = now,
                     Err(Away) => return busy(server),
                 }
@@ -255,6 +260,22 @@ async fn find(
     }
     // What was found goes out, whatever else is away.
     if found.packets.is_empty() && found.lacks_some() { Err(Away) } else { Ok(found.packets) }
+}
+
+/// The same after a watch was woken: what has woken it, or else all that is there.
+async fn find_told(
+    server: &Server,
+    budget: &Arc<Budget>,
+    addresses: &[Address],
+    max: u64,
+    watch: Watch,
+) -> Result<Vec<Arc<Packet>>, Away> {
+    let mut found = Found::up_to(max);
+    server.store.find_told(budget, addresses, watch, &mut found).await?;
+    if found.packets.is_empty() {
+        return find(server, budget, addresses, max).await;
+    }
+    Ok(found.packets)
 }
 
 /// Discards packets, and keeps the keys of those that were there.
@@ -298,7 +319,8 @@ pub(crate) async fn gone(
     if statuses.contains(&PacketStatus::Held) && !wishes.wait.is_zero() {
         let addresses = Arc::new(addresses.into());
         let waiting = (body.caller(), &addresses, turn);
-        match wait_for(server, budget, waiting, wishes.wait, Wanted::Collected).await {
+        let wanted = (Wanted::Collected, None);
+        match wait_for(server, budget, waiting, wishes.wait, wanted).await {
             // Some packets may be gone, and others not.
             Ok(watch) => drop(watch),
             Err(Busy) => return busy(server),
@@ -371,12 +393,12 @@ async fn wait_for(
     budget: &Arc<Budget>,
     (caller, addresses, turn): (&Caller, &Arc<Addresses>, Option<SemaphorePermit<'_>>),
     wait: Duration,
-    wanted: Wanted,
+    (wanted, empty_at): (Wanted, Option<u64>),
 ) -> Result<Watch, Busy> {
     let deadline = Instant::now() + wait;
     let bytes = addresses.charged() + watch::cost(addresses.list());
     let seat = server.waiting.enter(bytes, budget.left(Purpose::Waits)).ok_or(Busy)?;
-    let (mut watch, mut ears) = server.store.watch(budget, addresses, wanted);
+    let (mut watch, mut ears) = server.store.watch(budget, addresses, wanted, empty_at);
     for some in steps(addresses.list().len()) {
         between(&some).await;
         server.store.add((&mut watch, &mut ears), some).await.map_err(|Away| Busy)?;

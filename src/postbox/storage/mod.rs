@@ -161,6 +161,42 @@ impl Store {
         }
     }
 
+    /// The same after a watch was woken: what it was told of goes out, and everything else is looked for
+    /// where it was told of nothing that is there.
+    pub(crate) async fn find_told(
+        &self,
+        #[cfg_attr(not(feature = "redis"), expect(unused_variables))] budget: &Arc<Budget>,
+        #[cfg_attr(not(feature = "redis"), expect(unused_variables))] addresses: &[Address],
+        watch: Watch,
+        #[cfg_attr(not(feature = "redis"), expect(unused_variables))] found: &mut Found,
+    ) -> Result<(), Away> {
+        match self {
+            Self::Memory(_) => {
+                drop(watch);
+                Ok(())
+            }
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => {
+                let told = watch.told();
+                drop(watch);
+                if told.is_empty() {
+                    return Ok(());
+                }
+                far(shared.find_told(budget, addresses, told, found)).await
+            }
+        }
+    }
+
+    /// A moment, for [`Self::watch`].
+    pub(crate) fn moment(&self) -> u64 {
+        match self {
+            // There, nothing happens between two looks.
+            Self::Memory(_) => 0,
+            #[cfg(feature = "redis")]
+            Self::Shared(shared) => shared.moment(),
+        }
+    }
+
     /// Discards packets, each if it is here, and then remembers that, with the key.
     pub(crate) async fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Away> {
         match self {
@@ -188,18 +224,20 @@ impl Store {
     }
 
     /// Will watch addresses for `wanted`, once [`Self::add`] has added them; the caller has made
-    /// sure that there is memory.
+    /// sure that there is memory. `empty_at`: a [`Self::moment`] after which none of them had a packet,
+    /// so that a store far away need not be asked again.
     pub(crate) fn watch(
         &self,
         budget: &Arc<Budget>,
         addresses: &Arc<Addresses>,
         wanted: Wanted,
+        #[cfg_attr(not(feature = "redis"), expect(unused_variables))] empty_at: Option<u64>,
     ) -> (Watch, Ears) {
         match self {
             Self::Memory(memory) => (memory.watch(budget, addresses, wanted), Ears::Here),
             #[cfg(feature = "redis")]
             Self::Shared(shared) => {
-                let (watch, ears) = shared.watch(budget, addresses, wanted);
+                let (watch, ears) = shared.watch(budget, addresses, wanted, empty_at);
                 (watch, Ears::Shared(ears))
             }
         }

@@ -18,6 +18,9 @@ use tokio::sync::Notify;
 const PLACE_COST: usize = 96;
 /// Places that are given up at a time: a few dozen microseconds.
 const STEP: usize = 128;
+/// So much that was told of changes is kept for one watcher.
+#[cfg(feature = "redis")]
+const TOLD: usize = 4;
 
 /// The memory that it costs to watch these addresses.
 pub(crate) fn cost(addresses: &[Address]) -> usize {
@@ -82,9 +85,21 @@ struct Watcher {
     notify: Notify,
     /// The number of addresses that have a packet.
     there: AtomicUsize,
+    /// Where packets have come, and what was told of them.
+    #[cfg(feature = "redis")]
+    told: Mutex<Vec<(Address, Vec<u8>)>>,
 }
 
 impl Watcher {
+    /// Keeps what was told of a packet, if there is room.
+    #[cfg(feature = "redis")]
+    fn hears(&self, address: &Address, about: &[u8]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD {
+            told.push((*address, about.to_vec()));
+        }
+    }
+
     fn is_due(&self) -> bool {
         let any = self.there.load(Relaxed) > 0;
         any == (self.wanted == Wanted::Packet)
@@ -101,8 +116,13 @@ impl WaitList {
     ) -> Watch {
         let mut charge = Charge::nothing(budget, Purpose::Waits);
         charge.grow_anyway(cost(addresses.list()));
-        let (notify, there) = (Notify::new(), AtomicUsize::new(0));
-        let watcher = Arc::new(Watcher { wanted, notify, there });
+        let watcher = Arc::new(Watcher {
+            wanted,
+            notify: Notify::new(),
+            there: AtomicUsize::new(0),
+            #[cfg(feature = "redis")]
+            told: Mutex::default(),
+        });
         let mut inner = self.lock();
         let number = inner.next;
         inner.next += 1;
@@ -113,15 +133,31 @@ impl WaitList {
     /// Tells every watcher of `address` whether a packet is there now, by that watcher's way of
     /// counting.
     pub(crate) fn notify(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
-        self.update(address, |wanted, _| there(wanted));
+        self.update(address, |watcher, _| there(watcher.wanted));
+    }
+
+    /// The same, with something about the packet that has come, for those who wait for one.
+    #[cfg(feature = "redis")]
+    pub(crate) fn notify_of(
+        &self,
+        address: &Address,
+        about: &[u8],
+        there: impl Fn(Wanted) -> bool,
+    ) {
+        self.update(address, |watcher, _| {
+            if watcher.wanted == Wanted::Packet && !about.is_empty() {
+                watcher.hears(address, about);
+            }
+            there(watcher.wanted)
+        });
     }
 
     /// Sets what each watcher of `address` counts, from what it wants and counted before.
-    fn update(&self, address: &Address, there: impl Fn(Wanted, bool) -> bool) {
+    fn update(&self, address: &Address, there: impl Fn(&Watcher, bool) -> bool) {
         let mut inner = self.lock();
         for (_, place) in inner.places.range_mut((*address, 0)..=(*address, u64::MAX)) {
             let watcher = &place.watcher;
-            let there = there(watcher.wanted, place.there);
+            let there = there(watcher, place.there);
             match (place.there, there) {
                 (false, true) => drop(watcher.there.fetch_add(1, Relaxed)),
                 (true, false) => drop(watcher.there.fetch_sub(1, Relaxed)),
@@ -138,9 +174,9 @@ impl WaitList {
     /// closer to what it waits for.
     #[cfg(feature = "redis")]
     pub(crate) fn satisfy(&self, address: &Address, there: impl Fn(Wanted) -> bool) {
-        self.update(address, |wanted, before| match wanted {
-            Wanted::Packet => before || there(wanted),
-            Wanted::Collected => before && there(wanted),
+        self.update(address, |watcher, before| match watcher.wanted {
+            Wanted::Packet => before || there(Wanted::Packet),
+            Wanted::Collected => before && there(Wanted::Collected),
         });
     }
 
@@ -264,6 +300,12 @@ impl Watch {
         self.watcher.is_due()
     }
 
+    /// What was told of packets that have come, the first of them, each with its address.
+    #[cfg(feature = "redis")]
+    pub(crate) fn told(&self) -> Vec<(Address, Vec<u8>)> {
+        std::mem::take(&mut self.watcher.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Waits until it has come since the last call, or until all watchers are woken.
     pub(crate) async fn changed(&self) {
         self.watcher.notify.notified().await;
@@ -354,6 +396,22 @@ mod tests {
         assert_eq!(asked.get(), 5);
         notify(3, true);
         assert!(!watch.is_due(), "and one came again");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn who_waits_for_a_packet_is_told_which_ones_came_first() {
+        let (list, budget) = (Arc::new(WaitList::default()), Budget::new(1 << 20));
+        let all = vec![[1; 32], [2; 32]];
+        let watch = |wanted| watch((&list, &budget), all.clone(), wanted, |_| false);
+        let (packet, collected) = (watch(Wanted::Packet), watch(Wanted::Collected));
+        list.notify_of(&[2; 32], b"", |_| false);
+        for about in 0..9 {
+            list.notify_of(&[2; 32], &[about], |wanted| wanted == Wanted::Packet);
+        }
+        let told: Vec<_> = (0..4).map(|about| ([2; 32], vec![about])).collect();
+        assert_eq!((packet.told(), collected.told()), (told, Vec::new()));
+        assert!(packet.is_due() && packet.told().is_empty());
     }
 
     #[test]

@@ -19,10 +19,24 @@ const TIDY_TIME: Duration = Duration::from_secs(30);
 /// Addresses that are looked at in one go, after changes may have been missed.
 const STEP: usize = 128;
 
+/// What is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What lies there.
+    Lying,
+    /// What was discarded, too.
+    All,
+}
+
 impl Shared {
-    /// Wakes those who wait for these, if what they wait for is there.
-    pub(super) async fn look_at(&self, names: &[Name]) -> Result<(), Away> {
-        for (entries, name) in self.entries(names).await?.iter().zip(names) {
+    /// Wakes those who wait for these, if what they wait for is there; where only what
+    /// lies there is looked at, those who wait until a packet is collected may go on to wait.
+    pub(super) async fn look_at(&self, names: &[Name], part: Part) -> Result<(), Away> {
+        let all = match part {
+            Part::Lying => self.lying(names).await?,
+            Part::All => self.entries(names).await?,
+        };
+        for (entries, name) in all.iter().zip(names) {
             let standing = entries.standing();
             self.wait_list.satisfy(&name.on_the_list(), |wanted| standing.counts(wanted));
         }
@@ -120,7 +134,7 @@ impl Shared {
     }
 
     async fn look_or_mark(&self, names: &mut Vec<Name>, about: &mut Vec<Bucket>) {
-        if !names.is_empty() && self.look_at(names).await.is_err() {
+        if !names.is_empty() && self.look_at(names, Part::All).await.is_err() {
             self.wakes.marks_again(about);
         }
         names.clear();

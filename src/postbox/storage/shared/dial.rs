@@ -4,7 +4,7 @@ use super::choices::{BadStore, SharedChoices};
 use super::trouble::Trouble;
 use super::url::StoreUrl;
 use crate::postbox::pem::without_mark;
-use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, Value,
 };
@@ -156,13 +156,15 @@ impl Line {
     /// The answers of all these commands.
     pub(super) async fn ask(&self, commands: &Pipeline) -> Result<Vec<Value>, Trouble> {
         let mut connection = self.connection.clone();
-        self.patient(connection.req_packed_commands(commands, 0, commands.len())).await
+        let asked = pin!(connection.send_packed_commands(commands, 0, commands.len()));
+        self.patient(asked).await
     }
 
     /// The answer of one command.
     pub(super) async fn one(&self, command: &Cmd) -> Result<Value, Trouble> {
         let mut connection = self.connection.clone();
-        match self.patient(connection.req_packed_command(command)).await? {
+        let asked = pin!(connection.send_packed_command(command));
+        match self.patient(asked).await? {
             Value::ServerError(why) => Err(Trouble::from(&why)),
             value => Ok(value),
         }
@@ -172,12 +174,11 @@ impl Line {
     /// all others would have to ask for theirs again.
     async fn patient<T>(
         &self,
-        asked: impl Future<Output = redis::RedisResult<T>>,
+        mut asked: Pin<&mut impl Future<Output = redis::RedisResult<T>>>,
     ) -> Result<T, Trouble> {
-        let mut asked = pin!(asked);
         for _ in 0..ANSWER_TIMES {
             let before = self.read.load(Relaxed);
-            match timeout(ANSWER_TIME, &mut asked).await {
+            match timeout(ANSWER_TIME, asked.as_mut()).await {
                 Ok(answer) => return answer.map_err(|why| Trouble::from(&why)),
                 Err(_) if self.read.load(Relaxed) == before => return Err(Trouble::Lost),
                 Err(_) => {}

@@ -18,7 +18,8 @@ for _, field in ipairs(redis.call('HKEYS', lie)) do
     end
 end
 local spent, known = {}, false
-for _, field in ipairs(redis.call('HKEYS', gone)) do
+local remembered = redis.call('HKEYS', gone)
+for _, field in ipairs(remembered) do
     if tonumber(string.sub(field, 3, 12)) > now then
         spent[#spent + 1] = field
         known = known or string.sub(field, 13, 28) == mark
@@ -31,10 +32,17 @@ if not found then
     end
     return 0
 end
--- The last packet's field takes the key with it.
-redis.call('HDEL', lie, found)
-if lying > 0 then
-    redis.call('EXPIREAT', lie, latest)
+-- Discards are counted by DEL (node.rs): each has one. Mostly the packet is the only one ever.
+if lying == 0 and #remembered == 0 then
+    redis.call('DEL', lie)
+else
+    -- What is remembered is made anew, without what is forgotten.
+    redis.call('DEL', gone)
+    -- The last packet's field takes the key with it.
+    redis.call('HDEL', lie, found)
+    if lying > 0 then
+        redis.call('EXPIREAT', lie, latest)
+    end
 end
 -- The oldest are forgotten first.
 while #spent >= tonumber(ARGV[5]) do
@@ -48,8 +56,6 @@ while #spent >= tonumber(ARGV[5]) do
 end
 local till = now + tonumber(ARGV[4]) + 1
 spent[#spent + 1] = 's' .. ARGV[2] .. string.format('%010d', till) .. mark .. ARGV[3]
--- Made anew, without what is forgotten. (Discards are counted by this command: node.rs.)
-redis.call('DEL', gone)
 latest = 0
 for _, field in ipairs(spent) do
     redis.call('HSET', gone, field, '')

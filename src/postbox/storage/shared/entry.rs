@@ -53,7 +53,8 @@ impl Entries {
         entries
     }
 
-    fn take(&mut self, field: Vec<u8>, now: u64) -> Option<()> {
+    /// What the name of one field tells.
+    pub(super) fn take(&mut self, field: Vec<u8>, now: u64) -> Option<()> {
         let until = str::from_utf8(field.get(2..HEAD)?).ok()?.parse().ok()?;
         let mark = field.get(HEAD..HEAD + MARK)?.try_into().ok()?;
         if until <= now {

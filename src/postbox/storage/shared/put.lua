@@ -1,5 +1,6 @@
 #!lua
--- Stores a packet under KEYS[1], unless it is there or was (KEYS[2]), and wakes those who wait.
+-- Stores a packet under KEYS[1], unless it is there or was (KEYS[2]), and wakes those who wait, with
+-- the name of its field, so that they need not ask for that.
 -- ARGV: mark, size letter, masked bytes, seconds it is kept, seconds the usual packet is kept,
 -- the most packets under an address.
 -- Answers for how many seconds it is kept, or -1 where there are too many others.
@@ -38,7 +39,8 @@ if lying >= tonumber(ARGV[6]) then
     return -1
 end
 local till = now + tonumber(ARGV[4]) + 1
-redis.call('HSET', lie, 'p' .. ARGV[2] .. string.format('%010d', till) .. mark, ARGV[3])
+local field = 'p' .. ARGV[2] .. string.format('%010d', till) .. mark
+redis.call('HSET', lie, field, ARGV[3])
 redis.call('EXPIREAT', lie, math.max(latest, till))
-redis.call('SPUBLISH', string.sub(lie, 1, 6), string.sub(lie, 7) .. 'l' .. (opened and 'c' or 'h'))
+redis.call('SPUBLISH', string.sub(lie, 1, 6), string.sub(lie, 7) .. 'l' .. (opened and 'c' or 'h') .. field)
 return tonumber(ARGV[4])

@@ -7,6 +7,7 @@ use super::dial::Told;
 use super::node::{Common, Node, Put};
 use super::slots::{Plan, SLOTS, slot};
 use super::trouble::Trouble;
+use crate::postbox::storage::far;
 use crate::postbox::storage::standing::{Away, Unstored};
 use redis::{Cmd, Pipeline, PushInfo, Value, cmd};
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +253,8 @@ impl Shards {
         node
     }
 
-    /// What helps before the next try; an error where nothing does.
+    /// What helps before the next try; an error where nothing does. It is boxed, so that the commands that
+    /// need no help, and each take memory while they wait, stay small.
     async fn after(&self, why: &Trouble, map: &Map, deadline: Instant) -> Result<(), Away> {
         if Instant::now() >= deadline {
             return Err(Away);
@@ -294,7 +296,7 @@ impl Shards {
         loop {
             let map = self.map();
             let (asking, node) = match ask.take() {
-                Some(address) => (true, self.node(&map, address).await),
+                Some(address) => (true, far(self.node(&map, address)).await),
                 None => (false, map.node(bucket).map(Arc::clone).ok_or(Trouble::Moved)),
             };
             let stored = match node {
@@ -309,7 +311,7 @@ impl Shards {
                 Ok(life) => return Ok(life),
                 Err(Trouble::Full) => return Err(Unstored::Full),
                 Err(why) => {
-                    self.after(&why, &map, deadline).await.map_err(|Away| Unstored::Away)?;
+                    far(self.after(&why, &map, deadline)).await.map_err(|Away| Unstored::Away)?;
                     if let Trouble::Ask(address) = why {
                         ask = Some(address);
                     }
@@ -366,7 +368,7 @@ impl Shards {
             let mut batches: BTreeMap<u64, Batch> = BTreeMap::new();
             for (at, to) in open {
                 let node = match to {
-                    Some(address) => self.node(&map, address).await,
+                    Some(address) => far(self.node(&map, address)).await,
                     None => map.node(names[at].bucket()).map(Arc::clone).ok_or(Trouble::Moved),
                 };
                 match node {
@@ -376,7 +378,7 @@ impl Shards {
                     }
                     Err(trouble) => {
                         again.push((at, None));
-                        why.push(trouble);
+                        each_once(&mut why, trouble);
                     }
                 }
             }
@@ -390,7 +392,7 @@ impl Shards {
                                 _ => None,
                             };
                             again.push((at, to));
-                            why.push(trouble);
+                            each_once(&mut why, trouble);
                         }
                     }
                 }
@@ -398,9 +400,8 @@ impl Shards {
             if again.is_empty() {
                 return replies;
             }
-            why.dedup();
             for trouble in why {
-                if self.after(&trouble, &map, deadline).await.is_err() {
+                if far(self.after(&trouble, &map, deadline)).await.is_err() {
                     return replies;
                 }
             }
@@ -424,6 +425,13 @@ impl Shards {
         let outcomes = Batch::run_all(batches, changes, deadline).await;
         drop(turn);
         outcomes
+    }
+}
+
+/// One more trouble, unless it is known: what helps against it is done once for all commands.
+fn each_once(all: &mut Vec<Trouble>, trouble: Trouble) {
+    if !all.contains(&trouble) {
+        all.push(trouble);
     }
 }
 
@@ -515,5 +523,19 @@ impl Batch {
             all.push(outcomes);
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_helps_many_commands_is_done_once() {
+        let mut all = Vec::new();
+        for trouble in [Trouble::Later, Trouble::Moved, Trouble::Later, Trouble::Moved] {
+            each_once(&mut all, trouble);
+        }
+        assert_eq!(all, [Trouble::Later, Trouble::Moved]);
     }
 }

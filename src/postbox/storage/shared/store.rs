@@ -1,5 +1,6 @@
 //! What a postbox asks of the store, and how it is answered.
 
+use super::care::Part;
 use super::cipher::{Bucket, Cipher, FRONT, Mark, Name};
 use super::connect::Connected;
 use super::entry::{Entries, Gone, Lying};
@@ -9,6 +10,7 @@ use super::wakes::{Waiting, Wakes};
 use crate::postbox::api::{Address, Discard, Key, MAX_PACKET, PacketStatus, address_of};
 use crate::postbox::storage::budget::{Budget, Charge, Purpose};
 use crate::postbox::storage::clock::{Clock, Seconds};
+use crate::postbox::storage::far;
 use crate::postbox::storage::found::Found;
 use crate::postbox::storage::packet::{Filling, Packet, most_cost};
 use crate::postbox::storage::standing::{Away, Totals, Unstored};
@@ -183,7 +185,7 @@ impl Shared {
         };
         let kept = self.shards.put(name.bucket(), make).await?;
         if aside.into_inner() {
-            self.wakes.tell_all(&self.shards, name.bucket()).await;
+            far(self.wakes.tell_all(&self.shards, name.bucket())).await;
         }
         let kept = Seconds::try_from(kept).map_err(|_| Unstored::Crowded)?;
         self.stored.fetch_add(1, Relaxed);
@@ -206,6 +208,12 @@ impl Shared {
         Ok(all)
     }
 
+    /// What lies under these names.
+    pub(super) async fn lying(&self, names: &[Name]) -> Result<Vec<Entries>, Away> {
+        let replies = self.shards.ask(names, |at, _| fields_of(&names[at].key())).await?;
+        Ok(replies.into_iter().map(|lying| entries([lying])).collect())
+    }
+
     fn names(&self, addresses: &[Address]) -> Vec<Name> {
         addresses.iter().map(|address| self.cipher.name(address)).collect()
     }
@@ -225,6 +233,41 @@ impl Shared {
         for (at, entries) in self.entries_there(&names, found).await {
             all.extend(entries.lying.into_iter().map(|one| (at, one)));
         }
+        self.fetch_all(budget, (addresses, &names), all, found).await
+    }
+
+    /// The packets that a watch was told of, if they are there still: one question, where [`Self::find`]
+    /// has two.
+    pub(crate) async fn find_told(
+        &self,
+        budget: &Arc<Budget>,
+        addresses: &[Address],
+        told: Vec<(Address, Vec<u8>)>,
+        found: &mut Found,
+    ) -> Result<(), Away> {
+        found.caps(ANSWER);
+        let names = self.names(addresses);
+        let mut all: Vec<(usize, Lying)> = Vec::with_capacity(told.len());
+        for (listed, field) in told {
+            let Some(at) = names.iter().position(|name| *name == Name::listed(&listed)) else {
+                continue;
+            };
+            let lying = Entries::read([field], 0).lying;
+            let is_new = |one: &Lying| !all.iter().any(|(_, known)| known.field == one.field);
+            let new: Vec<Lying> = lying.into_iter().filter(is_new).collect();
+            all.extend(new.into_iter().map(|one| (at, one)));
+        }
+        self.fetch_all(budget, (addresses, &names), all, found).await
+    }
+
+    /// Fetches these packets, as many as there is room for.
+    async fn fetch_all(
+        &self,
+        budget: &Arc<Budget>,
+        about: (&[Address], &[Name]),
+        all: Vec<(usize, Lying)>,
+        found: &mut Found,
+    ) -> Result<(), Away> {
         let mut lying = all.into_iter().peekable();
         while lying.peek().is_some() {
             let (mut some, mut bytes) = (Vec::new(), 0);
@@ -239,9 +282,7 @@ impl Shared {
                 bytes += next.bytes;
                 some.extend(lying.next());
             }
-            if some.is_empty()
-                || !self.fetch(budget, (addresses, &names), (&some, bytes), found).await?
-            {
+            if some.is_empty() || !self.fetch(budget, about, (&some, bytes), found).await? {
                 found.closes();
                 break;
             }
@@ -359,7 +400,7 @@ impl Shared {
             .map(|(_, name)| name.bucket())
             .collect();
         for bucket in moving {
-            self.wakes.tell_all(&self.shards, bucket).await;
+            far(self.wakes.tell_all(&self.shards, bucket)).await;
         }
         let done = replies.iter().filter(|reply| reply.value == Value::Int(1)).count();
         self.discarded.fetch_add(done as u64, Relaxed);
@@ -383,12 +424,19 @@ impl Shared {
         Ok(all.into_iter().zip(&names).map(keys).collect())
     }
 
-    /// Will watch addresses for `wanted`, once [`Self::add`] has added them.
+    /// Now, for [`Self::watch`].
+    pub(crate) fn moment(&self) -> u64 {
+        self.wakes.tick()
+    }
+
+    /// Will watch addresses for `wanted`, once [`Self::add`] has added them. `empty_at`: a moment at
+    /// which or after which no packet lay at any of them.
     pub(crate) fn watch(
         &self,
         budget: &Arc<Budget>,
         addresses: &Arc<Addresses>,
         wanted: Wanted,
+        empty_at: Option<u64>,
     ) -> (Watch, SharedWatch) {
         let names = addresses.list().iter();
         let listed: Vec<_> = names.map(|one| self.cipher.name(one).on_the_list()).collect();
@@ -396,7 +444,7 @@ impl Shared {
         charge.grow_anyway(listed.len() * size_of::<Address>());
         let listed = Arc::new(Addresses::new(listed, charge));
         let waiting = Waiting::new(&self.wakes, &listed);
-        (self.wait_list.watch(budget, &listed, wanted), SharedWatch(waiting))
+        (self.wait_list.watch(budget, &listed, wanted), SharedWatch { waiting, empty_at })
     }
 
     /// Begins to watch these of the addresses. First we listen, then we look: so nothing is missed
@@ -405,14 +453,19 @@ impl Shared {
     pub(crate) async fn add(
         &self,
         watch: &mut Watch,
-        SharedWatch(waiting): &mut SharedWatch,
+        SharedWatch { waiting, empty_at }: &mut SharedWatch,
         some: Range<usize>,
     ) -> Result<(), Away> {
         waiting.extend(&self.shards, some.end).await?;
         let wanted = watch.wanted();
         watch.add(some.clone(), |_| wanted == Wanted::Collected);
         let names: Vec<Name> = waiting.list()[some].iter().map(Name::listed).collect();
-        self.look_at(&names).await
+        // Where we have listened all the while and heard nothing, there is nothing to be seen.
+        if empty_at.is_some_and(|tick| self.wakes.is_quiet_since(tick, &self.shards, &names)) {
+            return Ok(());
+        }
+        let part = if wanted == Wanted::Packet { Part::Lying } else { Part::All };
+        self.look_at(&names, part).await
     }
 }
 
@@ -459,7 +512,10 @@ impl Fill {
 }
 
 /// What a watch has beside its places: that we hear of changes.
-pub(crate) struct SharedWatch(Waiting);
+pub(crate) struct SharedWatch {
+    waiting: Waiting,
+    empty_at: Option<u64>,
+}
 
 fn fields_of(key: &[u8]) -> Cmd {
     let mut command = cmd("HKEYS");

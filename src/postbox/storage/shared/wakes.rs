@@ -9,6 +9,7 @@ use super::cipher::{Bucket, Name, bucket_of, tag};
 use super::node::Node;
 use super::shards::{Map, PATIENCE, Shards};
 use crate::postbox::api::PacketStatus;
+use crate::postbox::storage::far;
 use crate::postbox::storage::standing::{Away, Standing};
 use crate::postbox::storage::watch::{Addresses, WaitList};
 use redis::{Pipeline, PushInfo, PushKind, Value, cmd};
@@ -28,7 +29,7 @@ const PIECE: usize = 1024;
 pub(super) const LOOK: &[u8] = b"?";
 /// The number of no node.
 const NONE: u64 = 0;
-/// The version of no map.
+/// The version of no map, and no tick.
 const NEVER: u64 = u64::MAX;
 
 /// The buckets to which we listen.
@@ -46,6 +47,9 @@ pub(super) struct Wakes {
     pub(super) lost: Notify,
     /// The version of the map by which all that is waited for is heard.
     heard_by: AtomicU64,
+    /// How much was told so far: the time by which it is known whether somebody may have missed
+    /// something.
+    ticks: AtomicU64,
 }
 
 struct Heard {
@@ -55,12 +59,14 @@ struct Heard {
     on: u64,
     /// Whether a change may have gone by unheard since somebody looked.
     missed: bool,
+    /// When something was told of it last by which a packet may have come, in ticks.
+    told: u64,
     last: Instant,
 }
 
 impl Heard {
     fn new() -> Self {
-        Self { waiting: 0, on: NONE, missed: false, last: Instant::now() }
+        Self { waiting: 0, on: NONE, missed: false, told: NEVER, last: Instant::now() }
     }
 
     /// A node has confirmed that we hear it there; returns whether that was another one before.
@@ -88,7 +94,24 @@ impl Wakes {
             changed: Arc::clone(changed),
             lost: Notify::new(),
             heard_by: AtomicU64::new(NEVER),
+            ticks: AtomicU64::new(0),
         }
+    }
+
+    /// The last thing that was told.
+    pub(super) fn tick(&self) -> u64 {
+        self.ticks.load(Relaxed)
+    }
+
+    /// Whether we hear of each change at these names, and did so without a pause since this tick, and
+    /// heard of no packet that has come: then where none was, none is now.
+    pub(super) fn is_quiet_since(&self, tick: u64, shards: &Shards, names: &[Name]) -> bool {
+        let (map, buckets) = (shards.map(), self.lock());
+        names.iter().map(Name::bucket).all(|bucket| {
+            let quiet = |heard: &&Heard| !heard.missed && heard.told <= tick;
+            let heard = buckets.get(&bucket).filter(quiet);
+            heard.is_some_and(|heard| map.node(bucket).is_some_and(|node| node.id == heard.on))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Bucket, Heard>> {
@@ -127,8 +150,12 @@ impl Wakes {
 
     fn message(&self, bucket: Bucket, message: &[u8]) {
         match change(bucket, message) {
-            Some((name, standing)) => {
-                self.wait_list.notify(&name.on_the_list(), |wanted| standing.counts(wanted));
+            Some((name, standing, about)) => {
+                if standing.lies {
+                    self.marks(bucket, |_| false);
+                }
+                let there = |wanted| standing.counts(wanted);
+                self.wait_list.notify_of(&name.on_the_list(), about, there);
             }
             None if message == LOOK => self.marks(bucket, |heard| {
                 heard.missed = true;
@@ -140,7 +167,11 @@ impl Wakes {
 
     /// Changes what is known of a bucket; wakes the one that listens anew if `change` says so.
     fn marks(&self, bucket: Bucket, change: impl FnOnce(&mut Heard) -> bool) {
-        if self.lock().get_mut(&bucket).is_some_and(change) {
+        let stirs = self.lock().get_mut(&bucket).is_some_and(|heard| {
+            heard.told = self.ticks.fetch_add(1, Relaxed) + 1;
+            change(heard)
+        });
+        if stirs {
             self.stir();
         }
     }
@@ -178,7 +209,8 @@ impl Wakes {
         };
         missing.sort_unstable();
         missing.dedup();
-        self.subscribe(shards, missing).await
+        // Mostly all are heard already.
+        if missing.is_empty() { Ok(()) } else { far(self.subscribe(shards, missing)).await }
     }
 
     /// Subscribes to all of these, on the nodes that have them, for a bounded time.
@@ -298,15 +330,15 @@ impl Wakes {
     }
 }
 
-/// The address and its state of which a channel tells.
-fn change(bucket: Bucket, message: &[u8]) -> Option<(Name, Standing)> {
+/// The address and its state of which a channel tells, and the name of the field of a packet that came.
+fn change(bucket: Bucket, message: &[u8]) -> Option<(Name, Standing, &[u8])> {
     let name = Name::told(bucket, message)?;
-    let (lies, status) = match message.get(Name::told_size()..)? {
-        [lies, b'h'] => (lies, PacketStatus::Held),
-        [lies, b'c'] => (lies, PacketStatus::Collected),
+    let (lies, status, about) = match message.get(Name::told_size()..)? {
+        [lies, b'h', about @ ..] => (lies, PacketStatus::Held, about),
+        [lies, b'c', about @ ..] => (lies, PacketStatus::Collected, about),
         _ => return None,
     };
-    Some((name, Standing { lies: *lies == b'l', status }))
+    Some((name, Standing { lies: *lies == b'l', status }, about))
 }
 
 /// Asks a node to tell of these. Which ones it does is told by itself.
