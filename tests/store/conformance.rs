@@ -3,6 +3,8 @@
 use crate::cases;
 use crate::servers::Store;
 use crate::support::*;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -113,4 +115,36 @@ fn an_answer_from_a_store_is_bounded() {
     let more = raw(&Place::new(99).packet(20, 1));
     assert_eq!(front.call("/v1/post", Form::Raw, &more).status, 201);
     drop(readers);
+}
+
+/// Its own memory is full, and the store is not: who comes later gets in.
+#[test]
+fn a_front_that_has_no_room_for_what_comes_in_is_busy_and_not_full() {
+    let store = Store::single(&[]);
+    let front = store.front(&["--memory", "16M", "--work", "0"]);
+    let body = raw(&Place::new(1).packet(20, 1));
+    let head = head("/v1/post", Form::Raw, body.len());
+    // More than there is room for, each without its last byte: so fast that none is behind.
+    let begun = (0..20).map(|_| {
+        let mut stream = front.connect();
+        // It may be refused before all of it is out.
+        let _ = stream.write_all(head.as_bytes());
+        let _ = stream.write_all(&body[..body.len() - 1]);
+        stream
+    });
+    let mut begun: Vec<_> = begun.collect();
+    let is_answered = |stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        let is_answered = matches!(stream.peek(&mut [0]), Ok(1));
+        stream.set_nonblocking(false).unwrap();
+        is_answered
+    };
+    let deadline = Instant::now() + PATIENCE;
+    while !begun.iter().any(is_answered) {
+        assert!(Instant::now() < deadline, "none is refused");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let refused = begun.iter_mut().filter(|stream| is_answered(stream));
+    let refused: Vec<u16> = refused.map(|stream| read_answer(stream).unwrap().status).collect();
+    assert!(refused.iter().all(|status| *status == 503), "{refused:?}");
 }

@@ -4,8 +4,11 @@ use crate::cases;
 use crate::servers::Store;
 use crate::support::otr;
 use std::fs::{Permissions, set_permissions};
+use std::io::{ErrorKind, Read as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Stdio;
 
 /// Code and stderr of a postbox that does not serve.
 fn refused(directory: &Path, options: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
@@ -136,4 +139,37 @@ fn the_walls_let_it_call_the_store_and_nobody_else() {
         assert!(said.contains(what), "{what}: {said}");
     }
     assert!(warned.contains(&format!(", TCP but to port {port}, seccomp")), "{warned}");
+}
+
+/// Each of them would be waited for in vain.
+#[test]
+fn servers_that_say_nothing_are_asked_at_the_same_time() {
+    let silent: Vec<TcpListener> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let hosts: Vec<String> =
+        silent.iter().map(|one| one.local_addr().unwrap().to_string()).collect();
+    let store = Store::single(&[]);
+    let url = format!("redis+cluster://{}", hosts.join(","));
+    let mut postbox = otr();
+    postbox.args([
+        "postbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        &url,
+        "--store-secret",
+        "secret",
+    ]);
+    postbox.current_dir(store.directory.path()).stderr(Stdio::null());
+    let mut postbox = postbox.spawn().unwrap();
+    let mut asked: Vec<TcpStream> = silent.iter().map(|one| one.accept().unwrap().0).collect();
+    let first = &mut asked[0];
+    // While the last one is asked, the first one still may answer.
+    let mut greeting = [0; 4096];
+    assert!(first.read(&mut greeting).unwrap() > 0);
+    first.set_nonblocking(true).unwrap();
+    let more = first.read(&mut greeting);
+    assert_eq!(more.unwrap_err().kind(), ErrorKind::WouldBlock, "it was given up first");
+    drop(asked);
+    assert_eq!(postbox.wait().unwrap().code(), Some(1));
 }

@@ -30,7 +30,7 @@ pub struct Connected {
 impl Connected {
     /// Connects to a store, within a runtime.
     pub async fn new(choices: &SharedChoices) -> Result<Self, BadStore> {
-        let dialer = Dialer::new(choices)?;
+        let dialer = Arc::new(Dialer::new(choices)?);
         let plan = Plan::new(&choices.url).map_err(BadStore::NoAddress)?;
         let said = plan.ask(&dialer, &[], 0).await.map_err(|why| match why {
             Trouble::Refused(why) => BadStore::Refused(None, why),

@@ -75,7 +75,7 @@ struct Job {
 
 /// What all nodes have in common.
 pub(super) struct Common {
-    pub(super) dialer: Dialer,
+    pub(super) dialer: Arc<Dialer>,
     pub(super) cipher: Arc<Cipher>,
     /// How many replicas must have a packet.
     pub(super) replicas: u8,

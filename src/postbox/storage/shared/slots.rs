@@ -8,9 +8,16 @@ use super::url::{Kind, StoreUrl};
 use crate::postbox::names;
 use redis::{Pipeline, Value, cmd};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// A cluster has this many slots.
 pub(super) const SLOTS: u16 = 16_384;
+
+/// After so long without an answer the next server is asked, too.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Ranges of slots, in order, the first and the last of each, and the master that has it.
 pub(super) type Layout = Vec<(u16, u16, SocketAddr)>;
@@ -50,51 +57,61 @@ impl Plan {
         matches!(self.kind, Kind::Sentinel(_))
     }
 
-    /// Asks who has what, first those that are `known`, beginning with another one each time; if one
-    /// says that its cluster is down, it is believed only if no other says otherwise.
+    /// Asks who has what, first those that are `known`, beginning with another one each time; one that
+    /// says nothing for a moment holds up none of the others. If one says that its cluster is down, it is
+    /// believed only if no other says otherwise.
     pub(super) async fn ask(
         &self,
-        dialer: &Dialer,
+        dialer: &Arc<Dialer>,
         known: &[SocketAddr],
         round: usize,
     ) -> Result<Said, Trouble> {
-        let (mut why, mut down) = (Trouble::Lost, None);
+        let (mut why, mut down, mut asked) = (Trouble::Lost, None, JoinSet::new());
         let known = if self.has_sentinels() { &[] } else { known };
         let mut all: Vec<_> = known.iter().chain(&self.seeds).copied().collect();
         let first = round % all.len().max(1);
         all.rotate_left(first);
-        for address in all {
-            match self.ask_one(dialer, address).await {
-                Ok((said, true)) => return Ok(said),
-                Ok((said, false)) => down = Some(said),
-                Err(other) => why = other,
+        let mut all = all.into_iter();
+        loop {
+            match all.next() {
+                Some(address) => {
+                    asked.spawn(ask_one(self.kind.clone(), Arc::clone(dialer), address));
+                }
+                None if asked.is_empty() => return down.ok_or(why),
+                None => {}
+            }
+            match timeout(MOMENT, asked.join_next()).await {
+                Ok(Some(Ok(Ok((said, true))))) => return Ok(said),
+                Ok(Some(Ok(Ok((said, false))))) => down = Some(said),
+                // That one refuses tells more than that another says nothing.
+                Ok(Some(Ok(Err(other)))) if other != Trouble::Lost => why = other,
+                _ => {}
             }
         }
-        down.ok_or(why)
     }
+}
 
-    /// What one server says, and whether it sees the whole store.
-    async fn ask_one(&self, dialer: &Dialer, address: SocketAddr) -> Result<(Said, bool), Trouble> {
-        match &self.kind {
-            Kind::Sentinel(master) => {
-                let line = dialer.without_user().open(address, None).await?;
-                Ok((ask_sentinel(&line, master).await?, true))
-            }
-            kind => {
-                let line = dialer.open(address, None).await?;
-                let mut sections = cmd("INFO");
-                let said = text(line.one(sections.arg("cluster").arg("replication")).await?);
-                if info(&said, "cluster_enabled") == Some("1") {
-                    return ask_cluster(&line, address.ip()).await;
-                }
-                if *kind == Kind::Cluster {
-                    return Err(Trouble::Refused("it is no cluster".to_owned()));
-                }
-                let others = replicas(&said);
-                Ok((Said { masters: vec![(0, SLOTS - 1, address)], others }, true))
-            }
-        }
+/// What one server says, and whether it sees the whole store.
+async fn ask_one(
+    kind: Kind,
+    dialer: Arc<Dialer>,
+    address: SocketAddr,
+) -> Result<(Said, bool), Trouble> {
+    if let Kind::Sentinel(master) = &kind {
+        let line = dialer.without_user().open(address, None).await?;
+        return Ok((ask_sentinel(&line, master).await?, true));
     }
+    let line = dialer.open(address, None).await?;
+    let mut sections = cmd("INFO");
+    let said = text(line.one(sections.arg("cluster").arg("replication")).await?);
+    if info(&said, "cluster_enabled") == Some("1") {
+        return ask_cluster(&line, address.ip()).await;
+    }
+    if kind == Kind::Cluster {
+        return Err(Trouble::Refused("it is no cluster".to_owned()));
+    }
+    let others = replicas(&said);
+    Ok((Said { masters: vec![(0, SLOTS - 1, address)], others }, true))
 }
 
 /// The addresses of the replicas of which `INFO` tells.
