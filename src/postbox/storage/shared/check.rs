@@ -4,7 +4,7 @@
 use super::choices::BadStore;
 use super::dial::{Dialer, Line, info, text};
 use super::trouble::Trouble;
-use redis::{Value, cmd};
+use redis::{Pipeline, Value, cmd};
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -37,9 +37,8 @@ pub(super) async fn check(
         Err(Trouble::Lost) if !is_master => return Ok(()),
         Err(why) => return Err(of(why)),
     };
-    fitness(&line, address, allow_persistence).await.map_err(of)??;
-    let time = seconds(line.one(&cmd("TIME")).await.map_err(of)?);
-    match time.map(off).filter(|off| *off > CLOCKS) {
+    let known = fitness(&line, address, allow_persistence).await.map_err(of)??;
+    match known.time.map(off).filter(|off| *off > CLOCKS) {
         Some(off) => Err(BadStore::Clock(address, off)),
         None => Ok(()),
     }
@@ -63,13 +62,32 @@ fn off(time: u64) -> u64 {
     ours.abs_diff(time)
 }
 
-/// Whether a server may have packets, and by which name it calls this run of its process.
+/// What a server says of itself.
+pub(super) struct Known {
+    /// The name by which it calls this run of its process.
+    pub(super) run: String,
+    /// `INFO`, with what [`super::node::Node::look`] asks for.
+    pub(super) said: String,
+    /// The second of its clock.
+    pub(super) time: Option<u64>,
+}
+
+/// Whether a server may have packets, and what it says of itself.
 pub(super) async fn fitness(
     line: &Line,
     address: SocketAddr,
     allow_persistence: bool,
-) -> Result<Result<String, BadStore>, Trouble> {
-    let said = text(line.one(&cmd("INFO")).await?);
+) -> Result<Result<Known, BadStore>, Trouble> {
+    let mut everything = cmd("INFO");
+    everything.arg("default").arg("commandstats");
+    let mut commands = Pipeline::new();
+    commands.add_command(everything).add_command(cmd("TIME"));
+    let mut answers = line.ask(&commands).await?.into_iter();
+    let said = match answers.next() {
+        Some(Value::ServerError(why)) => return Err(Trouble::from(&why)),
+        said => text(said.unwrap_or_default()),
+    };
+    let time = answers.next().and_then(seconds);
     let version = info(&said, "redis_version").unwrap_or_default();
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST) {
@@ -83,10 +101,11 @@ pub(super) async fn fitness(
         policy => return Ok(Err(BadStore::Evicts(address, policy.unwrap_or_default().to_owned()))),
     }
     let run = info(&said, "run_id").unwrap_or_default().to_owned();
+    let known = Known { run, said, time };
     if allow_persistence {
-        return Ok(Ok(run));
+        return Ok(Ok(known));
     }
-    if info(&said, "aof_enabled") != Some("0") {
+    if info(&known.said, "aof_enabled") != Some("0") {
         return Ok(Err(BadStore::Persists(address, "appendonly")));
     }
     for (name, keeps) in DISKLESS {
@@ -97,7 +116,7 @@ pub(super) async fn fitness(
             Err(why) => return Err(why),
         }
     }
-    Ok(Ok(run))
+    Ok(Ok(known))
 }
 
 async fn setting(line: &Line, name: &str) -> Result<String, Trouble> {

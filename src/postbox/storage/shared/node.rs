@@ -142,8 +142,8 @@ impl Node {
         told: Told,
     ) -> Result<Arc<Self>, Trouble> {
         let questions = common.dialer.open(address, None).await?;
-        let run = match fitness(&questions, address, common.allow_persistence).await? {
-            Ok(run) => run,
+        let known = match fitness(&questions, address, common.allow_persistence).await? {
+            Ok(known) => known,
             Err(why) => {
                 common.alarms.raise(&Alarm::Unfit(why), "");
                 return Err(Trouble::Unfit);
@@ -163,7 +163,7 @@ impl Node {
         let node = Self {
             id,
             address,
-            run,
+            run: known.run,
             gauge: Gauge::default(),
             scripts,
             common: Arc::clone(common),
@@ -175,7 +175,11 @@ impl Node {
             writer: tokio::spawn(writer.run(jobs)).abort_handle(),
             dead: AtomicBool::new(false),
         };
-        if node.look().await?.is_master { Ok(Arc::new(node)) } else { Err(Trouble::Moved) }
+        if node.notes(&known.said, known.time).is_master {
+            Ok(Arc::new(node))
+        } else {
+            Err(Trouble::Moved)
+        }
     }
 
     /// Whether it was given up.
@@ -263,11 +267,15 @@ impl Node {
             Some(Value::ServerError(why)) => return Err(Trouble::from(&why)),
             said => text(said.unwrap_or_default()),
         };
-        let time = answers.next().and_then(seconds);
-        let number = |name: &str| info(&said, name)?.parse::<u64>().ok();
+        Ok(self.notes(&said, answers.next().and_then(seconds)))
+    }
+
+    /// Notes what it says of itself, and the second of its clock.
+    fn notes(&self, said: &str, time: Option<u64>) -> Look {
+        let number = |name: &str| info(said, name)?.parse::<u64>().ok();
         let bytes = |name| usize::try_from(number(name).unwrap_or(0)).unwrap_or(usize::MAX);
         let gauge = &self.gauge;
-        if online(&said) >= usize::from(self.common.replicas) {
+        if online(said) >= usize::from(self.common.replicas) {
             self.alone.store(false, Relaxed);
         }
         gauge.used.store(bytes("used_memory"), Relaxed);
@@ -275,7 +283,7 @@ impl Node {
         let ours = gauge.sent.swap(0, Relaxed) as u64;
         let stored = number("used_memory_dataset").unwrap_or(0);
         let before = gauge.stored.swap(stored, Relaxed);
-        gauge.keys.store(count(&said, "db0", "keys"), Relaxed);
+        gauge.keys.store(count(said, "db0", "keys"), Relaxed);
         if let Some(seconds) = time {
             if is_off(seconds) {
                 self.common.alarms.raise(&Alarm::Clock(self.address), &self.run);
@@ -286,13 +294,13 @@ impl Node {
         }
         let new = if before == 0 { 0 } else { stored.saturating_sub(before) };
         // Nothing but `discard.lua` deletes.
-        let spent = count(&said, "cmdstat_del", "calls");
+        let spent = count(said, "cmdstat_del", "calls");
         let spent_before = gauge.spent.swap(spent, Relaxed);
-        Ok(Look {
-            is_master: info(&said, "role") == Some("master"),
+        Look {
+            is_master: info(said, "role") == Some("master"),
             from_others: new.saturating_sub(ours),
             spent: if before == 0 { 0 } else { spent.saturating_sub(spent_before) },
-        })
+        }
     }
 }
 

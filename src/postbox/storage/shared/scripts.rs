@@ -30,8 +30,9 @@ impl Scripts {
         (size, masked): (usize, &[u8]),
         (life, ttl): (Seconds, Seconds),
     ) -> Cmd {
-        let mut command = cmd("EVALSHA");
-        command.arg(&self.put).arg(2).arg(&name.key()[..]).arg(&name.gone_key()[..]);
+        // It is made at once as large as it gets: growing, it would be copied with the packet in it.
+        let mut command = Cmd::with_capacity(11, masked.len() + 256);
+        command.arg("EVALSHA").arg(&self.put).arg(2).arg(&name.key()[..]).arg(&name.gone_key()[..]);
         command.arg(&mark[..]).arg(&[size_letter(size)][..]).arg(masked).arg(life).arg(ttl);
         command.arg(MAX_UNDER_ADDRESS);
         command

@@ -518,7 +518,8 @@ pub(crate) struct SharedWatch {
 }
 
 fn fields_of(key: &[u8]) -> Cmd {
-    let mut command = cmd("HKEYS");
+    let mut command = Cmd::with_capacity(2, 5 + key.len());
+    command.arg("HKEYS");
     command.arg(key);
     command
 }
