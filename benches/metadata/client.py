@@ -20,6 +20,8 @@ class Conduct:
     # How many numbers of the current chain are asked for, and of the next.
     current: int = 1
     next: int = 1
+    # An address that was asked for and is not wanted any more is asked for this much longer.
+    linger: float = 0
     # How long the relay holds a call to which it has no answer (constant).
     wait: int = 60
     # From reading to discarding; 0: at once.
@@ -54,6 +56,8 @@ class End:
         self.chain, self.sent, self.turn = side - 2, 0, True
         self.peer_chain, self.peer_sent, self.peer_next = None, 0, 1 - side
         self.asked, self.read, self.spent, self.kept = set(), set(), set(), []
+        # Address → until when it lingers.
+        self.lingering = {}
         self.command, self.queue = None, []
         if conduct.cover:
             world.after(world.random.uniform(0, conduct.cover), self.cover)
@@ -72,7 +76,13 @@ class End:
         return out
 
     def wanted(self):
-        return self.awaited(range(self.conduct.current), range(self.conduct.next))
+        wanted = self.awaited(range(self.conduct.current), range(self.conduct.next))
+        for address, until in list(self.lingering.items()):
+            if until < self.world.now:
+                del self.lingering[address]
+            else:
+                wanted[address] = -1
+        return wanted
 
     def send(self, size):
         """A message was typed."""
@@ -102,12 +112,15 @@ class End:
     def take(self, address):
         """A packet has come; whether it is a message."""
         _, chain, number = map(int, address.split("."))
+        wanted = self.wanted() if self.conduct.linger else ()
         self.read.add(address)
         self.spent.add(address)
         if self.peer_chain is None or chain > self.peer_chain:
             self.peer_chain, self.peer_sent, self.peer_next, self.turn = chain, 0, chain + 2, True
         if chain == self.peer_chain:
             self.peer_sent = max(self.peer_sent, number + 1)
+        for dropped in set(wanted) & self.asked - set(self.wanted()) - {address}:
+            self.lingering[dropped] = self.world.now + self.world.exponential(self.conduct.linger)
         typed = self.talk.typed[address]
         if typed is not None:
             self.world.latencies.setdefault(self.talk.habits[self.side], []).append(self.world.now - typed)

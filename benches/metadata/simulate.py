@@ -9,23 +9,36 @@ Prints what it costs: megabytes and connections a day for each end, and delays o
 import argparse
 import json
 import statistics
+from dataclasses import fields, replace
 
 from client import AT_ONCE, Conduct
 from habits import Talk
 from world import World
 
+# Two numbers of each chain, the next one soon and the others late, and what is dropped lingers.
+SCHEDULE = Conduct(current=2, next=2, soon=10, later=300, linger=300)
 CONDUCTS = {
     "at once": AT_ONCE,
-    "schedule": Conduct(current=2, next=2, soon=10, later=60),
     "one number": Conduct(),
     "one number, 20 s": Conduct(again=20, soon=20, later=20),
-    "closed": Conduct(current=2, next=2, soon=10, later=60, ending="closed"),
-    "held": Conduct(current=2, next=2, soon=10, later=60, ending="held"),
-    "discards at once": Conduct(current=2, next=2, soon=10, later=60, discard=0),
-    "a post held 30 s": Conduct(current=2, next=2, soon=10, later=60, hold=30),
-    "cover 60 s": Conduct(current=2, next=2, soon=10, later=60, cover=60),
-    "cover 60 s, constant": Conduct(current=2, next=2, soon=10, later=60, cover=60, constant=True),
+    "two numbers": Conduct(current=2, next=2, soon=10, later=60),
+    "schedule": SCHEDULE,
+    "closed": replace(SCHEDULE, ending="closed"),
+    "held": replace(SCHEDULE, ending="held"),
+    "discards at once": replace(SCHEDULE, discard=0),
+    "posts held 30 s": replace(SCHEDULE, hold=30),
+    "cover 60 s": replace(SCHEDULE, cover=60),
+    "cover 60 s, constant": replace(SCHEDULE, cover=60, constant=True),
 }
+
+
+def conduct_of(text):
+    """A conduct by its name, or by what it has otherwise than a Conduct: again=20,soon=20."""
+    if text in CONDUCTS:
+        return CONDUCTS[text]
+    kinds = {field.name: field.type for field in fields(Conduct)}
+    pairs = [each.split("=") for each in text.split(",")]
+    return Conduct(**{key: kinds[key](value) for key, value in pairs})
 
 
 def simulate(folder, conduct, pairs=16, seconds=7200, sparse=True, seed=1, delays=False, relays=1, habits=None):
@@ -47,7 +60,7 @@ def simulate(folder, conduct, pairs=16, seconds=7200, sparse=True, seed=1, delay
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--out", default="simulated")
-    options.add_argument("--conduct", choices=CONDUCTS, default="schedule")
+    options.add_argument("--conduct", default="schedule", help=f"{', '.join(CONDUCTS)}, or such as soon=5,later=60")
     options.add_argument("--talk", choices=("dense", "sparse"), default="sparse")
     options.add_argument("--pairs", type=int, default=16)
     options.add_argument("--hours", type=float, default=2)
@@ -55,7 +68,7 @@ def main():
     options.add_argument("--relays", type=int, default=1)
     options.add_argument("--delays", action="store_true", help="as through Tor")
     args = options.parse_args()
-    cost = simulate(args.out, CONDUCTS[args.conduct], args.pairs, args.hours * 3600, args.talk == "sparse",
+    cost = simulate(args.out, conduct_of(args.conduct), args.pairs, args.hours * 3600, args.talk == "sparse",
                     args.seed, args.delays, args.relays)
     print(json.dumps(cost))
 

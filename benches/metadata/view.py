@@ -163,3 +163,10 @@ def name_posts(posts, gets):
             taken.add(connection)
     for at, post in enumerate(posts):
         post.call.addresses = [f"u{post.to}"] if post.to else [f"p{at}"]
+
+
+def of_relays(connections, truth, folder, relays):
+    """What some of several relays see together, of a simulated log."""
+    seen = {one["c"] for one in map(json.loads, open(f"{folder}/truth.jsonl")) if one["relay"] in relays}
+    return ({number: one for number, one in connections.items() if number in seen},
+            {number: one for number, one in truth.items() if number in seen})
