@@ -4,6 +4,7 @@ back, each judged by both linkers. Prints a JSON object, of each log the bits ab
 schedule removes: a post and the calls for its address are one conversation, whoever asks when."""
 
 import json
+import statistics
 import tempfile
 
 from judge import judge
@@ -13,12 +14,12 @@ from simulate import conduct_of, simulate
 from view import load_both
 
 PRESET = Preset(2, 1.2, 0.7, 0.15)
-# Conduct, pairs, seconds, whether talk is sparse, seed.
+# Conduct, pairs, seconds, whether talk is sparse, seeds.
 LOGS = {
-    "schedule, dense": ("schedule", 6, 420, False, 1),
-    "at once, dense": ("at once", 6, 420, False, 1),
-    "schedule, sparse": ("schedule", 12, 5400, True, 5),
-    "next number soon, sparse": ("again=1,soon=1,later=1,discard=0", 12, 5400, True, 5),
+    "schedule, dense": ("schedule", 6, 420, False, (1,)),
+    "at once, dense": ("at once", 6, 420, False, (1,)),
+    "schedule, sparse": ("schedule", 12, 5400, True, (1, 2, 3)),
+    "next number soon, sparse": ("again=1,soon=1,later=1,discard=0", 12, 5400, True, (1,)),
 }
 
 
@@ -34,9 +35,15 @@ def bits(folder, conduct, pairs, seconds, sparse, seed):
             "link_more": max(new) - floor["bits"], "connections": len(connections)}
 
 
+def mean(folder, conduct, pairs, seconds, sparse, seeds):
+    """Of logs that differ by chance alone."""
+    some = [bits(folder, conduct, pairs, seconds, sparse, seed) for seed in seeds]
+    return {what: statistics.mean(each[what] for each in some) for what in some[0]}
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps({name: bits(folder, *log) for name, log in LOGS.items()}))
+        print(json.dumps({name: mean(folder, *log) for name, log in LOGS.items()}))
 
 
 if __name__ == "__main__":

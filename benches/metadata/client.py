@@ -119,7 +119,7 @@ class End:
             self.peer_chain, self.peer_sent, self.peer_next, self.turn = chain, 0, chain + 2, True
         if chain == self.peer_chain:
             self.peer_sent = max(self.peer_sent, number + 1)
-        for dropped in set(wanted) & self.asked - set(self.wanted()) - {address}:
+        for dropped in sorted(set(wanted) & self.asked - set(self.wanted()) - {address}):
             self.lingering[dropped] = self.world.now + self.world.exponential(self.conduct.linger)
         typed = self.talk.typed[address]
         if typed is not None:

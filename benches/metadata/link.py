@@ -45,26 +45,34 @@ LOOSE = Preset(1.5, 1.0, 0.7, 0.15)
 
 def link(connections, plates, ends, preset=None, view="relay", steps=None):
     """The answer for these connections; `steps` gets that of each step by name."""
+    for marks in link_each(connections, plates, ends, [preset or Preset()], view):
+        if steps is not None:
+            steps.update(marks)
+        return marks["+ turns"]
+
+
+def link_each(connections, plates, ends, presets, view="relay"):
+    """The answers of all steps by name, for each preset; the evidence is gathered once."""
     if view == "door":
         connections, plates = at_the_door(connections), []
-    linker = Linker(connections, plates, ends, preset or Preset())
+    linker = Linker(connections, plates, ends)
     linker.same_address()
     linker.codes()
-    marks = {"same address": linker.so_far()}
+    same_address = linker.so_far()
     linker.greetings()
-    marks["+ greeting"] = linker.so_far()
+    greeting = linker.so_far()
     linker.same_moment()
-    linker.accept()
-    marks["+ same moment"] = linker.conversations()
-    marks["+ turns"] = linker.turns()
-    if steps is not None:
-        steps.update(marks)
-    return marks["+ turns"]
+    for preset in presets:
+        linker.preset = preset
+        linker.weigh()
+        linker.accept()
+        yield {"same address": same_address, "+ greeting": greeting, "+ same moment": linker.conversations(),
+               "+ turns": linker.turns()}
 
 
 class Linker:
-    def __init__(self, connections, plates, ends, preset):
-        self.connections, self.plates, self.ends, self.preset = connections, plates, ends, preset
+    def __init__(self, connections, plates, ends):
+        self.connections, self.plates, self.ends, self.preset = connections, plates, ends, Preset()
         self.random = random.Random(1)
         self.groups = Groups()
         self.posted, self.collected = collections.defaultdict(list), collections.defaultdict(list)
@@ -164,7 +172,6 @@ class Linker:
                 self.asked[self.roots[number]].append(at)
         for times in self.asked.values():
             times.sort()
-        self.weigh_occasions()
         self.follows(events["found"], events["opened"], SOON)
         self.follows(events["discarded"], events["opened"], SOON)
         self.follows(events["ended"], events["opened"], SOON)
@@ -172,8 +179,6 @@ class Linker:
         self.follows([one for one in events["posted"] if quiet(*one)], events["opened"], SOON)
         self.follows([one for one in events["post shut"] if quiet(*one)], events["opened"], SOON)
         self.follows(events["found"], events["post opened"], 5.0)
-        for key, weight in self.followed.items():
-            self.score[key] += weight - 1.5
 
     def together(self, some, others, what="start"):
         """Two addresses are named at the same moment: each occasion counts."""
@@ -196,7 +201,8 @@ class Linker:
                 key = ordered(one, other)
                 self.followed[key] = max(weight, self.followed.get(key, 0))
 
-    def weigh_occasions(self):
+    def weigh(self):
+        """What all that says of each two groups."""
         self.score = collections.defaultdict(float)
         for (one, other), occasions in self.occasions.items():
             some, others = self.asked[one], self.asked[other]
@@ -210,6 +216,8 @@ class Linker:
             weight -= 0.5 * max(0, chances - len(occasions))
             if weight > 0:
                 self.score[one, other] += weight
+        for key, weight in self.followed.items():
+            self.score[key] += weight - 1.5
 
     def quiet_posts(self):
         """What a post sets off at the other end is no sign of one process: says of a post at a time

@@ -198,11 +198,21 @@ def too_full(some, others, alive):
 
 def link_more(connections, ends, evidence=None):
     """The answer for these connections."""
-    evidence = evidence or Evidence()
+    return next(link_more_each(connections, ends, [evidence or Evidence()]))
+
+
+def link_more_each(connections, ends, evidences):
+    """The same for each preset; what they have in common is gathered once."""
     addresses, conversations = addresses_of(connections), max(ends // 2, 1)
-    weights = weigh(connections, addresses, conversations, evidence.parts)
-    least = math.log(max(conversations - 1, 2)) + evidence.margin
-    group = tile(addresses, weights, evidence.alive, least)
+    weights = {}
+    for evidence in evidences:
+        if evidence.parts not in weights:
+            weights[evidence.parts] = weigh(connections, addresses, conversations, evidence.parts)
+        least = math.log(max(conversations - 1, 2)) + evidence.margin
+        yield answer(connections, addresses, tile(addresses, weights[evidence.parts], evidence.alive, least))
+
+
+def answer(connections, addresses, group):
     label = {number: ("alone", number) for number in connections}
     label.update({number: group[name] for name, one in addresses.items() for number in one.connections})
     ends_of = {number: (label[number], one.posts()) for number, one in connections.items()}

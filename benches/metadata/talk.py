@@ -23,8 +23,8 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 import measure  # noqa: E402
 from habits import HABITS  # noqa: E402
 from judge import judge  # noqa: E402
-from link import link  # noqa: E402
-from link_more import link_more  # noqa: E402
+from link import link, link_each  # noqa: E402
+from link_more import link_more_each  # noqa: E402
 from tune import PRESETS, REAL_PRESETS, evidence_presets  # noqa: E402
 from view import load_both  # noqa: E402
 
@@ -62,7 +62,7 @@ class Run:
         process = await self.start(end, *args, stdin=asyncio.subprocess.PIPE)
         out, error = await process.communicate(given)
         self.processes.discard(process)
-        if process.returncode not in FINE:
+        if process.returncode not in FINE and time.time() < self.stop_at:
             self.errors.append(f"{' '.join(args)}: {process.returncode}: {error[-200:].decode(errors='replace')}")
         return process.returncode, out
 
@@ -184,8 +184,9 @@ def bits(folder, args):
     for pairs in sorted({min(count, args.pairs) for count in (4, 8, 24)}):
         connections, plates, truth = load_both(folder, pairs, args.seconds - LAST_SECONDS)
         ends = len(set(truth.values()))
-        old = [judge(connections, link(connections, plates, ends, preset), truth) for preset in PRESETS + REAL_PRESETS]
-        new = [judge(connections, link_more(connections, ends, preset), truth) for preset in evidence_presets()]
+        old = [judge(connections, each["+ turns"], truth)
+               for each in link_each(connections, plates, ends, PRESETS + REAL_PRESETS)]
+        new = [judge(connections, each, truth) for each in link_more_each(connections, ends, evidence_presets())]
         door = judge(connections, link(connections, plates, ends, view="door"), truth)
         for name, some in (("link.py", old), ("link_more.py", new), ("link.py at the door", [door])):
             found = sorted(each["bits"] for each in some)

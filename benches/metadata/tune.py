@@ -16,8 +16,8 @@ import tempfile
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 import measure  # noqa: E402
 from judge import judge  # noqa: E402
-from link import Preset, link  # noqa: E402
-from link_more import EVIDENCE, Evidence, link_more  # noqa: E402
+from link import Preset, link_each  # noqa: E402
+from link_more import EVIDENCE, Evidence, link_more_each  # noqa: E402
 from simulate import CONDUCTS, conduct_of, simulate  # noqa: E402
 from view import load_both, of_relays  # noqa: E402
 
@@ -44,12 +44,11 @@ class Judged:
         connections, plates, truth = load_both(folder)
         connections, truth = of_relays(connections, truth, folder, range(args.watched))
         ends = len(set(truth.values()))
-        steps = {}
-        self.old = [judge(connections, link(connections, plates, ends, preset, steps=steps), truth)
-                    for preset in presets or PRESETS]
-        self.floor = judge(connections, steps["same address"], truth)["bits"]
-        self.new = [judge(connections, link_more(connections, ends, evidence), truth)
-                    for evidence in evidences or evidence_presets()]
+        steps = list(link_each(connections, plates, ends, presets or PRESETS))
+        self.old = [judge(connections, each["+ turns"], truth) for each in steps]
+        self.floor = judge(connections, steps[0]["same address"], truth)["bits"]
+        self.new = [judge(connections, each, truth)
+                    for each in link_more_each(connections, ends, evidences or evidence_presets())]
 
 
 def best(results):
