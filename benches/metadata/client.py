@@ -26,10 +26,8 @@ class Conduct:
     wait: int = 60
     # From reading to discarding; 0: at once.
     discard: float = 60
-    # A command that does not wait asks within so many seconds of its start (uniform) …
+    # A command that does not wait asks within so many seconds of its start (uniform).
     within: float = 10
-    # … for all of them, or for one.
-    one_a_run: bool = False
     # When a command ends, its open calls are "closed", "held" to their end, or held and their answer
     # "kept" for the next command.
     ending: str = "kept"
@@ -230,8 +228,7 @@ class ScheduledLook:
     def __init__(self, end, _messages, ended):
         self.end, self.ended, self.world, self.conduct = end, ended, end.world, end.conduct
         self.asked, self.open = set(), 0
-        addresses = list(end.wanted())
-        self.ask_for([self.world.random.choice(addresses)] if self.conduct.one_a_run else addresses)
+        self.ask_for(end.wanted())
         for address in sorted(end.spent):
             delay = self.world.exponential(self.conduct.discard)
             if delay < self.conduct.within:
@@ -253,7 +250,8 @@ class ScheduledLook:
         self.open -= 1
         if found and address not in self.end.read:
             self.end.take(address)
-            self.ask_for(self.end.wanted())
+            # What has become wanted, too, but not next, waits for another run.
+            self.ask_for([one for one, ahead in self.end.wanted().items() if ahead == 0])
         if not self.open:
             self.ended(True)
 
