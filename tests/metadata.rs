@@ -9,20 +9,14 @@ use serde_json::Value;
 const LINK: f64 = 0.1;
 const LINK_MORE: f64 = 0.2;
 
-/// # Panics
-/// Where python3 is missing or the linkers fail.
-fn judged() -> Value {
+#[test]
+fn the_schedule_hides_the_partner_and_what_does_not_is_found() {
     let output = Command::new("python3")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/metadata/check.py"))
         .output()
         .expect("python3 (Debian: apt-get install python3) runs the linkers");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-#[test]
-fn the_schedule_hides_the_partner_and_what_does_not_is_found() {
-    let judged = judged();
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = |log: &str, what: &str| judged[log][what].as_f64().unwrap();
     for log in ["schedule, dense", "schedule, sparse"] {
         assert!(found(log, "connections") > 500.0, "{judged}");
