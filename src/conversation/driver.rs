@@ -277,6 +277,12 @@ pub trait Sink {
     /// The message that must be finished before a part of another can be delivered.
     fn writing(&self) -> Option<u64>;
 
+    /// Whether what follows is waited for and comes in many packets, which would be seen to belong together
+    /// anyway: where calls are kept apart, it is then asked for at once.
+    fn hurries(&self) -> bool {
+        self.writing().is_some()
+    }
+
     /// Whether the sink has taken text that is not delivered yet, so that its keys must not be
     /// forgotten.
     fn keeps_back(&self) -> bool {

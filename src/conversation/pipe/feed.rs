@@ -35,6 +35,11 @@ impl Sink for Feed {
         None
     }
 
+    /// Somebody waits for each byte.
+    fn hurries(&self) -> bool {
+        true
+    }
+
     fn takes(&self) -> Takes {
         Takes::Streams
     }

@@ -6,12 +6,15 @@
 //! futures, starts threads of its own, and draws from the system's randomness when it tries again
 //! or asks at random.
 
+mod apart;
 mod collector;
 mod discarding;
+mod errands;
 mod face;
 mod plan;
 mod poster;
 mod receiving;
+mod schedule;
 mod window;
 
 use std::thread::{Builder, JoinHandle};

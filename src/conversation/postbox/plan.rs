@@ -4,12 +4,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::postbox::api::{MAX_RECORDS, MAX_WAIT, Token};
+use crate::postbox::api::{MAX_WAIT, Token};
 use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 use crate::protocol::session::Session;
 
-/// How many numbers to ask for in one call: two answers full of the largest packets.
-const AHEAD: u32 = 16;
+/// How many numbers of each chain to ask for in one call.
+pub(super) const NEAR: u32 = 4;
+/// The same while much comes: two answers full of the largest packets.
+pub(super) const LONG: u32 = 16;
+/// How many skipped numbers to ask for in one call; the others in the next ones.
+const SKIPPED: usize = 64;
 /// The first wait; after each wait without an answer the next is twice as long, up to [`MAX_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How many numbers of each chain to ask for, once, after a wait that brought nothing: a call of 32
@@ -20,31 +24,16 @@ const BEYOND: u32 = 512;
 const FARTHER: u32 = 3_584;
 /// After that, the first ones again every this many rounds: somebody may follow for weeks.
 const SELDOM: u32 = 8;
-/// The same through Tor, where each number takes a circuit: this many at once,
-const BEYOND_BY_TOR: u32 = 16;
-/// this many in each later round,
-const FARTHER_BY_TOR: u32 = 8;
-/// and up to this one, then from the beginning.
-const LAST_BY_TOR: u32 = 512;
-/// A receiver that does not wait asks for one of those rounds at random: the first with a chance of
-/// one in this many, one of the next two with the same chance, and so on.
-const OCTAVES: u8 = 6;
-/// How many skipped numbers to ask for through Tor in one round: each takes a circuit.
-const SKIPPED_BY_TOR: usize = 4;
+/// Where each number takes a call of its own, numbers are searched for up to this power of two.
+const OCTAVES: u32 = 9;
 
-/// The tokens for round `round` of a wait (0: before any wait brought nothing).
-pub(super) fn tokens(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
-    // Never one that opening would not look for: a packet there would be taken for junk.
-    let ahead: Vec<u32> = (0..near(isolates).min(look_ahead)).collect();
-    let mut tokens = session.awaited_tokens(&ahead);
+/// The tokens of `near` numbers of each chain, and of skipped ones, for round `round` of a wait (0: before
+/// any wait brought nothing). No more than opening looks for: a packet beyond would be taken for junk.
+pub(super) fn tokens(session: &Session, round: u32, near: u32) -> Vec<Token> {
+    let mut tokens = session.awaited_tokens(&(0..near).collect::<Vec<u32>>());
     let skipped = session.skipped_tokens();
-    if isolates {
-        let from = round as usize * SKIPPED_BY_TOR % skipped.len().max(1);
-        tokens.extend(skipped.into_iter().skip(from).take(SKIPPED_BY_TOR));
-    } else {
-        tokens.extend(skipped);
-    }
-    tokens.truncate(MAX_RECORDS);
+    let from = round as usize * SKIPPED % skipped.len().max(1);
+    tokens.extend(skipped.into_iter().skip(from).take(SKIPPED));
     tokens
 }
 
@@ -59,7 +48,7 @@ pub(super) fn one_chain<F>(
     if found.len() < 2 {
         return;
     }
-    let numbers = AHEAD.saturating_add(u32::try_from(found.len()).unwrap_or(AHEAD));
+    let numbers = LONG.saturating_add(u32::try_from(found.len()).unwrap_or(LONG));
     let ahead: Vec<u32> = (0..numbers.min(look_ahead)).collect();
     let tokens = session.awaited_tokens(&ahead);
     let next: BTreeSet<&Token> = tokens.iter().rev().take(ahead.len()).collect();
@@ -68,43 +57,50 @@ pub(super) fn one_chain<F>(
     }
 }
 
-fn near(isolates: bool) -> u32 {
-    if isolates { 1 } else { AHEAD }
-}
-
 /// The tokens of numbers beyond those, to ask for when round `round` brought nothing: earlier
 /// packets may have been lost.
-pub(super) fn beyond(session: &Session, round: u32, look_ahead: u32, isolates: bool) -> Vec<Token> {
-    session.awaited_tokens(&numbers_beyond(round, look_ahead, isolates))
+pub(super) fn beyond(session: &Session, round: u32, look_ahead: u32) -> Vec<Token> {
+    session.awaited_tokens(&numbers_beyond(round, look_ahead))
 }
 
-fn numbers_beyond(round: u32, look_ahead: u32, isolates: bool) -> Vec<u32> {
-    let near = near(isolates);
-    let first = near + if isolates { BEYOND_BY_TOR } else { BEYOND - near };
-    let step = if isolates { FARTHER_BY_TOR } else { FARTHER };
-    let end = look_ahead.min(if isolates { LAST_BY_TOR } else { LOOK_AHEAD });
-    let steps = end.saturating_sub(first).div_ceil(step);
+fn numbers_beyond(round: u32, look_ahead: u32) -> Vec<u32> {
+    let end = look_ahead.min(LOOK_AHEAD);
+    let steps = end.saturating_sub(BEYOND).div_ceil(FARTHER);
     let mut numbers = Vec::new();
-    if round == 0 || (!isolates && (round <= steps || round.is_multiple_of(SELDOM))) {
-        numbers.extend(near..first.min(end));
+    if round <= steps || round.is_multiple_of(SELDOM) {
+        numbers.extend(NEAR..BEYOND.min(end));
     }
-    if round > 0 && (isolates || round <= steps) {
-        let from = (round - 1).checked_rem(steps).map_or(end, |window| first + window * step);
-        numbers.extend(from..(from + step).min(end));
+    if round > 0 && round <= steps {
+        let from = BEYOND + (round - 1) * FARTHER;
+        numbers.extend(from..(from + FARTHER).min(end));
     }
     numbers
 }
 
-/// Through Tor, the tokens of a few numbers still farther ahead, for a command that does not wait.
-/// They are chosen at random, near ones more often, so that asking again and again gets beyond a
-/// gap without remembering anything.
-pub(super) fn by_chance(session: &Session, look_ahead: u32, chance: [u8; 2]) -> Vec<Token> {
-    session.awaited_tokens(&numbers_by_chance(chance, look_ahead))
+/// Where each number takes a call of its own: the token of one to search for, which may be there although
+/// nothing comes under the next ones. Of every three searches since something came one goes on
+/// number by number, one is for a number by chance, near ones more often, and one for a number that was
+/// skipped, or one of the peer's next chain. `None` if there is none to search for.
+pub(super) fn searched(session: &Session, look_ahead: u32, nth: u32, random: u64) -> Option<Token> {
+    let number = numbers_searched(nth, look_ahead, random)?;
+    let awaited = session.awaited_tokens(&[number]);
+    let skipped = session.skipped_tokens();
+    let (first, last) = (awaited.first(), awaited.last());
+    if nth % 3 < 2 {
+        return first.copied();
+    }
+    let by_chance = usize::try_from(random >> 40).unwrap_or_default().checked_rem(skipped.len());
+    by_chance.and_then(|at| skipped.get(at)).or(last).copied()
 }
 
-fn numbers_by_chance([octave, within]: [u8; 2], look_ahead: u32) -> Vec<u32> {
-    let first = 1 << (octave % OCTAVES);
-    numbers_beyond(first + u32::from(within) % first, look_ahead, true)
+fn numbers_searched(nth: u32, look_ahead: u32, random: u64) -> Option<u32> {
+    let most = look_ahead.min(1 << OCTAVES);
+    let in_order = 1 + nth / 3 % most.saturating_sub(1).max(1);
+    let [octave, low, high, ..] = random.to_le_bytes();
+    let first = 1 << (u32::from(octave) % OCTAVES);
+    let by_chance = first + u32::from(u16::from_le_bytes([low, high])) % first;
+    let number = if nth % 3 == 1 { by_chance } else { in_order };
+    (number < most).then_some(number)
 }
 
 /// How long to wait in this round.
@@ -119,7 +115,7 @@ pub(super) fn following(
     held_back: &BTreeSet<Token>,
     look_ahead: u32,
 ) -> Vec<Token> {
-    let numbers = AHEAD.saturating_add(u32::try_from(here.len()).unwrap_or(AHEAD));
+    let numbers = LONG.saturating_add(u32::try_from(here.len()).unwrap_or(LONG));
     // As above.
     let numbers = numbers.min(look_ahead);
     let mut tokens = session.awaited_tokens(&(0..numbers).collect::<Vec<u32>>());
@@ -130,60 +126,44 @@ pub(super) fn following(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postbox::api::MAX_RECORDS;
 
     #[test]
     fn every_number_of_the_look_ahead_is_asked_for_in_calls_of_their_size() {
-        let mut asked: BTreeSet<u32> = (0..AHEAD).collect();
+        let mut asked: BTreeSet<u32> = (0..NEAR).collect();
         for round in 0..=20 {
-            let numbers = numbers_beyond(round, LOOK_AHEAD, false);
+            let numbers = numbers_beyond(round, LOOK_AHEAD);
             assert!(numbers.len() * 2 <= MAX_RECORDS && numbers.is_sorted());
             // An early gap is soon found.
-            assert!(round > 18 || numbers.contains(&AHEAD) && numbers.contains(&(BEYOND - 1)));
+            assert!(round > 18 || numbers.contains(&NEAR) && numbers.contains(&(BEYOND - 1)));
             asked.extend(numbers);
         }
         assert!(asked.into_iter().eq(0..LOOK_AHEAD));
-        assert!(numbers_beyond(21, LOOK_AHEAD, false).is_empty());
-        assert!(numbers_beyond(24, LOOK_AHEAD, false).into_iter().eq(AHEAD..BEYOND));
+        assert!(numbers_beyond(21, LOOK_AHEAD).is_empty());
+        assert!(numbers_beyond(24, LOOK_AHEAD).into_iter().eq(NEAR..BEYOND));
     }
 
     #[test]
-    fn by_tor_few_are_asked_for_at_a_time() {
-        let mut asked = BTreeSet::from([0]);
-        for round in 0..=62 {
-            let numbers = numbers_beyond(round, LOOK_AHEAD, true);
-            assert!(numbers.len() <= 16 && (round == 0 || numbers.len() <= 8));
-            asked.extend(numbers);
-        }
-        assert!(asked.into_iter().eq(0..LAST_BY_TOR));
-        assert_eq!(numbers_beyond(63, LOOK_AHEAD, true), numbers_beyond(1, LOOK_AHEAD, true));
-    }
-
-    #[test]
-    fn by_chance_all_of_them_are_asked_for_and_near_ones_more_often() {
-        let mut asked: BTreeSet<u32> = (0..=BEYOND_BY_TOR).collect();
+    fn one_by_one_all_are_searched_for_and_near_ones_soon() {
+        let in_order = (0..511).map(|step| numbers_searched(3 * step, LOOK_AHEAD, 0).unwrap());
+        assert!(in_order.eq(1..512));
         let mut times = [0; 2];
-        for octave in 0..=u8::MAX {
-            for within in 0..=u8::MAX {
-                let numbers = numbers_by_chance([octave, within], LOOK_AHEAD);
-                assert!(numbers.len() <= 8);
-                times[0] += u32::from(numbers.contains(&20));
-                times[1] += u32::from(numbers.contains(&200));
-                asked.extend(numbers);
-            }
+        for random in 0..1 << 24 {
+            let number = numbers_searched(1, LOOK_AHEAD, random).unwrap();
+            assert!((1..512).contains(&number));
+            times[0] += u32::from(number == 1);
+            times[1] += u32::from(number >= 256);
         }
-        assert!(asked.into_iter().eq(0..LAST_BY_TOR));
-        assert!(times[0] > 10_000 && times[1] > 500, "{times:?}");
-        assert!(numbers_by_chance([0, 0], 17).is_empty());
+        assert!(times.iter().all(|times| times.abs_diff((1 << 24) / 9) < 1 << 17), "{times:?}");
     }
 
     #[test]
     fn nothing_is_asked_for_beyond_the_look_ahead() {
-        for look_ahead in [1, 16, 17, 40, 600] {
+        for look_ahead in [1, 2, 16, 17, 40, 600] {
             for round in 0..99 {
-                for isolates in [true, false] {
-                    let numbers = numbers_beyond(round, look_ahead, isolates);
-                    assert!(numbers.iter().all(|number| *number < look_ahead));
-                }
+                let beyond = numbers_beyond(round, look_ahead);
+                let searched = numbers_searched(round, look_ahead, u64::from(round) << 5 | 8);
+                assert!(beyond.into_iter().chain(searched).all(|number| number < look_ahead));
             }
         }
     }

@@ -14,16 +14,14 @@ use crate::kind::ErrorKind;
 use crate::postbox::api::{Discard, MAX_WAIT, Token, address_of};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::handshake::reply::REPLY;
+use crate::protocol::session::Session;
 use crate::protocol::session::stored::Stage;
-use crate::protocol::session::{SealError, Session};
 
 /// Packets that are opened before the state is stored: no more keys wait to be published at a
 /// time than the state has room for.
 const BATCH: usize = 256;
 /// How many rounds, the last of ten seconds, to wait for a message while later ones are here.
 const PATIENT: u32 = 2;
-/// The same through Tor, where each round asks for few numbers.
-const PATIENT_BY_TOR: u32 = 6;
 
 /// When to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +37,17 @@ pub enum Until {
 /// The receiving half of a session with a postbox. Its caller is the session's one receiver, as long as it
 /// lives.
 pub struct Collecting<H: Host> {
-    receiver: Receiver<H, Client>,
-    client: Client,
+    pub(super) receiver: Receiver<H, Client>,
+    pub(super) client: Client,
     collector: Collector,
-    until: Until,
-    look_ahead: u32,
+    pub(super) until: Until,
+    pub(super) look_ahead: u32,
     /// What has arrived so far, in numbers.
     pub counts: Counts,
     /// Packets that somebody else has posted under our tokens.
-    junk: Vec<[u8; Discard::SIZE]>,
+    pub(super) junk: Vec<[u8; Discard::SIZE]>,
     /// Tokens of later parts that are held back, and stay in the postbox until they are due.
-    held_back: BTreeSet<Token>,
+    pub(super) held_back: BTreeSet<Token>,
     /// What the postbox is discarding meanwhile.
     discarding: Option<Discarding>,
 }
@@ -63,7 +61,10 @@ impl<H: Host> Collecting<H> {
         look_ahead: u32,
         until: Until,
     ) -> Result<Self, Error> {
-        let receiver = Receiver::open(host, None, look_ahead, Some(client.clone())).await?;
+        let mut receiver = Receiver::open(host, None, look_ahead, Some(client.clone())).await?;
+        if client.isolates() {
+            receiver.pays_later();
+        }
         Ok(Self {
             receiver,
             collector: Collector::new(client.clone()),
@@ -96,9 +97,15 @@ impl<H: Host> Collecting<H> {
                 // Nothing new will come; what was on its way may still be there.
                 self.until = Until::Empty;
             }
-            if let Err(error) = self.receiver.hand_out_waiting().await {
-                self.receiver.notice(Notice::StillWaits(&error));
-            }
+        }
+        if self.client.isolates() {
+            // At moments of its own, with the rest.
+            return Ok(());
+        }
+        if self.receiver.session().is_some()
+            && let Err(error) = self.receiver.hand_out_waiting().await
+        {
+            self.receiver.notice(Notice::StillWaits(&error));
         }
         self.discard().await
     }
@@ -109,12 +116,16 @@ impl<H: Host> Collecting<H> {
         sink: &mut S,
         wait: Option<Duration>,
     ) -> Result<(), Error> {
+        if self.client.isolates() {
+            return self.receive_apart(sink, wait).await;
+        }
         let received = self.rounds(sink, wait).await;
         received.and(self.discarded().await)
     }
 
     async fn rounds<S: Sink>(&mut self, sink: &mut S, wait: Option<Duration>) -> Result<(), Error> {
         let (mut round, mut since) = (0, Instant::now());
+        let mut many = false;
         while !self.is_done(sink) {
             self.receiver.refresh().await?;
             self.receiver.end_if_over().await?;
@@ -136,19 +147,18 @@ impl<H: Host> Collecting<H> {
                 self.discarded().await?;
             }
             let asked = Instant::now();
-            let mut found = self.collector.collect(&self.tokens(round), patience)?;
+            let mut found = self.collector.collect(&self.tokens(round, many), patience)?;
             if found.is_empty() && self.client.is_stopped() {
                 return Ok(());
             }
             let waited = found.is_empty() && asked.elapsed() >= patience / 2;
             if waited {
                 found = self.collector.collect(&self.beyond(round), Duration::ZERO)?;
-                if found.is_empty() && self.until == Until::Empty {
-                    found = self.collector.collect(&self.by_chance()?, Duration::ZERO)?;
-                }
             }
             if !found.is_empty() {
+                let count = found.len();
                 self.take(sink, found, waited).await?;
+                many = sink.hurries() || count >= plan::NEAR as usize;
                 (round, since) = (0, Instant::now());
             } else if self.until == Until::Empty || wait.is_some_and(|wait| since.elapsed() >= wait)
             {
@@ -174,6 +184,9 @@ impl<H: Host> Collecting<H> {
                 Stage::Inviting(inviting) => *inviting.reply_token(),
                 Stage::Session(_) => return Ok(true),
             };
+            if client.isolates() {
+                self.pause()?;
+            }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -188,8 +201,7 @@ impl<H: Host> Collecting<H> {
     /// parts of later messages are here. Messages go out one after another, so its sender must have
     /// stopped before its end.
     async fn give_up_waiting<S: Sink>(&mut self, sink: &mut S, round: u32) -> Result<(), Error> {
-        let patient = if self.client.isolates() { PATIENT_BY_TOR } else { PATIENT };
-        if round >= patient {
+        if round >= PATIENT {
             self.receiver.give_up_waiting(sink, &mut self.counts).await?;
             self.store(sink).await?;
         }
@@ -197,7 +209,7 @@ impl<H: Host> Collecting<H> {
     }
 
     /// The wait has ended: unfinished messages stay unfinished.
-    async fn end<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+    pub(super) async fn end<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         self.receiver.finish(sink, &mut self.counts).await?;
         self.store(sink).await
     }
@@ -216,11 +228,12 @@ impl<H: Host> Collecting<H> {
         sink.is_done() || self.client.is_stopped() || (enough && sink.writing().is_none())
     }
 
-    fn tokens(&self, round: u32) -> Vec<Token> {
+    fn tokens(&self, round: u32, many: bool) -> Vec<Token> {
         let mut tokens = match self.receiver.stage() {
             Stage::Inviting(inviting) => vec![*inviting.reply_token()],
             Stage::Session(session) => {
-                plan::tokens(session, round, self.look_ahead, self.client.isolates())
+                let near = if many { plan::LONG } else { plan::NEAR };
+                plan::tokens(session, round, near.min(self.look_ahead))
             }
         };
         tokens.retain(|token| !self.held_back.contains(token));
@@ -230,23 +243,13 @@ impl<H: Host> Collecting<H> {
     /// Like [`Self::tokens`], beyond a gap.
     fn beyond(&self, round: u32) -> Vec<Token> {
         let Some(session) = self.receiver.session() else { return Vec::new() };
-        let mut tokens = plan::beyond(session, round, self.look_ahead, self.client.isolates());
+        let mut tokens = plan::beyond(session, round, self.look_ahead);
         tokens.retain(|token| !self.held_back.contains(token));
         tokens
     }
 
-    /// As [`Self::beyond`], still farther, chosen at random.
-    fn by_chance(&self) -> Result<Vec<Token>, Error> {
-        let Some(session) = self.receiver.session().filter(|_| self.client.isolates()) else {
-            return Ok(Vec::new());
-        };
-        let mut chance = [0; 2];
-        getrandom::fill(&mut chance).map_err(|_| SealError::NoRandomness)?;
-        Ok(plan::by_chance(session, self.look_ahead, chance))
-    }
-
     /// Takes the packets that were found, perhaps `beyond` a gap.
-    async fn take<S: Sink>(
+    pub(super) async fn take<S: Sink>(
         &mut self,
         sink: &mut S,
         mut found: Vec<Found>,
@@ -306,8 +309,8 @@ impl<H: Host> Collecting<H> {
     /// Whether an unexpected packet lies where one will be expected: then we must not discard it.
     fn is_awaited(&self, token: &Token) -> bool {
         let session = self.receiver.session();
-        session
-            .is_some_and(|session| plan::tokens(session, 0, self.look_ahead, false).contains(token))
+        let near = plan::LONG.min(self.look_ahead);
+        session.is_some_and(|session| plan::tokens(session, 0, near).contains(token))
     }
 
     /// Looks for the reply among the packets under its token, and answers the other side at once.
@@ -330,17 +333,23 @@ impl<H: Host> Collecting<H> {
             return Ok(self.client.discard(&records)?);
         };
         let secret = session.used_secret();
-        if let Err(error) = self.receiver.hand_out_waiting().await {
+        if self.client.isolates() {
+            // Else who has collected the reply is who posts next.
+            self.pause()?;
+        } else if let Err(error) = self.receiver.hand_out_waiting().await {
             self.receiver.notice(Notice::NotTold(&error));
         }
         if let Err(error) = self.client.discard(&records) {
             self.receiver.notice(Notice::ReplyStays(&error.into()));
         }
+        if self.client.isolates() {
+            self.pause()?;
+        }
         self.receiver.notice(Notice::Opened { secret });
         Ok(())
     }
 
-    async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
+    pub(super) async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         while let Some(spent) = self.receiver.store_some(sink).await? {
             // The sender may wait to hear of it, and who settles the rest may take hours.
             if !spent.is_empty() {
@@ -358,7 +367,7 @@ impl<H: Host> Collecting<H> {
     /// in the state until the postbox has them.
     async fn discard(&mut self) -> Result<(), Error> {
         self.discarded().await?;
-        if self.receiver.is_ahead() {
+        if self.receiver.is_ahead() || self.client.isolates() {
             return Ok(());
         }
         let spent = self.receiver.session().map(Session::collected).unwrap_or_default();

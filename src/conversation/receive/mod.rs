@@ -61,6 +61,8 @@ pub struct Receiver<H: Host, O: Outlet> {
     is_guess: bool,
     /// The outlet for packets that we owe the other side.
     outlet: Option<O>,
+    /// Whether the caller says when that goes out.
+    pays_later: bool,
     /// Whether a delivery began and did not finish: then nothing more is stored.
     undelivered: bool,
     /// How many of the opened packets are stored already.
@@ -103,6 +105,7 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             unchecked_told: false,
             is_guess,
             outlet,
+            pays_later: false,
             undelivered: false,
             settled: 0,
             is_pause: false,
@@ -172,6 +175,27 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     /// Whether a later part with this address is held.
     pub fn holds(&self, address: &[u8; 32]) -> bool {
         self.held.values().any(|held| held.packet.starts_with(address))
+    }
+
+    /// What we owe the other side waits for [`hand_out_owed`](Self::hand_out_owed), except at the session's
+    /// end.
+    #[cfg(feature = "client")]
+    pub(super) fn pays_later(&mut self) {
+        self.pays_later = true;
+    }
+
+    /// Whether packets wait for being handed out, or a step of a check.
+    #[cfg(feature = "client")]
+    pub(super) fn owes(&self) -> bool {
+        self.session()
+            .is_some_and(|session| !session.waiting().is_empty() || session.has_pending_step())
+    }
+
+    /// Hands out all that we owe the other side, unless a sender is doing so.
+    #[cfg(feature = "client")]
+    pub(super) async fn hand_out_owed(&mut self) -> Result<(), Error> {
+        self.pay().await?;
+        self.hand_out_waiting().await
     }
 
     /// Hands out packets that wait for it, unless a sender is doing so.
@@ -515,6 +539,9 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     /// side could not be told. Every change must be stored before this call.
     pub async fn end_if_over(&mut self) -> Result<(), Error> {
         let was_over = self.is_over();
+        if self.pays_later && !was_over {
+            return Ok(());
+        }
         match self.pay().await {
             // A sender that was handing it out has ended the session.
             Err(error) if was_over && error.kind() == ErrorKind::NoSession => {

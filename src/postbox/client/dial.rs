@@ -4,6 +4,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -55,8 +57,10 @@ fn port(uri: &Uri) -> u16 {
 pub(super) struct Dial {
     /// The Unix socket to call, if there is one; it overrides the URL.
     pub(super) socket: Option<PathBuf>,
-    /// Whether each connection needs a user name of its own at the proxy.
-    pub(super) isolates: bool,
+    /// Whether the proxy must take the user name of each connection.
+    pub(super) demands: bool,
+    /// Set where it did not.
+    pub(super) joined: Arc<AtomicBool>,
 }
 
 impl Connector for Dial {
@@ -73,14 +77,13 @@ impl Connector for Dial {
                 let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
                 stream.and_then(|stream| {
                     let mut timed = Timed { stream: &stream, begun, time };
-                    let user = proxy.username().zip(proxy.password().or(Some("")));
-                    let login = user.map(|(user, password)| Login {
-                        user,
-                        password,
-                        demanded: self.isolates,
-                    });
+                    let user = proxy.username().unwrap_or_default();
+                    let password = proxy.password().unwrap_or_default();
+                    let login = Login { user, password, demanded: self.demands };
                     let host = to.uri.host().unwrap_or_default();
-                    socks::connect(&mut timed, login.as_ref(), host, port(to.uri))?;
+                    if !socks::connect(&mut timed, &login, host, port(to.uri))? {
+                        self.joined.store(true, Ordering::Relaxed);
+                    }
                     Ok(stream)
                 })
             }

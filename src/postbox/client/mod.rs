@@ -19,7 +19,7 @@ mod url;
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,6 +99,8 @@ struct Inner {
     price: Mutex<Option<(Price, Instant)>>,
     /// The fewest seconds for which it keeps what was posted, and whether the user was told.
     keeps: (AtomicU32, AtomicBool),
+    /// Whether it was told that the proxy may join all calls.
+    joined_told: AtomicBool,
 }
 
 /// A packet that lay under one of the tokens.
@@ -115,6 +117,7 @@ impl Client {
     /// A client, which makes no call yet.
     pub fn new(url: Url, route: &Route) -> Result<Self, Error> {
         let connector = Connector::new(&url, route)?;
+        let isolates = connector.isolates;
         let shared = connector.agent().map_err(|why| Error::new(url.host(), why))?;
         let (long, own, buffers) = Default::default();
         let inner = Inner {
@@ -125,12 +128,13 @@ impl Client {
             own,
             buffers,
             outage: Mutex::default(),
-            waits: Waits::new(),
+            waits: Waits::new(isolates),
             one_a_post: AtomicBool::new(false),
             largest: AtomicUsize::new(MAX_PACKET),
             asked: Once::new(),
             price: Mutex::default(),
             keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
+            joined_told: AtomicBool::new(false),
         };
         let told = Told::default();
         let (patience, listener, stop) = (Patience::Brief, None, None);
@@ -173,6 +177,19 @@ impl Client {
     /// Whether its calls were ended.
     pub fn is_stopped(&self) -> bool {
         self.trying.stop.as_ref().is_some_and(Stop::is_asked)
+    }
+
+    /// Whether somebody may end its calls.
+    pub fn can_be_stopped(&self) -> bool {
+        self.trying.stop.is_some()
+    }
+
+    /// Pauses for this long, or until its calls are ended.
+    pub fn pause(&self, time: Duration) {
+        match &self.trying.stop {
+            Some(stop) => stop.pause(time),
+            None => thread::sleep(time),
+        }
     }
 
     /// The longest that one call waits, as far as is known by now.
@@ -226,7 +243,12 @@ impl Client {
             200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
             status => Err(Why::answered(status)),
         };
-        let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new)?;
+        let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new);
+        if self.isolates() {
+            // The circuit ends with the answer.
+            self.forget(&address_of(first));
+        }
+        let found = found?;
         if found.is_empty() {
             wait_instead(asked, wait);
         }
@@ -433,14 +455,16 @@ impl Client {
                 return Err(self.error(why));
             }
             let pause = pause(attempt, &why).map_err(|why| self.error(why))?;
-            match &self.trying.stop {
-                Some(stop) => stop.pause(pause),
-                None => thread::sleep(pause),
-            }
+            self.pause(pause);
         }
     }
 
     fn came_through(&self) {
+        if self.inner.connector.joined.swap(false, Ordering::Relaxed)
+            && !self.inner.joined_told.swap(true, Ordering::Relaxed)
+        {
+            self.tell(Notice::Joined);
+        }
         self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).end();
         if self.trying.told.back() {
             self.tell(Notice::Back(self.inner.url.host()));

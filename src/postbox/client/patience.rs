@@ -11,6 +11,9 @@ use super::stop::Stop;
 /// The longest that one call waits: proxies in between end a silent call after a minute (nginx, and
 /// load balancers at their defaults), 50 s (`HAProxy`'s examples) or half a minute (many others).
 const LONGEST_WAIT: u64 = 25;
+/// The same where each token takes a connection of its own: there are fewer of them, and most lead to an
+/// onion service.
+const LONGEST_WAIT_APART: u64 = 50;
 /// No working proxy ends calls sooner than this: a call that ends sooner has failed.
 const SHORTEST_WAIT: u64 = 1;
 /// A call that ends sooner was not ended for its length.
@@ -102,6 +105,8 @@ pub enum Notice<'a> {
     Back(&'a str),
     /// The postbox at this host asks for work first, which takes longer than a second.
     Crowded(&'a str),
+    /// The proxy takes no user names: all calls may go one way, and be seen to belong together.
+    Joined,
 }
 
 /// Receives these notices, from any thread.
@@ -122,8 +127,9 @@ pub(super) struct Trying {
 pub(super) struct Waits(AtomicU64);
 
 impl Waits {
-    pub(super) fn new() -> Self {
-        Self(AtomicU64::new(LONGEST_WAIT))
+    pub(super) fn new(isolates: bool) -> Self {
+        let longest = if isolates { LONGEST_WAIT_APART } else { LONGEST_WAIT };
+        Self(AtomicU64::new(longest))
     }
 
     pub(super) fn longest(&self) -> Duration {
@@ -149,14 +155,14 @@ mod tests {
 
     #[test]
     fn waits_grow_shorter_until_they_come_through_and_then_it_is_trouble() {
-        let (waits, second) = (Waits::new(), Duration::from_secs(1));
+        let (waits, second) = (Waits::new(false), Duration::from_secs(1));
         let cut = Why::answered(504);
         let mut asked = Vec::new();
         while waits.was_cut(waits.longest(), 2 * second, &cut) {
             asked.push(waits.longest().as_secs());
         }
         assert_eq!(asked, [12, 6, 3, 1]);
-        let waits = Waits::new();
+        let waits = Waits::new(false);
         assert!(!waits.was_cut(25 * second, second / 2, &cut), "it was refused, not cut");
         assert!(!waits.was_cut(25 * second, 9 * second, &Why::answered(500)));
         assert_eq!(waits.longest(), 25 * second);

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -163,8 +165,12 @@ impl Authorities {
 pub(super) struct Connector {
     proxy: Option<ureq::Proxy>,
     socket: Option<PathBuf>,
-    /// Whether each address travels by a circuit of its own.
+    /// Whether each address travels by a connection of its own, at a moment of its own.
     pub(super) isolates: bool,
+    /// Whether the proxy must take a user name for each: Tor then keeps their circuits apart.
+    demands: bool,
+    /// Whether the proxy took none, or always the same, so that its calls may all go one way.
+    pub(super) joined: Arc<AtomicBool>,
     roots: RootCerts,
 }
 
@@ -185,7 +191,11 @@ impl Connector {
         };
         let socket = url.socket().map(Path::to_owned);
         // A proxy that reaches an onion is Tor, even if it was only given as a proxy.
-        Ok(Self { proxy, socket, isolates: route.tor || url.is_onion(), roots })
+        let demands = route.tor || url.is_onion();
+        let is_one_user =
+            !demands && proxy.as_ref().is_some_and(|proxy| proxy.username().is_some());
+        let joined = Arc::new(AtomicBool::new(is_one_user));
+        Ok(Self { isolates: proxy.is_some(), proxy, socket, demands, joined, roots })
     }
 
     /// An agent with connections of its own: if addresses are isolated, by a circuit that no other
@@ -201,7 +211,7 @@ impl Connector {
 
     fn agent_writing(&self, output: usize) -> Result<Agent, Why> {
         let proxy = match &self.proxy {
-            Some(proxy) if self.isolates => Some(isolated(proxy)?),
+            Some(proxy) if self.demands || proxy.username().is_none() => Some(isolated(proxy)?),
             other => other.clone(),
         };
         let tls = TlsConfig::builder().root_certs(self.roots.clone()).build();
@@ -222,8 +232,8 @@ impl Connector {
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
-        let dial =
-            Dial { socket: self.socket.clone(), isolates: self.isolates && self.proxy.is_some() };
+        let (socket, joined) = (self.socket.clone(), Arc::clone(&self.joined));
+        let dial = Dial { socket, demands: self.demands, joined };
         let connector = dial.chain(RustlsConnector::default());
         Ok(Agent::with_parts(config.build(), connector, Names))
     }
@@ -246,6 +256,8 @@ fn isolated(proxy: &ureq::Proxy) -> Result<ureq::Proxy, Why> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     fn route(tor: bool, plain_http: bool) -> Route {
@@ -280,9 +292,16 @@ mod tests {
 
     #[test]
     fn a_proxy_that_takes_calls_to_an_onion_is_tor() {
-        let route = Route { proxy: "socks5h://127.0.0.1:1".parse().ok(), ..route(false, false) };
-        assert!(connector("http://abc.onion", &route).unwrap().isolates);
-        assert!(!connector("https://box.example", &route).unwrap().isolates);
+        let by = |proxy: &str| Route { proxy: proxy.parse().ok(), ..route(false, false) };
+        let calls = |url, proxy| connector(url, &by(proxy)).unwrap();
+        assert!(calls("http://abc.onion", "socks5h://127.0.0.1:1").demands);
+        assert!(calls("http://abc.onion", "socks5h://x:y@127.0.0.1:1").demands);
+        // Calls are kept apart all the same, as far as the proxy takes names.
+        let another = calls("https://box.example", "socks5h://127.0.0.1:1");
+        assert!(another.isolates && !another.demands && !another.joined.load(Relaxed));
+        let one_user = calls("https://box.example", "socks5h://x:y@127.0.0.1:1");
+        assert!(one_user.isolates && one_user.joined.load(Relaxed));
+        assert!(!connector("https://box.example", &route(false, false)).unwrap().isolates);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The client's side of SOCKS 5 (RFC 1928, 1929).
 //!
-//! Tor gives each user name a circuit of its own. So to keep circuits apart, we demand the name
-//! instead of offering it: a proxy that takes none, or prefers none, would join them silently.
+//! Tor gives each user name a circuit of its own. So to keep circuits apart, we demand the name of Tor
+//! instead of offering it: a proxy that takes none, or prefers none, would join them silently. To
+//! another proxy we offer it, and tell if it is not taken.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -33,27 +34,23 @@ impl std::fmt::Display for NoIsolation {
 
 impl std::error::Error for NoIsolation {}
 
-/// Asks for a connection to a host, which the proxy looks up.
+/// Asks for a connection to a host, which the proxy looks up. Says whether the proxy took the user name.
 pub(super) fn connect(
     proxy: &mut (impl Read + Write),
-    login: Option<&Login<'_>>,
+    login: &Login<'_>,
     host: &str,
     port: u16,
-) -> io::Result<()> {
-    let methods: &[u8] = match login {
-        Some(login) if login.demanded => &[LOGIN],
-        Some(_) => &[LOGIN, NO_LOGIN],
-        None => &[NO_LOGIN],
-    };
+) -> io::Result<bool> {
+    let methods: &[u8] = if login.demanded { &[LOGIN] } else { &[LOGIN, NO_LOGIN] };
     proxy.write_all(&[&[VERSION, short(methods)?], methods].concat())?;
     let [version, method] = take(proxy)?;
     if version != VERSION {
         return Err(wrong());
     }
-    match (method, login) {
-        (LOGIN, Some(login)) => log_in(proxy, login)?,
-        (_, Some(login)) if login.demanded => return Err(io::Error::other(NoIsolation)),
-        (NO_LOGIN, _) => {}
+    match method {
+        LOGIN => log_in(proxy, login)?,
+        _ if login.demanded => return Err(io::Error::other(NoIsolation)),
+        NO_LOGIN => {}
         _ => return Err(io::ErrorKind::PermissionDenied.into()),
     }
     proxy.write_all(&[&[VERSION, CONNECT, 0], &target(host)?[..], &port.to_be_bytes()].concat())?;
@@ -71,7 +68,8 @@ pub(super) fn connect(
         3 => usize::from(take::<1>(proxy)?[0]),
         _ => return Err(wrong()),
     };
-    proxy.read_exact(&mut vec![0; length + 2])
+    proxy.read_exact(&mut vec![0; length + 2])?;
+    Ok(method == LOGIN)
 }
 
 fn log_in(proxy: &mut (impl Read + Write), login: &Login<'_>) -> io::Result<()> {
@@ -143,56 +141,50 @@ mod tests {
 
     const DONE: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
-    fn talk(demanded: Option<bool>, host: &str, says: &[&[u8]]) -> (io::Result<()>, Vec<u8>) {
+    fn talk(demanded: bool, host: &str, says: &[&[u8]]) -> (io::Result<bool>, Vec<u8>) {
         let mut proxy = Proxy(io::Cursor::new(says.concat()), Vec::new());
-        let login = demanded.map(|demanded| Login { user: "u", password: "pw", demanded });
-        let done = connect(&mut proxy, login.as_ref(), host, 258);
+        let login = Login { user: "u", password: "pw", demanded };
+        let done = connect(&mut proxy, &login, host, 258);
         (done, proxy.1)
     }
 
     #[test]
     fn a_name_an_address_and_a_login_are_told_as_they_are() {
         let login: &[u8] = &[1, 1, b'u', 2, b'p', b'w'];
-        for (demanded, host, says, told) in [
+        let to_b: &[u8] = b"\x05\x01\x00\x03\x01b\x01\x02";
+        let offered: &[u8] = &[5, 2, 2, 0];
+        for (demanded, host, says, told, took) in [
             (
-                None,
+                false,
                 "box",
                 &[&[5, 0], DONE][..],
-                [&[5, 1, 0][..], b"\x05\x01\x00\x03\x03box\x01\x02"].concat(),
-            ),
-            (None, "10.0.0.1", &[&[5, 0], DONE], vec![5, 1, 0, 5, 1, 0, 1, 10, 0, 0, 1, 1, 2]),
-            (
-                Some(true),
-                "b",
-                &[&[5, 2, 1, 0], DONE],
-                [&[5, 1, 2][..], login, b"\x05\x01\x00\x03\x01b\x01\x02"].concat(),
+                [offered, b"\x05\x01\x00\x03\x03box\x01\x02"].concat(),
+                false,
             ),
             (
-                Some(false),
-                "b",
+                false,
+                "10.0.0.1",
                 &[&[5, 0], DONE],
-                [&[5, 2, 2, 0][..], b"\x05\x01\x00\x03\x01b\x01\x02"].concat(),
+                [offered, &[5, 1, 0, 1, 10, 0, 0, 1, 1, 2]].concat(),
+                false,
             ),
-            (
-                None,
-                "b",
-                &[&[5, 0, 5, 0, 0, 3, 2, 9, 9, 0, 0]],
-                [&[5, 1, 0][..], b"\x05\x01\x00\x03\x01b\x01\x02"].concat(),
-            ),
+            (true, "b", &[&[5, 2, 1, 0], DONE], [&[5, 1, 2], login, to_b].concat(), true),
+            (false, "b", &[&[5, 2, 1, 0], DONE], [offered, login, to_b].concat(), true),
+            (false, "b", &[&[5, 0, 5, 0, 0, 3, 2, 9, 9, 0, 0]], [offered, to_b].concat(), false),
         ] {
             let (done, was_told) = talk(demanded, host, says);
-            done.unwrap();
+            assert_eq!(done.unwrap(), took, "{host}");
             assert_eq!(was_told, told, "{host}");
         }
-        let (done, told) = talk(None, "[::1]", &[&[5, 0], &[5, 0, 0, 4], &[0; 18]]);
+        let (done, told) = talk(false, "[::1]", &[&[5, 0], &[5, 0, 0, 4], &[0; 18]]);
         done.unwrap();
-        assert_eq!(told[6], 4);
+        assert_eq!(told[7], 4);
     }
 
     #[test]
     fn where_circuits_are_apart_no_call_is_made_without_a_name() {
         for says in [&[5, 0][..], &[5, 0xFF], &[5, 1], &[5, 2, 1, 1]] {
-            let (done, told) = talk(Some(true), "box", &[says, DONE]);
+            let (done, told) = talk(true, "box", &[says, DONE]);
             let error = done.unwrap_err();
             assert!(error.get_ref().unwrap().is::<NoIsolation>(), "{says:?}");
             assert!(!told.windows(3).any(|three| three == b"box"), "{says:?}");
@@ -206,7 +198,7 @@ mod tests {
             (&[5, 0, 5, 5, 0, 1][..], Kind::ConnectionRefused),
             (&[5, 0, 5, 4, 0, 1], Kind::HostUnreachable),
             (&[5, 0, 5, 1, 0, 1], Kind::NotConnected),
-            (&[5, 2], Kind::PermissionDenied),
+            (&[5, 2, 1, 1], Kind::PermissionDenied),
             (&[5, 0xFF], Kind::PermissionDenied),
             (&[4, 0], Kind::InvalidData),
             (b"HTTP/1.1 400 Bad Request", Kind::InvalidData),
@@ -215,9 +207,9 @@ mod tests {
             (&[5, 0, 5, 0, 0, 1, 0], Kind::UnexpectedEof),
             (&[], Kind::UnexpectedEof),
         ] {
-            assert_eq!(talk(None, "box", &[says]).0.unwrap_err().kind(), kind, "{says:?}");
+            assert_eq!(talk(false, "box", &[says]).0.unwrap_err().kind(), kind, "{says:?}");
         }
-        let (done, _) = talk(None, &"x".repeat(256), &[&[5, 0]]);
+        let (done, _) = talk(false, &"x".repeat(256), &[&[5, 0]]);
         assert_eq!(done.unwrap_err().kind(), Kind::InvalidInput);
     }
 }

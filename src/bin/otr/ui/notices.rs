@@ -91,6 +91,10 @@ pub(crate) fn of_postbox(voice: Voice) -> client::Listener {
         client::Notice::Crowded(host) => {
             voice.say(format_args!("the postbox {host} is crowded and asks for work first"));
         }
+        client::Notice::Joined => voice.say(
+            "the proxy takes no user names, so all calls may go one way, and the postbox can see \
+             which belong together; if it is Tor, use --tor",
+        ),
         _ => {}
     })
 }
