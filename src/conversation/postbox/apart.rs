@@ -17,13 +17,25 @@ use crate::postbox::client::{Found, Patience};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{SealError, Session};
 
-/// Within this time one more number is looked for, far ahead or behind, whether or not one is missing.
-const SEARCH: Duration = Duration::from_mins(2);
+/// Within this time one more number is searched for, far ahead or behind, whether or not one is missing.
+const SEARCH: Duration = Duration::from_secs(100);
+/// For this long, who follows searches faster, one number each [`SPREAD`]: what came while nobody
+/// followed may have been lost.
+const CATCHING_UP: Duration = Duration::from_mins(5);
+/// How often who looks only once searches.
+const SEARCHES_ONCE: u32 = 2;
 /// Within this time a packet is discarded that was opened and stored.
-const LATER: Duration = Duration::from_secs(20);
+const LATER: Duration = Duration::from_mins(1);
+/// Within this time a number is asked for, each time, that comes after the next one. Since it was asked for
+/// before the next one came, nobody can tell that it follows.
+const AHEAD: Duration = Duration::from_mins(2);
+/// How long what was posted before may be on its way, when something that was posted later is here.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
 /// The most packets that wait for it: with many more the queue of keys to publish would lose some.
 const MANY: usize = 512;
-/// How many numbers of a long message to ask for at a time.
+/// How many numbers of each chain to ask for at a time.
+const NEAR: u32 = 2;
+/// The same of a long message.
 const LONG: u32 = 4;
 /// How long to wait for the rest of a message while later ones are here.
 const PATIENT: Duration = Duration::from_secs(200);
@@ -37,12 +49,13 @@ struct Asked {
     errands: Errands,
     /// Where nothing lay when it was asked last.
     empty: BTreeSet<Token>,
-    /// Packets of the peer's next chain, while there may be more of the one before.
-    ahead: Vec<Found>,
+    /// Packets that were posted after others, which may be there, and since when they are here.
+    later: Vec<Found>,
+    since: Instant,
     /// How many searches there were since something came.
     searches: u32,
-    /// Whether there was one, in a run that looks once.
-    searched: bool,
+    /// How many are done, in a run that looks once.
+    searched: u32,
 }
 
 impl<H: Host> Collecting<H> {
@@ -73,9 +86,10 @@ impl<H: Host> Collecting<H> {
             schedule: Schedule::new(),
             errands: Errands::new(self.client.clone()),
             empty: BTreeSet::new(),
-            ahead: Vec::new(),
+            later: Vec::new(),
+            since: begun,
             searches: 0,
-            searched: false,
+            searched: 0,
         };
         let (mut since, mut patient) = (begun, PATIENT);
         while !self.is_done(sink) {
@@ -90,17 +104,23 @@ impl<H: Host> Collecting<H> {
                 asked.errands.lasting(Patience::Until(Instant::now() + left.max(SPREAD)));
             }
             self.begin(&mut asked, sink.hurries()).await?;
-            let near: BTreeSet<Token> = self.near(sink.hurries()).into_iter().collect();
-            let all_empty = near.is_subset(&asked.empty);
-            let is_over = match self.until {
-                Until::Empty => all_empty && asked.searched,
-                _ => all_empty && left.is_some_and(|left| left.is_zero()),
-            };
+            self.take_later(&mut asked, sink).await?;
+            let near = self.near(sink.hurries());
+            let all_empty = near.iter().all(|near| !near.next || asked.empty.contains(&near.token));
+            let is_over = all_empty
+                && asked.later.is_empty()
+                && match self.until {
+                    Until::Empty => {
+                        asked.searched >= SEARCHES_ONCE || self.receiver.session().is_none()
+                    }
+                    _ => left.is_some_and(|left| left.is_zero()),
+                };
             if is_over {
                 return self.end(sink).await;
             }
             let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
             let pause = next.unwrap_or(REFRESH).min(REFRESH);
+            let pause = if asked.later.is_empty() { pause } else { pause.min(ON_ITS_WAY) };
             let pause = left.filter(|_| all_empty).map_or(pause, |left| left.min(pause));
             let Some(done) = asked.errands.done(pause) else { continue };
             if self.done(&mut asked, sink, done).await? {
@@ -121,7 +141,7 @@ impl<H: Host> Collecting<H> {
         for errand in asked.schedule.begin(now) {
             match errand {
                 Errand::Ask(token) => {
-                    let brief = self.until == Until::Empty || !asked.ahead.is_empty();
+                    let brief = self.until == Until::Empty || !asked.later.is_empty();
                     let wait = if brief { Duration::ZERO } else { self.client.longest_wait() };
                     asked.errands.ask(errand, token, wait)?;
                 }
@@ -129,7 +149,7 @@ impl<H: Host> Collecting<H> {
                     if let Some(token) = self.searched(asked)? {
                         asked.errands.ask(errand, token, Duration::ZERO)?;
                     } else {
-                        asked.searched = true;
+                        asked.searched += 1;
                         asked.schedule.ended(&errand);
                     }
                 }
@@ -147,16 +167,21 @@ impl<H: Host> Collecting<H> {
 
     /// What there is to do now, each with the time within which it is to begin.
     fn wanted(&self, asked: &Asked, hurries: bool) -> Vec<(Errand, Duration)> {
-        let soon = if hurries { Duration::ZERO } else { SPREAD };
         let is_once = self.until == Until::Empty;
         let mut wanted = Vec::new();
-        for token in self.near(hurries) {
-            if !(is_once && asked.empty.contains(&token)) {
+        for Near { token, next } in self.near(hurries) {
+            let soon = match next {
+                _ if hurries => Duration::ZERO,
+                true => SPREAD,
+                false => AHEAD,
+            };
+            if !is_once || (next && !asked.empty.contains(&token)) {
                 wanted.push((Errand::Ask(token), soon));
             }
         }
-        if self.receiver.session().is_some() && !(is_once && asked.searched) {
-            wanted.push((Errand::Search, if is_once { SPREAD } else { SEARCH }));
+        if self.receiver.session().is_some() && !(is_once && asked.searched >= SEARCHES_ONCE) {
+            let catches_up = self.until == Until::Closed && asked.begun.elapsed() < CATCHING_UP;
+            wanted.push((Errand::Search, if is_once || catches_up { SPREAD } else { SEARCH }));
         }
         if self.receiver.owes() {
             wanted.push((Errand::Pay, SPREAD));
@@ -172,18 +197,23 @@ impl<H: Host> Collecting<H> {
         wanted
     }
 
-    /// The tokens under which the next packet may come.
-    fn near(&self, hurries: bool) -> Vec<Token> {
-        let mut tokens = match self.receiver.stage() {
-            Stage::Inviting(inviting) => vec![*inviting.reply_token()],
-            Stage::Session(session) if hurries => {
-                let numbers: Vec<u32> = (0..LONG.min(self.look_ahead)).collect();
-                session.awaited_tokens(&numbers)
+    /// The tokens under which packets may come, in the order in which they would be posted.
+    fn near(&self, hurries: bool) -> Vec<Near> {
+        let of = |token: &Token, next: bool| Near { token: *token, next };
+        let mut near = match self.receiver.stage() {
+            Stage::Inviting(inviting) => vec![of(inviting.reply_token(), true)],
+            Stage::Session(session) => {
+                let count = if hurries { LONG } else { NEAR }.min(self.look_ahead).max(1);
+                let tokens = session.awaited_tokens(&(0..count).collect::<Vec<u32>>());
+                tokens
+                    .iter()
+                    .zip((0..count).cycle())
+                    .map(|(token, at)| of(token, at == 0))
+                    .collect()
             }
-            Stage::Session(session) => session.awaited_tokens(&[0]),
         };
-        tokens.retain(|token| !self.held_back.contains(token));
-        tokens
+        near.retain(|near| !self.held_back.contains(&near.token));
+        near
     }
 
     /// A token to search for besides.
@@ -191,7 +221,7 @@ impl<H: Host> Collecting<H> {
         let Some(session) = self.receiver.session() else { return Ok(None) };
         let random = random()?;
         // Who looks once does not know how often others have.
-        let nth = if self.until == Until::Empty { by_chance(random) } else { asked.searches };
+        let nth = (self.until != Until::Empty).then_some(asked.searches);
         asked.searches = asked.searches.wrapping_add(1);
         let token = plan::searched(session, self.look_ahead, nth, random);
         Ok(token.filter(|token| !self.held_back.contains(token)))
@@ -209,34 +239,56 @@ impl<H: Host> Collecting<H> {
         let is_found = !found.is_empty();
         match errand {
             Errand::Ask(token) if !is_found => drop(asked.empty.insert(token)),
-            Errand::Ask(_) => {
-                asked.empty.clear();
-                asked.searches = 0;
-            }
-            Errand::Search => asked.searched = true,
+            Errand::Search => asked.searched += 1,
             Errand::Discard(record) => {
                 self.junk.retain(|junk| *junk != record);
                 self.receiver.forget_collected(&[record]).await?;
             }
-            Errand::Pay => {}
+            Errand::Ask(_) | Errand::Pay => {}
         }
-        // A chain is received whole before the next.
-        found.append(&mut asked.ahead);
-        if let Some(session) = self.receiver.session()
-            && errand != Errand::Search
-            && let Some(current) = current(session)
-            && !found.iter().any(|one| one.token == current)
-            && !asked.empty.contains(&current)
-            && !self.held_back.contains(&current)
-            && !asked.schedule.runs(&Errand::Ask(current))
-        {
-            asked.ahead = found;
-            return Ok(is_found);
-        }
-        if !found.is_empty() {
-            self.take(sink, found, errand == Errand::Search).await?;
+        if errand == Errand::Search {
+            self.take(sink, found, true).await?;
+        } else if is_found {
+            if asked.later.is_empty() {
+                asked.since = Instant::now();
+            }
+            asked.later.append(&mut found);
+            for blocker in self.blockers(asked) {
+                // It was empty before that came.
+                if !asked.schedule.runs(&Errand::Ask(blocker)) {
+                    asked.empty.remove(&blocker);
+                }
+            }
+            self.take_later(asked, sink).await?;
         }
         Ok(is_found)
+    }
+
+    /// Takes what is here and was not posted after something that may be there.
+    async fn take_later<S: Sink>(&mut self, asked: &mut Asked, sink: &mut S) -> Result<(), Error> {
+        let is_long_here = asked.since.elapsed() >= ON_ITS_WAY;
+        let may_be_there = |token: &Token| {
+            let runs = asked.schedule.runs(&Errand::Ask(*token));
+            if runs { !is_long_here } else { !asked.empty.contains(token) }
+        };
+        if asked.later.is_empty() || self.blockers(asked).iter().any(may_be_there) {
+            return Ok(());
+        }
+        let mut found = std::mem::take(&mut asked.later);
+        let near = self.near(true);
+        found.sort_by_key(|one| near.iter().position(|near| near.token == one.token));
+        asked.empty.clear();
+        asked.searches = 0;
+        self.take(sink, found, false).await
+    }
+
+    /// The next numbers that were posted before something that is here.
+    fn blockers(&self, asked: &Asked) -> Vec<Token> {
+        let is_here = |near: &Near| asked.later.iter().any(|one| one.token == near.token);
+        let near = self.near(true);
+        let last = near.iter().rposition(is_here).unwrap_or_default();
+        let before = near.iter().take(last).filter(|near| near.next && !is_here(near));
+        before.map(|near| near.token).collect()
     }
 
     /// Waits for a random time, so that what follows does not follow what was before.
@@ -246,15 +298,11 @@ impl<H: Host> Collecting<H> {
     }
 }
 
-/// The token of the next number in the peer's current chain, where there is such a chain.
-fn current(session: &Session) -> Option<Token> {
-    let awaited = session.awaited_tokens(&[0]);
-    awaited.first().copied().filter(|_| awaited.len() > 1)
-}
-
-/// One of the first searches, the first ones more often.
-fn by_chance(random: u64) -> u32 {
-    u32::try_from(random >> 58).unwrap_or_default() >> (random >> 56 & 3)
+/// A token under which a packet may come.
+struct Near {
+    token: Token,
+    /// Whether it is the next one of its chain.
+    next: bool,
 }
 
 /// 64 random bits.

@@ -78,29 +78,43 @@ fn numbers_beyond(round: u32, look_ahead: u32) -> Vec<u32> {
 }
 
 /// Where each number takes a call of its own: the token of one to search for, which may be there although
-/// nothing comes under the next ones. Of every three searches since something came one goes on
-/// number by number, one is for a number by chance, near ones more often, and one for a number that was
-/// skipped, or one of the peer's next chain. `None` if there is none to search for.
-pub(super) fn searched(session: &Session, look_ahead: u32, nth: u32, random: u64) -> Option<Token> {
-    let number = numbers_searched(nth, look_ahead, random)?;
+/// nothing comes under the next ones. Of every three searches one is for a number of the current chain
+/// in order, one for a number by chance, near ones more often, and one for a number that was
+/// skipped, or one of the peer's next chain. `nth` counts them since something came; who does not know it searches by
+/// chance. `None` if there is none to search for.
+pub(super) fn searched(
+    session: &Session,
+    look_ahead: u32,
+    nth: Option<u32>,
+    random: u64,
+) -> Option<Token> {
+    let (number, elsewhere) = number_searched(nth, look_ahead, random)?;
     let awaited = session.awaited_tokens(&[number]);
-    let skipped = session.skipped_tokens();
-    let (first, last) = (awaited.first(), awaited.last());
-    if nth % 3 < 2 {
-        return first.copied();
+    if !elsewhere {
+        return awaited.first().copied();
     }
+    let skipped = session.skipped_tokens();
     let by_chance = usize::try_from(random >> 40).unwrap_or_default().checked_rem(skipped.len());
-    by_chance.and_then(|at| skipped.get(at)).or(last).copied()
+    by_chance.and_then(|at| skipped.get(at)).or(awaited.last()).copied()
 }
 
-fn numbers_searched(nth: u32, look_ahead: u32, random: u64) -> Option<u32> {
+/// The number, from 1, and whether it is not one of the current chain.
+fn number_searched(nth: Option<u32>, look_ahead: u32, random: u64) -> Option<(u32, bool)> {
     let most = look_ahead.min(1 << OCTAVES);
-    let in_order = 1 + nth / 3 % most.saturating_sub(1).max(1);
-    let [octave, low, high, ..] = random.to_le_bytes();
-    let first = 1 << (u32::from(octave) % OCTAVES);
+    let [octave, low, high, kind, ..] = random.to_le_bytes();
+    // Half of them are evenly among the octaves, the others mostly in the first ones.
+    let octave = match octave >> 7 {
+        0 => u32::from(octave) % OCTAVES,
+        _ => octave.trailing_zeros(),
+    };
+    let first = 1 << octave;
     let by_chance = first + u32::from(u16::from_le_bytes([low, high])) % first;
-    let number = if nth % 3 == 1 { by_chance } else { in_order };
-    (number < most).then_some(number)
+    let (number, elsewhere) = match nth {
+        Some(nth) if nth % 3 != 1 => (1 + nth / 3 % most.saturating_sub(1).max(1), nth % 3 == 2),
+        Some(_) => (by_chance, false),
+        None => (by_chance, kind < 64),
+    };
+    (number < most).then_some((number, elsewhere))
 }
 
 /// How long to wait in this round.
@@ -144,17 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn one_by_one_all_are_searched_for_and_near_ones_soon() {
-        let in_order = (0..511).map(|step| numbers_searched(3 * step, LOOK_AHEAD, 0).unwrap());
-        assert!(in_order.eq(1..512));
-        let mut times = [0; 2];
-        for random in 0..1 << 24 {
-            let number = numbers_searched(1, LOOK_AHEAD, random).unwrap();
-            assert!((1..512).contains(&number));
-            times[0] += u32::from(number == 1);
-            times[1] += u32::from(number >= 256);
+    fn one_by_one_all_are_searched_for() {
+        for place in [0, 2] {
+            let in_order =
+                (0..511).map(|step| number_searched(Some(3 * step + place), LOOK_AHEAD, 0));
+            assert!(in_order.eq((1..512).map(|number| Some((number, place == 2)))));
         }
-        assert!(times.iter().all(|times| times.abs_diff((1 << 24) / 9) < 1 << 17), "{times:?}");
+    }
+
+    #[test]
+    fn by_chance_all_are_searched_for_and_near_ones_more_often() {
+        let (mut asked, mut first, mut elsewhere) = (BTreeSet::new(), 0, 0);
+        for random in (0..u64::from(u32::MAX)).step_by(509) {
+            let (number, is_elsewhere) = number_searched(None, LOOK_AHEAD, random).unwrap();
+            asked.insert(number);
+            first += u32::from(number == 1);
+            elsewhere += u32::from(is_elsewhere);
+        }
+        assert!(asked.into_iter().eq(1..512));
+        let all = u32::MAX / 509;
+        assert!((all / 4..all / 3).contains(&first), "{first} of {all}");
+        assert!(elsewhere.abs_diff(all / 4) < all / 100, "{elsewhere} of {all}");
     }
 
     #[test]
@@ -162,7 +186,9 @@ mod tests {
         for look_ahead in [1, 2, 16, 17, 40, 600] {
             for round in 0..99 {
                 let beyond = numbers_beyond(round, look_ahead);
-                let searched = numbers_searched(round, look_ahead, u64::from(round) << 5 | 8);
+                let searched = [None, Some(round)]
+                    .map(|nth| number_searched(nth, look_ahead, u64::from(round) << 5 | 8));
+                let searched = searched.into_iter().flatten().map(|(number, _)| number);
                 assert!(beyond.into_iter().chain(searched).all(|number| number < look_ahead));
             }
         }

@@ -13,7 +13,7 @@ use super::stop::Stop;
 const LONGEST_WAIT: u64 = 25;
 /// The same where each token takes a connection of its own: there are fewer of them, and most lead to an
 /// onion service.
-const LONGEST_WAIT_APART: u64 = 50;
+const LONGEST_WAIT_APART: u64 = 60;
 /// No working proxy ends calls sooner than this: a call that ends sooner has failed.
 const SHORTEST_WAIT: u64 = 1;
 /// A call that ends sooner was not ended for its length.
