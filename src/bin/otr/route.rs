@@ -10,12 +10,13 @@ use crate::failure::{Code, Failure};
 /// How to reach a postbox
 #[derive(Clone, Default, clap::Args)]
 pub(crate) struct RouteArgs {
-    /// Call the postbox through Tor, for each packet by a circuit of its own
+    /// Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own
+    /// [an .onion is always called so]
     #[arg(long)]
     tor: bool,
 
     /// Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT;
-    /// with --tor, where Tor listens [default there: port 9050 of this machine]
+    /// with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]
     #[arg(long, value_name = "URL", env = "OTR_PROXY", hide_env_values = true)]
     proxy: Option<Proxy>,
 

@@ -12,8 +12,8 @@ use super::receiving::{Collecting, Until};
 use super::schedule::{SPREAD, Schedule, part};
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
-use crate::postbox::api::Token;
-use crate::postbox::client::{Found, Patience};
+use crate::postbox::api::{Discard, Token};
+use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{SealError, Session};
 
@@ -296,6 +296,25 @@ impl<H: Host> Collecting<H> {
         self.client.pause(part(SPREAD, random()?));
         Ok(())
     }
+}
+
+/// Discards the last packets of a session. Where calls are kept apart, each at a moment of its own, within ten
+/// seconds if the calls themselves are done by then.
+pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
+    if !client.isolates() {
+        return Ok(client.discard(records)?);
+    }
+    let begun = Instant::now();
+    let mut moments = Vec::new();
+    for record in records {
+        moments.push((part(SPREAD, random()?), record));
+    }
+    moments.sort_unstable();
+    for (moment, record) in moments {
+        client.pause(moment.saturating_sub(begun.elapsed()));
+        client.discard(&[*record])?;
+    }
+    Ok(())
 }
 
 /// A token under which a packet may come.

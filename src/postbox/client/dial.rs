@@ -2,7 +2,7 @@
 //! bytes over them. TLS is a layer above.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,8 @@ use crate::postbox::names;
 
 /// The time to connect, including a Tor circuit to an onion service.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(45);
+/// The port at which Tor Browser's Tor takes connections.
+const TOR_BROWSER: u16 = 9150;
 /// The most addresses of a name that are tried; there is no room for more.
 const ADDRESSES: usize = 16;
 
@@ -59,7 +61,9 @@ pub(super) struct Dial {
     pub(super) socket: Option<PathBuf>,
     /// Whether the proxy must take the user name of each connection.
     pub(super) demands: bool,
-    /// Set where it did not.
+    /// Whether the proxy is Tor, wherever it listens.
+    pub(super) looks_for_tor: bool,
+    /// Set where the proxy did not take it.
     pub(super) joined: Arc<AtomicBool>,
 }
 
@@ -74,7 +78,17 @@ impl Connector for Dial {
             (None, Some(proxy)) => {
                 let begun = Instant::now();
                 let addresses = to.resolver.resolve(proxy.uri(), to.config, to.timeout)?;
+                let mut addresses = addresses.to_vec();
+                if self.looks_for_tor {
+                    addresses.push((Ipv4Addr::LOCALHOST, TOR_BROWSER).into());
+                }
                 let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
+                let stream = stream.map_err(|error| match error.kind() {
+                    io::ErrorKind::ConnectionRefused if self.looks_for_tor => {
+                        io::Error::other(NoTor)
+                    }
+                    _ => error,
+                });
                 stream.and_then(|stream| {
                     let mut timed = Timed { stream: &stream, begun, time };
                     let user = proxy.username().unwrap_or_default();
@@ -112,6 +126,18 @@ impl std::fmt::Display for NoEntry {
 }
 
 impl std::error::Error for NoEntry {}
+
+/// None of the ports is open at which a Tor on this machine would listen.
+#[derive(Debug)]
+pub(super) struct NoTor;
+
+impl std::fmt::Display for NoTor {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("no Tor answers on this machine")
+    }
+}
+
+impl std::error::Error for NoTor {}
 
 /// To the system all streams are alike: reads and writes from here on are the same as over TCP.
 fn open_unix(path: &Path, time: Duration) -> io::Result<TcpStream> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustls::CertificateError;
 
-use super::dial::NoEntry;
+use super::dial::{NoEntry, NoTor};
 use super::socks::NoIsolation;
 use crate::kind::ErrorKind;
 use crate::postbox::names::NoAddress;
@@ -44,9 +44,7 @@ impl Error {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self.why {
-            Why::InTheClear | Why::SocketThroughProxy | Why::OnionWithoutTor | Why::BadProxy => {
-                ErrorKind::Usage
-            }
+            Why::InTheClear | Why::SocketThroughProxy | Why::BadProxy => ErrorKind::Usage,
             Why::NoRandomness => ErrorKind::Failed,
             Why::Full => ErrorKind::Full,
             _ => ErrorKind::Unreachable,
@@ -67,8 +65,6 @@ pub enum Why {
     InTheClear,
     /// A Unix socket together with a proxy, which cannot reach it: no call was made.
     SocketThroughProxy,
-    /// An `.onion` address without Tor: no call was made.
-    OnionWithoutTor,
     /// The proxy's URL cannot carry a user name of our own: no call was made.
     BadProxy,
     /// The system gave no randomness for the user name at the proxy.
@@ -77,6 +73,8 @@ pub enum Why {
     Connection(io::ErrorKind),
     /// No address was found for the name.
     NoHost(NoAddress),
+    /// Nobody has said where Tor is, and none answers on this machine.
+    NoTor,
     /// The proxy takes no user name, and so cannot keep circuits apart.
     NoIsolation,
     /// The Unix socket is not for this user.
@@ -181,6 +179,9 @@ impl Why {
         if inner.and_then(|inner| inner.downcast_ref::<NoEntry>()).is_some() {
             return Self::NoEntry;
         }
+        if inner.and_then(|inner| inner.downcast_ref::<NoTor>()).is_some() {
+            return Self::NoTor;
+        }
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::Slow,
             kind => Self::Connection(kind),
@@ -200,7 +201,8 @@ impl Why {
 
     /// Whether it may succeed some time later, since the postbox or the network is away.
     pub(super) fn may_end(&self) -> bool {
-        self.may_pass() || matches!(self, Self::NoHost(_) | Self::Slow | Self::Gateway(_))
+        self.may_pass()
+            || matches!(self, Self::NoHost(_) | Self::NoTor | Self::Slow | Self::Gateway(_))
     }
 
     /// Whether a proxy in between could have ended a long wait like this.
@@ -227,7 +229,7 @@ impl fmt::Display for Error {
             Why::SocketThroughProxy => {
                 write!(f, "{host} is a Unix socket, to which no proxy leads")
             }
-            Why::OnionWithoutTor => write!(f, "an .onion address is reached through Tor only"),
+            Why::NoTor => write!(f, "no Tor answers on this machine (ports 9050 and 9150)"),
             Why::BadProxy => write!(f, "the proxy's address cannot be used"),
             Why::NoRandomness => write!(f, "the system gave no randomness"),
             Why::Connection(io::ErrorKind::NotFound) => {

@@ -26,7 +26,7 @@ use crate::postbox::pem;
 /// The time for a body, in either direction: 8 MiB at 28 KB a second.
 const BODY_TIME: Duration = Duration::from_mins(5);
 
-/// Where Tor takes connections unless `--proxy` says otherwise.
+/// Where Tor takes connections unless `--proxy` says otherwise, or else where Tor Browser does.
 const TOR: &str = "socks5h://127.0.0.1:9050";
 /// How long an unused connection is kept: less than the postbox keeps it (20 s), so that a call
 /// does not begin on one that is about to end.
@@ -169,6 +169,8 @@ pub(super) struct Connector {
     pub(super) isolates: bool,
     /// Whether the proxy must take a user name for each: Tor then keeps their circuits apart.
     demands: bool,
+    /// Whether nobody has said where Tor is.
+    looks_for_tor: bool,
     /// Whether the proxy took none, or always the same, so that its calls may all go one way.
     pub(super) joined: Arc<AtomicBool>,
     roots: RootCerts,
@@ -177,25 +179,23 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) fn new(url: &Url, route: &Route) -> Result<Self, Error> {
         route.check(url)?;
-        let proxy = match (&route.proxy, route.tor) {
+        // An onion is reached by Tor alone; a proxy that reaches it is Tor, even if it was only given as a proxy.
+        let tor = route.tor || url.is_onion();
+        let proxy = match (&route.proxy, tor) {
             (Some(proxy), _) => Some(proxy.0.clone()),
             (None, true) => Proxy::from_str(TOR).ok().map(|proxy| proxy.0),
             (None, false) => None,
         };
-        if url.is_onion() && proxy.is_none() {
-            return Err(Error::new(url.host(), Why::OnionWithoutTor));
-        }
         let roots = match &route.authorities {
             Some(authorities) => authorities.0.clone(),
             None => RootCerts::WebPki,
         };
         let socket = url.socket().map(Path::to_owned);
-        // A proxy that reaches an onion is Tor, even if it was only given as a proxy.
-        let demands = route.tor || url.is_onion();
-        let is_one_user =
-            !demands && proxy.as_ref().is_some_and(|proxy| proxy.username().is_some());
+        let is_one_user = !tor && proxy.as_ref().is_some_and(|proxy| proxy.username().is_some());
         let joined = Arc::new(AtomicBool::new(is_one_user));
-        Ok(Self { isolates: proxy.is_some(), proxy, socket, demands, joined, roots })
+        let looks_for_tor = route.proxy.is_none() && tor;
+        let isolates = proxy.is_some();
+        Ok(Self { proxy, socket, isolates, demands: tor, looks_for_tor, joined, roots })
     }
 
     /// An agent with connections of its own: if addresses are isolated, by a circuit that no other
@@ -233,7 +233,8 @@ impl Connector {
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
         let (socket, joined) = (self.socket.clone(), Arc::clone(&self.joined));
-        let dial = Dial { socket, demands: self.demands, joined };
+        let dial =
+            Dial { socket, demands: self.demands, looks_for_tor: self.looks_for_tor, joined };
         let connector = dial.chain(RustlsConnector::default());
         Ok(Agent::with_parts(config.build(), connector, Names))
     }
@@ -285,8 +286,10 @@ mod tests {
     #[test]
     fn an_onion_is_never_asked_of_the_name_server() {
         for onion in ["http://abc.onion", "https://ABC.ONION:1", "http://abc.onion."] {
-            assert!(connector(onion, &route(false, true)).is_err(), "{onion}");
-            assert!(connector(onion, &route(true, false)).is_ok(), "{onion}");
+            for tor in [false, true] {
+                let connector = connector(onion, &route(tor, false)).unwrap();
+                assert!(connector.demands && connector.proxy.is_some(), "{onion}");
+            }
         }
     }
 

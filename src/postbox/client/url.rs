@@ -142,6 +142,11 @@ impl Url {
             && self.host.trim_end_matches('.').rsplit('.').next() == Some("onion")
     }
 
+    /// Whether whoever is called directly sees from where: not on this machine, nor through Tor.
+    pub fn sees_callers(&self) -> bool {
+        !self.is_onion() && !self.is_local() && self.socket().is_none()
+    }
+
     fn is_local(&self) -> bool {
         let bare = self.host.trim_matches(['[', ']']);
         let ip = bare.parse::<std::net::IpAddr>();

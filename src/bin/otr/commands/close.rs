@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use otr::conversation::{self, Files, Last, Notice, block_on};
+use otr::conversation::{self, Files, Last, Notice, block_on, discard_last};
 use otr::postbox::client::Client;
 use otr::store::{Search, Store};
 
@@ -42,6 +42,10 @@ pub(crate) struct Ways {
     /// Write the last packets to stdout even if the session has a postbox, without calling it
     #[arg(long)]
     stdout: bool,
+
+    /// Through Tor or a proxy, make the last calls all at once, which shows that they belong together
+    #[arg(long, conflicts_with = "stdout")]
+    now: bool,
 
     #[command(flatten)]
     route: RouteArgs,
@@ -97,11 +101,15 @@ pub(super) fn wipe(context: &Context, silent: bool) -> Result<Last, Failure> {
 }
 
 /// Posts the last packets.
-pub(super) fn post(client: Result<Client, Failure>, last: &Last) -> Result<(), Failure> {
+pub(super) fn post(client: Result<Client, Failure>, last: &Last, now: bool) -> Result<(), Failure> {
     let client = client.map_err(|failure| told_nobody(&failure))?;
     let posted = client.post(&last.packets);
     // Discard even if posting failed, so that packets that were read do not appear lost.
-    let discarded = client.discard(&last.spent);
+    let discarded = if now {
+        client.discard(&last.spent).map_err(Failure::from)
+    } else {
+        discard_last(&client, &last.spent).map_err(Failure::from)
+    };
     posted.map_err(|error| {
         if last.waiting > 0 {
             notices::tell(&Notice::Dropped(last.waiting));
@@ -109,9 +117,9 @@ pub(super) fn post(client: Result<Client, Failure>, last: &Last) -> Result<(), F
         told_nobody(&error.into())
     })?;
     discarded.map_err(|error| Failure {
-        what: format!("wiped, but the last MAC keys are not published: {error}").into(),
+        what: format!("wiped, but the last MAC keys are not published: {}", error.what).into(),
         hint: "".into(),
-        ..error.into()
+        ..error
     })
 }
 
@@ -138,7 +146,7 @@ fn hand_over(
         }
         Some(client) => {
             let told = client.map(|client| client.telling(notices::of_postbox(context.voice)));
-            post(told, last)?;
+            post(told, last, ways.now)?;
             Guide::new(context).ends(Step::FarewellPosted);
             Ok(())
         }

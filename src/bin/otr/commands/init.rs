@@ -104,8 +104,23 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
     emitter.invite(&invite)?;
     if let Some(postbox) = &postbox {
         warn_of_silence(&args.route, postbox);
+        say_what_it_sees(context, &args.route, postbox);
     }
     Ok(())
+}
+
+/// Says, once a session, what a direct connection tells.
+fn say_what_it_sees(context: &Context, route: &RouteArgs, postbox: &str) {
+    if let Ok(url) = Url::parse(postbox)
+        && route.is_direct(&url)
+        && url.sees_callers()
+    {
+        context.voice.say(format_args!(
+            "who runs {} sees from which addresses it is called, and so who talks with whom; \
+             with --tor on both sides, or an .onion, not",
+            url.host()
+        ));
+    }
 }
 
 /// How long the postbox may take to answer.
@@ -148,6 +163,7 @@ fn by_code(
     let line = Zeroizing::new(format!("{}\n", *begun.shown()));
     begun.keep(files, args.anew)?;
     stdio::output()?.write_all(line.as_bytes()).map_err(|error| Failure::output(&error))?;
+    say_what_it_sees(context, &args.route, postbox);
     Guide::new(context).ends(Step::Code);
     Ok(())
 }

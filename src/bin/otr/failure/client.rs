@@ -18,7 +18,7 @@ fn hint(why: &Why) -> &'static str {
     match why {
         Why::InTheClear => "use https://, or --plain-http if that is what you want",
         Why::SocketThroughProxy => "nobody was called: leave --tor, --proxy and OTR_PROXY out",
-        Why::OnionWithoutTor | Why::NoHost(NoAddress::Onion) => "use --tor",
+        Why::NoHost(NoAddress::Onion) => "use --tor",
         Why::NoRandomness | Why::BadProxy => NOTHING_SENT,
         Why::Connection(std::io::ErrorKind::NotFound) => {
             "is it up? a Unix socket is reached on its own machine alone"
@@ -31,6 +31,7 @@ fn hint(why: &Why) -> &'static str {
         Why::NoHost(NoAddress::NoServer) => {
             "is the network up? the servers are those of /etc/resolv.conf"
         }
+        Why::NoTor => "start it (Debian: apt-get install tor), or say with --proxy where it is",
         Why::NoIsolation => "nothing was sent; give --proxy a SOCKS port of Tor itself",
         Why::Tls(fault) => tls(*fault),
         Why::NoSecret => "the invite carries it: begin again with 'otr init --post-secret FILE'",

@@ -254,7 +254,7 @@ impl Threads {
         // There will be no rest.
         self.unfinished.remove();
         let last = close::wipe(context, false)?;
-        close::post(Ok(self.client.clone()), &last)
+        close::post(Ok(self.client.clone()), &last, false)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::commands::authenticated;
 use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
-use otr::postbox::client::without_secret;
+use otr::postbox::client::{Url, without_secret};
 
 /// One block per session, and then facts about the machine that concern all of them.
 pub(super) fn page(reports: &[Report], lock_limit: Option<u64>) -> String {
@@ -76,6 +76,16 @@ fn conversation(page: &mut String, facts: &Facts) {
     packets(page, counts);
     let postbox = facts.postbox.as_deref().map_or("none".into(), without_secret);
     put(page, format_args!("  postbox   {postbox}"));
+    if facts
+        .postbox
+        .as_deref()
+        .is_some_and(|url| Url::parse(url).is_ok_and(|url| url.sees_callers()))
+    {
+        put(
+            page,
+            format_args!("            sees who talks with whom, unless both sides use --tor"),
+        );
+    }
     posted(page, facts);
 }
 

@@ -11,7 +11,7 @@ pub(super) fn close(call: &Call) -> Done {
     call.client.stop(&call.context.name);
     match last.postbox.as_deref().filter(|_| !params.is_set("by_hand")) {
         Some(url) => {
-            ending::post(call.postbox(url), &last)?;
+            ending::post(call.postbox(url), &last, false)?;
             Ok(posted_object())
         }
         None => Ok(gathered_object(&last.keys, &last.packets)),
