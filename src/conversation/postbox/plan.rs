@@ -9,7 +9,7 @@ use crate::protocol::ratchet::address_index::LOOK_AHEAD;
 use crate::protocol::session::Session;
 
 /// How many numbers of each chain to ask for in one call.
-pub(super) const NEAR: u32 = 4;
+pub(super) const NEAR: u32 = 8;
 /// The same while much comes: two answers full of the largest packets.
 pub(super) const LONG: u32 = 16;
 /// How many skipped numbers to ask for in one call; the others in the next ones.
