@@ -195,7 +195,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__close)
-            opts="-s -q -v -h --silent --all --stdout --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --silent --all --stdout --now --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1759,7 +1759,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__words)
-            opts="-s -q -v -h --same --differ --stdout --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --same --differ --stdout --now --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -63,14 +63,14 @@ complete -c otr -n "__fish_otr_using_subcommand put" -l postbox -d 'The postbox 
 complete -c otr -n "__fish_otr_using_subcommand put" -l post-secret -d 'The postbox takes packets only with the secret in FILE' -r -F
 complete -c otr -n "__fish_otr_using_subcommand put" -l serve -d 'Open a postbox here, at ADDRESS:PORT, which the other person\'s machine can reach, and which ends with the transfer; port 0 is any that is free' -r
 complete -c otr -n "__fish_otr_using_subcommand put" -l resume -d 'Go on with a transfer that was killed, of the same files; NUMBER is that of its code, if there are several' -r
-complete -c otr -n "__fish_otr_using_subcommand put" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand put" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand put" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand put" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand put" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand put" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand put" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand put" -l qr -d 'Show the code as a QR code, too, at a terminal'
-complete -c otr -n "__fish_otr_using_subcommand put" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand put" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand put" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand put" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand put" -s q -l quiet -d 'Report only what went wrong'
@@ -79,7 +79,7 @@ complete -c otr -n "__fish_otr_using_subcommand put" -l json -d 'Write for progr
 complete -c otr -n "__fish_otr_using_subcommand put" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand get" -s o -l output -d 'Put it at PATH, or into PATH if that is a directory; \'-\' is stdout' -r -F
 complete -c otr -n "__fish_otr_using_subcommand get" -l postbox -d 'The postbox of a code that names none [default: the usual one]' -r -f
-complete -c otr -n "__fish_otr_using_subcommand get" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand get" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand get" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand get" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand get" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
@@ -87,7 +87,7 @@ complete -c otr -n "__fish_otr_using_subcommand get" -l dir -d 'Directory of the
 complete -c otr -n "__fish_otr_using_subcommand get" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand get" -s y -l yes -d 'Take it without asking'
 complete -c otr -n "__fish_otr_using_subcommand get" -l to-stdout -d 'Write it to stdout, a directory as a tar stream'
-complete -c otr -n "__fish_otr_using_subcommand get" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand get" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand get" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand get" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand get" -s q -l quiet -d 'Report only what went wrong'
@@ -95,14 +95,14 @@ complete -c otr -n "__fish_otr_using_subcommand get" -s v -l verbose -d 'Report 
 complete -c otr -n "__fish_otr_using_subcommand get" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l postbox -d 'Begin through the postbox at this https:// address, or unix: and the path of a socket' -r -f
-complete -c otr -n "__fish_otr_using_subcommand chat" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand chat" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand chat" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand chat" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand chat" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -l inline -d 'Leave the conversation in the terminal\'s scrollback, instead of a screen of its own'
-complete -c otr -n "__fish_otr_using_subcommand chat" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand chat" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -114,7 +114,7 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the co
 complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets only with the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
-complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand init" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 76)' -r
 complete -c otr -n "__fish_otr_using_subcommand init" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -124,7 +124,7 @@ complete -c otr -n "__fish_otr_using_subcommand init" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand init" -l code -d 'Put the invite into the postbox, and write a short code for it, which works once'
 complete -c otr -n "__fish_otr_using_subcommand init" -l again -d 'Write the same invite once more, until it is answered'
 complete -c otr -n "__fish_otr_using_subcommand init" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
-complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand init" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand init" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand init" -l anew -d 'Replace a session of this name: it is wiped, and nobody is told'
 complete -c otr -n "__fish_otr_using_subcommand init" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -136,7 +136,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the
 complete -c otr -n "__fish_otr_using_subcommand respond" -l code -d 'Fetch the invite by its code, and post the reply there; without CODE ask for it, with \'-\' read it from stdin' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
-complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand respond" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand respond" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -148,7 +148,7 @@ complete -c otr -n "__fish_otr_using_subcommand respond" -l anew -d 'Replace a s
 complete -c otr -n "__fish_otr_using_subcommand respond" -l yes -d 'Post the reply to any postbox that the invite names, without asking'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l stdout -d 'Write the reply to stdout even if the invite names a postbox, without calling it yet'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand respond" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand respond" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -160,7 +160,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l exec -d 'Send what CMD 
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l retry -d 'With a postbox: how long to go on trying while it cannot be reached; 0s: some seconds' -r
-complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -172,7 +172,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
 complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; no call is made'
 complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a postbox: end only when the other side has opened the message, which it shows with the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over'
-complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand send" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -185,7 +185,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l exec -d 'Give each mess
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l wait -d 'With a postbox: wait no longer than this for something to come' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l count -d 'With a postbox: take this many messages [default: 1]' -r
-complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l look-ahead -d 'Expect packets up to this many numbers ahead' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -198,7 +198,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -l strict -d 'Refuse input
 complete -c otr -n "__fish_otr_using_subcommand recv" -l stdin -d 'Read stdin even if the session has a postbox; no call is made'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l all -d 'With a postbox: take all that is there, and wait for nothing'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l follow -d 'With a postbox: take message after message, until the other side closes'
-complete -c otr -n "__fish_otr_using_subcommand recv" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand recv" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand recv" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand recv" -s q -l quiet -d 'Report only what went wrong'
@@ -212,7 +212,7 @@ complete -c otr -n "__fish_otr_using_subcommand pipe" -l via -d 'Without any pos
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l wait -d 'Give up if the other side is not there within this time, or is silent for so long although something is on its way to it' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
-complete -c otr -n "__fish_otr_using_subcommand pipe" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -221,14 +221,14 @@ complete -c otr -n "__fish_otr_using_subcommand pipe" -l lock-wait -d 'How long 
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s k -l keep-open -d 'When the other side\'s pipe has ended, go on with its next one'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l stdio -d 'Be the other end of --via: stdin and stdout carry packets'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l ask-secret -d 'Ask on the terminal for a secret that both people know'
-complete -c otr -n "__fish_otr_using_subcommand pipe" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand pipe" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s q -l quiet -d 'Report only what went wrong'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand pipe" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand close" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand close" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand close" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -238,7 +238,8 @@ complete -c otr -n "__fish_otr_using_subcommand close" -l lock-wait -d 'How long
 complete -c otr -n "__fish_otr_using_subcommand close" -l silent -d 'Only wipe: tell nobody and publish nothing'
 complete -c otr -n "__fish_otr_using_subcommand close" -l all -d 'Wipe every session at once, telling nobody'
 complete -c otr -n "__fish_otr_using_subcommand close" -l stdout -d 'Write the last packets to stdout even if the session has a postbox, without calling it'
-complete -c otr -n "__fish_otr_using_subcommand close" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand close" -l now -d 'Through Tor or a proxy, make the last calls all at once, which shows that they belong together'
+complete -c otr -n "__fish_otr_using_subcommand close" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand close" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand close" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand close" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -246,7 +247,7 @@ complete -c otr -n "__fish_otr_using_subcommand close" -s q -l quiet -d 'Report 
 complete -c otr -n "__fish_otr_using_subcommand close" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand close" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand close" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand words" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand words" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand words" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -256,7 +257,8 @@ complete -c otr -n "__fish_otr_using_subcommand words" -l lock-wait -d 'How long
 complete -c otr -n "__fish_otr_using_subcommand words" -l same -d 'Record that the other person has the same words'
 complete -c otr -n "__fish_otr_using_subcommand words" -l differ -d 'The other person has other words: end the session, tell the other side, wipe everything'
 complete -c otr -n "__fish_otr_using_subcommand words" -l stdout -d 'Write the last packets to stdout even if the session has a postbox, without calling it'
-complete -c otr -n "__fish_otr_using_subcommand words" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand words" -l now -d 'Through Tor or a proxy, make the last calls all at once, which shows that they belong together'
+complete -c otr -n "__fish_otr_using_subcommand words" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand words" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand words" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand words" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -267,7 +269,7 @@ complete -c otr -n "__fish_otr_using_subcommand words" -s h -l help -d 'Print he
 complete -c otr -n "__fish_otr_using_subcommand verify" -l question -d 'Show the other side this question, such as \'what did we eat in Rome\'; it is not secret' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand verify" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
-complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand verify" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand verify" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
@@ -275,7 +277,7 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -l dir -d 'Directory of 
 complete -c otr -n "__fish_otr_using_subcommand verify" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand verify" -l stdout -d 'Write the packet to stdout even if the session has a postbox, without calling it'
-complete -c otr -n "__fish_otr_using_subcommand verify" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand verify" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand verify" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -284,13 +286,13 @@ complete -c otr -n "__fish_otr_using_subcommand verify" -s v -l verbose -d 'Repo
 complete -c otr -n "__fish_otr_using_subcommand verify" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l socket -d 'Listen at a Unix socket instead, which only you can use; several programs at once' -r -F
-complete -c otr -n "__fish_otr_using_subcommand rpc" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand rpc" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand rpc" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand rpc" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand rpc" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand rpc" -s q -l quiet -d 'Report only what went wrong'
@@ -364,13 +366,13 @@ complete -c otr -n "__fish_otr_using_subcommand import" -l json -d 'Write for pr
 complete -c otr -n "__fish_otr_using_subcommand import" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l keys -d 'Show which packets are verified by published MAC keys, those of the capture and of KEYS' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l postbox -d 'Like --keys, also with the keys that the postbox at this address has for these packets' -r -f
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand inspect" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand inspect" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand inspect" -s v -l verbose -d 'Report more details, but never a secret'
@@ -388,14 +390,14 @@ complete -c otr -n "__fish_otr_using_subcommand forge" -l postbox -d 'Ask the po
 complete -c otr -n "__fish_otr_using_subcommand forge" -l first-turn -d 'Whether the packet belongs to the inviting side\'s first turn: yes, no or guess; no packet shows it' -r -f -a "guess\t''
 yes\t''
 no\t''"
-complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand forge" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand forge" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand forge" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand forge" -l lock-wait -d 'How long to wait while another otr holds the session' -r
-complete -c otr -n "__fish_otr_using_subcommand forge" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand forge" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l raw -d 'Write packets as bytes instead of lines of text'
 complete -c otr -n "__fish_otr_using_subcommand forge" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
@@ -416,14 +418,14 @@ complete -c otr -n "__fish_otr_using_subcommand simulate" -s q -l quiet -d 'Repo
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine]' -r
+complete -c otr -n "__fish_otr_using_subcommand status" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand status" -s s -l session -d 'Session to use: letters, digits, \'.\', \'_\', \'-\'; at most 64' -r -f -a "(otr complete-sessions -- (commandline -opc) 2>/dev/null)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l dir -d 'Directory of the sessions; by default the first safe one in memory' -r -f -a "(__fish_complete_directories)"
 complete -c otr -n "__fish_otr_using_subcommand status" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l lock-wait -d 'How long to wait while another otr holds the session' -r
 complete -c otr -n "__fish_otr_using_subcommand status" -l ask -d 'Also ask the postbox of each session whether the other side still collects: what has happened to the packets that were posted last'
-complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own'
+complete -c otr -n "__fish_otr_using_subcommand status" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand status" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand status" -l allow-disk -d 'Allow sessions on a disk, where wiping does not work; warns each time'
 complete -c otr -n "__fish_otr_using_subcommand status" -s q -l quiet -d 'Report only what went wrong'
