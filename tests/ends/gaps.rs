@@ -143,3 +143,26 @@ fn by_tor_a_few_lost_messages_hide_nothing() {
     let more = socks.connections() - found;
     assert!((4..=5).contains(&more), "{more}");
 }
+
+/// What lies there is searched for far ahead, too, and comes in its order all the same; nothing is left, and
+/// nothing comes twice.
+#[test]
+fn by_tor_what_waits_comes_in_order() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let all = ["recv", "--all", "--tor", "--proxy", &socks.url];
+    ok(&place, "alice", &["send", "--lines"], b"1\n2\n3\n4\n5\n");
+    assert_eq!(ok(&place, "bob", &all, b""), b"12345");
+    ok(&place, "alice", &["send"], b"6");
+    ok(&place, "bob", &["send"], b"turn");
+    assert_eq!(ok(&place, "alice", &all, b""), b"turn");
+    ok(&place, "alice", &["send", "--lines"], b"7\n8\n");
+    let follow = ["recv", "--follow", "--tor", "--proxy", &socks.url];
+    let (mut bob, _stdin) = running(&place, "bob", &follow);
+    let mut came = [0; 3];
+    bob.stdout.take().unwrap().read_exact(&mut came).unwrap();
+    assert_eq!(text(&came), "678");
+    bob.kill().unwrap();
+    bob.wait().unwrap();
+}

@@ -3,15 +3,17 @@
 //! that ends with the answer; what was read is discarded later, and what we owe is posted later. The
 //! order of effects is the same: open, deliver, store, discard.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::errands::{Done, Errand, Errands};
 use super::plan;
 use super::receiving::{Collecting, Until};
 use super::schedule::{SPREAD, Schedule, part};
+use super::start;
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
+use crate::kind::ErrorKind;
 use crate::postbox::api::{Discard, Token};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::session::stored::Stage;
@@ -29,18 +31,27 @@ const LATER: Duration = Duration::from_mins(1);
 /// Within this time a number is asked for, each time, that comes after the next one. Since it was asked for
 /// before the next one came, nobody can tell that it follows.
 const AHEAD: Duration = Duration::from_mins(2);
-/// How long what was posted before may be on its way, when something that was posted later is here.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
-/// The most packets that wait for it: with many more the queue of keys to publish would lose some.
-const MANY: usize = 512;
 /// How many numbers of each chain to ask for at a time.
 const NEAR: u32 = 2;
 /// The same of a long message.
 const LONG: u32 = 4;
+/// How many numbers that were skipped to ask for, and how often each.
+const BEHIND: (usize, u32) = (4, 3);
+/// How long what was posted before may be on its way, when something of the same chain is here that was
+/// posted later; and when something of the next chain is here, to which the peer had to receive first.
+const ON_ITS_WAY: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(1)];
+/// A call that is younger may not have reached the postbox.
+const CONNECTING: Duration = Duration::from_secs(15);
+/// The most packets that wait for being discarded: with many more the queue of keys to publish would lose some.
+const MANY: usize = 512;
+/// The most calls at a time.
+const CALLS: usize = 16;
 /// How long to wait for the rest of a message while later ones are here.
 const PATIENT: Duration = Duration::from_secs(200);
 /// How often to see what a sender has stored meanwhile.
 const REFRESH: Duration = Duration::from_secs(5);
+/// The longest time within which what could not be posted is posted again.
+const OWED_MOST: Duration = Duration::from_mins(10);
 
 /// What was asked in this run.
 struct Asked {
@@ -49,13 +60,35 @@ struct Asked {
     errands: Errands,
     /// Where nothing lay when it was asked last.
     empty: BTreeSet<Token>,
-    /// Packets that were posted after others, which may be there, and since when they are here.
-    later: Vec<Found>,
-    since: Instant,
+    /// Packets that are here, while others may be there that were posted before.
+    later: Vec<Later>,
+    /// Where junk lay.
+    poor: BTreeSet<Token>,
+    /// How often skipped numbers were asked for.
+    behind: BTreeMap<Token, u32>,
     /// How many searches there were since something came.
     searches: u32,
     /// How many are done, in a run that looks once.
     searched: u32,
+    /// Within which time to post what we owe.
+    owed: Duration,
+}
+
+/// A packet that waits for those that were posted before it.
+struct Later {
+    found: Found,
+    /// Whether it lay where it was searched for.
+    beyond: bool,
+    since: Instant,
+}
+
+/// A token under which a packet may come.
+struct Near {
+    token: Token,
+    /// Whether it is the next one of its chain.
+    next: bool,
+    /// Whether that is the peer's next chain.
+    of_next_chain: bool,
 }
 
 impl<H: Host> Collecting<H> {
@@ -68,9 +101,7 @@ impl<H: Host> Collecting<H> {
         self.rounds_apart(sink, wait).await?;
         if self.receiver.owes() && !self.client.is_stopped() {
             self.pause()?;
-            if let Err(error) = self.receiver.hand_out_owed().await {
-                self.receiver.notice(Notice::StillWaits(&error));
-            }
+            self.pay_apart().await?;
         }
         Ok(())
     }
@@ -87,9 +118,11 @@ impl<H: Host> Collecting<H> {
             errands: Errands::new(self.client.clone()),
             empty: BTreeSet::new(),
             later: Vec::new(),
-            since: begun,
+            poor: BTreeSet::new(),
+            behind: BTreeMap::new(),
             searches: 0,
             searched: 0,
+            owed: SPREAD,
         };
         let (mut since, mut patient) = (begun, PATIENT);
         while !self.is_done(sink) {
@@ -103,29 +136,33 @@ impl<H: Host> Collecting<H> {
             if let Some(left) = left {
                 asked.errands.lasting(Patience::Until(Instant::now() + left.max(SPREAD)));
             }
-            self.begin(&mut asked, sink.hurries()).await?;
             self.take_later(&mut asked, sink).await?;
-            let near = self.near(sink.hurries());
-            let all_empty = near.iter().all(|near| !near.next || asked.empty.contains(&near.token));
+            self.begin(&mut asked, sink.hurries(), left).await?;
+            let all_empty = asked.later.is_empty() && {
+                let near = self.near(sink.hurries());
+                near.iter().all(|near| !near.next || asked.empty.contains(&near.token))
+            };
             let is_over = all_empty
-                && asked.later.is_empty()
                 && match self.until {
                     Until::Empty => {
                         asked.searched >= SEARCHES_ONCE || self.receiver.session().is_none()
                     }
                     _ => left.is_some_and(|left| left.is_zero()),
                 };
-            if is_over {
+            let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
+            let pause = match next.unwrap_or(REFRESH).min(REFRESH) {
+                _ if is_over => Duration::ZERO,
+                pause if !asked.later.is_empty() => pause.min(ON_ITS_WAY[1]),
+                pause => left.filter(|_| all_empty).map_or(pause, |left| left.min(pause)),
+            };
+            if let Some(done) = asked.errands.done(pause) {
+                if self.done(&mut asked, sink, done).await? {
+                    (since, patient) = (Instant::now(), PATIENT);
+                }
+            } else if is_over {
                 return self.end(sink).await;
             }
-            let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
-            let pause = next.unwrap_or(REFRESH).min(REFRESH);
-            let pause = if asked.later.is_empty() { pause } else { pause.min(ON_ITS_WAY) };
-            let pause = left.filter(|_| all_empty).map_or(pause, |left| left.min(pause));
-            let Some(done) = asked.errands.done(pause) else { continue };
-            if self.done(&mut asked, sink, done).await? {
-                (since, patient) = (Instant::now(), PATIENT);
-            } else if since.elapsed() >= patient {
+            if since.elapsed() >= patient {
                 patient = since.elapsed() + PATIENT;
                 self.receiver.give_up_waiting(sink, &mut self.counts).await?;
                 self.store(sink).await?;
@@ -135,15 +172,23 @@ impl<H: Host> Collecting<H> {
     }
 
     /// Begins the errands whose moment has come.
-    async fn begin(&mut self, asked: &mut Asked, hurries: bool) -> Result<(), Error> {
+    async fn begin(
+        &mut self,
+        asked: &mut Asked,
+        hurries: bool,
+        left: Option<Duration>,
+    ) -> Result<(), Error> {
         let (now, wanted) = (asked.begun.elapsed(), self.wanted(asked, hurries));
         asked.schedule.want(wanted, now, random)?;
-        for errand in asked.schedule.begin(now) {
+        for errand in asked.schedule.begin(now, CALLS) {
             match errand {
                 Errand::Ask(token) => {
-                    let brief = self.until == Until::Empty || !asked.later.is_empty();
-                    let wait = if brief { Duration::ZERO } else { self.client.longest_wait() };
+                    let wait = self.wait(asked, &token, left)?;
                     asked.errands.ask(errand, token, wait)?;
+                }
+                Errand::Behind(token) => {
+                    *asked.behind.entry(token).or_default() += 1;
+                    asked.errands.ask(errand, token, Duration::ZERO)?;
                 }
                 Errand::Search => {
                     if let Some(token) = self.searched(asked)? {
@@ -155,64 +200,120 @@ impl<H: Host> Collecting<H> {
                 }
                 Errand::Discard(record) => asked.errands.discard(errand, record)?,
                 Errand::Pay => {
-                    if let Err(error) = self.receiver.hand_out_owed().await {
-                        self.receiver.notice(Notice::StillWaits(&error));
-                    }
+                    self.pay_apart().await?;
                     asked.schedule.ended(&errand);
+                    let owes = self.receiver.owes();
+                    asked.owed = if owes { (asked.owed * 2).min(OWED_MOST) } else { SPREAD };
                 }
             }
         }
         Ok(())
     }
 
+    /// Posts what we owe; if that fails, it waits.
+    pub(super) async fn pay_apart(&mut self) -> Result<(), Error> {
+        match self.receiver.hand_out_owed().await {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) =>
+            {
+                return Err(error);
+            }
+            Err(error) => self.receiver.notice(Notice::StillWaits(&error)),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    /// How long the postbox may wait with its answer: as long as it can, or a random part of what is left, so
+    /// that calls do not end together.
+    fn wait(
+        &self,
+        asked: &Asked,
+        token: &Token,
+        left: Option<Duration>,
+    ) -> Result<Duration, SealError> {
+        let is_awaited = asked.later.iter().any(|one| self.blockers(asked, one).contains(token));
+        if self.until == Until::Empty || is_awaited {
+            return Ok(Duration::ZERO);
+        }
+        let longest = self.client.longest_wait();
+        Ok(match left {
+            Some(left) if left < longest => left / 2 + part(left / 2, random()?),
+            _ => longest,
+        })
+    }
+
     /// What there is to do now, each with the time within which it is to begin.
     fn wanted(&self, asked: &Asked, hurries: bool) -> Vec<(Errand, Duration)> {
         let is_once = self.until == Until::Empty;
+        let is_here = |token: &Token| asked.later.iter().any(|one| one.found.token == *token);
         let mut wanted = Vec::new();
-        for Near { token, next } in self.near(hurries) {
+        for Near { token, next, .. } in self.near(hurries) {
             let soon = match next {
-                _ if hurries => Duration::ZERO,
+                _ if hurries && !asked.poor.contains(&token) => Duration::ZERO,
                 true => SPREAD,
                 false => AHEAD,
             };
-            if !is_once || (next && !asked.empty.contains(&token)) {
+            let is_due = !is_once || ((next || hurries) && !asked.empty.contains(&token));
+            if is_due && !is_here(&token) {
                 wanted.push((Errand::Ask(token), soon));
             }
         }
-        if self.receiver.session().is_some() && !(is_once && asked.searched >= SEARCHES_ONCE) {
+        if self.receiver.owes() {
+            wanted.push((Errand::Pay, asked.owed));
+        }
+        let Some(session) = self.receiver.session() else { return wanted };
+        let has_searched = is_once && asked.searched >= SEARCHES_ONCE;
+        if !has_searched && !asked.later.iter().any(|one| one.beyond) {
             let catches_up = self.until == Until::Closed && asked.begun.elapsed() < CATCHING_UP;
             wanted.push((Errand::Search, if is_once || catches_up { SPREAD } else { SEARCH }));
         }
-        if self.receiver.owes() {
-            wanted.push((Errand::Pay, SPREAD));
+        if !is_once {
+            let skipped = session.skipped_tokens();
+            let often =
+                |token: &Token| asked.behind.get(token).is_some_and(|times| *times >= BEHIND.1);
+            let runs = |token: &Token| asked.schedule.runs_since(&Errand::Ask(*token)).is_some();
+            let mut skipped = skipped.into_iter().rev();
+            let some =
+                skipped.by_ref().filter(|token| !often(token) && !is_here(token) && !runs(token));
+            wanted.extend(some.take(BEHIND.0).map(|token| (Errand::Behind(token), AHEAD)));
         }
         if !self.receiver.is_ahead() {
-            let read = self.receiver.session().map(Session::collected).unwrap_or_default();
-            let at_once = hurries || read.len() + self.junk.len() > MANY;
-            let later = if at_once { Duration::ZERO } else { LATER };
-            wanted.extend(
-                read.iter().chain(&self.junk).map(|record| (Errand::Discard(*record), later)),
-            );
+            let records = [&session.collected()[..], &self.junk[..]].concat();
+            let too_many = records.len().saturating_sub(MANY);
+            wanted.extend(records.iter().enumerate().map(|(at, record)| {
+                let later = if at < too_many { SPREAD } else { LATER };
+                (Errand::Discard(*record), if hurries { Duration::ZERO } else { later })
+            }));
         }
         wanted
     }
 
     /// The tokens under which packets may come, in the order in which they would be posted.
     fn near(&self, hurries: bool) -> Vec<Near> {
-        let of = |token: &Token, next: bool| Near { token: *token, next };
-        let mut near = match self.receiver.stage() {
-            Stage::Inviting(inviting) => vec![of(inviting.reply_token(), true)],
-            Stage::Session(session) => {
-                let count = if hurries { LONG } else { NEAR }.min(self.look_ahead).max(1);
-                let tokens = session.awaited_tokens(&(0..count).collect::<Vec<u32>>());
-                tokens
-                    .iter()
-                    .zip((0..count).cycle())
-                    .map(|(token, at)| of(token, at == 0))
-                    .collect()
+        let session = match self.receiver.stage() {
+            Stage::Inviting(inviting) => {
+                let token = *inviting.reply_token();
+                return vec![Near { token, next: true, of_next_chain: false }];
             }
+            Stage::Session(session) => session,
         };
-        near.retain(|near| !self.held_back.contains(&near.token));
+        let count = if hurries { LONG } else { NEAR };
+        let numbers = count.saturating_add(u32::try_from(self.held_back.len()).unwrap_or(count));
+        let numbers: Vec<u32> = (0..numbers.min(self.look_ahead)).collect();
+        let tokens = session.awaited_tokens(&numbers);
+        let mut near = Vec::new();
+        let chains = tokens.chunks(numbers.len().max(1));
+        let last = chains.len().saturating_sub(1);
+        for (nth, chain) in chains.enumerate() {
+            let of_next_chain = nth == last;
+            // Nothing of the next chain comes before a long message is whole.
+            let count = if of_next_chain && hurries { 1 } else { count as usize };
+            let free = chain.iter().filter(|token| !self.held_back.contains(*token)).take(count);
+            let of =
+                |(at, token): (usize, &Token)| Near { token: *token, next: at == 0, of_next_chain };
+            near.extend(free.enumerate().map(of));
+        }
         near
     }
 
@@ -224,7 +325,12 @@ impl<H: Host> Collecting<H> {
         let nth = (self.until != Until::Empty).then_some(asked.searches);
         asked.searches = asked.searches.wrapping_add(1);
         let token = plan::searched(session, self.look_ahead, nth, random);
-        Ok(token.filter(|token| !self.held_back.contains(token)))
+        Ok(token.filter(|token| {
+            let is_here = asked.later.iter().any(|one| one.found.token == *token);
+            !is_here
+                && !self.held_back.contains(token)
+                && asked.schedule.runs_since(&Errand::Ask(*token)).is_none()
+        }))
     }
 
     /// Takes what an errand has come to; says whether a packet came.
@@ -235,93 +341,149 @@ impl<H: Host> Collecting<H> {
         Done { errand, found }: Done,
     ) -> Result<bool, Error> {
         asked.schedule.ended(&errand);
-        let mut found = found?;
-        let is_found = !found.is_empty();
+        let found = match (found, errand) {
+            (Ok(found), _) => found,
+            (Err(_), _) if self.client.is_stopped() => return Ok(false),
+            (Err(error), Errand::Ask(_)) => return Err(error.into()),
+            // The next call about the next packets says what is wrong, if it goes on.
+            (Err(_), Errand::Discard(_)) => return Ok(false),
+            (Err(_), _) => Vec::new(),
+        };
         match errand {
-            Errand::Ask(token) if !is_found => drop(asked.empty.insert(token)),
+            Errand::Ask(token) if found.is_empty() => drop(asked.empty.insert(token)),
             Errand::Search => asked.searched += 1,
             Errand::Discard(record) => {
                 self.junk.retain(|junk| *junk != record);
                 self.receiver.forget_collected(&[record]).await?;
             }
-            Errand::Ask(_) | Errand::Pay => {}
+            Errand::Ask(_) | Errand::Behind(_) | Errand::Pay => {}
         }
-        if errand == Errand::Search {
-            self.take(sink, found, true).await?;
-        } else if is_found {
-            if asked.later.is_empty() {
-                asked.since = Instant::now();
+        let any = !found.is_empty();
+        let read = self.receiver.session().map(Session::collected).unwrap_or_default();
+        for found in found {
+            let is_same =
+                |one: &Later| one.found.token == found.token && one.found.hash == found.hash;
+            let name = [found.token, found.hash].concat();
+            if asked.later.iter().any(is_same)
+                || read.iter().any(|record| record.starts_with(&name))
+            {
+                continue;
             }
-            asked.later.append(&mut found);
-            for blocker in self.blockers(asked) {
+            let since = Instant::now();
+            let one = Later { found, beyond: errand == Errand::Search, since };
+            for blocker in self.blockers(asked, &one) {
                 // It was empty before that came.
-                if !asked.schedule.runs(&Errand::Ask(blocker)) {
+                if asked.schedule.runs_since(&Errand::Ask(blocker)).is_none() {
                     asked.empty.remove(&blocker);
                 }
             }
-            self.take_later(asked, sink).await?;
+            asked.later.push(one);
         }
-        Ok(is_found)
+        self.take_later(asked, sink).await?;
+        Ok(any)
     }
 
-    /// Takes what is here and was not posted after something that may be there.
+    /// Takes, in their order, the packets that were not posted after others that may be there.
     async fn take_later<S: Sink>(&mut self, asked: &mut Asked, sink: &mut S) -> Result<(), Error> {
-        let is_long_here = asked.since.elapsed() >= ON_ITS_WAY;
-        let may_be_there = |token: &Token| {
-            let runs = asked.schedule.runs(&Errand::Ask(*token));
-            if runs { !is_long_here } else { !asked.empty.contains(token) }
-        };
-        if asked.later.is_empty() || self.blockers(asked).iter().any(may_be_there) {
-            return Ok(());
+        while !self.is_done(sink)
+            && let Some(at) = self.free(asked, sink.hurries())
+        {
+            let Later { found, beyond, .. } = asked.later.remove(at);
+            let (token, before) = (found.token, self.counts.rejected());
+            self.take(sink, vec![found], beyond).await?;
+            if self.counts.rejected() > before {
+                asked.poor.insert(token);
+            } else {
+                asked.empty.clear();
+                asked.searches = 0;
+            }
         }
-        let mut found = std::mem::take(&mut asked.later);
-        let near = self.near(true);
-        found.sort_by_key(|one| near.iter().position(|near| near.token == one.token));
-        asked.empty.clear();
-        asked.searches = 0;
-        self.take(sink, found, false).await
+        Ok(())
     }
 
-    /// The next numbers that were posted before something that is here.
-    fn blockers(&self, asked: &Asked) -> Vec<Token> {
-        let is_here = |near: &Near| asked.later.iter().any(|one| one.token == near.token);
+    /// Which of the packets to take now.
+    fn free(&self, asked: &Asked, hurries: bool) -> Option<usize> {
         let near = self.near(true);
-        let last = near.iter().rposition(is_here).unwrap_or_default();
-        let before = near.iter().take(last).filter(|near| near.next && !is_here(near));
+        let place =
+            |token: &Token| near.iter().position(|near| near.token == *token).unwrap_or(usize::MAX);
+        let is_free = |one: &Later| {
+            hurries
+                || !self
+                    .blockers(asked, one)
+                    .iter()
+                    .any(|token| may_be_there(asked, one, token, &near))
+        };
+        let free = asked.later.iter().enumerate().filter(|(_, one)| is_free(one));
+        free.min_by_key(|(_, one)| place(&one.found.token)).map(|(at, _)| at)
+    }
+
+    /// The next numbers that were posted before a packet, and are not here.
+    fn blockers(&self, asked: &Asked, one: &Later) -> Vec<Token> {
+        let (near, token) = (self.near(true), &one.found.token);
+        let skipped = self.receiver.session().map(Session::skipped_tokens).unwrap_or_default();
+        if skipped.contains(token) {
+            return Vec::new();
+        }
+        let place = near.iter().position(|near| near.token == *token).unwrap_or(near.len());
+        let is_here = |near: &&Near| asked.later.iter().any(|one| one.found.token == near.token);
+        let before = near.iter().take(place).filter(|near| near.next && !is_here(near));
         before.map(|near| near.token).collect()
     }
 
     /// Waits for a random time, so that what follows does not follow what was before.
     pub(super) fn pause(&self) -> Result<(), Error> {
-        self.client.pause(part(SPREAD, random()?));
-        Ok(())
+        pause_apart(&self.client)
     }
 }
 
-/// Discards the last packets of a session. Where calls are kept apart, each at a moment of its own, within ten
-/// seconds if the calls themselves are done by then.
-pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
-    if !client.isolates() {
-        return Ok(client.discard(records)?);
-    }
-    let begun = Instant::now();
-    let mut moments = Vec::new();
-    for record in records {
-        moments.push((part(SPREAD, random()?), record));
-    }
-    moments.sort_unstable();
-    for (moment, record) in moments {
-        client.pause(moment.saturating_sub(begun.elapsed()));
-        client.discard(&[*record])?;
+/// Whether a packet may lie under a token that was posted before this one.
+fn may_be_there(asked: &Asked, one: &Later, token: &Token, near: &[Near]) -> bool {
+    let Some(since) = asked.schedule.runs_since(&Errand::Ask(*token)) else {
+        return !asked.empty.contains(token);
+    };
+    let of_next =
+        |token: &Token| near.iter().any(|near| near.token == *token && near.of_next_chain);
+    let is_turn = of_next(&one.found.token) && !of_next(token);
+    one.since.elapsed() < ON_ITS_WAY[usize::from(is_turn)]
+        || asked.begun.elapsed().saturating_sub(since) < CONNECTING
+}
+
+/// Where calls are kept apart, waits for up to ten seconds, so that the next one does not follow the last.
+///
+/// # Errors
+/// The system gave no randomness.
+pub fn pause_apart(client: &Client) -> Result<(), Error> {
+    if client.isolates() {
+        client.pause(part(SPREAD, random()?));
     }
     Ok(())
 }
 
-/// A token under which a packet may come.
-struct Near {
-    token: Token,
-    /// Whether it is the next one of its chain.
-    next: bool,
+/// Discards the last packets of a session. Where calls are kept apart, each begins at a moment of its own: within
+/// ten seconds, or a second for each if there are more.
+///
+/// # Errors
+/// The first of the calls that failed; the others are made all the same.
+pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
+    if !client.isolates() {
+        return Ok(client.discard(records)?);
+    }
+    let seconds = u64::try_from(records.len()).unwrap_or(u64::MAX);
+    let spread = SPREAD.max(Duration::from_secs(seconds));
+    let mut calls = Vec::new();
+    for record in records {
+        let (client, record, moment) = (client.clone(), *record, part(spread, random()?));
+        calls.push(start(move || {
+            client.pause(moment);
+            client.discard(&[record])
+        })?);
+    }
+    let mut all = Ok(());
+    for call in calls {
+        let done = call.join().map_err(|_| Error::WorkerEnded).and_then(|done| Ok(done?));
+        all = all.and(done);
+    }
+    all
 }
 
 /// 64 random bits.

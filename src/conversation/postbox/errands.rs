@@ -2,7 +2,7 @@
 //! a circuit of its own, in a thread of its own.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::start;
 use crate::conversation::error::Error;
@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) enum Errand {
     /// Ask for the packet under this token, which may come next.
     Ask(Token),
+    /// Ask for one that was skipped.
+    Behind(Token),
     /// Ask for one that may lie farther ahead, or behind.
     Search,
     /// Discard a packet that was opened and stored, or is junk.
@@ -61,7 +63,7 @@ impl Errands {
 
     /// The next errand that is done, within this time.
     pub(super) fn done(&self, time: Duration) -> Option<Done> {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         loop {
             let left = time.saturating_sub(begun.elapsed());
             let look = if self.client.can_be_stopped() { left.min(LOOK) } else { left };

@@ -262,7 +262,9 @@ impl<H: Host> Collecting<H> {
         self.receiver.refresh().await?;
         if let Some(session) = self.receiver.session() {
             plan::one_chain(session, self.look_ahead, &mut found, |one| one.token);
-            self.collector.ask_ahead(session, &found, &self.held_back, self.look_ahead)?;
+            if !self.client.isolates() {
+                self.collector.ask_ahead(session, &found, &self.held_back, self.look_ahead)?;
+            }
         }
         for (nth, one) in found.into_iter().enumerate() {
             if self.is_done(sink) {
@@ -300,7 +302,7 @@ impl<H: Host> Collecting<H> {
             || (unexpected && (beyond || self.is_awaited(&found.token)))
         {
             self.held_back.insert(found.token);
-        } else if self.counts.rejected() > refused {
+        } else if self.counts.rejected() > refused && !self.junk.contains(&record) {
             self.junk.push(record);
         }
         Ok(())
@@ -344,6 +346,7 @@ impl<H: Host> Collecting<H> {
         }
         if self.client.isolates() {
             self.pause()?;
+            self.pay_apart().await?;
         }
         self.receiver.notice(Notice::Opened { secret });
         Ok(())
@@ -352,7 +355,7 @@ impl<H: Host> Collecting<H> {
     pub(super) async fn store<S: Sink>(&mut self, sink: &mut S) -> Result<(), Error> {
         while let Some(spent) = self.receiver.store_some(sink).await? {
             // The sender may wait to hear of it, and who settles the rest may take hours.
-            if !spent.is_empty() {
+            if !spent.is_empty() && !self.client.isolates() {
                 self.client.discard(&spent)?;
                 self.receiver.forget_collected(&spent).await?;
             }

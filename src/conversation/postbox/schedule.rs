@@ -1,28 +1,32 @@
 //! When a caller whose calls are kept apart does what it has to do: each errand at a moment of its own,
-//! drawn as soon as the errand is known, so that no call follows anything that happened, and no two
-//! begin together. This only computes: times come in, and randomness.
+//! drawn as soon as the errand is known, so that no call follows anything that happened. This only computes:
+//! times come in, and randomness.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How far an errand's moment may lie ahead: it is uniform within this time.
 pub(super) const SPREAD: Duration = Duration::from_secs(10);
+/// A moment that was missed by more than this gets another one: else all that became due while the caller was
+/// busy would begin together.
+const MISSED: Duration = Duration::from_millis(500);
 
 /// Errands, and their moments. Times count from any beginning.
 pub(super) struct Schedule<E> {
     due: BTreeMap<E, Duration>,
-    running: BTreeSet<E>,
+    /// Since when each runs.
+    running: BTreeMap<E, Duration>,
 }
 
 impl<E: Ord + Copy> Schedule<E> {
     /// Without errands.
     pub(super) fn new() -> Self {
-        Self { due: BTreeMap::new(), running: BTreeSet::new() }
+        Self { due: BTreeMap::new(), running: BTreeMap::new() }
     }
 
     /// From now on these errands are there, each with the time within which it is to run; others are
-    /// dropped, unless they run. An errand that was there keeps its moment, or gets an earlier one if its
-    /// time has become shorter. `draw` gives 64 random bits.
+    /// dropped, unless they run. An errand that was there keeps its moment, unless that was missed; it gets an
+    /// earlier one if its time has become shorter. `draw` gives 64 random bits.
     pub(super) fn want<X>(
         &mut self,
         errands: impl IntoIterator<Item = (E, Duration)>,
@@ -31,11 +35,11 @@ impl<E: Ord + Copy> Schedule<E> {
     ) -> Result<(), X> {
         let mut before = std::mem::take(&mut self.due);
         for (errand, spread) in errands {
-            if self.running.contains(&errand) || self.due.contains_key(&errand) {
+            if self.running.contains_key(&errand) || self.due.contains_key(&errand) {
                 continue;
             }
             let moment = match before.remove(&errand) {
-                Some(moment) if moment <= now + spread => moment,
+                Some(moment) if moment <= now + spread && moment + MISSED >= now => moment,
                 _ => now + part(spread, draw()?),
             };
             self.due.insert(errand, moment);
@@ -43,11 +47,15 @@ impl<E: Ord + Copy> Schedule<E> {
         Ok(())
     }
 
-    /// The errands whose moment has come; they run until [`ended`](Self::ended).
-    pub(super) fn begin(&mut self, now: Duration) -> Vec<E> {
-        let begun: Vec<E> =
-            self.due.extract_if(.., |_, moment| *moment <= now).map(|(errand, _)| errand).collect();
-        self.running.extend(&begun);
+    /// The errands whose moment has come, so many that no more than `most` run; they run until
+    /// [`ended`](Self::ended).
+    pub(super) fn begin(&mut self, now: Duration, most: usize) -> Vec<E> {
+        let due = self.due.iter().filter(|(_, moment)| **moment <= now).map(|(errand, _)| *errand);
+        let begun: Vec<E> = due.take(most.saturating_sub(self.running.len())).collect();
+        for errand in &begun {
+            self.due.remove(errand);
+            self.running.insert(*errand, now);
+        }
         begun
     }
 
@@ -56,9 +64,9 @@ impl<E: Ord + Copy> Schedule<E> {
         self.running.remove(errand);
     }
 
-    /// Whether an errand runs.
-    pub(super) fn runs(&self, errand: &E) -> bool {
-        self.running.contains(errand)
+    /// Since when an errand runs, if it does.
+    pub(super) fn runs_since(&self, errand: &E) -> Option<Duration> {
+        self.running.get(errand).copied()
     }
 
     /// The next moment.
@@ -92,19 +100,20 @@ mod tests {
     fn an_errand_runs_once_at_the_moment_that_was_drawn_for_it() {
         let mut schedule = Schedule::new();
         want(&mut schedule, &[1], Duration::ZERO, u64::MAX / 2);
-        assert!(schedule.begin(4 * SECOND).is_empty());
+        assert!(schedule.begin(4 * SECOND, 9).is_empty());
         // What is asked for again keeps its moment, whatever happens meanwhile.
         want(&mut schedule, &[1, 2], 4 * SECOND, u64::MAX / 4);
-        assert_eq!(schedule.begin(5 * SECOND), [1]);
+        assert_eq!(schedule.begin(5 * SECOND, 9), [1]);
         want(&mut schedule, &[1, 2], 5 * SECOND, 0);
-        assert!(schedule.begin(6 * SECOND).is_empty(), "the first one runs");
-        assert_eq!(schedule.begin(7 * SECOND), [2]);
+        assert!(schedule.begin(6 * SECOND, 9).is_empty(), "the first one runs");
+        assert_eq!(schedule.begin(7 * SECOND, 9), [2]);
         schedule.ended(&1);
         want(&mut schedule, &[1], 20 * SECOND, 0);
-        assert_eq!(schedule.begin(20 * SECOND), [1]);
+        assert_eq!(schedule.begin(20 * SECOND, 9), [1]);
+        assert_eq!(schedule.runs_since(&1), Some(20 * SECOND));
         schedule.ended(&1);
         schedule.ended(&2);
-        assert!(schedule.next().is_none() && !schedule.runs(&2));
+        assert!(schedule.next().is_none() && schedule.runs_since(&2).is_none());
     }
 
     #[test]
@@ -113,8 +122,18 @@ mod tests {
         want(&mut schedule, &[1, 2], Duration::ZERO, u64::MAX);
         let at_once = [(2, Duration::ZERO)];
         schedule.want(at_once, SECOND, || Ok::<_, Infallible>(u64::MAX)).unwrap();
-        assert_eq!(schedule.begin(SECOND), [2]);
+        assert_eq!(schedule.begin(SECOND, 9), [2]);
         assert_eq!(schedule.next(), None);
+    }
+
+    #[test]
+    fn what_became_due_while_the_caller_was_busy_does_not_begin_together() {
+        let mut schedule = Schedule::new();
+        want(&mut schedule, &[1, 2, 3], Duration::ZERO, u64::MAX / 2);
+        want(&mut schedule, &[1, 2, 3], 30 * SECOND, u64::MAX / 2);
+        assert!(schedule.begin(30 * SECOND, 9).is_empty());
+        assert_eq!(schedule.begin(35 * SECOND, 2), [1, 2], "no more run at a time");
+        assert!(schedule.begin(35 * SECOND, 2).is_empty());
     }
 
     proptest! {

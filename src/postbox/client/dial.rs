@@ -4,8 +4,8 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -61,10 +61,22 @@ pub(super) struct Dial {
     pub(super) socket: Option<PathBuf>,
     /// Whether the proxy must take the user name of each connection.
     pub(super) demands: bool,
-    /// Whether the proxy is Tor, wherever it listens.
+    /// Whether it is a name that we have made up, and that the proxy need not know.
+    pub(super) made_up: bool,
+    /// Whether nobody has said where Tor is.
     pub(super) looks_for_tor: bool,
-    /// Set where the proxy did not take it.
-    pub(super) joined: Arc<AtomicBool>,
+    pub(super) known: Arc<Known>,
+}
+
+/// What the calls by a proxy have learnt of it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Whether it did not take our user names, so that its calls may all go one way.
+    pub(super) joins: AtomicBool,
+    /// Whether it refuses names that it does not know.
+    refuses: AtomicBool,
+    /// Where Tor was found: what listens at the other port gets nothing when that is away.
+    tor: OnceLock<SocketAddr>,
 }
 
 impl Connector for Dial {
@@ -78,34 +90,68 @@ impl Connector for Dial {
             (None, Some(proxy)) => {
                 let begun = Instant::now();
                 let addresses = to.resolver.resolve(proxy.uri(), to.config, to.timeout)?;
-                let mut addresses = addresses.to_vec();
-                if self.looks_for_tor {
-                    addresses.push((Ipv4Addr::LOCALHOST, TOR_BROWSER).into());
+                let is_known = self.known.refuses.load(Ordering::Relaxed);
+                let call = |is_named| self.by_proxy(to, proxy, &addresses, (begun, time), is_named);
+                match call(!is_known) {
+                    // It wants the names that it knows, and may do without.
+                    Err(error)
+                        if self.made_up
+                            && !self.demands
+                            && !is_known
+                            && error.kind() == io::ErrorKind::PermissionDenied =>
+                    {
+                        self.known.refuses.store(true, Ordering::Relaxed);
+                        call(false)
+                    }
+                    other => other,
                 }
-                let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
-                let stream = stream.map_err(|error| match error.kind() {
-                    io::ErrorKind::ConnectionRefused if self.looks_for_tor => {
-                        io::Error::other(NoTor)
-                    }
-                    _ => error,
-                });
-                stream.and_then(|stream| {
-                    let mut timed = Timed { stream: &stream, begun, time };
-                    let user = proxy.username().unwrap_or_default();
-                    let password = proxy.password().unwrap_or_default();
-                    let login = Login { user, password, demanded: self.demands };
-                    let host = to.uri.host().unwrap_or_default();
-                    if !socks::connect(&mut timed, &login, host, port(to.uri))? {
-                        self.joined.store(true, Ordering::Relaxed);
-                    }
-                    Ok(stream)
-                })
             }
         };
         let stream = stream.map_err(|error| late(error, to.timeout.reason))?;
         let buffers =
             LazyBuffers::new(to.config.input_buffer_size(), to.config.output_buffer_size());
         Ok(Some(Tcp { stream, buffers, limits: [None; 2] }))
+    }
+}
+
+impl Dial {
+    /// A connection by the proxy at one of these addresses.
+    fn by_proxy(
+        &self,
+        to: &ConnectionDetails<'_>,
+        proxy: &ureq::Proxy,
+        addresses: &[SocketAddr],
+        (begun, time): (Instant, Duration),
+        is_named: bool,
+    ) -> io::Result<TcpStream> {
+        let mut addresses = addresses.to_vec();
+        if self.looks_for_tor {
+            addresses.push((Ipv4Addr::LOCALHOST, TOR_BROWSER).into());
+        }
+        if let Some(tor) = self.known.tor.get() {
+            addresses = vec![*tor];
+        }
+        let stream = open(&addresses, time.saturating_sub(begun.elapsed()));
+        let stream = stream.map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused if self.looks_for_tor => io::Error::other(NoTor),
+            _ => error,
+        })?;
+        if self.looks_for_tor {
+            let found = stream.peer_addr()?;
+            self.known.tor.get_or_init(|| found);
+        }
+        let mut timed = Timed { stream: &stream, begun, time };
+        let login = Login {
+            user: proxy.username().unwrap_or_default(),
+            password: proxy.password().unwrap_or_default(),
+            demanded: self.demands,
+        };
+        let login = Some(&login).filter(|_| is_named);
+        let host = to.uri.host().unwrap_or_default();
+        if !socks::connect(&mut timed, login, host, port(to.uri))? {
+            self.known.joins.store(true, Ordering::Relaxed);
+        }
+        Ok(stream)
     }
 }
 

@@ -83,7 +83,7 @@ struct Inner {
     shared: Agent,
     /// The same for the packets of a long message.
     long: OnceLock<Agent>,
-    /// Agents by address: calls about a packet use the circuit by which it came.
+    /// Agents by address: what became of a packet is asked by the circuit that posted it.
     own: Mutex<BTreeMap<Address, Agent>>,
     /// Buffers of the largest packets, so that a long stream asks the system for no new pages.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -460,7 +460,8 @@ impl Client {
     }
 
     fn came_through(&self) {
-        if self.inner.connector.joined.swap(false, Ordering::Relaxed)
+        if self.inner.connector.known.joins.load(Ordering::Relaxed)
+            && self.trying.listener.is_some()
             && !self.inner.joined_told.swap(true, Ordering::Relaxed)
         {
             self.tell(Notice::Joined);

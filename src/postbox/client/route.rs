@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,7 +18,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, ProxyProtocol};
 
-use super::dial::{CONNECT_TIME, Dial, Names};
+use super::dial::{CONNECT_TIME, Dial, Known, Names};
 use super::error::{Error, Why};
 use super::url::Url;
 use crate::postbox::pem;
@@ -171,8 +171,7 @@ pub(super) struct Connector {
     demands: bool,
     /// Whether nobody has said where Tor is.
     looks_for_tor: bool,
-    /// Whether the proxy took none, or always the same, so that its calls may all go one way.
-    pub(super) joined: Arc<AtomicBool>,
+    pub(super) known: Arc<Known>,
     roots: RootCerts,
 }
 
@@ -192,10 +191,11 @@ impl Connector {
         };
         let socket = url.socket().map(Path::to_owned);
         let is_one_user = !tor && proxy.as_ref().is_some_and(|proxy| proxy.username().is_some());
-        let joined = Arc::new(AtomicBool::new(is_one_user));
+        let known = Arc::<Known>::default();
+        known.joins.store(is_one_user, Ordering::Relaxed);
         let looks_for_tor = route.proxy.is_none() && tor;
         let isolates = proxy.is_some();
-        Ok(Self { proxy, socket, isolates, demands: tor, looks_for_tor, joined, roots })
+        Ok(Self { proxy, socket, isolates, demands: tor, looks_for_tor, known, roots })
     }
 
     /// An agent with connections of its own: if addresses are isolated, by a circuit that no other
@@ -209,9 +209,14 @@ impl Connector {
         self.agent_writing(LONG_OUTPUT)
     }
 
+    /// Whether calls get user names that we make up; else the proxy has one for all.
+    fn makes_names(&self) -> bool {
+        self.demands || self.proxy.as_ref().is_some_and(|proxy| proxy.username().is_none())
+    }
+
     fn agent_writing(&self, output: usize) -> Result<Agent, Why> {
         let proxy = match &self.proxy {
-            Some(proxy) if self.demands || proxy.username().is_none() => Some(isolated(proxy)?),
+            Some(proxy) if self.makes_names() => Some(isolated(proxy)?),
             other => other.clone(),
         };
         let tls = TlsConfig::builder().root_certs(self.roots.clone()).build();
@@ -232,9 +237,9 @@ impl Connector {
             .timeout_connect(Some(CONNECT_TIME))
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
-        let (socket, joined) = (self.socket.clone(), Arc::clone(&self.joined));
-        let dial =
-            Dial { socket, demands: self.demands, looks_for_tor: self.looks_for_tor, joined };
+        let (socket, known) = (self.socket.clone(), Arc::clone(&self.known));
+        let (demands, looks_for_tor) = (self.demands, self.looks_for_tor);
+        let dial = Dial { socket, demands, made_up: self.makes_names(), looks_for_tor, known };
         let connector = dial.chain(RustlsConnector::default());
         Ok(Agent::with_parts(config.build(), connector, Names))
     }
@@ -301,9 +306,9 @@ mod tests {
         assert!(calls("http://abc.onion", "socks5h://x:y@127.0.0.1:1").demands);
         // Calls are kept apart all the same, as far as the proxy takes names.
         let another = calls("https://box.example", "socks5h://127.0.0.1:1");
-        assert!(another.isolates && !another.demands && !another.joined.load(Relaxed));
+        assert!(another.isolates && !another.demands && !another.known.joins.load(Relaxed));
         let one_user = calls("https://box.example", "socks5h://x:y@127.0.0.1:1");
-        assert!(one_user.isolates && one_user.joined.load(Relaxed));
+        assert!(one_user.isolates && one_user.known.joins.load(Relaxed));
         assert!(!connector("https://box.example", &route(false, false)).unwrap().isolates);
     }
 

@@ -37,20 +37,24 @@ impl std::error::Error for NoIsolation {}
 /// Asks for a connection to a host, which the proxy looks up. Says whether the proxy took the user name.
 pub(super) fn connect(
     proxy: &mut (impl Read + Write),
-    login: &Login<'_>,
+    login: Option<&Login<'_>>,
     host: &str,
     port: u16,
 ) -> io::Result<bool> {
-    let methods: &[u8] = if login.demanded { &[LOGIN] } else { &[LOGIN, NO_LOGIN] };
+    let methods: &[u8] = match login {
+        Some(login) if login.demanded => &[LOGIN],
+        Some(_) => &[LOGIN, NO_LOGIN],
+        None => &[NO_LOGIN],
+    };
     proxy.write_all(&[&[VERSION, short(methods)?], methods].concat())?;
     let [version, method] = take(proxy)?;
     if version != VERSION {
         return Err(wrong());
     }
-    match method {
-        LOGIN => log_in(proxy, login)?,
-        _ if login.demanded => return Err(io::Error::other(NoIsolation)),
-        NO_LOGIN => {}
+    match (method, login) {
+        (LOGIN, Some(login)) => log_in(proxy, login)?,
+        (_, Some(login)) if login.demanded => return Err(io::Error::other(NoIsolation)),
+        (NO_LOGIN, _) => {}
         _ => return Err(io::ErrorKind::PermissionDenied.into()),
     }
     proxy.write_all(&[&[VERSION, CONNECT, 0], &target(host)?[..], &port.to_be_bytes()].concat())?;
@@ -144,7 +148,7 @@ mod tests {
     fn talk(demanded: bool, host: &str, says: &[&[u8]]) -> (io::Result<bool>, Vec<u8>) {
         let mut proxy = Proxy(io::Cursor::new(says.concat()), Vec::new());
         let login = Login { user: "u", password: "pw", demanded };
-        let done = connect(&mut proxy, &login, host, 258);
+        let done = connect(&mut proxy, Some(&login), host, 258);
         (done, proxy.1)
     }
 

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use otr::conversation::{Error, Files, Host as _, block_on};
+use otr::conversation::{Error, Files, Host as _, block_on, pause_apart};
 use otr::postbox::api::{Discard, PacketStatus, address_of};
 use otr::postbox::client::{Client, Url, with_secret, without_secret};
 use otr::protocol::authentication::nameplate::Code;
@@ -171,6 +171,8 @@ impl Found {
         let secret = code::secret(&spoken.code)?;
         let invite = (&self.fetched.invite[..], Some(&self.fetched.record));
         let reply = answer(anew, files, invite, Some(secret))?;
+        // Whoever tries all numbers knows who has collected the invite.
+        pause_apart(&self.client)?;
         post(&reply, &self.client)
     }
 
@@ -247,6 +249,7 @@ pub(super) fn take_away(files: &mut Files, client: &Client) -> Result<(), Failur
     let mut held = stored::take(files)?;
     let records = held.session()?.collected();
     drop(held);
+    pause_apart(client)?;
     if let Err(failure) = client.discard(&records) {
         warn(format_args!("the answered invite still lies in the postbox: {failure}"));
         return Ok(());

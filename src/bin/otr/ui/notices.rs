@@ -81,7 +81,8 @@ fn too_large(count: usize, largest: usize) {
 
 /// Reports what takes long at the postbox; not with `-q`.
 pub(crate) fn of_postbox(voice: Voice) -> client::Listener {
-    Arc::new(move |notice| match notice {
+    Arc::new(move |notice| {
+        match notice {
         client::Notice::Unreachable(error) => {
             voice.say(format_args!("{error}; trying again"));
         }
@@ -92,10 +93,11 @@ pub(crate) fn of_postbox(voice: Voice) -> client::Listener {
             voice.say(format_args!("the postbox {host} is crowded and asks for work first"));
         }
         client::Notice::Joined => voice.say(
-            "the proxy takes no user names, so all calls may go one way, and the postbox can see \
-             which belong together; if it is Tor, use --tor",
+            "the proxy takes no user names that are made up for each call, so all calls may go one way, \
+             and the postbox can see which belong together; if it is Tor, use --tor",
         ),
         _ => {}
+    }
     })
 }
 

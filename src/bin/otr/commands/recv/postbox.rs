@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
-use otr::conversation::{Collecting, Files, Until, block_on};
+use otr::conversation::{Collecting, Files, Until, block_on, pause_apart};
 use otr::postbox::client::{Client, Patience};
 use otr::protocol::ratchet::address_index::LOOK_AHEAD;
 use otr::protocol::session::stored::Stage;
@@ -99,6 +99,8 @@ pub(crate) fn take_reply(
         context.voice.say(notices::opened(session.used_secret()));
     }
     let answered = block_on(collecting.reply(Some(deadline)))?;
+    // What is sent now is not to follow the first packet, which has just gone out.
+    pause_apart(client)?;
     let mut outcome = Outcome::default();
     outcome.counts = mem::take(&mut collecting.counts);
     outcome.tell_refused(context.voice);
