@@ -153,16 +153,16 @@ fn by_tor_what_waits_comes_in_order() {
     let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
     let all = ["recv", "--all", "--tor", "--proxy", &socks.url];
     ok(&place, "alice", &["send", "--lines"], b"1\n2\n3\n4\n5\n");
-    assert_eq!(ok(&place, "bob", &all, b""), b"12345");
+    assert_eq!(ok(&place, "bob", &all, b""), b"1\n2\n3\n4\n5\n");
     ok(&place, "alice", &["send"], b"6");
     ok(&place, "bob", &["send"], b"turn");
     assert_eq!(ok(&place, "alice", &all, b""), b"turn");
     ok(&place, "alice", &["send", "--lines"], b"7\n8\n");
     let follow = ["recv", "--follow", "--tor", "--proxy", &socks.url];
     let (mut bob, _stdin) = running(&place, "bob", &follow);
-    let mut came = [0; 3];
+    let mut came = [0; 5];
     bob.stdout.take().unwrap().read_exact(&mut came).unwrap();
-    assert_eq!(text(&came), "678");
+    assert_eq!(text(&came), "67\n8\n");
     bob.kill().unwrap();
     bob.wait().unwrap();
 }
