@@ -21,6 +21,9 @@ use crate::ui::{notices, units};
 /// How often a `send` that waits for the reply checks whether a parallel `recv` has taken it.
 const GLANCE: Duration = Duration::from_millis(300);
 
+/// How long a `send` may take for that, in which nobody else receives.
+const REPLYING: Duration = Duration::from_secs(40);
+
 pub(super) fn run(
     context: &Context,
     args: &Args,
@@ -29,7 +32,9 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let way = if args.wait.is_some() { Way::PostboxInTime } else { Way::Postbox };
     let mut delivery = Delivery::new(context, args, way)?;
-    let _receiver = files.store.lock_receiver(context.lock_wait)?;
+    // A `send` that has just taken the reply makes its calls at moments of their own.
+    let lock_wait = context.lock_wait + if client.isolates() { REPLYING } else { Duration::ZERO };
+    let _receiver = files.store.lock_receiver(lock_wait)?;
     let patience = match args.wait {
         _ if args.all => Patience::Brief,
         Some(wait) => Patience::For(wait),
