@@ -28,9 +28,12 @@ const CATCHING_UP: Duration = Duration::from_mins(5);
 const SEARCHES_ONCE: u32 = 2;
 /// Within this time a packet is discarded that was opened and stored.
 const LATER: Duration = Duration::from_mins(1);
-/// Within this time a number is asked for, each time, that comes after the next one. Since it was asked for
-/// before the next one came, nobody can tell that it follows.
-const AHEAD: Duration = Duration::from_mins(2);
+/// Within this time a number is asked for that comes after the next one, first and then again. Since it was
+/// asked for long before the next one came, nobody can tell that it follows.
+const AHEAD: [Duration; 2] = [Duration::from_mins(10), Duration::from_mins(2)];
+/// For up to this long a token is still asked for that is not wanted any more: else the numbers of a chain
+/// that is over would be seen to end together.
+const LINGERING: Duration = Duration::from_mins(10);
 /// How many numbers of each chain to ask for at a time.
 const NEAR: u32 = 2;
 /// The same of a long message.
@@ -64,6 +67,8 @@ struct Asked {
     later: Vec<Later>,
     /// Where junk lay.
     poor: BTreeSet<Token>,
+    /// Until when to ask for the tokens that were asked for; as long as they are wanted there is no end.
+    named: BTreeMap<Token, Option<Duration>>,
     /// How often skipped numbers were asked for.
     behind: BTreeMap<Token, u32>,
     /// How many searches there were since something came.
@@ -119,6 +124,7 @@ impl<H: Host> Collecting<H> {
             empty: BTreeSet::new(),
             later: Vec::new(),
             poor: BTreeSet::new(),
+            named: BTreeMap::new(),
             behind: BTreeMap::new(),
             searches: 0,
             searched: 0,
@@ -178,11 +184,14 @@ impl<H: Host> Collecting<H> {
         hurries: bool,
         left: Option<Duration>,
     ) -> Result<(), Error> {
-        let (now, wanted) = (asked.begun.elapsed(), self.wanted(asked, hurries));
+        let now = asked.begun.elapsed();
+        self.linger(asked, now, hurries)?;
+        let wanted = self.wanted(asked, hurries);
         asked.schedule.want(wanted, now, random)?;
         for errand in asked.schedule.begin(now, CALLS) {
             match errand {
                 Errand::Ask(token) => {
+                    asked.named.insert(token, None);
                     let wait = self.wait(asked, &token, left)?;
                     asked.errands.ask(errand, token, wait)?;
                 }
@@ -224,6 +233,24 @@ impl<H: Host> Collecting<H> {
         Ok(())
     }
 
+    /// Decides how long to go on asking for the tokens that are not wanted any more.
+    fn linger(&self, asked: &mut Asked, now: Duration, hurries: bool) -> Result<(), SealError> {
+        if hurries || self.until == Until::Empty {
+            asked.named.retain(|_, until| until.is_none());
+            return Ok(());
+        }
+        let wanted: BTreeSet<Token> = self.near(hurries).iter().map(|near| near.token).collect();
+        for (token, until) in &mut asked.named {
+            match until {
+                None if !wanted.contains(token) => *until = Some(now + part(LINGERING, random()?)),
+                _ if wanted.contains(token) => *until = None,
+                _ => {}
+            }
+        }
+        asked.named.retain(|_, until| until.is_none_or(|until| until > now));
+        Ok(())
+    }
+
     /// How long the postbox may wait with its answer: as long as it can, or a random part of what is left, so
     /// that calls do not end together.
     fn wait(
@@ -252,13 +279,15 @@ impl<H: Host> Collecting<H> {
             let soon = match next {
                 _ if hurries && !asked.poor.contains(&token) => Duration::ZERO,
                 true => SPREAD,
-                false => AHEAD,
+                false => AHEAD[usize::from(asked.named.contains_key(&token))],
             };
             let is_due = !is_once || ((next || hurries) && !asked.empty.contains(&token));
             if is_due && !is_here(&token) {
                 wanted.push((Errand::Ask(token), soon));
             }
         }
+        let lingering = asked.named.iter().filter(|(_, until)| until.is_some());
+        wanted.extend(lingering.map(|(token, _)| (Errand::Ask(*token), SPREAD)));
         if self.receiver.owes() {
             wanted.push((Errand::Pay, asked.owed));
         }
@@ -276,7 +305,7 @@ impl<H: Host> Collecting<H> {
             let mut skipped = skipped.into_iter().rev();
             let some =
                 skipped.by_ref().filter(|token| !often(token) && !is_here(token) && !runs(token));
-            wanted.extend(some.take(BEHIND.0).map(|token| (Errand::Behind(token), AHEAD)));
+            wanted.extend(some.take(BEHIND.0).map(|token| (Errand::Behind(token), AHEAD[1])));
         }
         if !self.receiver.is_ahead() {
             let records = [&session.collected()[..], &self.junk[..]].concat();
@@ -351,12 +380,14 @@ impl<H: Host> Collecting<H> {
         };
         match errand {
             Errand::Ask(token) if found.is_empty() => drop(asked.empty.insert(token)),
+            // Nothing more comes there.
+            Errand::Ask(token) => drop(asked.named.remove(&token)),
             Errand::Search => asked.searched += 1,
             Errand::Discard(record) => {
                 self.junk.retain(|junk| *junk != record);
                 self.receiver.forget_collected(&[record]).await?;
             }
-            Errand::Ask(_) | Errand::Behind(_) | Errand::Pay => {}
+            Errand::Behind(_) | Errand::Pay => {}
         }
         let any = !found.is_empty();
         let read = self.receiver.session().map(Session::collected).unwrap_or_default();
