@@ -2,6 +2,7 @@
 //! may have been missed.
 
 use super::cipher::{Bucket, Name};
+use super::entry::Part;
 use super::node::Node;
 use super::store::Shared;
 use crate::postbox::api::Address;
@@ -18,15 +19,6 @@ const LOOK_TIME: Duration = Duration::from_secs(1);
 const TIDY_TIME: Duration = Duration::from_secs(30);
 /// Addresses that are looked at in one go, after changes may have been missed.
 const STEP: usize = 128;
-
-/// What is looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
-    /// What lies there.
-    Lying,
-    /// What was discarded, too.
-    All,
-}
 
 impl Shared {
     /// Wakes those who wait for these, if what they wait for is there; where only what

@@ -19,6 +19,15 @@ const DIGITS: usize = 10;
 /// Bytes before the mark.
 const HEAD: usize = 2 + DIGITS;
 
+/// What is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What lies there.
+    Lying,
+    /// What was discarded, too.
+    All,
+}
+
 /// A packet that lies in the store.
 pub(super) struct Lying {
     /// The name of its field.

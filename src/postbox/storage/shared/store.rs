@@ -1,9 +1,8 @@
 //! What a postbox asks of the store, and how it is answered.
 
-use super::care::Part;
 use super::cipher::{Bucket, Cipher, FRONT, Mark, Name};
 use super::connect::Connected;
-use super::entry::{Entries, Gone, Lying};
+use super::entry::{Entries, Gone, Lying, Part};
 use super::node::{Node, Put};
 use super::shards::{PATIENCE, Reply, Shards};
 use super::wakes::{Waiting, Wakes};
