@@ -41,6 +41,8 @@ class Run:
         self.stop_at = time.time() + args.seconds
         self.url = f"http://127.0.0.1:{args.port}"
         self.processes, self.errors, self.sent, self.got = set(), [], 0, 0
+        # By habit, seconds from the moment of typing.
+        self.delays = {habit: [] for habit in HABITS}
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("OTR")}
 
     def command(self, end, *args):
@@ -137,13 +139,17 @@ class Person:
             self.waiting.set()
         await receiving
 
+    def reads(self, message):
+        self.run.delays[self.habit].append(time.time() - float(message.split()[0]))
+        self.got.put_nowait(True)
+
     def think(self):
         return min(self.random.lognormvariate(0, 1.0) * THINK, 120)
 
     async def say(self):
         for _ in range(1 + (self.random.random() < 0.3) + (self.random.random() < 0.1)):
             size = int(min(60 * self.random.paretovariate(1.1), 300_000))
-            code, _ = await self.run.otr_says(self.end, "send", given=os.urandom(size // 2).hex().encode() + b"\n")
+            code, _ = await self.run.otr_says(self.end, "send", given=f"{time.time():.2f} {os.urandom(size // 2).hex()}\n".encode())
             self.run.sent += code == 0
             await asyncio.sleep(self.random.uniform(0.5, 4))
 
@@ -154,18 +160,18 @@ class Person:
             if self.habit == "cron":
                 await asyncio.sleep(self.random.uniform(8, 30))
                 _, out = await self.run.otr_says(self.end, "recv", "--all", "--null")
-                for _ in range(out.count(b"\0")):
-                    self.got.put_nowait(True)
+                for message in out.split(b"\0")[:-1]:
+                    self.reads(message)
                 continue
             if self.habit == "turns":
                 await self.waiting.wait()
-            code, _ = await self.run.otr_says(self.end, "recv", *(["--wait", "2m"] if self.habit == "turns" else []))
+            code, out = await self.run.otr_says(self.end, "recv", *(["--wait", "2m"] if self.habit == "turns" else []))
             if code == 7:
                 return
             if code == 0:
                 if self.habit == "turns":
                     self.waiting.clear()
-                self.got.put_nowait(True)
+                self.reads(out)
             elif self.habit == "loop":
                 await asyncio.sleep(2)
 
@@ -173,10 +179,24 @@ class Person:
         process = await self.run.start(self.end, "recv", "--follow", "--null", stdin=asyncio.subprocess.DEVNULL)
         try:
             while True:
-                await process.stdout.readuntil(b"\0")
-                self.got.put_nowait(True)
+                self.reads(await process.stdout.readuntil(b"\0"))
         except asyncio.IncompleteReadError:
             return
+
+
+def costs(folder, args, run):
+    """Of an end, as if it talked like this all day; and how late messages are read."""
+    connections, _, truth = load_both(folder, None, args.seconds - LAST_SECONDS)
+    day = 86400 / args.seconds / len(set(truth.values()))
+    size = sum(call.up + call.down for one in connections.values() for call in one.calls)
+    asked = sum(1 for one in connections.values() if any(call.kind == "collect" for call in one.calls))
+    yield (f"a day for each end: {len(connections) * day:.0f} connections, {asked * day:.0f} of them to ask; "
+           f"{size * day / 1e6:.1f} MB")
+    for habit, delays in run.delays.items():
+        if delays:
+            delays.sort()
+            yield (f"{habit}: half of {len(delays)} messages are read within {delays[len(delays) // 2]:.1f} s, "
+                   f"95 % within {delays[int(len(delays) * 0.95)]:.1f} s")
 
 
 def bits(folder, args):
@@ -188,6 +208,8 @@ def bits(folder, args):
                for each in link_each(connections, plates, ends, PRESETS + REAL_PRESETS)]
         new = [judge(connections, each, truth) for each in link_more_each(connections, ends, evidence_presets())]
         door = judge(connections, link(connections, plates, ends, view="door"), truth)
+        steps = next(link_each(connections, plates, ends, PRESETS[:1]))
+        yield f"{pairs} pairs: the floor is {judge(connections, steps['same address'], truth)['bits']:.2f} bits"
         for name, some in (("link.py", old), ("link_more.py", new), ("link.py at the door", [door])):
             found = sorted(each["bits"] for each in some)
             best = max(some, key=lambda each: each["bits"])
@@ -220,7 +242,7 @@ def main():
                    f"{run.sent} messages sent, {run.got} read; {len(run.errors)} commands failed")
             for error in run.errors[:3]:
                 report(error)
-            for line in bits(folder, args):
+            for line in [*costs(folder, args, run), *bits(folder, args)]:
                 report(line)
         finally:
             shutil.rmtree(sessions)

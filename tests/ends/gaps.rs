@@ -11,7 +11,7 @@ use crate::people::{fails, ok, otr, pair, restart, running};
 use crate::place::{Place, code, text};
 use crate::postbox::Postbox;
 use crate::socks::Socks;
-use crate::support::{start, tool};
+use crate::support::{start, tool, until};
 
 /// alice's `send`, which signals end even if the test's parent process ignores them.
 fn interruptible(place: &Place) -> (Child, ChildStdin) {
@@ -165,4 +165,28 @@ fn by_tor_what_waits_comes_in_order() {
     assert_eq!(text(&came), "67\n8\n");
     bob.kill().unwrap();
     bob.wait().unwrap();
+}
+
+/// The calls that still wait when `recv` ends do not all end in that moment: they stay until they are answered.
+#[test]
+fn by_tor_calls_that_wait_outlive_the_command() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let recv = ["recv", "--tor", "--proxy", &socks.url];
+    let (bob, _stdin) = running(&place, "bob", &recv);
+    until("both next tokens are asked for", || socks.connections() >= 2);
+    ok(&place, "alice", &["send"], b"one");
+    let ended = bob.wait_with_output().unwrap();
+    assert_eq!(text(&ended.stdout), "one");
+    // stdout had its end, although another process goes on.
+    std::thread::sleep(Duration::from_secs(1));
+    let open = socks.open();
+    assert!(open >= 1, "{open}");
+    // What comes there is for the next command, and ends the call.
+    ok(&place, "bob", &["send"], b"turn");
+    ok(&place, "alice", &["recv"], b"");
+    ok(&place, "alice", &["send"], b"two");
+    until("a call has ended", || socks.open() < open);
+    assert_eq!(ok(&place, "bob", &["recv"], b""), b"two");
 }

@@ -10,6 +10,7 @@ use std::thread;
 pub(crate) struct Socks {
     pub(crate) url: String,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
 }
 
 impl Socks {
@@ -17,15 +18,27 @@ impl Socks {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("socks5h://{}", listener.local_addr().unwrap());
         let connections = Arc::new(AtomicUsize::new(0));
-        let (behind, count) = (postbox.to_owned(), Arc::clone(&connections));
+        let open = Arc::new(AtomicUsize::new(0));
+        let (behind, count, now) =
+            (postbox.to_owned(), Arc::clone(&connections), Arc::clone(&open));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 count.fetch_add(1, Ordering::SeqCst);
-                let behind = behind.clone();
-                thread::spawn(move || pass_on(stream.unwrap(), &behind));
+                let (behind, now) = (behind.clone(), Arc::clone(&now));
+                thread::spawn(move || {
+                    now.fetch_add(1, Ordering::SeqCst);
+                    let _ = pass_on(stream.unwrap(), &behind);
+                    now.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { url, connections }
+        Self { url, connections, open }
+    }
+
+    /// Those that are open now.
+    #[allow(dead_code, reason = "each test file uses its part of it")]
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -106,6 +106,9 @@ pub(crate) enum Command {
     /// Hold the stdin of a command of 'recv --exec' open
     #[command(hide = true)]
     KeepHook(recv::KeepHook),
+    /// Hold the calls of 'recv' that still wait when it ends
+    #[command(hide = true)]
+    KeepCalls(recv::KeepCalls),
     /// Write the names of the sessions, for the completions
     #[command(hide = true)]
     CompleteSessions(complete_sessions::Args),

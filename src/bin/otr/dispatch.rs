@@ -42,6 +42,11 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
             args.run();
             Ok(0)
         }
+        Command::KeepCalls(_) => {
+            // Nobody is there to be told.
+            let _ = recv::KeepCalls::run();
+            Ok(0)
+        }
         Command::KeepCertificate(args) => args.run().map(|()| 0),
         Command::CompleteSessions(args) => {
             complete_sessions::run(context, &args);

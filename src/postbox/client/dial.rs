@@ -3,9 +3,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -77,6 +78,23 @@ pub(super) struct Known {
     refuses: AtomicBool,
     /// Where Tor was found: what listens at the other port gets nothing when that is away.
     tor: OnceLock<SocketAddr>,
+    /// Its connections, as long as they are open.
+    open: Mutex<Vec<Weak<TcpStream>>>,
+}
+
+impl Known {
+    /// Duplicates of the connections that are open.
+    pub(super) fn open(&self) -> io::Result<Vec<OwnedFd>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.iter().filter_map(Weak::upgrade);
+        open.map(|stream| stream.as_fd().try_clone_to_owned()).collect()
+    }
+
+    fn note(&self, stream: &Arc<TcpStream>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|one| one.strong_count() > 0);
+        open.push(Arc::downgrade(stream));
+    }
 }
 
 impl Connector for Dial {
@@ -107,7 +125,10 @@ impl Connector for Dial {
                 }
             }
         };
-        let stream = stream.map_err(|error| late(error, to.timeout.reason))?;
+        let stream = Arc::new(stream.map_err(|error| late(error, to.timeout.reason))?);
+        if to.config.proxy().is_some() {
+            self.known.note(&stream);
+        }
         let buffers =
             LazyBuffers::new(to.config.input_buffer_size(), to.config.output_buffer_size());
         Ok(Some(Tcp { stream, buffers, limits: [None; 2] }))
@@ -235,7 +256,7 @@ impl Write for Timed<'_> {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Tcp {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     /// The time limits of reads and writes that the system knows, which we set again only when they
     /// change.
@@ -255,7 +276,7 @@ impl Transport for Tcp {
             self.limits[1] = limit;
         }
         let output = &self.buffers.output()[..amount];
-        self.stream.write_all(output).map_err(|error| late(error, timeout.reason))
+        (&*self.stream).write_all(output).map_err(|error| late(error, timeout.reason))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -267,7 +288,7 @@ impl Transport for Tcp {
         }
         let room = self.buffers.input_append_buf();
         let amount = loop {
-            match self.stream.read(room) {
+            match (&*self.stream).read(room) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 done => break done.map_err(|error| late(error, timeout.reason))?,
             }

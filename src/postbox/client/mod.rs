@@ -207,6 +207,15 @@ impl Client {
         self.inner.connector.isolates
     }
 
+    /// The connections by a proxy that are open now: another process may keep them until their calls
+    /// are answered.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn connections(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
+        self.inner.connector.known.open()
+    }
+
     /// Whether the postbox answers a single call, which asks for a packet that does not exist.
     pub fn answers(&self) -> Result<(), Error> {
         let mut token = [0; 32];

@@ -9,9 +9,9 @@ use otr::protocol::ratchet::address_index::LOOK_AHEAD;
 use otr::protocol::session::stored::Stage;
 use otr::store::ErrorKind;
 
-use super::Args;
 use super::delivery::{Delivery, Way};
 use super::outcome::Outcome;
+use super::{Args, keep_calls};
 use crate::commands::stored;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -45,8 +45,8 @@ pub(super) fn run(
         _ if args.follow => Until::Closed,
         count => Until::Messages(count.unwrap_or(1)),
     };
-    let client = client.lasting(patience).telling(notices::of_postbox(context.voice));
-    let mut collecting = block_on(Collecting::open(files, client, args.look_ahead, until))?;
+    let patient = client.lasting(patience).telling(notices::of_postbox(context.voice));
+    let mut collecting = block_on(Collecting::open(files, patient, args.look_ahead, until))?;
     block_on(collecting.take_up())?;
     // From here on the command may sleep for days.
     process::lock_pages();
@@ -58,6 +58,7 @@ pub(super) fn run(
     if let Some(why) = why {
         context.voice.say(why);
     }
+    keep_calls::hand_over(client);
     Ok(code)
 }
 
