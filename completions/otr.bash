@@ -1495,7 +1495,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__send)
-            opts="-s -q -v -h --lines --exec --last --size --no-keys --stdout --confirm --wait --retry --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --lines --exec --last --size --no-keys --stdout --confirm --wait --retry --hold --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1514,6 +1514,10 @@ _otr() {
                     return 0
                     ;;
                 --retry)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --hold)
                     COMPREPLY=()
                     return 0
                     ;;

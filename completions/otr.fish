@@ -160,6 +160,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l exec -d 'Send what CMD 
 complete -c otr -n "__fish_otr_using_subcommand send" -l size -d 'Pad to packets of at least this size, 4K to 1M' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l wait -d 'With a postbox: how long to wait for the reply to the invite [default: 30s], and with --confirm for the other side [default: as long as the postbox keeps the message]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l retry -d 'With a postbox: how long to go on trying while it cannot be reached; 0s: some seconds' -r
+complete -c otr -n "__fish_otr_using_subcommand send" -l hold -d 'With a postbox: post the message at a random moment within this time, so that it does not follow what was just read. Until then it is not in the session, and a signal drops it' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand send" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand send" -l wrap -d 'Break lines after this many columns, at least 32 (for mail: 72)' -r

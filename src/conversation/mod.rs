@@ -57,7 +57,9 @@ pub use pending::settle;
 #[cfg(feature = "client")]
 pub use pipe::{Broken, Carried, Carrier, Chunk, Manner, Pipe, ReceivingStreams, StreamId};
 #[cfg(feature = "client")]
-pub use postbox::{Collecting, Framed, Poster, Until, Window, discard_last, pause_apart};
+pub use postbox::{
+    Collecting, Framed, Poster, Until, Window, discard_last, pause_apart, pause_within,
+};
 pub use receive::{Counts, Receiver, Rejected};
 pub use run::block_on;
 pub use short::{K_SHORT, Posted, Sealed, Sent, Short, look_first, seal_short, short};

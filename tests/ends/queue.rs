@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -165,4 +166,27 @@ fn what_could_not_be_written_out_is_written_by_the_next_command() {
     assert_eq!(child.wait().unwrap().code(), Some(1));
     let packets = ok(&place, "alice", &["send", "--stdout"], b"3\n");
     assert_eq!(ok(&place, "bob", &["recv", "--stdin"], &packets), b"1\n2\n3\n");
+}
+
+/// A message that is held is in nobody's hands but the command's: it is posted at a random moment, or dropped by a
+/// signal, and the session goes on as if it had not been written.
+#[test]
+fn a_message_that_is_held_is_posted_later_or_not_at_all() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let mut held = spawn(&place, "alice", &["send", "--hold", "1h"], b"never");
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(held.try_wait().unwrap().is_none(), "one chance in 7,200");
+    fails(&place, "bob", &["recv", "--all"], b"", 8);
+    // The session is not locked meanwhile.
+    ok(&place, "alice", &["send"], b"one");
+    held.kill().unwrap();
+    held.wait().unwrap();
+    ok(&place, "alice", &["send", "--hold", "1s"], b"two");
+    assert_eq!(ok(&place, "bob", &["recv", "--all", "--null"], b""), b"one\0two\0");
+    let bare = Place::new();
+    let invite = ok(&bare, "alice", &["init"], b"");
+    let reply = ok(&bare, "bob", &["respond"], &invite);
+    ok(&bare, "alice", &["recv"], &reply);
+    fails(&bare, "alice", &["send", "--hold", "1s"], b"x", 2);
 }

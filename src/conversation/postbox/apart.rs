@@ -484,9 +484,15 @@ fn may_be_there(asked: &Asked, one: &Later, token: &Token, near: &[Near]) -> boo
 /// # Errors
 /// The system gave no randomness.
 pub fn pause_apart(client: &Client) -> Result<(), Error> {
-    if client.isolates() {
-        client.pause(part(SPREAD, random()?));
-    }
+    if client.isolates() { pause_within(client, SPREAD) } else { Ok(()) }
+}
+
+/// Waits for a random part of this time, or until the client's calls are ended.
+///
+/// # Errors
+/// The system gave no randomness.
+pub fn pause_within(client: &Client, time: Duration) -> Result<(), Error> {
+    client.pause(part(time, random()?));
     Ok(())
 }
 

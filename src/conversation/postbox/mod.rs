@@ -27,7 +27,7 @@ use crate::postbox::client::{Client, Error};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 
-pub use apart::{discard_last, pause_apart};
+pub use apart::{discard_last, pause_apart, pause_within};
 pub use poster::{Framed, Poster};
 pub use receiving::{Collecting, Until};
 pub use window::Window;

@@ -12,7 +12,9 @@ use std::ffi::OsString;
 use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
-use otr::conversation::{self, Files, K_SHORT, Sent, Short, Snapshot, Window, block_on};
+use otr::conversation::{
+    self, Files, K_SHORT, Sent, Short, Snapshot, Window, block_on, pause_within,
+};
 use otr::protocol::packet::{K_MIN, size};
 use otr::protocol::session::Identity;
 use otr::protocol::session::stored::Stage;
@@ -88,6 +90,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = RETRY, value_parser = units::duration)]
     retry: Duration,
 
+    /// With a postbox: post the message at a random moment within this time, so that it does not follow
+    /// what was just read. Until then it is not in the session, and a signal drops it
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with_all = ["last", "stdout", "lines"])]
+    hold: Option<Duration>,
+
     #[command(flatten)]
     route: RouteArgs,
 
@@ -120,6 +127,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         stdout: args.stdout,
         wait: args.wait,
         retry: args.retry,
+        hold: args.hold,
         total: None,
         ends_by_itself: false,
     };
@@ -149,6 +157,7 @@ pub(super) fn message(
         stdout: false,
         wait: None,
         retry: Duration::ZERO,
+        hold: None,
         total,
         ends_by_itself: true,
     };
@@ -169,6 +178,8 @@ struct How {
     stdout: bool,
     wait: Option<Duration>,
     retry: Duration,
+    /// Within which time to post.
+    hold: Option<Duration>,
     /// How long the message is, if that is known.
     total: Option<u64>,
     /// Whether a signal ends the client's calls, and so the message, before the process.
@@ -252,6 +263,11 @@ impl<'a> Sender<'a> {
                 "--confirm is for a session with a postbox, which learns that the message was opened",
                 "nothing was sent: leave --confirm out",
             )),
+            None if self.how.hold.is_some() => Err(Failure::new(
+                Code::Usage,
+                "--hold is for a session with a postbox",
+                "nothing was sent: leave --hold out",
+            )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 let wait = self.how.wait.unwrap_or(REPLY_WAIT);
                 if source::is_by_hand() {
@@ -288,6 +304,9 @@ impl<'a> Sender<'a> {
         let read = (&mut input).take(short).read_to_end(&mut head);
         read.map_err(|error| unread(&error))?;
         let mut files = self.open()?;
+        if let (Some(client), Some(time)) = (&self.client, self.how.hold) {
+            pause_within(client, time)?;
+        }
         let mut number = None;
         if head.len() < size(K_SHORT) {
             match self.short(&mut files, &head)? {
