@@ -1253,7 +1253,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__recv)
-            opts="-o -s -q -v -h --output --force --exec --null --reveal --strict --stdin --wait --all --follow --count --tor --proxy --ca-file --plain-http --look-ahead --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-o -s -q -v -h --output --force --exec --null --reveal --strict --stdin --wait --all --follow --cover --count --tor --proxy --ca-file --plain-http --look-ahead --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1276,6 +1276,10 @@ _otr() {
                     return 0
                     ;;
                 --wait)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --cover)
                     COMPREPLY=()
                     return 0
                     ;;
@@ -1495,7 +1499,7 @@ _otr() {
             return 0
             ;;
         otr__subcmd__send)
-            opts="-s -q -v -h --lines --exec --last --size --no-keys --stdout --confirm --wait --retry --hold --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
+            opts="-s -q -v -h --lines --exec --last --size --no-keys --stdout --confirm --wait --retry --hold --later --tor --proxy --ca-file --plain-http --raw --wrap --session --dir --state-fd --allow-disk --lock-wait --quiet --verbose --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -173,6 +173,7 @@ complete -c otr -n "__fish_otr_using_subcommand send" -l last -d 'Write the last
 complete -c otr -n "__fish_otr_using_subcommand send" -l no-keys -d 'Publish no MAC keys with these packets; they wait'
 complete -c otr -n "__fish_otr_using_subcommand send" -l stdout -d 'Write the packets to stdout even if the session has a postbox; no call is made'
 complete -c otr -n "__fish_otr_using_subcommand send" -l confirm -d 'With a postbox: end only when the other side has opened the message, which it shows with the MAC key that it publishes. Says 6 if the message was lost, 8 if --wait is over'
+complete -c otr -n "__fish_otr_using_subcommand send" -l later -d 'With a postbox: leave the message in the session, and call nobody: the next command posts it, or a \'recv --follow\' that runs through Tor or a proxy, at a moment of its own. It has to fit into one packet'
 complete -c otr -n "__fish_otr_using_subcommand send" -l tor -d 'Call the postbox through Tor, for each packet by a circuit of its own and at a moment of its own [an .onion is always called so]'
 complete -c otr -n "__fish_otr_using_subcommand send" -l plain-http -d 'Call a postbox on another machine by http://, where all on the way see what it sees'
 complete -c otr -n "__fish_otr_using_subcommand send" -l raw -d 'Write packets as bytes instead of lines of text'
@@ -185,6 +186,7 @@ complete -c otr -n "__fish_otr_using_subcommand recv" -s o -l output -d 'Put the
 complete -c otr -n "__fish_otr_using_subcommand recv" -l exec -d 'Give each message to CMD on stdin; CMD\'s exit code says whether it is taken' -r -f -a "(__fish_complete_command)"
 complete -c otr -n "__fish_otr_using_subcommand recv" -l reveal -d 'Put the MAC keys to be published into FILE, at its end, instead of keeping them for \'send\'' -r -F
 complete -c otr -n "__fish_otr_using_subcommand recv" -l wait -d 'With a postbox: wait no longer than this for something to come' -r
+complete -c otr -n "__fish_otr_using_subcommand recv" -l cover -d 'With --follow, through Tor or a proxy: also post packets that say nothing, at random moments so far apart in the mean, or constant=TIME, each after that time. What \'send --later\' leaves in the session takes the place of the next one' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l count -d 'With a postbox: take this many messages [default: 1]' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand recv" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F

@@ -58,7 +58,7 @@ pub use pending::settle;
 pub use pipe::{Broken, Carried, Carrier, Chunk, Manner, Pipe, ReceivingStreams, StreamId};
 #[cfg(feature = "client")]
 pub use postbox::{
-    Collecting, Framed, Poster, Until, Window, discard_last, pause_apart, pause_within,
+    Collecting, Cover, Framed, Poster, Until, Window, discard_last, pause_apart, pause_within,
 };
 pub use receive::{Counts, Receiver, Rejected};
 pub use run::block_on;

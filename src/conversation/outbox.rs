@@ -1,6 +1,8 @@
 //! Packets that wait to be handed out. They are stored before that, and forgotten afterwards, so
 //! that the next process hands them out, whatever ends this one in between.
 
+#[cfg(feature = "client")]
+use super::cause::Cause;
 use super::driver::{Host, Notice, Outlet, OutletKind};
 use super::error::{Doing, Error};
 use super::transaction::Transaction;
@@ -62,6 +64,58 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     match outlet.kind() {
         OutletKind::Stream => kept_to_resend(host, packets).await.map(|()| (true, Vec::new())),
         OutletKind::Postbox => posted(host, packets, &refused).await.map(|stay| (true, stay)),
+    }
+}
+
+/// Hands out one packet: the oldest that waits, or else one that says nothing. The caller is the session's
+/// one sender.
+#[cfg(feature = "client")]
+pub(super) async fn cover<H: Host, O: Outlet>(
+    host: &mut H,
+    outlet: &mut O,
+    of: Option<Identity>,
+) -> Result<(), Error> {
+    let mut transaction = Transaction::begin(host).await?;
+    let (session, randomness) = transaction.session_and_randomness()?;
+    if session.peer_closed() {
+        return Ok(());
+    }
+    if session.waiting().is_empty() {
+        greet(session, randomness)?;
+        transaction.commit().await?;
+    } else {
+        drop(transaction);
+    }
+    hand_out_fitting(host, &mut OneByOne(outlet), &[], of).await.map(drop)
+}
+
+/// An outlet that takes the first packet only, so that the others stay.
+#[cfg(feature = "client")]
+struct OneByOne<'a, O>(&'a mut O);
+
+#[cfg(feature = "client")]
+impl<O: Outlet> Outlet for OneByOne<'_, O> {
+    fn kind(&self) -> OutletKind {
+        self.0.kind()
+    }
+
+    fn largest(&self) -> usize {
+        self.0.largest()
+    }
+
+    async fn hand_out(
+        &mut self,
+        keys: &[[u8; PUBLISHED_KEY]],
+        packets: &[Packet],
+    ) -> Result<Vec<usize>, Cause> {
+        let first = packets.get(..1).unwrap_or_default();
+        let mut stay = self.0.hand_out(keys, first).await?;
+        stay.extend(1..packets.len());
+        Ok(stay)
+    }
+
+    fn too_large(&self, bytes: usize) -> Cause {
+        self.0.too_large(bytes)
     }
 }
 

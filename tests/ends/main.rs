@@ -9,6 +9,7 @@
 
 mod confirm;
 mod conversation;
+mod cover;
 mod faults;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod faulty;

@@ -77,6 +77,8 @@ struct Asked {
     searched: u32,
     /// Within which time to post what we owe.
     owed: Duration,
+    /// When to post the next packet of the cover.
+    cover: Option<Duration>,
 }
 
 /// A packet that waits for those that were posted before it.
@@ -129,6 +131,7 @@ impl<H: Host> Collecting<H> {
             searches: 0,
             searched: 0,
             owed: SPREAD,
+            cover: None,
         };
         let (mut since, mut patient) = (begun, PATIENT);
         while !self.is_done(sink) {
@@ -144,6 +147,7 @@ impl<H: Host> Collecting<H> {
             }
             self.take_later(&mut asked, sink).await?;
             self.begin(&mut asked, sink.hurries(), left).await?;
+            self.cover(&mut asked).await?;
             let all_empty = asked.later.is_empty() && {
                 let near = self.near(sink.hurries());
                 near.iter().all(|near| !near.next || asked.empty.contains(&near.token))
@@ -155,7 +159,8 @@ impl<H: Host> Collecting<H> {
                     }
                     _ => left.is_some_and(|left| left.is_zero()),
                 };
-            let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
+            let next = asked.schedule.next().into_iter().chain(asked.cover).min();
+            let next = next.map(|next| next.saturating_sub(begun.elapsed()));
             let pause = match next.unwrap_or(REFRESH).min(REFRESH) {
                 _ if is_over => Duration::ZERO,
                 pause if !asked.later.is_empty() => pause.min(ON_ITS_WAY[1]),
@@ -215,6 +220,26 @@ impl<H: Host> Collecting<H> {
                     asked.owed = if owes { (asked.owed * 2).min(OWED_MOST) } else { SPREAD };
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Posts a packet of the cover when its moment has come.
+    async fn cover(&mut self, asked: &mut Asked) -> Result<(), Error> {
+        let Some(cover) = self.cover.filter(|_| self.receiver.session().is_some()) else {
+            return Ok(());
+        };
+        let now = asked.begun.elapsed();
+        if asked.cover.is_some_and(|moment| moment <= now)
+            && let Err(error) = self.receiver.cover().await
+        {
+            if matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) {
+                return Err(error);
+            }
+            self.receiver.notice(Notice::StillWaits(&error));
+        }
+        if asked.cover.is_none_or(|moment| moment <= now) {
+            asked.cover = Some(asked.begun.elapsed() + cover.time(short_random()?));
         }
         Ok(())
     }
@@ -288,7 +313,8 @@ impl<H: Host> Collecting<H> {
         }
         let lingering = asked.named.iter().filter(|(_, until)| until.is_some());
         wanted.extend(lingering.map(|(token, _)| (Errand::Ask(*token), SPREAD)));
-        if self.receiver.owes() {
+        // Where there is cover, it goes out in the place of that.
+        if self.receiver.owes() && self.cover.is_none() {
             wanted.push((Errand::Pay, asked.owed));
         }
         let Some(session) = self.receiver.session() else { return wanted };
@@ -521,6 +547,11 @@ pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<
         all = all.and(done);
     }
     all
+}
+
+/// 32 random bits.
+fn short_random() -> Result<u32, SealError> {
+    getrandom::u32().map_err(|_| SealError::NoRandomness)
 }
 
 /// 64 random bits.

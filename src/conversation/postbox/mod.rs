@@ -8,6 +8,7 @@
 
 mod apart;
 mod collector;
+mod cover;
 mod discarding;
 mod errands;
 mod face;
@@ -28,6 +29,7 @@ use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 
 pub use apart::{discard_last, pause_apart, pause_within};
+pub use cover::Cover;
 pub use poster::{Framed, Poster};
 pub use receiving::{Collecting, Until};
 pub use window::Window;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::collector::Collector;
+use super::cover::Cover;
 use super::discarding::Discarding;
 use super::plan;
 use crate::conversation::driver::{Host, Notice, Sink};
@@ -50,6 +51,8 @@ pub struct Collecting<H: Host> {
     pub(super) held_back: BTreeSet<Token>,
     /// What the postbox is discarding meanwhile.
     discarding: Option<Discarding>,
+    /// What is posted besides, where calls are kept apart.
+    pub(super) cover: Option<Cover>,
 }
 
 impl<H: Host> Collecting<H> {
@@ -75,6 +78,7 @@ impl<H: Host> Collecting<H> {
             junk: Vec::new(),
             held_back: BTreeSet::new(),
             discarding: None,
+            cover: None,
         })
     }
 

@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use super::driver::{Host, Notice, Outlet, Piece, Sink};
 use super::error::{Doing, Error};
 use super::handshake;
+#[cfg(feature = "client")]
+use super::outbox::cover;
 use super::outbox::{greet, hand_out_waiting, wipe_untold};
 use super::pending;
 use super::transaction::{Snapshot, Transaction, is_over};
@@ -196,6 +198,16 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     pub(super) async fn hand_out_owed(&mut self) -> Result<(), Error> {
         self.pay().await?;
         self.hand_out_waiting().await
+    }
+
+    /// Hands out one packet, unless a sender is at work: the oldest that waits, or one that says nothing.
+    #[cfg(feature = "client")]
+    pub(super) async fn cover(&mut self) -> Result<(), Error> {
+        let Ok(_sender) = self.host.become_sender(true).await else { return Ok(()) };
+        let of = self.session().map(Session::identity);
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        cover(&mut self.host, outlet, of).await?;
+        self.reload().await
     }
 
     /// Hands out packets that wait for it, unless a sender is doing so.

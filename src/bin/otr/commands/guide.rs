@@ -25,6 +25,8 @@ pub(super) enum Step {
     Message,
     /// A message that lies in a postbox.
     Posted,
+    /// A message that waits in the session.
+    Waits,
     /// A message was read.
     Received,
     Words,
@@ -59,6 +61,7 @@ impl Step {
             Self::ReplyPosted
             | Self::Opened
             | Self::Posted
+            | Self::Waits
             | Self::Received
             | Self::Words
             | Self::FarewellPosted
@@ -112,6 +115,9 @@ impl Step {
             Self::Posted => format!(
                 "the message is in the postbox for the other person, who reads it with 'otr recv'; \
                  '{otr} recv' waits for the answer"
+            ),
+            Self::Waits => format!(
+                "the message waits in the session: the next '{otr} send' or '{otr} recv' posts it"
             ),
             Self::Received => {
                 format!("that was for you; '{otr} send' answers the person who wrote it")

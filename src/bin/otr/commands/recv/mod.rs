@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use otr::armor::Item;
-use otr::conversation::{Files, Receiver, Snapshot, block_on};
+use otr::conversation::{Cover, Files, Receiver, Snapshot, block_on};
 use otr::protocol::ratchet::address_index::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
 use super::source::{Source, is_by_hand, widen_stdin};
@@ -94,6 +94,12 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["all", "output"])]
     follow: bool,
 
+    /// With --follow, through Tor or a proxy: also post packets that say nothing, at random moments so far
+    /// apart in the mean, or constant=TIME, each after that time. What 'send --later' leaves in the session
+    /// takes the place of the next one
+    #[arg(long, value_name = "MEAN", value_parser = cover, requires = "follow", conflicts_with_all = ["all", "count", "stdin"])]
+    cover: Option<Cover>,
+
     /// With a postbox: take this many messages [default: 1]
     #[arg(
         long,
@@ -160,6 +166,21 @@ With --json, only what recv says is in JSON.";
 /// a pause: storing after each small packet would cost more than opening it, and after each large
 /// one a seventh of it.
 const BATCH: usize = 4 << 20;
+
+/// The value of `--cover`.
+fn cover(text: &str) -> Result<Cover, String> {
+    let (time, of): (_, fn(Duration) -> Cover) = match text.strip_prefix("constant=") {
+        Some(time) => (time, Cover::Constant),
+        None => (text, Cover::Mean),
+    };
+    match units::duration(time)? {
+        time if time < LEAST_COVER => Err("at least 1s".to_owned()),
+        time => Ok(of(time)),
+    }
+}
+
+/// More often each packet would have to overtake the last one.
+const LEAST_COVER: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let (mut files, mut loaded) = (None, None);

@@ -47,6 +47,13 @@ pub(super) fn run(
     };
     let patient = client.lasting(patience).telling(notices::of_postbox(context.voice));
     let mut collecting = block_on(Collecting::open(files, patient, args.look_ahead, until))?;
+    if let Some(cover) = args.cover {
+        if !client.isolates() {
+            let hint = "without --tor or --proxy the postbox sees who calls: leave --cover out";
+            return Err(Failure::new(Code::Usage, "--cover would hide nothing", hint));
+        }
+        collecting.covers(cover);
+    }
     block_on(collecting.take_up())?;
     // From here on the command may sleep for days.
     process::lock_pages();

@@ -95,6 +95,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with_all = ["last", "stdout", "lines"])]
     hold: Option<Duration>,
 
+    /// With a postbox: leave the message in the session, and call nobody: the next command posts it, or
+    /// a 'recv --follow' that runs through Tor or a proxy, at a moment of its own. It has to fit into one packet
+    #[arg(long, conflicts_with_all = ["last", "stdout", "lines", "confirm", "hold"])]
+    later: bool,
+
     #[command(flatten)]
     route: RouteArgs,
 
@@ -128,13 +133,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
         wait: args.wait,
         retry: args.retry,
         hold: args.hold,
+        later: args.later,
         total: None,
         ends_by_itself: false,
     };
     let mut sender = Sender::new(context, how, emitter);
     sender.run(args)?;
     sender.emitter.end();
-    if sender.client.is_some() && !args.confirm {
+    if args.later {
+        Guide::new(context).ends(Step::Waits);
+    } else if sender.client.is_some() && !args.confirm {
         Guide::new(context).ends(Step::Posted);
     }
     Ok(())
@@ -158,6 +166,7 @@ pub(super) fn message(
         wait: None,
         retry: Duration::ZERO,
         hold: None,
+        later: false,
         total,
         ends_by_itself: true,
     };
@@ -180,6 +189,8 @@ struct How {
     retry: Duration,
     /// Within which time to post.
     hold: Option<Duration>,
+    /// Whether to leave the message in the session.
+    later: bool,
     /// How long the message is, if that is known.
     total: Option<u64>,
     /// Whether a signal ends the client's calls, and so the message, before the process.
@@ -263,10 +274,10 @@ impl<'a> Sender<'a> {
                 "--confirm is for a session with a postbox, which learns that the message was opened",
                 "nothing was sent: leave --confirm out",
             )),
-            None if self.how.hold.is_some() => Err(Failure::new(
+            None if self.how.hold.is_some() || self.how.later => Err(Failure::new(
                 Code::Usage,
-                "--hold is for a session with a postbox",
-                "nothing was sent: leave --hold out",
+                "--hold and --later are for a session with a postbox",
+                "nothing was sent: leave them out",
             )),
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 let wait = self.how.wait.unwrap_or(REPLY_WAIT);
@@ -310,9 +321,13 @@ impl<'a> Sender<'a> {
         let mut number = None;
         if head.len() < size(K_SHORT) {
             match self.short(&mut files, &head)? {
+                Sent::Long(_) if self.how.later => return Err(too_long_for_later()),
                 Sent::Long(taken) => number = taken,
                 Sent::Out(_) => return Ok(()),
             }
+        }
+        if self.how.later {
+            return Err(too_long_for_later());
         }
         let head = Cursor::new(HeadBytes(head));
         self.long(&mut files, head.chain(input), number)
@@ -323,7 +338,7 @@ impl<'a> Sender<'a> {
     /// # Errors
     /// If [`Failure::taken`] says so, the packet waits in the state and goes out later.
     fn short(&mut self, files: &mut Files, text: &[u8]) -> Result<Sent, Failure> {
-        let later = self.away.is_some_and(|since| since.elapsed() < AWAY);
+        let later = self.how.later || self.away.is_some_and(|since| since.elapsed() < AWAY);
         let short = Short { text, least: self.how.size, publish: !self.how.no_keys, later };
         let known = self.loaded.take();
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
@@ -351,6 +366,11 @@ impl<'a> Sender<'a> {
         let hint = "only the last message is kept, and only if it is short";
         Err(Failure::new(Code::Refused, "there is no message to send again", hint))
     }
+}
+
+fn too_long_for_later() -> Failure {
+    let what = "the message does not fit into one packet, or not into what waits already";
+    Failure::new(Code::Refused, what, "nothing was sent: leave --later out")
 }
 
 /// Waits until the other side has opened what was posted.
