@@ -196,7 +196,9 @@ impl<H: Host> Collecting<H> {
         for errand in asked.schedule.begin(now, CALLS) {
             match errand {
                 Errand::Ask(token) => {
-                    asked.named.insert(token, None);
+                    if self.receiver.session().is_some() {
+                        asked.named.insert(token, None);
+                    }
                     let wait = self.wait(asked, &token, left)?;
                     asked.errands.ask(errand, token, wait)?;
                 }
