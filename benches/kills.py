@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """A million packets through postboxes with one store while its servers die: a cluster of three masters with two
 replicas each, two postboxes that ask for one replica (`--replicas 1`). Over and over a master is killed with
-signal 9, a master is stopped for 15 seconds, 200 slots move, a postbox is killed with signal 9. Every packet is
+signal 9, a master is stopped for 15 seconds, a master is cut off from all others for as long, 200 slots move, a
+postbox is killed with signal 9. All of it is in a network of its own, for which nobody has to be root. Every packet is
 counted (benches/load): what was answered with 201 has to be collected, once. Needs cargo, redis-server,
-redis-cli. `--count N`, `--pause SECONDS` (after each of these), `--no-save`."""
+redis-cli, ip. `--count N`, `--pause SECONDS` (after each of these), `--no-save`."""
 
 import argparse
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -20,7 +22,7 @@ import time
 
 import measure
 from measure import Report
-from servers import Postbox, Shards, free_port
+from servers import HERE, Postbox, Shards, free_port
 
 CONVERSATIONS = 64
 MASTERS, REPLICAS = 3, 2
@@ -33,14 +35,34 @@ options.add_argument("--pause", type=float, default=10)
 options.add_argument("--no-save", action="store_true")
 args = options.parse_args()
 
-measure.need("cargo", "redis-server", "redis-cli")
+measure.need("cargo", "redis-server", "redis-cli", "ip", "unshare", "nsenter")
+
+
+def ip(*command):
+    subprocess.run(["ip", *command], check=True)
+
+
+def own_network():
+    """Leaves the machine's network for one of our own, with a switch for the servers, each of which has one of
+    its own."""
+    user, group, new_user, new_network = os.getuid(), os.getgid(), 0x10000000, 0x40000000
+    if ctypes.CDLL(None).unshare(new_network | (new_user if user else 0)):
+        sys.exit("the system gives us no network of our own")
+    if user:
+        for name, line in [("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")]:
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(line)
+    ip("link", "set", "lo", "up")
+    ip("link", "add", "switch", "type", "bridge")
+    ip("addr", "add", f"{HERE}/24", "dev", "switch")
+    ip("link", "set", "switch", "up")
 
 
 class Cluster(Shards):
     """Three masters, with replicas."""
 
     def __init__(self):
-        super().__init__(MASTERS * (1 + REPLICAS), "1gb", REPLICAS)
+        super().__init__(MASTERS * (1 + REPLICAS), "1gb", REPLICAS, apart=True)
 
     def masters(self):
         """The ports of those that have slots, with their names in the cluster."""
@@ -94,9 +116,19 @@ def stop_master(cluster, _):
     process.send_signal(signal.SIGCONT)
 
 
+def cut_master(cluster, _):
+    port = next(iter(cluster.masters()))
+    ip("link", "set", cluster.cable(port), "down")
+    time.sleep(STOPPED)
+    ip("link", "set", cluster.cable(port), "up")
+    time.sleep(1)
+    # The others have chosen another one meanwhile, and it hears of that.
+    until(lambda: port not in cluster.masters())
+
+
 def move_slots(cluster, _):
     (one, source), (_, target), *_ = cluster.masters().items()
-    subprocess.run(["redis-cli", "--cluster", "reshard", f"127.0.0.1:{one}", "--cluster-from", source, "--cluster-to",
+    subprocess.run(["redis-cli", "--cluster", "reshard", f"{cluster.host(one)}:{one}", "--cluster-from", source, "--cluster-to",
                     target, "--cluster-slots", "200", "--cluster-yes"], check=True, stdout=subprocess.DEVNULL)
 
 
@@ -134,6 +166,7 @@ class Fronts(contextlib.ExitStack):
 
 with Report("kills", save=not args.no_save) as report:
     otr, load = measure.build(), measure.load_generator()
+    own_network()
     report(f"# {measure.said('redis-server', '--version')}")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -144,7 +177,7 @@ with Report("kills", save=not args.no_save) as report:
         begin = time.monotonic()
         running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         done = {}
-        for trouble in itertools.cycle([kill_master, stop_master, move_slots, kill_postbox]):
+        for trouble in itertools.cycle([cut_master, kill_master, stop_master, move_slots, kill_postbox]):
             time.sleep(args.pause)
             if running.poll() is not None:
                 break

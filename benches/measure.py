@@ -85,7 +85,7 @@ def go_version(program):
 
 
 # Program → the Debian package that has it, where the two differ.
-PACKAGES = {"age-keygen": "age", "nginx": "nginx-light", "redis-benchmark": "redis-tools"}
+PACKAGES = {"age-keygen": "age", "nginx": "nginx-light", "redis-benchmark": "redis-tools", "ip": "iproute2"}
 
 
 def need(*programs):

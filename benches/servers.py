@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 
@@ -31,11 +32,11 @@ def exact_cpu_seconds(pid):
     return time.clock_gettime(~pid << 3 | 2)
 
 
-def wait_for(port):
+def wait_for(port, host="127.0.0.1"):
     """Until somebody listens there."""
     for _ in range(200):
         with socket.socket() as caller:
-            if caller.connect_ex(("127.0.0.1", port)) == 0:
+            if caller.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.05)
     sys.exit(f"nobody listens on port {port}")
@@ -136,12 +137,46 @@ def metric(admin, name):
     return int(re.search(rf"^otr_postbox_{name} (\d+)$", page, re.M).group(1))
 
 
+# This end's address in the network that servers with networks of their own share.
+HERE = "10.99.7.254"
+
+
 class Shards:
     """So many redis-servers that keep nothing on a disk; more than one are a cluster, in which each master has
-    so many of them as `replicas`."""
+    so many of them as `replicas`. `apart`: each has a network of its own, and a cable to the switch that `kills.py` makes."""
 
-    def __init__(self, count, maxmemory="8gb", replicas=0):
-        self.count, self.maxmemory, self.replicas = count, maxmemory, replicas
+    def __init__(self, count, maxmemory="8gb", replicas=0, apart=False):
+        self.count, self.maxmemory, self.replicas, self.apart = count, maxmemory, replicas, apart
+
+    def host(self, port):
+        return f"10.99.7.{1 + self.ports.index(port)}" if self.apart else "127.0.0.1"
+
+    def cable(self, port):
+        """The end that is here of what leads to a server in a network of its own."""
+        return f"cable{self.ports.index(port)}"
+
+    def start_one(self, at):
+        """Starts a server; where each has a network of its own, with a cable to the switch."""
+        if not self.apart:
+            return subprocess.Popen(self.commands[at], stdout=subprocess.DEVNULL)
+        waiting = ["unshare", "-n", "sh", "-c", 'echo; read go; exec "$@"', "sh", *self.commands[at]]
+        process = subprocess.Popen(waiting, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # From then on it is in that network.
+        process.stdout.readline()
+        subprocess.run(["ip", "link", "del", self.cable(self.ports[at])], stderr=subprocess.DEVNULL)
+        port, inside = self.ports[at], ["nsenter", "-t", str(process.pid), "-n"]
+        for command in (
+                ["ip", "link", "add", self.cable(port), "type", "veth", "peer", "name", "eth0", "netns", str(process.pid)],
+                ["ip", "link", "set", self.cable(port), "master", "switch", "up"],
+                [*inside, "ip", "addr", "add", f"{self.host(port)}/24", "dev", "eth0"],
+                [*inside, "ip", "link", "set", "eth0", "up"],
+                [*inside, "ip", "link", "set", "lo", "up"]):
+            subprocess.run(command, check=True)
+        process.stdin.write(b"\n")
+        process.stdin.close()
+        # Whoever reads no more of it must not hold it up.
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        return process
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="otr-bench-", dir="/dev/shm")
@@ -167,15 +202,17 @@ class Shards:
             options = ["--save", "", "--appendonly", "no", "--repl-diskless-load", "swapdb", "--dir", place,
                        "--maxmemory", self.maxmemory, "--maxmemory-policy", "noeviction",
                        "--latency-tracking", "no", "--enable-debug-command", "local",
-                       "--bind", "127.0.0.1", "--port", str(port)]
+                       "--bind", self.host(port), "--port", str(port)]
+            if self.apart:
+                options += ["--protected-mode", "no"]
             if self.count > 1:
                 options += ["--cluster-enabled", "yes", "--cluster-port", str(bus),
                             "--cluster-node-timeout", "5000"]
             self.commands.append(["redis-server", *options])
-            self.processes.append(subprocess.Popen(self.commands[-1], stdout=subprocess.DEVNULL))
-            wait_for(port)
+            self.processes.append(self.start_one(len(self.commands) - 1))
+            wait_for(port, self.host(port))
         self.pids = [process.pid for process in self.processes]
-        hosts = [f"127.0.0.1:{port}" for port in self.ports]
+        hosts = [f"{self.host(port)}:{port}" for port in self.ports]
         if self.count > 1:
             nodes = [f"{host}@{bus}" for host, bus in zip(hosts, buses)]
             create = ["redis-cli", "--cluster", "create", *nodes, "--cluster-yes"]
@@ -189,14 +226,13 @@ class Shards:
     def begin_again(self, port):
         """Starts the one at this port once more, which has ended."""
         at = self.ports.index(port)
-        self.processes[at] = subprocess.Popen(self.commands[at], stdout=subprocess.DEVNULL)
+        self.processes[at] = self.start_one(at)
         self.pids[at] = self.processes[at].pid
-        wait_for(port)
+        wait_for(port, self.host(port))
 
-    @staticmethod
-    def ask(port, *command):
-        return subprocess.run(["redis-cli", "-p", str(port), *command], check=True, capture_output=True,
-                              text=True).stdout
+    def ask(self, port, *command):
+        return subprocess.run(["redis-cli", "-h", self.host(port), "-p", str(port), *command], check=True,
+                              capture_output=True, text=True).stdout
 
     def info(self, port):
         lines = self.ask(port, "INFO").splitlines()
