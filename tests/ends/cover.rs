@@ -1,6 +1,8 @@
 //! Cover: packets that say nothing, in whose place those go that say something.
 
-use crate::people::{fails, ok, pair, running};
+use std::collections::BTreeSet;
+
+use crate::people::{fails, ok, otr, pair, running, spawn};
 use crate::place::{Place, text};
 use crate::postbox::Postbox;
 use crate::socks::Socks;
@@ -47,4 +49,33 @@ fn a_message_takes_the_place_of_the_next_packet_of_the_cover() {
     bob.kill().unwrap();
     bob.wait().unwrap();
     fails(&place, "bob", &["send", "--later"], &vec![b'x'; 3 << 20], 4);
+}
+
+/// Many at a time: nothing is lost, nothing comes twice, and the cover goes on beside them.
+#[test]
+fn senders_of_every_kind_beside_the_cover_lose_nothing() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let follow = ["recv", "--follow", "--cover", "constant=1s", "--tor", "--proxy", &socks.url];
+    let (mut bob, _stdin) = running(&place, "bob", &follow);
+    let mut sending = Vec::new();
+    for nth in 0..18 {
+        let how = [&["send"][..], &["send", "--later"], &["send", "--hold", "3s"]][nth % 3];
+        sending.push(spawn(&place, "bob", how, format!("{nth}").as_bytes()));
+    }
+    for mut one in sending {
+        assert!(one.wait().unwrap().success());
+    }
+    let mut came = BTreeSet::new();
+    until("all of them are there", || {
+        let some = otr(&place, "alice", &["recv", "--all", "--null"], b"").stdout;
+        for one in text(&some).split_terminator('\0') {
+            assert!(came.insert(one.parse::<usize>().unwrap()), "{one} came twice");
+        }
+        came.len() == 18
+    });
+    assert!(came.into_iter().eq(0..18));
+    bob.kill().unwrap();
+    bob.wait().unwrap();
 }
