@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::cover::Cover;
 use super::errands::{Done, Errand, Errands};
 use super::plan;
 use super::receiving::{Collecting, Until};
@@ -99,6 +100,12 @@ struct Near {
 }
 
 impl<H: Host> Collecting<H> {
+    /// From now on packets are posted that say nothing, as long as this receives, where calls are kept apart; what
+    /// waits in the session takes the place of the next one.
+    pub fn covers(&mut self, cover: Cover) {
+        self.cover = Some(cover);
+    }
+
     /// Receives until it is to stop, or nothing has come for `wait`. What we owe goes out before the end.
     pub(super) async fn receive_apart<S: Sink>(
         &mut self,

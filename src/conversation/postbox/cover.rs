@@ -3,9 +3,6 @@
 
 use std::time::Duration;
 
-use super::receiving::Collecting;
-use crate::conversation::driver::Host;
-
 /// When to post packets that say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cover {
@@ -26,14 +23,6 @@ impl Cover {
                 mean.mul_f64(-uniform.ln())
             }
         }
-    }
-}
-
-impl<H: Host> Collecting<H> {
-    /// From now on packets are posted that say nothing, as long as this receives, where calls are kept apart; what
-    /// waits in the session takes the place of the next one.
-    pub fn covers(&mut self, cover: Cover) {
-        self.cover = Some(cover);
     }
 }
 
