@@ -6,6 +6,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,7 +41,14 @@ fn try_to(client: &Client) -> io::Result<()> {
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     let mut keeper = Command::new(process::itself()?);
-    keeper.arg("keep-calls").env_clear().stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null());
+    // For whoever looks at the list of processes.
+    keeper
+        .arg0("otr")
+        .arg("keep-calls")
+        .env_clear()
+        .stdin(theirs)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     // It outlives us.
     drop(keeper.spawn()?);
     let open: Vec<BorrowedFd<'_>> = open.iter().map(OwnedFd::as_fd).collect();

@@ -282,7 +282,14 @@ impl<'a> Sender<'a> {
             Some(client) if matches!(stage, Stage::Inviting(_)) => {
                 let wait = self.how.wait.unwrap_or(REPLY_WAIT);
                 if source::is_by_hand() {
-                    self.context.voice.say("looking for the reply to the invite");
+                    let why = if client.isolates() {
+                        "; through Tor or a proxy that takes up to half a minute, so that no call follows another"
+                    } else {
+                        ""
+                    };
+                    self.context
+                        .voice
+                        .say(format_args!("looking for the reply to the invite{why}"));
                 }
                 take_reply(self.context, files, client, wait).map_err(no_reply)
             }
