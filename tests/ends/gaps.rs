@@ -173,8 +173,16 @@ fn by_tor_calls_that_wait_outlive_the_command() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
     let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
-    let recv = ["recv", "--tor", "--proxy", &socks.url];
-    let (bob, _stdin) = running(&place, "bob", &recv);
+    // As a shell starts it: cargo leaves descriptors open to those whom it runs.
+    let script = format!(
+        "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done
+        exec {} -s bob recv --tor --proxy {}",
+        env!("CARGO_BIN_EXE_otr"),
+        socks.url
+    );
+    let mut bash = tool("bash", "bash");
+    bash.args(["-c", &script]).env("OTR_DIR", place.path("dir"));
+    let bob = start(&mut bash);
     until("both next tokens are asked for", || socks.connections() >= 2);
     ok(&place, "alice", &["send"], b"one");
     let ended = bob.wait_with_output().unwrap();
@@ -189,4 +197,29 @@ fn by_tor_calls_that_wait_outlive_the_command() {
     ok(&place, "alice", &["send"], b"two");
     until("a call has ended", || socks.open() < open);
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"two");
+}
+
+/// But what the shell has opened for `recv` has its end with it: whoever reads from there does not wait for those calls.
+#[test]
+fn by_tor_a_descriptor_of_the_shell_outlives_no_command() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let script = format!(
+        "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done
+        {{ {} -s bob recv --tor --proxy {} 3>&1 >/dev/null; echo ended; }} | cat",
+        env!("CARGO_BIN_EXE_otr"),
+        socks.url
+    );
+    let mut bash = tool("bash", "bash");
+    bash.args(["-c", &script]).env("OTR_DIR", place.path("dir"));
+    let mut bob = start(&mut bash);
+    until("both next tokens are asked for", || socks.connections() >= 2);
+    ok(&place, "alice", &["send"], b"one");
+    let mut said = [0; 5];
+    bob.stdout.take().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"ended");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(socks.open(), 0);
+    bob.wait().unwrap();
 }

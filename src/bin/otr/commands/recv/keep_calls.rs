@@ -3,6 +3,7 @@
 //! connections holds each until its answer comes, or a minute is over. It reads nothing of it: what lies
 //! in the postbox stays there for the next command.
 
+use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use otr::postbox::client::Client;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -21,15 +23,38 @@ use crate::process;
 
 /// The most connections: a message of the system carries 253.
 const MOST: usize = 64;
+/// The descriptor of stderr.
+const LAST: u32 = 2;
 /// Longer than the postbox lets a call wait.
 const LONGEST: Duration = Duration::from_secs(75);
 
 /// Hands the connections that are open to a process of their own, if calls are kept apart. That is the
 /// last thing that a command does. Without it nothing is lost: the connections end with this process.
 pub(crate) fn hand_over(client: &Client) {
-    if client.isolates() {
+    // What the shell has opened for us would stay open with it, and whoever reads from it would wait.
+    if client.isolates() && has_no_more().unwrap_or(false) {
         let _ = try_to(client);
     }
+}
+
+/// Whether another program that we start gets no descriptor but the first three.
+fn has_no_more() -> io::Result<bool> {
+    for entry in fs::read_dir("/proc/self/fdinfo")? {
+        let name = entry?.file_name();
+        let number: u32 = name.to_str().and_then(|name| name.parse().ok()).unwrap_or_default();
+        if number > LAST {
+            // The list itself is among them, and is closed by now.
+            let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
+                continue;
+            };
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+            if flags.is_none_or(|flags| flags & OFlags::CLOEXEC.bits() == 0) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn try_to(client: &Client) -> io::Result<()> {
