@@ -167,22 +167,24 @@ fn by_tor_what_waits_comes_in_order() {
     bob.wait().unwrap();
 }
 
+/// Commands in a shell, which has no more descriptors open than at a terminal: cargo leaves some to those whom it runs.
+fn by_shell(place: &Place, commands: &str) -> Child {
+    let script = format!(
+        "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done
+        {commands}"
+    );
+    let mut bash = tool("bash", "bash");
+    bash.args(["-c", &script]).env("OTR_DIR", place.path("dir"));
+    start(bash.env("otr", env!("CARGO_BIN_EXE_otr")))
+}
+
 /// The calls that still wait when `recv` ends do not all end in that moment: they stay until they are answered.
 #[test]
 fn by_tor_calls_that_wait_outlive_the_command() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
     let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
-    // As a shell starts it: cargo leaves descriptors open to those whom it runs.
-    let script = format!(
-        "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done
-        exec {} -s bob recv --tor --proxy {}",
-        env!("CARGO_BIN_EXE_otr"),
-        socks.url
-    );
-    let mut bash = tool("bash", "bash");
-    bash.args(["-c", &script]).env("OTR_DIR", place.path("dir"));
-    let bob = start(&mut bash);
+    let bob = by_shell(&place, &format!("exec $otr -s bob recv --tor --proxy {}", socks.url));
     until("both next tokens are asked for", || socks.connections() >= 2);
     ok(&place, "alice", &["send"], b"one");
     let ended = bob.wait_with_output().unwrap();
@@ -205,15 +207,8 @@ fn by_tor_a_descriptor_of_the_shell_outlives_no_command() {
     let (place, postbox) = (Place::new(), Postbox::start(&[]));
     pair(&place, &postbox);
     let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
-    let script = format!(
-        "for fd in /proc/self/fd/*; do fd=${{fd##*/}}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done
-        {{ {} -s bob recv --tor --proxy {} 3>&1 >/dev/null; echo ended; }} | cat",
-        env!("CARGO_BIN_EXE_otr"),
-        socks.url
-    );
-    let mut bash = tool("bash", "bash");
-    bash.args(["-c", &script]).env("OTR_DIR", place.path("dir"));
-    let mut bob = start(&mut bash);
+    let recv = format!("$otr -s bob recv --tor --proxy {} 3>&1 >/dev/null", socks.url);
+    let mut bob = by_shell(&place, &format!("{{ {recv}; echo ended; }} | cat"));
     until("both next tokens are asked for", || socks.connections() >= 2);
     ok(&place, "alice", &["send"], b"one");
     let mut said = [0; 5];

@@ -82,6 +82,18 @@ struct Asked {
     cover: Option<Duration>,
 }
 
+impl Asked {
+    /// Whether a packet is here that lay under this token.
+    fn is_here(&self, token: &Token) -> bool {
+        self.later.iter().any(|one| one.found.token == *token)
+    }
+
+    /// Since when this token is being asked for, if it is.
+    fn asks_since(&self, token: &Token) -> Option<Duration> {
+        self.schedule.runs_since(&Errand::Ask(*token))
+    }
+}
+
 /// A packet that waits for those that were posted before it.
 struct Later {
     found: Found,
@@ -239,13 +251,9 @@ impl<H: Host> Collecting<H> {
             return Ok(());
         };
         let now = asked.begun.elapsed();
-        if asked.cover.is_some_and(|moment| moment <= now)
-            && let Err(error) = self.receiver.cover().await
-        {
-            if matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) {
-                return Err(error);
-            }
-            self.receiver.notice(Notice::StillWaits(&error));
+        if asked.cover.is_some_and(|moment| moment <= now) {
+            let posted = self.receiver.cover().await;
+            self.or_waits(posted)?;
         }
         if asked.cover.is_none_or(|moment| moment <= now) {
             asked.cover = Some(asked.begun.elapsed() + cover.time(short_random()?));
@@ -255,16 +263,21 @@ impl<H: Host> Collecting<H> {
 
     /// Posts what we owe; if that fails, it waits.
     pub(super) async fn pay_apart(&mut self) -> Result<(), Error> {
-        match self.receiver.hand_out_owed().await {
+        let posted = self.receiver.hand_out_owed().await;
+        self.or_waits(posted)
+    }
+
+    /// What could not be posted waits in the session, unless that is over.
+    fn or_waits(&mut self, posted: Result<(), Error>) -> Result<(), Error> {
+        match posted {
             Err(error)
-                if matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) =>
+                if !matches!(error.kind(), ErrorKind::NotAuthentic | ErrorKind::NoSession) =>
             {
-                return Err(error);
+                self.receiver.notice(Notice::StillWaits(&error));
+                Ok(())
             }
-            Err(error) => self.receiver.notice(Notice::StillWaits(&error)),
-            Ok(()) => {}
+            other => other,
         }
-        Ok(())
     }
 
     /// Decides how long to go on asking for the tokens that are not wanted any more.
@@ -307,7 +320,6 @@ impl<H: Host> Collecting<H> {
     /// What there is to do now, each with the time within which it is to begin.
     fn wanted(&self, asked: &Asked, hurries: bool) -> Vec<(Errand, Duration)> {
         let is_once = self.until == Until::Empty;
-        let is_here = |token: &Token| asked.later.iter().any(|one| one.found.token == *token);
         let mut wanted = Vec::new();
         for Near { token, next, .. } in self.near(hurries) {
             let soon = match next {
@@ -316,7 +328,7 @@ impl<H: Host> Collecting<H> {
                 false => AHEAD[usize::from(asked.named.contains_key(&token))],
             };
             let is_due = !is_once || ((next || hurries) && !asked.empty.contains(&token));
-            if is_due && !is_here(&token) {
+            if is_due && !asked.is_here(&token) {
                 wanted.push((Errand::Ask(token), soon));
             }
         }
@@ -333,13 +345,11 @@ impl<H: Host> Collecting<H> {
             wanted.push((Errand::Search, if is_once || catches_up { SPREAD } else { SEARCH }));
         }
         if !is_once {
-            let skipped = session.skipped_tokens();
             let often =
                 |token: &Token| asked.behind.get(token).is_some_and(|times| *times >= BEHIND.1);
-            let runs = |token: &Token| asked.schedule.runs_since(&Errand::Ask(*token)).is_some();
-            let mut skipped = skipped.into_iter().rev();
-            let some =
-                skipped.by_ref().filter(|token| !often(token) && !is_here(token) && !runs(token));
+            let some = session.skipped_tokens().into_iter().rev().filter(|token| {
+                !often(token) && !asked.is_here(token) && asked.asks_since(token).is_none()
+            });
             wanted.extend(some.take(BEHIND.0).map(|token| (Errand::Behind(token), AHEAD[1])));
         }
         if !self.receiver.is_ahead() {
@@ -390,10 +400,9 @@ impl<H: Host> Collecting<H> {
         asked.searches = asked.searches.wrapping_add(1);
         let token = plan::searched(session, self.look_ahead, nth, random);
         Ok(token.filter(|token| {
-            let is_here = asked.later.iter().any(|one| one.found.token == *token);
-            !is_here
+            !asked.is_here(token)
                 && !self.held_back.contains(token)
-                && asked.schedule.runs_since(&Errand::Ask(*token)).is_none()
+                && asked.asks_since(token).is_none()
         }))
     }
 
@@ -439,7 +448,7 @@ impl<H: Host> Collecting<H> {
             let one = Later { found, beyond: errand == Errand::Search, since };
             for blocker in self.blockers(asked, &one) {
                 // It was empty before that came.
-                if asked.schedule.runs_since(&Errand::Ask(blocker)).is_none() {
+                if asked.asks_since(&blocker).is_none() {
                     asked.empty.remove(&blocker);
                 }
             }
@@ -451,7 +460,8 @@ impl<H: Host> Collecting<H> {
 
     /// Takes, in their order, the packets that were not posted after others that may be there.
     async fn take_later<S: Sink>(&mut self, asked: &mut Asked, sink: &mut S) -> Result<(), Error> {
-        while !self.is_done(sink)
+        while !asked.later.is_empty()
+            && !self.is_done(sink)
             && let Some(at) = self.free(asked, sink.hurries())
         {
             let Later { found, beyond, .. } = asked.later.remove(at);
@@ -491,8 +501,8 @@ impl<H: Host> Collecting<H> {
             return Vec::new();
         }
         let place = near.iter().position(|near| near.token == *token).unwrap_or(near.len());
-        let is_here = |near: &&Near| asked.later.iter().any(|one| one.found.token == near.token);
-        let before = near.iter().take(place).filter(|near| near.next && !is_here(near));
+        let before =
+            near.iter().take(place).filter(|near| near.next && !asked.is_here(&near.token));
         before.map(|near| near.token).collect()
     }
 
@@ -504,7 +514,7 @@ impl<H: Host> Collecting<H> {
 
 /// Whether a packet may lie under a token that was posted before this one.
 fn may_be_there(asked: &Asked, one: &Later, token: &Token, near: &[Near]) -> bool {
-    let Some(since) = asked.schedule.runs_since(&Errand::Ask(*token)) else {
+    let Some(since) = asked.asks_since(token) else {
         return !asked.empty.contains(token);
     };
     let of_next =
