@@ -292,7 +292,7 @@ impl<H: Host> Conversation<H> {
     }
 
     /// The stored session, if it is this conversation's.
-    async fn session(&mut self) -> Result<Transaction<'_, H>, Error> {
+    pub(super) async fn session(&mut self) -> Result<Transaction<'_, H>, Error> {
         let mut transaction = Transaction::begin(&mut self.host).await?;
         Self::is_still(&mut self.of, Some(transaction.session()?), Doing::Sending)?;
         Ok(transaction)

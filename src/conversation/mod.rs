@@ -59,6 +59,7 @@ pub use pipe::{Broken, Carried, Carrier, Chunk, Manner, Pipe, ReceivingStreams, 
 #[cfg(feature = "client")]
 pub use postbox::{
     Collecting, Cover, Framed, Poster, Until, Window, discard_last, pause_apart, pause_within,
+    random_part,
 };
 pub use receive::{Counts, Receiver, Rejected};
 pub use run::block_on;

@@ -67,26 +67,45 @@ pub(super) async fn hand_out_fitting<H: Host, O: Outlet>(
     }
 }
 
-/// Hands out one packet: the oldest that waits, or else one that says nothing. The caller is the session's
-/// one sender.
+/// Hands out one packet: the oldest that waits, and if none does and it is for `cover`, one that says nothing. The
+/// caller is the session's one sender.
 #[cfg(feature = "client")]
-pub(super) async fn cover<H: Host, O: Outlet>(
+pub(super) async fn one<H: Host, O: Outlet>(
     host: &mut H,
     outlet: &mut O,
     of: Option<Identity>,
+    cover: bool,
 ) -> Result<(), Error> {
     let mut transaction = Transaction::begin(host).await?;
     let (session, randomness) = transaction.session_and_randomness()?;
     if session.peer_closed() {
-        return Ok(());
+        return Err(Error::PeerClosed);
     }
-    if session.waiting().is_empty() {
+    let mut changed = queue_step(session, randomness)?;
+    if cover && session.waiting().is_empty() {
         greet(session, randomness)?;
+        changed = true;
+    }
+    if changed {
         transaction.commit().await?;
     } else {
         drop(transaction);
     }
     hand_out_fitting(host, &mut OneByOne(outlet), &[], of).await.map(drop)
+}
+
+/// Queues the step of a check that is to be taken, if there is one and room for it; returns whether the caller must
+/// still store the state.
+#[cfg(feature = "client")]
+pub(super) fn queue_step(
+    session: &mut Session,
+    randomness: &mut dyn Randomness,
+) -> Result<bool, Error> {
+    if !session.has_room(size(K_MIN)) {
+        return Ok(false);
+    }
+    let step = session.seal_pending(randomness)?;
+    step.map_or(Ok(false), |step| queue(session, step).map(|()| true))
 }
 
 /// An outlet that takes the first packet only, so that the others stay.

@@ -4,30 +4,23 @@ use std::collections::BTreeSet;
 
 use crate::people::{fails, ok, otr, pair, running, spawn};
 use crate::place::{Place, text};
-use crate::postbox::Postbox;
+use crate::postbox::{Postbox, stored};
 use crate::socks::Socks;
-use crate::support::{tool, until};
-
-/// How many packets the postbox has taken.
-fn stored(admin: &str) -> u64 {
-    let mut curl = tool("curl", "curl");
-    let told = curl.args(["-sf", "--unix-socket", admin, "http://postbox/metrics"]).output();
-    let told = told.unwrap();
-    let told = text(&told.stdout);
-    let line = told.lines().find_map(|line| line.strip_prefix("otr_postbox_stored_total "));
-    line.unwrap_or_else(|| panic!("{told}")).parse().unwrap()
-}
+use crate::support::until;
 
 #[test]
 fn a_message_takes_the_place_of_the_next_packet_of_the_cover() {
     let place = Place::new();
-    let admin = place.path("admin").display().to_string();
-    let postbox = Postbox::start(&["--admin", &format!("unix:{admin}")]);
+    let admin = place.path("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", admin.display())]);
     pair(&place, &postbox);
     let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
     let tor = ["--tor", "--proxy", &socks.url];
     fails(&place, "bob", &["recv", "--follow", "--cover", "1m"], b"", 2);
-    fails(&place, "bob", &[&["recv", "--all", "--cover", "1m"][..], &tor].concat(), b"", 2);
+    for how in [&["--all"][..], &[], &["--count", "2"]] {
+        let said = fails(&place, "bob", &[&["recv", "--cover", "1m"], how, &tor].concat(), b"", 2);
+        assert!(said.contains("'recv --follow --cover'"), "{said}");
+    }
     let follow = ["recv", "--follow", "--cover", "constant=2s"];
     let before = stored(&admin);
     // Nobody is called for that.
@@ -78,4 +71,26 @@ fn senders_of_every_kind_beside_the_cover_lose_nothing() {
     assert!(came.into_iter().eq(0..18));
     bob.kill().unwrap();
     bob.wait().unwrap();
+}
+
+/// The last step of a check, which nobody types, takes the place of a packet of the cover.
+#[test]
+fn a_check_comes_to_its_end_beside_the_cover() {
+    let (place, postbox) = (Place::new(), Postbox::start(&[]));
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    std::fs::write(place.path("secret"), "rice").unwrap();
+    let compare = ["verify", "--secret-file", "secret"];
+    ok(&place, "alice", &compare, b"");
+    ok(&place, "bob", &["recv", "--all", "--json"], b"");
+    ok(&place, "bob", &compare, b"");
+    let follow = ["recv", "--follow", "--cover", "constant=1s", "--tor", "--proxy", &socks.url];
+    let (mut alice, _stdin) = running(&place, "alice", &follow);
+    until("bob knows", || {
+        otr(&place, "bob", &["recv", "--all", "--json"], b"");
+        text(&ok(&place, "bob", &["status", "--json"], b""))
+            .contains("\"authenticated\":[\"verify\"]")
+    });
+    alice.kill().unwrap();
+    alice.wait().unwrap();
 }

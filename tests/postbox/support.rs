@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -136,6 +138,14 @@ pub(crate) fn call(
 pub(crate) fn get(stream: &mut (impl Read + Write), path: &str, accept: &str) -> Answer {
     write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n").unwrap();
     read_answer(stream).expect("an answer")
+}
+
+/// How many packets the postbox has taken that has this `--admin` socket.
+#[allow(dead_code, reason = "each test file uses its part of it")]
+pub(crate) fn stored(admin: &Path) -> u64 {
+    let told = get(&mut UnixStream::connect(admin).unwrap(), "/metrics", "*/*");
+    let line = told.text().lines().find_map(|line| line.strip_prefix("otr_postbox_stored_total "));
+    line.unwrap_or_else(|| panic!("{told:?}")).parse().unwrap()
 }
 
 /// Reads an answer; `None` if the connection ends before one begins.

@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::cover::Cover;
 use super::errands::{Done, Errand, Errands};
 use super::plan;
 use super::receiving::{Collecting, Until};
@@ -78,8 +77,6 @@ struct Asked {
     searched: u32,
     /// Within which time to post what we owe.
     owed: Duration,
-    /// When to post the next packet of the cover.
-    cover: Option<Duration>,
 }
 
 impl Asked {
@@ -112,12 +109,6 @@ struct Near {
 }
 
 impl<H: Host> Collecting<H> {
-    /// From now on packets are posted that say nothing, as long as this receives, where calls are kept apart; what
-    /// waits in the session takes the place of the next one.
-    pub fn covers(&mut self, cover: Cover) {
-        self.cover = Some(cover);
-    }
-
     /// Receives until it is to stop, or nothing has come for `wait`. What we owe goes out before the end.
     pub(super) async fn receive_apart<S: Sink>(
         &mut self,
@@ -150,7 +141,6 @@ impl<H: Host> Collecting<H> {
             searches: 0,
             searched: 0,
             owed: SPREAD,
-            cover: None,
         };
         let (mut since, mut patient) = (begun, PATIENT);
         while !self.is_done(sink) {
@@ -166,7 +156,6 @@ impl<H: Host> Collecting<H> {
             }
             self.take_later(&mut asked, sink).await?;
             self.begin(&mut asked, sink.hurries(), left).await?;
-            self.cover(&mut asked).await?;
             let all_empty = asked.later.is_empty() && {
                 let near = self.near(sink.hurries());
                 near.iter().all(|near| !near.next || asked.empty.contains(&near.token))
@@ -178,8 +167,7 @@ impl<H: Host> Collecting<H> {
                     }
                     _ => left.is_some_and(|left| left.is_zero()),
                 };
-            let next = asked.schedule.next().into_iter().chain(asked.cover).min();
-            let next = next.map(|next| next.saturating_sub(begun.elapsed()));
+            let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
             let pause = match next.unwrap_or(REFRESH).min(REFRESH) {
                 _ if is_over => Duration::ZERO,
                 pause if !asked.later.is_empty() => pause.min(ON_ITS_WAY[1]),
@@ -241,22 +229,6 @@ impl<H: Host> Collecting<H> {
                     asked.owed = if owes { (asked.owed * 2).min(OWED_MOST) } else { SPREAD };
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Posts a packet of the cover when its moment has come.
-    async fn cover(&mut self, asked: &mut Asked) -> Result<(), Error> {
-        let Some(cover) = self.cover.filter(|_| self.receiver.session().is_some()) else {
-            return Ok(());
-        };
-        let now = asked.begun.elapsed();
-        if asked.cover.is_some_and(|moment| moment <= now) {
-            let posted = self.receiver.cover().await;
-            self.or_waits(posted)?;
-        }
-        if asked.cover.is_none_or(|moment| moment <= now) {
-            asked.cover = Some(asked.begun.elapsed() + cover.time(short_random()?));
         }
         Ok(())
     }
@@ -334,8 +306,7 @@ impl<H: Host> Collecting<H> {
         }
         let lingering = asked.named.iter().filter(|(_, until)| until.is_some());
         wanted.extend(lingering.map(|(token, _)| (Errand::Ask(*token), SPREAD)));
-        // Where there is cover, it goes out in the place of that.
-        if self.receiver.owes() && self.cover.is_none() {
+        if self.receiver.owes() && !self.leaves_posting {
             wanted.push((Errand::Pay, asked.owed));
         }
         let Some(session) = self.receiver.session() else { return wanted };
@@ -537,8 +508,16 @@ pub fn pause_apart(client: &Client) -> Result<(), Error> {
 /// # Errors
 /// The system gave no randomness.
 pub fn pause_within(client: &Client, time: Duration) -> Result<(), Error> {
-    client.pause(part(time, random()?));
+    client.pause(random_part(time)?);
     Ok(())
+}
+
+/// A random part of this time.
+///
+/// # Errors
+/// The system gave no randomness.
+pub fn random_part(time: Duration) -> Result<Duration, Error> {
+    Ok(part(time, random()?))
 }
 
 /// Discards the last packets of a session. Where calls are kept apart, each begins at a moment of its own: within
@@ -566,11 +545,6 @@ pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<
         all = all.and(done);
     }
     all
-}
-
-/// 32 random bits.
-fn short_random() -> Result<u32, SealError> {
-    getrandom::u32().map_err(|_| SealError::NoRandomness)
 }
 
 /// 64 random bits.

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use crate::conversation::error::Error;
+use crate::protocol::session::SealError;
+
 /// When to post packets that say nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cover {
@@ -14,7 +17,14 @@ pub enum Cover {
 
 impl Cover {
     /// The time to the next one.
-    pub(super) fn time(self, random: u32) -> Duration {
+    ///
+    /// # Errors
+    /// The system gave no randomness.
+    pub fn next(self) -> Result<Duration, Error> {
+        Ok(self.time(getrandom::u32().map_err(|_| SealError::NoRandomness)?))
+    }
+
+    fn time(self, random: u32) -> Duration {
         match self {
             Self::Constant(time) => time,
             Self::Mean(mean) => {

@@ -28,7 +28,7 @@ use crate::postbox::client::{Client, Error};
 use crate::protocol::deniability::reveal::PUBLISHED_KEY;
 use crate::protocol::packet::Packet;
 
-pub use apart::{discard_last, pause_apart, pause_within};
+pub use apart::{discard_last, pause_apart, pause_within, random_part};
 pub use cover::Cover;
 pub use poster::{Framed, Poster};
 pub use receiving::{Collecting, Until};

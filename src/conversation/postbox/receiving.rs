@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::collector::Collector;
-use super::cover::Cover;
 use super::discarding::Discarding;
 use super::plan;
 use crate::conversation::driver::{Host, Notice, Sink};
@@ -51,8 +50,8 @@ pub struct Collecting<H: Host> {
     pub(super) held_back: BTreeSet<Token>,
     /// What the postbox is discarding meanwhile.
     discarding: Option<Discarding>,
-    /// What is posted besides, where calls are kept apart.
-    pub(super) cover: Option<Cover>,
+    /// Whether somebody else posts what waits.
+    pub(super) leaves_posting: bool,
 }
 
 impl<H: Host> Collecting<H> {
@@ -78,7 +77,7 @@ impl<H: Host> Collecting<H> {
             junk: Vec::new(),
             held_back: BTreeSet::new(),
             discarding: None,
-            cover: None,
+            leaves_posting: false,
         })
     }
 
@@ -90,6 +89,14 @@ impl<H: Host> Collecting<H> {
     /// Ends the receiving.
     pub fn into_host(self) -> H {
         self.receiver.into_host()
+    }
+
+    /// From now on somebody else posts what waits in the session, as [`Conversation::cover`] does; this posts it
+    /// only at its end, or with what ends the session.
+    ///
+    /// [`Conversation::cover`]: crate::conversation::Conversation::cover
+    pub fn leaves_posting(&mut self) {
+        self.leaves_posting = true;
     }
 
     /// Finishes what an earlier receiver could not finish.
@@ -107,6 +114,7 @@ impl<H: Host> Collecting<H> {
             return Ok(());
         }
         if self.receiver.session().is_some()
+            && !self.leaves_posting
             && let Err(error) = self.receiver.hand_out_waiting().await
         {
             self.receiver.notice(Notice::StillWaits(&error));

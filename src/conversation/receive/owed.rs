@@ -4,8 +4,6 @@
 use super::Receiver;
 use crate::conversation::driver::{Host, Notice, Outlet};
 use crate::conversation::error::Error;
-#[cfg(feature = "client")]
-use crate::conversation::outbox::cover;
 use crate::conversation::outbox::{hand_out_waiting, wipe_untold};
 use crate::conversation::pending;
 use crate::conversation::transaction::{Transaction, is_over};
@@ -32,16 +30,6 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     pub(in crate::conversation) async fn hand_out_owed(&mut self) -> Result<(), Error> {
         self.pay().await?;
         self.hand_out_waiting().await
-    }
-
-    /// Hands out one packet, unless a sender is at work: the oldest that waits, or one that says nothing.
-    #[cfg(feature = "client")]
-    pub(in crate::conversation) async fn cover(&mut self) -> Result<(), Error> {
-        let Ok(_sender) = self.host.become_sender(true).await else { return Ok(()) };
-        let of = self.session().map(Session::identity);
-        let Some(outlet) = &mut self.outlet else { return Ok(()) };
-        cover(&mut self.host, outlet, of).await?;
-        self.reload().await
     }
 
     /// Hands out packets that wait for it, unless a sender is doing so.

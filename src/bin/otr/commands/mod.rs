@@ -8,6 +8,7 @@ pub(crate) mod close;
 mod code;
 pub(crate) mod complete_sessions;
 pub(crate) mod completions;
+pub(crate) mod cover;
 pub(crate) mod demo;
 mod emit;
 pub(crate) mod expect;

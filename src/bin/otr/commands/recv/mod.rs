@@ -24,7 +24,7 @@ use otr::protocol::ratchet::address_index::{LOOK_AHEAD, LOOK_AHEAD_MAX};
 
 use super::source::{Source, is_by_hand, widen_stdin};
 use super::stored;
-use crate::commands::whom;
+use crate::commands::{cover, whom};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::options::shell_command;
@@ -97,7 +97,7 @@ pub(crate) struct Args {
     /// With --follow, through Tor or a proxy: also post packets that say nothing, at random moments so far
     /// apart in the mean, or constant=TIME, each after that time. What 'send --later' leaves in the session
     /// takes the place of the next one
-    #[arg(long, value_name = "MEAN", value_parser = cover, requires = "follow", conflicts_with_all = ["all", "count", "stdin"])]
+    #[arg(long, value_name = "MEAN", value_parser = cover::parse)]
     cover: Option<Cover>,
 
     /// With a postbox: take this many messages [default: 1]
@@ -167,22 +167,16 @@ With --json, only what recv says is in JSON.";
 /// one a seventh of it.
 const BATCH: usize = 4 << 20;
 
-/// The value of `--cover`.
-fn cover(text: &str) -> Result<Cover, String> {
-    let (time, of): (_, fn(Duration) -> Cover) = match text.strip_prefix("constant=") {
-        Some(time) => (time, Cover::Constant),
-        None => (text, Cover::Mean),
-    };
-    match units::duration(time)? {
-        time if time < LEAST_COVER => Err("at least 1s".to_owned()),
-        time => Ok(of(time)),
-    }
-}
-
-/// More often each packet would have to overtake the last one.
-const LEAST_COVER: Duration = Duration::from_secs(1);
-
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    if args.cover.is_some() && !args.follow {
+        let what = "--cover is for a recv that stays: packets are posted as long as it runs";
+        let hint = match (args.all, args.count) {
+            (true, _) => "'recv --follow --cover', without --all",
+            (_, Some(_)) => "'recv --follow --cover', without --count",
+            _ => "'recv --follow --cover', or 'chat --cover'",
+        };
+        return Err(Failure::new(Code::Usage, what, hint));
+    }
     let (mut files, mut loaded) = (None, None);
     if !args.stdin || is_by_hand() {
         // We must know whether there is a postbox before we touch stdin.

@@ -12,6 +12,7 @@ use otr::store::ErrorKind;
 use super::delivery::{Delivery, Way};
 use super::outcome::Outcome;
 use super::{Args, keep_calls};
+use crate::commands::cover::{self, Covering};
 use crate::commands::stored;
 use crate::context::Context;
 use crate::failure::{Code, Failure};
@@ -46,18 +47,18 @@ pub(super) fn run(
         count => Until::Messages(count.unwrap_or(1)),
     };
     let patient = client.lasting(patience).telling(notices::of_postbox(context.voice));
+    cover::check(client, args.cover)?;
+    let cover = args.cover.map(|cover| Covering::start(&files, context.lock_wait, client, cover));
+    let cover = cover.transpose()?;
     let mut collecting = block_on(Collecting::open(files, patient, args.look_ahead, until))?;
-    if let Some(cover) = args.cover {
-        if !client.isolates() {
-            let hint = "without --tor or --proxy the postbox sees who calls: leave --cover out";
-            return Err(Failure::new(Code::Usage, "--cover would hide nothing", hint));
-        }
-        collecting.covers(cover);
+    if cover.is_some() {
+        collecting.leaves_posting();
     }
     block_on(collecting.take_up())?;
     // From here on the command may sleep for days.
     process::lock_pages();
     block_on(collecting.receive(&mut delivery, args.wait))?;
+    drop(cover);
     let why = why(args, &collecting, &delivery);
     let mut outcome = Outcome::new(way, args.exec.is_some());
     outcome.counts = mem::take(&mut collecting.counts);
