@@ -118,11 +118,35 @@ fn wrong(error: &clap::Error, command: Option<&str>) -> Failure {
     {
         return failure;
     }
+    if let (ErrorKind::UnknownArgument, Some(command)) = (error.kind(), command)
+        && let Some(hint) =
+            context(error, ContextKind::InvalidArg).and_then(|typed| others(command, typed))
+    {
+        return Failure::new(Code::Usage, what, hint);
+    }
     let see = || {
         let command = command.map(|command| format!(" {command}")).unwrap_or_default();
         format!("see 'otr{command} --help'")
     };
     Failure::new(Code::Usage, what, tip.unwrap_or_else(see))
+}
+
+/// The other commands that take this option.
+fn others(command: &str, option: &str) -> Option<String> {
+    let long = option.strip_prefix("--")?;
+    let cli = Cli::command();
+    let takes = |other: &&Command| {
+        let mut options = other.get_arguments().filter(|arg| !arg.is_hide_set());
+        other.get_name() != command
+            && !other.is_hide_set()
+            && options.any(|arg| arg.get_long() == Some(long))
+    };
+    let all: Vec<_> = cli
+        .get_subcommands()
+        .filter(takes)
+        .map(|other| format!("'otr {}'", other.get_name()))
+        .collect();
+    (!all.is_empty()).then(|| format!("{option} is an option of {}", all.join(", ")))
 }
 
 /// A word after a command that takes none: what the person may have meant.
@@ -194,6 +218,11 @@ mod tests {
                 &["close", "bob"],
                 "close takes no 'bob'",
                 "for a session of that name: otr -s bob close",
+            ),
+            (
+                &["recv", "--later"],
+                "unexpected argument '--later' found",
+                "--later is an option of 'otr send'",
             ),
             (
                 &["recv", "--wait", "long"],
