@@ -135,13 +135,21 @@ _otr() {
             return 0
             ;;
         otr__subcmd__chat)
-            opts="-s -q -v -h --postbox --inline --tor --proxy --ca-file --plain-http --state-fd --json --session --dir --allow-disk --lock-wait --quiet --verbose --help"
+            opts="-s -q -v -h --postbox --inline --hold --cover --tor --proxy --ca-file --plain-http --state-fd --json --session --dir --allow-disk --lock-wait --quiet --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --postbox)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --hold)
+                    COMPREPLY=()
+                    return 0
+                    ;;
+                --cover)
                     COMPREPLY=()
                     return 0
                     ;;

@@ -95,6 +95,8 @@ complete -c otr -n "__fish_otr_using_subcommand get" -s v -l verbose -d 'Report 
 complete -c otr -n "__fish_otr_using_subcommand get" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand get" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand chat" -l postbox -d 'Begin through the postbox at this https:// address, or unix: and the path of a socket' -r -f
+complete -c otr -n "__fish_otr_using_subcommand chat" -l hold -d 'Post each message at a random moment within this time, so that it does not follow what was just read; until then it waits in the session. At the end of the chat it is waited for; Ctrl-C leaves it to the next command' -r
+complete -c otr -n "__fish_otr_using_subcommand chat" -l cover -d 'Through Tor or a proxy: post packets that say nothing, at random moments so far apart in the mean, or constant=TIME, each after that time. What you enter takes the place of the next one, and has to fit into one packet' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -l proxy -d 'Call the postbox through this proxy, which also resolves its name: socks5h://HOST:PORT; with --tor, where Tor listens [default there: port 9050 of this machine, or 9150]' -r
 complete -c otr -n "__fish_otr_using_subcommand chat" -l ca-file -d 'Trust the certificates in FILE (PEM) instead of the usual authorities' -r -F
 complete -c otr -n "__fish_otr_using_subcommand chat" -l state-fd -d 'Keep no file: read the state from descriptor IN, and write each new one to OUT' -r

@@ -8,6 +8,7 @@
 )]
 
 mod beside;
+mod cover;
 mod faults;
 mod files;
 mod keys;
@@ -15,6 +16,9 @@ mod keys;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
 mod saving;
+#[path = "../ends/socks.rs"]
+#[allow(dead_code, reason = "each test file uses its part of it")]
+mod socks;
 mod stalled;
 #[path = "../support/mod.rs"]
 mod support;

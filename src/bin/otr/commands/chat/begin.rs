@@ -5,7 +5,7 @@ use otr::postbox::client::Client;
 use zeroize::Zeroizing;
 
 use super::Args;
-use crate::commands::{code, meeting, stored, whom};
+use crate::commands::{code, cover, meeting, stored, whom};
 use crate::context::Context;
 use crate::failure::{Code, Failure};
 use crate::ui::notices;
@@ -36,6 +36,7 @@ fn go_on(args: &Args, mut files: Files) -> Result<Begun, Failure> {
             "use 'otr send' and 'otr recv', or begin another one: otr chat -s NAME --postbox URL";
         return Err(Failure::new(Code::Usage, "the session has no postbox", hint));
     };
+    cover::check(&client, args.cover)?;
     Ok(Begun { files, client, code: None })
 }
 
@@ -48,6 +49,7 @@ fn invite(context: &Context, args: &Args, missing: Failure) -> Result<Begun, Fai
         return Err(Failure { hint: hint.into(), ..missing });
     };
     let client = whom::connect(&postbox, &args.route)?;
+    cover::check(&client, args.cover)?;
     let telling = client.telling(notices::of_postbox(context.voice));
     let mut files = context.prepare()?;
     let begun = meeting::begin(&telling, &postbox, None)?;
@@ -63,6 +65,7 @@ fn answer(context: &Context, args: &Args, text: &str) -> Result<Begun, Failure> 
     let spoken = code::given(text)?;
     let connect = |url: &str| {
         let client = whom::connect(url, &args.route)?;
+        cover::check(&client, args.cover)?;
         Ok(client.telling(notices::of_postbox(context.voice)))
     };
     // The postbox of the environment is for codes that name none.

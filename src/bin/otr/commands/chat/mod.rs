@@ -14,6 +14,7 @@ mod events;
 mod history;
 mod line;
 mod outgoing;
+mod pace;
 mod paint;
 mod receiving;
 mod saving;
@@ -30,14 +31,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use otr::conversation::{Collecting, Conversation, Files, Until, block_on};
+use otr::conversation::{Collecting, Conversation, Cover, Files, Until, block_on};
 use otr::postbox::client::{self, Client, Patience, Stop};
 use otr::protocol::ratchet::address_index::LOOK_AHEAD;
 use otr::store::RoleLock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zeroize::Zeroizing;
 
-use super::close;
+use super::{close, cover};
 use crate::context::Context;
 use crate::ending;
 use crate::failure::{Code, Failure};
@@ -46,9 +47,11 @@ use crate::route::RouteArgs;
 use crate::ui::keys::Keys;
 use crate::ui::speak::{self, warn};
 use crate::ui::terminal::{self, Screen};
+use crate::ui::units;
 use crate::worker;
 use begin::Begun;
 use events::{Direction, Event, Facts};
+use pace::{Pace, Stock};
 use paint::Paint;
 use receiving::Incoming;
 use saving::Unfinished;
@@ -80,6 +83,18 @@ pub(crate) struct Args {
     #[arg(long)]
     inline: bool,
 
+    /// Post each message at a random moment within this time, so that it does not follow what was just
+    /// read; until then it waits in the session. At the end of the chat it is waited for; Ctrl-C leaves it
+    /// to the next command
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "cover")]
+    hold: Option<Duration>,
+
+    /// Through Tor or a proxy: post packets that say nothing, at random moments so far apart in the mean, or
+    /// constant=TIME, each after that time. What you enter takes the place of the next one, and has to fit
+    /// into one packet
+    #[arg(long, value_name = "MEAN", value_parser = cover::parse)]
+    cover: Option<Cover>,
+
     #[command(flatten)]
     route: RouteArgs,
 }
@@ -104,6 +119,8 @@ const ESCAPE: Duration = Duration::from_millis(50);
 /// How long the last messages may take to be posted, and then to be stored.
 const POSTING: Duration = Duration::from_secs(3);
 const STORING: Duration = Duration::from_secs(3);
+/// How long nothing is said of what waits for its moment.
+const GLANCE: Duration = Duration::from_millis(300);
 /// How long what is on the screen may take to be noted as read.
 const NOTING: Duration = Duration::from_secs(2);
 /// The same at a signal, all together.
@@ -116,7 +133,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         return Err(Failure::new(Code::Usage, what, "keep the session in a file"));
     }
     let Begun { files, client, code } = begin::begin(context, args)?;
-    let threads = Threads::start(context, files, client)?;
+    let pace = Pace::of(args.hold, args.cover);
+    let threads = Threads::start(context, files, client, pace)?;
     process::lock_pages();
     let _stored = at_a_signal(&threads)?;
     let end = converse(context, args, &threads, terminal, code)?;
@@ -142,6 +160,7 @@ fn terminal(args: &Args) -> Result<File, Failure> {
 struct Threads {
     client: Client,
     stop: Stop,
+    pace: Pace,
     jobs: Sender<Job>,
     events: Receiver<Event>,
     tell: Sender<Event>,
@@ -152,7 +171,7 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(context: &Context, files: Files, client: Client) -> Result<Self, Failure> {
+    fn start(context: &Context, files: Files, client: Client, pace: Pace) -> Result<Self, Failure> {
         let ((tell, events), (jobs, to_do), stop) = (channel(), channel(), Stop::default());
         let another = files.another(context.lock_wait).ok_or_else(|| {
             let what = "this session cannot be opened twice";
@@ -170,7 +189,10 @@ impl Threads {
             drop(told.send(Event::Away(Direction::In, is_away)));
         });
         let patient = client.until_at_once(&stop).lasting(Patience::Endless).telling(listener);
-        let collecting = block_on(Collecting::open(files, patient, LOOK_AHEAD, Until::Closed))?;
+        let mut collecting = block_on(Collecting::open(files, patient, LOOK_AHEAD, Until::Closed))?;
+        if !pace.is_at_once() {
+            collecting.leaves_posting();
+        }
         let facts = Facts::of(collecting.session());
         let ended = Ended::default();
         let sending = Sending {
@@ -181,7 +203,7 @@ impl Threads {
             jobs: to_do,
             ended: ended.clone(),
             next: std::collections::VecDeque::new(),
-            stored: Vec::new(),
+            stock: Stock::new(pace)?,
             away: None,
             is_last: false,
             lost: 0,
@@ -194,13 +216,19 @@ impl Threads {
             receiving::run(&mut collecting, incoming)
         })?;
         let receiving = Arc::new(receiving);
-        Ok(Self { client, stop, jobs, events, tell, ended, receiving, unfinished, facts })
+        Ok(Self { client, stop, pace, jobs, events, tell, ended, receiving, unfinished, facts })
     }
 
     /// Has stored what was entered, and ends.
     fn end(self, context: &Context, end: End) -> Result<u8, Failure> {
+        let waits = matches!(end, End::Leave { closed: false }) && !self.pace.is_at_once();
+        if !waits && !self.pace.is_at_once() {
+            // What waits for its moment is left, or goes with the end.
+            self.stop.stop();
+        }
         drop(self.jobs.send(Job::End));
-        let left = self.ended.wait(POSTING).or_else(|| {
+        let posted = if waits { self.moments(context) } else { self.ended.wait(POSTING) };
+        let left = posted.or_else(|| {
             // From now on nothing is posted, only stored.
             self.stop.stop();
             self.ended.wait(STORING)
@@ -245,6 +273,23 @@ impl Threads {
         }
     }
 
+    /// Waits until what was entered has had its moments, unless a signal ends that.
+    fn moments(&self, context: &Context) -> Option<Left> {
+        if let Some(left) = self.ended.wait(GLANCE) {
+            return Some(left);
+        }
+        let what = "what you entered last waits for its moment to be posted";
+        context.voice.say(format_args!("{what}; Ctrl-C leaves it in the session"));
+        loop {
+            let has_ended = |event| matches!(event, Event::SendingEnded(_));
+            let is_over = self.events.try_iter().any(has_ended);
+            let left = self.ended.wait(GLANCE);
+            if left.is_some() || is_over {
+                return left;
+            }
+        }
+    }
+
     fn say_left(&self, left: Option<Left>) {
         say_left(left);
         self.unfinished.say();
@@ -285,6 +330,9 @@ fn converse(
     let colours = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let paint = Paint::new(args.inline, colours);
     let mut chat = Chat::new(context, paint, threads.facts.clone(), threads.jobs.clone());
+    if let Some(note) = threads.pace.note() {
+        chat.note(note);
+    }
     if let Some(code) = code {
         chat.note(&format!("the code: {}", *code));
         chat.note(&format!("tell it to the other person, who types: otr chat {}", *code));

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use otr::conversation::{Cause, Conversation, Error, ErrorKind, Files, K_SHORT, Window, block_on};
+use otr::conversation::{Cause, Conversation, Error, ErrorKind, Files, K_SHORT, block_on};
 use otr::postbox::client::{Client, Patience, Stop};
 use otr::protocol::authentication::password::Password;
 use otr::protocol::packet::size;
@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use super::events::{Direction, Event, Mark};
 use super::outgoing::Way;
+use super::pace::{Pace, Stock};
 use crate::failure::{Code, Failure};
 use crate::ui::speak::sentence;
 
@@ -47,6 +48,13 @@ impl Job {
     fn is_message(&self) -> bool {
         matches!(self, Self::Text(..) | Self::File(..))
     }
+}
+
+/// Whether what is not stored before may go.
+enum Flows {
+    Now,
+    Later,
+    Never,
 }
 
 /// What was not sent when the thread ended.
@@ -84,8 +92,8 @@ pub(super) struct Sending {
     pub(super) ended: Ended,
     /// What is not even stored, because so much waits already.
     pub(super) next: VecDeque<Job>,
-    /// Messages that are stored and not posted.
-    pub(super) stored: Vec<u64>,
+    /// What is stored and not posted.
+    pub(super) stock: Stock,
     /// When the postbox was last found away.
     pub(super) away: Option<Instant>,
     /// Whether nothing more will be entered.
@@ -100,7 +108,7 @@ impl Sending {
         let done = self.rounds();
         self.next.extend(self.jobs.try_iter());
         let lost = self.lost + self.next.iter().filter(|job| job.is_message()).count();
-        self.ended.with(Left { waiting: self.stored.len(), lost });
+        self.ended.with(Left { waiting: self.stock.messages(), lost });
         done
     }
 
@@ -109,7 +117,7 @@ impl Sending {
         block_on(self.conversation.status())?;
         // What an earlier command has left goes first.
         self.post()?;
-        while !self.is_last {
+        while !self.is_over() {
             self.fetch();
             while let Some(job) = self.next.pop_front() {
                 let is_message = job.is_message();
@@ -124,11 +132,21 @@ impl Sending {
         Ok(())
     }
 
+    /// Whether nothing more is to be done: what has a moment of its own is waited for, unless the chat is to end at
+    /// once, or the postbox is away.
+    fn is_over(&self) -> bool {
+        let has_moment = || !self.stock.packets.is_empty() || !self.next.is_empty();
+        let can_wait = || !self.stop.is_asked() && self.away.is_none() && !self.stock.is_over;
+        self.is_last && (self.stock.pace.is_at_once() || !can_wait() || !has_moment())
+    }
+
     /// Waits for something to do.
     fn fetch(&mut self) {
         // What an earlier command has left waits for the postbox, too.
-        let waits = self.away.is_some() || !self.stored.is_empty() || !self.next.is_empty();
-        let job = if waits {
+        let waits = self.away.is_some() || self.stock.messages() > 0 || !self.next.is_empty();
+        let job = if !self.stock.pace.is_at_once() {
+            self.jobs.recv_timeout(self.stock.pause())
+        } else if waits {
             self.jobs.recv_timeout(AWAY)
         } else {
             self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -159,8 +177,19 @@ impl Sending {
         self.tell(Event::Marked(number, mark));
     }
 
+    fn sent(&self, numbers: Vec<u64>) {
+        for number in numbers {
+            self.mark(number, Mark::Sent);
+        }
+    }
+
     fn by_post(&self) -> Way {
-        Way::Post(self.client.lasting(Patience::Brief))
+        Way::post(self.client.lasting(Patience::Brief))
+    }
+
+    /// For what is posted at once, unless all of it has moments of its own.
+    fn by_pace(&self) -> Way {
+        if self.stock.pace.is_at_once() { self.by_post() } else { Way::later(self.client.clone()) }
     }
 
     /// Does it; gives it back if that must wait.
@@ -169,10 +198,14 @@ impl Sending {
             Job::Text(number, text) => {
                 return Ok(self.text(number, &text)?.map(|()| Job::Text(number, text)));
             }
-            Job::File(number, path) => self.file(number, &path)?,
+            Job::File(number, path) => match self.may_flow(number)? {
+                Flows::Now => self.file(number, &path)?,
+                Flows::Later => return Ok(Some(Job::File(number, path))),
+                Flows::Never => {}
+            },
             Job::Same => self.same(),
             Job::Ask(secret, question) => {
-                let way = &mut self.by_post();
+                let way = &mut self.by_pace();
                 let asked = block_on(self.conversation.ask(way, secret, &question));
                 self.checked(asked, "asked; the other side answers with /verify");
             }
@@ -185,10 +218,10 @@ impl Sending {
     /// Stores a short message, or sends a long one. `Some` if there is no room for it yet.
     fn text(&mut self, number: u64, text: &[u8]) -> Result<Option<()>, Failure> {
         if text.len() < size(K_SHORT) {
-            let way = &mut Way::Later(self.client.clone());
+            let way = &mut Way::later(self.client.clone());
             match block_on(self.conversation.send(way, text)) {
                 Ok(()) | Err(Error::Taken(_)) => {
-                    self.stored.push(number);
+                    self.stock.add(Some(number), way.sealed)?;
                     return Ok(None);
                 }
                 // It needs more than one packet.
@@ -200,14 +233,35 @@ impl Sending {
                 Err(error) => return self.not_sent(number, error).map(|()| None),
             }
         }
-        self.post()?;
+        match self.may_flow(number)? {
+            Flows::Now => self.flush()?,
+            Flows::Later => return Ok(Some(())),
+            Flows::Never => return Ok(None),
+        }
         let mut left = text;
         let read = move |room: &mut [u8]| Ok(left.read(room).unwrap_or_default());
         self.flow(number, read).map(|()| None)
     }
 
+    /// Whether a file or a long text may go now, which is not stored before.
+    fn may_flow(&mut self, number: u64) -> Result<Flows, Failure> {
+        let pace = self.stock.pace;
+        Ok(match pace {
+            Pace::AtOnce => Flows::Now,
+            Pace::Cover(_) => {
+                let why = "it does not fit into one packet, and beside the cover it would be seen: \
+                           a chat without --cover sends it";
+                self.mark(number, Mark::NotSent(why.to_owned()));
+                Flows::Never
+            }
+            // At the end it is known at once that it does not go any more.
+            Pace::Hold(_) if self.stop.is_asked() || self.stock.is_long_due()? => Flows::Now,
+            Pace::Hold(_) => Flows::Later,
+        })
+    }
+
     fn file(&mut self, number: u64, path: &Path) -> Result<(), Failure> {
-        self.post()?;
+        self.flush()?;
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) => {
@@ -234,10 +288,10 @@ impl Sending {
         number: u64,
         read: impl FnMut(&mut [u8]) -> Result<usize, Cause>,
     ) -> Result<(), Failure> {
-        let way = &mut Way::Flow(Window::new(self.client.lasting(Patience::Endless)));
+        let way = &mut Way::flow(self.client.lasting(Patience::Endless));
         match block_on(self.conversation.send_from(way, read)) {
             Ok(()) => self.mark(number, Mark::Sent),
-            Err(Error::Taken(_)) => self.stored.push(number),
+            Err(Error::Taken(_)) => self.stock.add(Some(number), way.sealed)?,
             Err(error) => self.not_sent(number, error)?,
         }
         Ok(())
@@ -279,7 +333,7 @@ impl Sending {
             Ok(asked) => asked.ok_or_else(|| VerifyError::NothingAsked.into()),
             Err(error) => Err(error),
         };
-        let way = &mut self.by_post();
+        let way = &mut self.by_pace();
         let answered =
             asked.and_then(|asked| block_on(self.conversation.answer(way, &asked, secret)));
         if matches!(answered, Ok(()) | Err(Error::Taken(_))) {
@@ -292,7 +346,9 @@ impl Sending {
         let said = match done {
             Ok(()) => said.to_owned(),
             Err(Error::Taken(_)) => {
-                self.found_away();
+                if self.stock.pace.is_at_once() {
+                    self.found_away();
+                }
                 said.to_owned()
             }
             Err(error) => sentence(&error.into()),
@@ -306,31 +362,87 @@ impl Sending {
         }
     }
 
-    /// Posts what is stored, unless the postbox was away a moment ago.
+    /// Posts what is to be posted by now, unless the postbox was away a moment ago.
     fn post(&mut self) -> Result<(), Failure> {
-        let just_away = self.away.is_some_and(|since| since.elapsed() < AWAY);
-        if (just_away && !self.is_last) || self.stop.is_asked() {
+        if self.stop.is_asked() {
+            return Ok(());
+        }
+        let pace = self.stock.pace;
+        match pace {
+            Pace::AtOnce => self.flush(),
+            Pace::Cover(_) if self.stock.is_cover_due()? => self.post_one(true).map(drop),
+            Pace::Cover(_) => Ok(()),
+            Pace::Hold(_) => {
+                self.look()?;
+                while self.stock.is_due() && !self.is_just_away() && self.post_one(false)? {}
+                Ok(())
+            }
+        }
+    }
+
+    fn is_just_away(&self) -> bool {
+        self.away.is_some_and(|since| since.elapsed() < AWAY)
+    }
+
+    /// Posts all that is stored.
+    fn flush(&mut self) -> Result<(), Failure> {
+        if (self.is_just_away() && !self.is_last) || self.stop.is_asked() {
             return Ok(());
         }
         let way = &mut self.by_post();
-        match block_on(self.conversation.flush(way)) {
+        let flushed = block_on(self.conversation.flush(way));
+        if self.posted(flushed)? {
+            let posted = self.stock.all_posted().collect();
+            self.sent(posted);
+        }
+        Ok(())
+    }
+
+    /// Posts one packet, of the cover if none waits; whether fewer wait than before.
+    fn post_one(&mut self, cover: bool) -> Result<bool, Failure> {
+        let before = self.stock.packets.len();
+        let way = &mut self.by_post();
+        match block_on(self.conversation.post_one(way, cover)) {
+            Err(Error::PeerClosed) => self.stock.end(),
+            done => drop(self.posted(done)?),
+        }
+        self.look()?;
+        Ok(self.stock.packets.len() < before)
+    }
+
+    /// Learns what still waits, and what other commands of the session have posted, or left.
+    fn look(&mut self) -> Result<(), Failure> {
+        match block_on(self.conversation.waiting()) {
+            Ok(waiting) => {
+                let posted = self.stock.waits(&waiting)?;
+                self.sent(posted);
+                Ok(())
+            }
+            Err(error) => self.posted(Err(error)).map(drop),
+        }
+    }
+
+    /// Says what posting has come to: whether it worked.
+    fn posted(&mut self, done: Result<(), Error>) -> Result<bool, Failure> {
+        match done {
             Ok(()) => {
-                for number in std::mem::take(&mut self.stored) {
-                    self.mark(number, Mark::Sent);
-                }
                 if self.away.take().is_some() {
                     self.tell(Event::Away(Direction::Out, false));
                 }
-                Ok(())
+                Ok(true)
             }
             Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Full) => {
                 self.found_away();
-                Ok(())
+                Ok(false)
             }
             // Nobody has answered yet, or another command of the session is sending.
-            Err(error) if matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Busy) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotReady | ErrorKind::Busy) => {
+                Ok(false)
+            }
+            // Failed checks have ended the session: who receives says so.
+            Err(Error::NearlyOver) => Ok(false),
             // What was entered meanwhile is still to be stored.
-            Err(_) if self.stop.is_asked() => Ok(()),
+            Err(_) if self.stop.is_asked() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
