@@ -9,6 +9,7 @@
 
 mod begin;
 mod client;
+mod cover;
 mod described;
 mod examples;
 mod faults;

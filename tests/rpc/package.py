@@ -51,7 +51,7 @@ def by_postbox(program):
         sys.exit("it was too long")
     # The subscription has ended with its generator: there can be another one. What is not taken
     # well comes again.
-    alice.send("again")
+    alice.send("again", hold=0)
     for _ in range(2):
         try:
             for message in alice.messages():
@@ -70,6 +70,16 @@ def by_postbox(program):
         whole += part.data
         part.ack()
     assert whole == LONG
+    try:
+        next(alice.messages(cover=60, constant=True))
+    except otr.Usage as error:
+        assert "would hide nothing" in str(error)
+    else:
+        sys.exit("it would hide nothing")
+    assert not alice.send("later", later=True).posted
+    with next(came := alice.messages()) as message:
+        assert message.text == "echo: later"
+    came.close()
     assert len(alice.words()) == 4
     alice.words_same()
     assert alice.status()["authenticated"] == ["words"]

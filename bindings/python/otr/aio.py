@@ -194,12 +194,22 @@ class AsyncSession:
         *,
         confirm: bool = False,
         wait: int | None = None,
+        hold: int | None = None,
+        later: bool = False,
         by_hand: bool = False,
         retry: int | None = None,
     ) -> Sent:
-        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it."""
+        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it; with
+        `hold` it is posted at a random moment within so many seconds; with `later` it is left in the session."""
         return await self._sent(
-            "send", **body(message), confirm=confirm, wait=wait, by_hand=by_hand, retry=retry
+            "send",
+            **body(message),
+            confirm=confirm,
+            wait=wait,
+            hold=hold,
+            later=later,
+            by_hand=by_hand,
+            retry=retry,
         )
 
     async def send_file(
@@ -208,13 +218,14 @@ class AsyncSession:
         *,
         confirm: bool = False,
         wait: int | None = None,
+        hold: int | None = None,
         by_hand: bool = False,
         retry: int | None = None,
     ) -> Sent:
         """Sends a file, of any length, as one message."""
         file = os.path.abspath(path)
         return await self._sent(
-            "send", file=file, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry
+            "send", file=file, confirm=confirm, wait=wait, hold=hold, by_hand=by_hand, retry=retry
         )
 
     async def flush(self, *, by_hand: bool = False, retry: int | None = None) -> Sent:
@@ -232,16 +243,27 @@ class AsyncSession:
         count: int | None = None,
         until: str | None = None,
         wait: int | None = None,
+        cover: int | None = None,
+        constant: bool = False,
         files: str | os.PathLike[str] | None = None,
         event: Callable[[Event], None] | None = None,
     ) -> AsyncGenerator[AsyncMessage, None]:
-        """What comes, until the other side closes or as the options say. `event` hears the rest."""
+        """What comes, until the other side closes or as the options say. `event` hears the rest. With `cover`
+        packets are posted that say nothing, so many seconds apart, in the mean unless `constant`."""
         directory = None if files is None else os.path.abspath(files)
         tag, told = self.otr._begin()
         number, ended = None, False
         try:
             begun = await self._call(
-                "subscribe", credit=credit, count=count, until=until, wait=wait, files=directory, tag=tag
+                "subscribe",
+                credit=credit,
+                count=count,
+                until=until,
+                wait=wait,
+                cover=cover,
+                constant=constant,
+                files=directory,
+                tag=tag,
             )
             number = begun["subscription"]
             while (line := await told.get()) is not None:

@@ -141,12 +141,23 @@ class Session:
         *,
         confirm: bool = False,
         wait: int | None = None,
+        hold: int | None = None,
+        later: bool = False,
         by_hand: bool = False,
         retry: int | None = None,
     ) -> Sent:
-        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it."""
+        """Sends one message, of up to 3 MiB. With `confirm` it waits until the other side has opened it; with
+        `hold` it is posted at a random moment within so many seconds; with `later` it is left in the session."""
         return self.otr._run(
-            self._session.send(message, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry)
+            self._session.send(
+                message,
+                confirm=confirm,
+                wait=wait,
+                hold=hold,
+                later=later,
+                by_hand=by_hand,
+                retry=retry,
+            )
         )
 
     def send_file(
@@ -155,12 +166,15 @@ class Session:
         *,
         confirm: bool = False,
         wait: int | None = None,
+        hold: int | None = None,
         by_hand: bool = False,
         retry: int | None = None,
     ) -> Sent:
         """Sends a file, of any length, as one message."""
         return self.otr._run(
-            self._session.send_file(path, confirm=confirm, wait=wait, by_hand=by_hand, retry=retry)
+            self._session.send_file(
+                path, confirm=confirm, wait=wait, hold=hold, by_hand=by_hand, retry=retry
+            )
         )
 
     def flush(self, *, by_hand: bool = False, retry: int | None = None) -> Sent:
@@ -178,13 +192,23 @@ class Session:
         count: int | None = None,
         until: str | None = None,
         wait: int | None = None,
+        cover: int | None = None,
+        constant: bool = False,
         files: str | os.PathLike[str] | None = None,
         event: Callable[[Event], None] | None = None,
     ) -> Iterator[Message]:
         """What comes, until the other side closes or as the options say. `event` hears the rest, in
-        another thread."""
+        another thread. With `cover` packets are posted that say nothing, so many seconds apart, in the
+        mean unless `constant`."""
         coming = self._session.messages(
-            credit=credit, count=count, until=until, wait=wait, files=files, event=event
+            credit=credit,
+            count=count,
+            until=until,
+            wait=wait,
+            cover=cover,
+            constant=constant,
+            files=files,
+            event=event,
         )
 
         async def following() -> AsyncMessage | None:

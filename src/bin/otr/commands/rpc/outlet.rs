@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use otr::armor::encode;
 use otr::conversation::{
-    Cause, Conversation, Error, Files, Outlet, OutletKind, Packets, Window, block_on,
+    Cause, Conversation, Error, ErrorKind, Files, Outlet, OutletKind, Packets, Window, block_on,
 };
 use otr::postbox::client::Client;
 use otr::protocol::deniability::reveal::PUBLISHED_KEY;
@@ -22,6 +22,8 @@ pub(super) enum Way {
     /// For a message of any length, of which only a part lies in the postbox at a time.
     Flow(Window),
     Gather(Packets),
+    /// Into the session's queue, for a later call or command.
+    Later(Client),
 }
 
 impl Way {
@@ -36,6 +38,7 @@ impl Way {
             return Err(Error::NoReply.into());
         }
         match status.postbox.filter(|_| !call.params.is_set("by_hand")) {
+            Some(url) if call.params.is_set("later") => call.postbox(&url).map(Self::Later),
             Some(url) if long => {
                 // Its wait for the other side ends with the client.
                 Ok(Self::Flow(Window::new(call.postbox(&url)?.until(&call.client.over))))
@@ -49,7 +52,7 @@ impl Way {
     pub(super) fn opened(&mut self, limit: Option<Duration>) -> Result<(), Failure> {
         match self {
             Self::Flow(window) => opened(window, limit),
-            Self::Post(_) | Self::Gather(_) => Ok(()),
+            Self::Post(_) | Self::Gather(_) | Self::Later(_) => Ok(()),
         }
     }
 
@@ -57,6 +60,7 @@ impl Way {
     pub(super) fn told(self) -> Value {
         match self {
             Self::Gather(gathered) => gathered_object(&gathered.keys, &gathered.packets),
+            Self::Later(_) => gathered_object(&[], &[]),
             Self::Post(_) | Self::Flow(_) => posted_object(),
         }
     }
@@ -86,7 +90,7 @@ impl Outlet for Way {
     fn kind(&self) -> OutletKind {
         match self {
             Self::Gather(gathered) => gathered.kind(),
-            Self::Post(client) => client.kind(),
+            Self::Post(client) | Self::Later(client) => client.kind(),
             Self::Flow(window) => window.kind(),
         }
     }
@@ -94,7 +98,7 @@ impl Outlet for Way {
     fn largest(&self) -> usize {
         match self {
             Self::Gather(gathered) => gathered.largest(),
-            Self::Post(client) => client.largest(),
+            Self::Post(client) | Self::Later(client) => client.largest(),
             Self::Flow(window) => window.largest(),
         }
     }
@@ -107,6 +111,7 @@ impl Outlet for Way {
         match self {
             Self::Gather(gathered) => gathered.hand_out(keys, packets).await,
             Self::Post(client) => client.hand_out(keys, packets).await,
+            Self::Later(_) => Err(Cause::new(ErrorKind::Unreachable, "it goes out later")),
             Self::Flow(window) => window.hand_out(keys, packets).await,
         }
     }
@@ -114,7 +119,7 @@ impl Outlet for Way {
     fn sealed(&mut self, packet: &Packet, receipt: &Receipt) {
         match self {
             Self::Gather(gathered) => gathered.sealed(packet, receipt),
-            Self::Post(client) => client.sealed(packet, receipt),
+            Self::Post(client) | Self::Later(client) => client.sealed(packet, receipt),
             Self::Flow(window) => window.sealed(packet, receipt),
         }
     }
@@ -122,7 +127,7 @@ impl Outlet for Way {
     fn too_large(&self, bytes: usize) -> Cause {
         match self {
             Self::Gather(gathered) => gathered.too_large(bytes),
-            Self::Post(client) => Outlet::too_large(client, bytes),
+            Self::Post(client) | Self::Later(client) => Outlet::too_large(client, bytes),
             Self::Flow(window) => window.too_large(bytes),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
-use otr::conversation::{Collecting, Error, Files, Until, block_on};
+use otr::conversation::{Collecting, Cover, Error, Files, Until, block_on};
 use otr::postbox::client::{self, Patience};
 use otr::protocol::ratchet::address_index::LOOK_AHEAD;
 use otr::store::RoleLock;
@@ -17,6 +17,7 @@ use super::client::Client;
 use super::delivery::Delivery;
 use super::envelope;
 use super::ledger::Ledger;
+use crate::commands::cover::Covering;
 use crate::commands::{stored, whom};
 use crate::failure::{Code, Failure};
 use crate::process;
@@ -31,6 +32,8 @@ const LONGEST_END: Duration = Duration::from_mins(1);
 /// What the thread begins with.
 struct Ready {
     collecting: Collecting<Files>,
+    /// Ends before the session is free for another receiver.
+    _cover: Option<Covering>,
     _receiver: RoleLock,
 }
 
@@ -48,12 +51,13 @@ pub(super) fn subscribe(call: &Call, answer: Answer) {
                 .give(Err(wrong(what, "leave it out to go on until the other side closes")));
         }
     };
-    let files = match directory(call) {
-        Ok(files) => files,
+    let chosen = directory(call).and_then(|files| Ok((files, cover_of(call, until)?)));
+    let (files, cover) = match chosen {
+        Ok(chosen) => chosen,
         Err(failure) => return answer.give(Err(failure)),
     };
     let (number, ledger) = delivery(call);
-    let done = ready(call, number, &ledger, until)
+    let done = ready(call, number, &ledger, (until, cover))
         .and_then(|ready| start(call, number, &ledger, (ready, files)));
     match done {
         Ok(go) => {
@@ -82,6 +86,21 @@ pub(super) fn directory(call: &Call) -> Result<Option<PathBuf>, Failure> {
     path.ok_or_else(what).map(Some)
 }
 
+/// The cover that the call asks for.
+fn cover_of(call: &Call, until: Until) -> Result<Option<Cover>, Failure> {
+    let constant = call.params.is_set("constant");
+    match call.seconds("cover") {
+        Some(_) if until != Until::Closed => {
+            let hint = "leave 'count' and 'until' out";
+            Err(wrong("'cover' is for a subscription that lasts until the other side closes", hint))
+        }
+        Some(time) if constant => Ok(Some(Cover::Constant(time))),
+        Some(time) => Ok(Some(Cover::Mean(time))),
+        None if constant => Err(wrong("'constant' says how 'cover' goes", "give 'cover', too")),
+        None => Ok(None),
+    }
+}
+
 /// Starts the thread, which goes on when what this returns is dropped.
 fn start(
     call: &Call,
@@ -102,7 +121,12 @@ fn start(
 }
 
 /// The session, whose one receiver this is from now on.
-fn ready(call: &Call, number: u64, ledger: &Arc<Ledger>, until: Until) -> Result<Ready, Failure> {
+fn ready(
+    call: &Call,
+    number: u64,
+    ledger: &Arc<Ledger>,
+    (until, cover): (Until, Option<Cover>),
+) -> Result<Ready, Failure> {
     let mut files = call.context.open()?;
     let stage = stored::take(&mut files)?.into_snapshot().stage;
     let Some(url) = whom::postbox_of_stage(&stage) else {
@@ -111,9 +135,19 @@ fn ready(call: &Call, number: u64, ledger: &Arc<Ledger>, until: Until) -> Result
     };
     let client = call.rpc.postbox(&url)?.until(&ledger.stop).lasting(Patience::Endless);
     let client = client.telling(listener(&call.client, number, ledger));
+    if cover.is_some() && !client.isolates() {
+        let hint =
+            "without --tor or --proxy for 'otr rpc' the postbox sees who calls: leave it out";
+        return Err(wrong("'cover' would hide nothing", hint));
+    }
     let receiver = files.store.lock_receiver(call.context.lock_wait)?;
-    let collecting = block_on(Collecting::open(files, client, LOOK_AHEAD, until))?;
-    Ok(Ready { collecting, _receiver: receiver })
+    let begin = |cover| Covering::start(&files, call.context.lock_wait, &client, cover);
+    let cover = cover.map(begin).transpose()?;
+    let mut collecting = block_on(Collecting::open(files, client, LOOK_AHEAD, until))?;
+    if cover.is_some() {
+        collecting.leaves_posting();
+    }
+    Ok(Ready { collecting, _cover: cover, _receiver: receiver })
 }
 
 /// Tells the client when the postbox is away, and back.

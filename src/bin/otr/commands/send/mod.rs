@@ -375,9 +375,10 @@ impl<'a> Sender<'a> {
     }
 }
 
-fn too_long_for_later() -> Failure {
+/// The message has to go at once, in several packets.
+pub(crate) fn too_long_for_later() -> Failure {
     let what = "the message does not fit into one packet, or not into what waits already";
-    Failure::new(Code::Refused, what, "nothing was sent: leave --later out")
+    Failure::new(Code::Refused, what, "nothing was sent: leave 'later' out")
 }
 
 /// Waits until the other side has opened what was posted.

@@ -142,6 +142,18 @@ pub(super) const METHODS: &[Method] = &[
                 Whole(0, SECONDS),
                 "seconds to wait for that; without it, while the postbox keeps it",
             ),
+            may(
+                "hold",
+                Whole(0, SECONDS),
+                "with a postbox: post it at a random moment within so many seconds, and answer then. Until then it \
+                 is not in the session, and later calls go on",
+            ),
+            may(
+                "later",
+                Flag,
+                "with a postbox: leave it in the session, which the next call or command posts, or a subscription \
+                 with 'cover'. It has to fit into one packet (4)",
+            ),
             BY_HAND,
             RETRY,
         ],
@@ -181,6 +193,18 @@ pub(super) const METHODS: &[Method] = &[
                  \"empty\": take what is there, and wait for nothing",
             ),
             may("wait", Whole(0, SECONDS), "end when nothing has come for this many seconds"),
+            may(
+                "cover",
+                Whole(1, SECONDS),
+                "through Tor or a proxy, and until the other side closes: post packets that say nothing, at random \
+                 moments so many seconds apart in the mean, as long as it goes on. What 'send' with 'later' has left \
+                 takes the place of the next one",
+            ),
+            may(
+                "constant",
+                Flag,
+                "with 'cover': not in the mean, but each time after so many seconds",
+            ),
             FILES,
             TAG,
         ],

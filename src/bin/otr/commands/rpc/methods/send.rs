@@ -7,7 +7,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use otr::conversation::{Cause, Conversation, Error, ErrorKind, block_on};
+use otr::conversation::{Cause, Conversation, Error, ErrorKind, K_SHORT, block_on, random_part};
 use otr::protocol::packet::{K_MIN, size};
 use otr::store::inherited::{self, Use};
 use otr::store::patient::Patient;
@@ -17,6 +17,7 @@ use crate::commands::rpc::answer::{self, Answer};
 use crate::commands::rpc::call::{Call, Done, Waiting, wrong};
 use crate::commands::rpc::client::Running;
 use crate::commands::rpc::outlet::{Way, posted_object};
+use crate::commands::send::too_long_for_later;
 use crate::failure::{Code, Failure};
 use crate::worker;
 
@@ -70,7 +71,8 @@ pub(super) fn joins(one: &Call, next: &Call) -> bool {
         let params = &call.params;
         let given = ["text", "base64"].map(|name| params.text(name));
         given.iter().flatten().any(|text| text.len() < size(K_MIN) * 4 / 3)
-            && !["confirm", "by_hand"].iter().any(|name| params.is_set(name))
+            && !["confirm", "by_hand", "later"].iter().any(|name| params.is_set(name))
+            && params.number("hold").is_none()
     };
     is_plain(one) && is_plain(next) && one.seconds("retry") == next.seconds("retry")
 }
@@ -89,7 +91,7 @@ pub(super) fn send(all: Vec<Waiting>) {
             answer::give_all(answers);
             drop(running);
         } else if let Some(Waiting { call, answer, running }) = all.pop_front() {
-            alone(&call, answer, running);
+            alone(call, answer, running);
         }
     }
 }
@@ -122,21 +124,87 @@ fn together(all: &VecDeque<Waiting>) -> (usize, Result<(), Failure>) {
     (count, sent)
 }
 
-fn alone(call: &Call, answer: Answer, running: Running) {
-    let mut way = match sent(call) {
-        Ok(way) => way,
-        Err(failure) => return answer.give(Err(failure)),
-    };
-    if !call.params.is_set("confirm") {
-        return answer.give(Ok(way.told()));
-    }
-    let wait = call.seconds("wait");
+fn alone(call: Call, answer: Answer, running: Running) {
     // If there is no thread for it, the answer says that the call has ended.
-    drop(worker::start(move || {
-        let opened = way.opened(wait);
-        answer.give(opened.map(|()| way.told()));
-        drop(running);
-    }));
+    if call.seconds("hold").is_some() {
+        drop(worker::start(move || {
+            match held(&call).and_then(|()| whole(&call)) {
+                Ok(way) => confirmed(&call, way, answer),
+                Err(failure) => answer.give(Err(failure)),
+            }
+            drop(running);
+        }));
+        return;
+    }
+    match whole(&call) {
+        Ok(way) if call.params.is_set("confirm") => drop(worker::start(move || {
+            confirmed(&call, way, answer);
+            drop(running);
+        })),
+        sent => answer.give(sent.map(Way::told)),
+    }
+}
+
+/// Answers when the other side has opened the message, if the call asks for that.
+fn confirmed(call: &Call, mut way: Way, answer: Answer) {
+    let is_asked = call.params.is_set("confirm");
+    let opened = if is_asked { way.opened(call.seconds("wait")) } else { Ok(()) };
+    answer.give(opened.map(|()| way.told()));
+}
+
+/// Waits for the message's moment. Nobody else waits for it, and until then it is not in the session.
+fn held(call: &Call) -> Result<(), Failure> {
+    let not_held = |what, hint: &'static str| Err(wrong(what, hint).of_sending());
+    if call.params.is_set("by_hand") || call.params.is_set("later") {
+        return not_held(
+            "'hold' is for what is posted at its moment",
+            "leave 'by_hand' and 'later' out",
+        );
+    }
+    // Before anything is waited for in vain.
+    Text::of(call)?;
+    let mut conversation = Conversation::open(call.context.open()?);
+    if let Way::Gather(_) = Way::of(call, &mut conversation, false).map_err(Failure::of_sending)? {
+        return not_held(
+            "'hold' is for a session with a postbox",
+            "nothing was sent: leave it out",
+        );
+    }
+    let part = random_part(call.seconds("hold").unwrap_or_default());
+    std::thread::sleep(part.map_err(|error| Failure::from(error).of_sending())?);
+    Ok(())
+}
+
+/// Sends it, and with 'later' leaves it in the session.
+fn whole(call: &Call) -> Result<Way, Failure> {
+    if !call.params.is_set("later") {
+        return sent(call);
+    }
+    if ["confirm", "by_hand"].iter().any(|name| call.params.is_set(name)) {
+        let what = "'later' leaves the message in the session, without 'confirm' and 'by_hand'";
+        return Err(wrong(what, "nothing was sent: leave them out").of_sending());
+    }
+    let text = match Text::of(call)? {
+        Text::Here(text) => text,
+        Text::From(_) => {
+            return Err(wrong("'later' takes 'text' or 'base64'", "nothing was sent").of_sending());
+        }
+    };
+    let mut conversation = Conversation::open(call.context.open()?);
+    let mut way = Way::of(call, &mut conversation, false).map_err(Failure::of_sending)?;
+    if let Way::Gather(_) = way {
+        let what = "'later' is for a session with a postbox";
+        return Err(wrong(what, "nothing was sent: leave it out").of_sending());
+    }
+    if text.len() >= size(K_SHORT) {
+        return Err(too_long_for_later().of_sending());
+    }
+    match block_on(conversation.send(&mut way, &text)) {
+        Ok(()) | Err(Error::Taken(_)) => Ok(way),
+        // It needs more than one packet.
+        Err(Error::NotBegun(_)) => Err(too_long_for_later().of_sending()),
+        Err(error) => Err(Failure::from(error).of_sending()),
+    }
 }
 
 fn sent(call: &Call) -> Result<Way, Failure> {
