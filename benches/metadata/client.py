@@ -1,6 +1,7 @@
 """The client of `simulate.py`, as the relay sees it: the one that asks for everything at once, each
 address on a circuit of its own, and the one that asks by a schedule."""
 
+import math
 from dataclasses import dataclass
 
 from world import Circuit
@@ -36,6 +37,11 @@ class Conduct:
     # A packet of cover after this long, in its place a message if there is one; always exactly so long.
     cover: float = 0
     constant: bool = False
+    # A command that does not wait searches for so many numbers more, and for one more after each so many seconds
+    # since the last search, up to so many; one that waits, for one within 100 s.
+    searches: int = 0
+    refill: float = 600
+    most: int = 16
 
 
 AT_ONCE = Conduct(schedule=False)
@@ -56,6 +62,8 @@ class End:
         self.asked, self.read, self.spent, self.kept = set(), set(), set(), []
         # Address → until when it lingers.
         self.lingering = {}
+        # How many searches there were since something came, and when the last one was.
+        self.searches, self.searched = 0, -math.inf
         self.command, self.queue = None, []
         if conduct.cover:
             world.after(world.random.uniform(0, conduct.cover), self.cover)
@@ -72,6 +80,28 @@ class End:
         for ahead in following:
             out[self.address(self.peer_next, ahead)] = ahead
         return out
+
+    def search(self):
+        """An address that may be used later: of each eight five are numbers of the current chain, in order, two of
+        the next chain, and one by chance."""
+        eight, place = divmod(self.searches, 8)
+        self.searches, self.searched = self.searches + 1, self.world.now
+        if place == 7:
+            first = 1 << min(int(self.world.random.expovariate(0.69)), 8)
+            number, following = first + self.world.random.randrange(first), False
+        else:
+            following = place % 3 == 2
+            number = 1 + (2 * eight + place // 3 if following else 5 * eight + place - place // 3)
+        if following or self.peer_chain is None:
+            return self.address(self.peer_next, number)
+        return self.address(self.peer_chain, self.peer_sent + number)
+
+    def credit(self):
+        """How many searches a command makes that does not wait."""
+        if not self.conduct.searches:
+            return 0
+        since = min(self.world.now - self.searched, self.conduct.most * self.conduct.refill)
+        return min(self.conduct.searches + int(since / self.conduct.refill), self.conduct.most)
 
     def wanted(self):
         wanted = self.awaited(range(self.conduct.current), range(self.conduct.next))
@@ -113,6 +143,7 @@ class End:
         wanted = self.wanted() if self.conduct.linger else ()
         self.read.add(address)
         self.spent.add(address)
+        self.searches = 0
         if self.peer_chain is None or chain > self.peer_chain:
             self.peer_chain, self.peer_sent, self.peer_next, self.turn = chain, 0, chain + 2, True
         if chain == self.peer_chain:
@@ -152,6 +183,17 @@ class Scheduled:
         for address in sorted(end.spent):
             self.discard_later(address)
         self.take_kept()
+        if self.conduct.searches:
+            self.search_later()
+
+    def search_later(self):
+        self.world.after(self.world.random.uniform(0, 100), self.search)
+
+    def search(self):
+        if self.alive:
+            circuit = Circuit(self.world, self.end, True)
+            circuit.call("collect", self.end.search(), lambda _: circuit.close())
+            self.search_later()
 
     def plan(self):
         for address, ahead in self.end.wanted().items():
@@ -229,6 +271,9 @@ class ScheduledLook:
         self.end, self.ended, self.world, self.conduct = end, ended, end.world, end.conduct
         self.asked, self.open = set(), 0
         self.ask_for(end.wanted())
+        for _ in range(end.credit()):
+            self.open += 1
+            self.world.after(self.world.random.uniform(0, self.conduct.within), self.search)
         for address in sorted(end.spent):
             delay = self.world.exponential(self.conduct.discard)
             if delay < self.conduct.within:
@@ -240,6 +285,10 @@ class ScheduledLook:
                 self.asked.add(address)
                 self.open += 1
                 self.world.after(self.world.random.uniform(0, self.conduct.within), self.ask, address)
+
+    def search(self):
+        circuit, address = Circuit(self.world, self.end, True), self.end.search()
+        circuit.call("collect", address, lambda _: self.answered(address, circuit, None))
 
     def ask(self, address):
         circuit = Circuit(self.world, self.end)

@@ -105,9 +105,9 @@ class Circuit:
     """A way to the relay that a client uses for one address: a delay of its own, and one connection at a
     time, opened with its first call."""
 
-    def __init__(self, world, end):
+    def __init__(self, world, end, searches=False):
         random = world.random
-        self.world, self.end = world, end
+        self.world, self.end, self.searches = world, end, searches
         self.build = random.lognormvariate(0.4, 0.5) if world.delays else 0.0
         self.latency = random.lognormvariate(-1.3, 0.4) if world.delays else 0.0003
         self.connection, self.used, self.open_calls, self.gone = None, 0.0, 0, False
@@ -131,7 +131,7 @@ class Circuit:
             world.connections += 1
             self.connection = world.connections
             world.truth.append({"c": self.connection, "conv": self.end.talk.number, "end": self.end.number,
-                                "relay": world.relay_of(address)})
+                                "relay": world.relay_of(address), "search": self.searches})
             world.note(world.now - self.latency * 0.9, self.connection, "open")
         up = {"collect": COLLECT, "discard": DISCARD, "post": POST}[kind] + size
         self.used, self.open_calls = world.now, self.open_calls + 1

@@ -1,9 +1,12 @@
 //! Numbers that never arrive: packets beyond them are found.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin};
 use std::time::Duration;
 
+use otr::protocol::session::Search;
+use otr::protocol::session::stored::{Stage, Stored};
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 
@@ -142,6 +145,46 @@ fn by_tor_a_few_lost_messages_hide_nothing() {
     // Two, and two searches.
     let more = socks.connections() - found;
     assert!((4..=5).contains(&more), "{more}");
+}
+
+/// Who looks only now and then gets over as many in one look.
+#[test]
+fn by_tor_one_look_gets_over_ten_lost_messages() {
+    let (place, postbox) = after_losing(10);
+    ok(&place, "alice", &["send"], b"after");
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let look = ["recv", "--all", "--tor", "--proxy", &socks.url];
+    assert_eq!(ok(&place, "bob", &look, b""), b"after");
+}
+
+/// As if this person had last looked eight hours before.
+fn let_hours_pass(place: &Place, name: &str) -> Search {
+    let path = place.state(name);
+    let mut stored = Stored::from_bytes(&fs::read(&path).unwrap()).unwrap();
+    let Stage::Session(session) = &mut stored.stage else { panic!("a session") };
+    let search = session.search();
+    session.note_search(Search { at: search.at - 28_800, ..search });
+    fs::write(&path, stored.to_bytes()).unwrap();
+    search
+}
+
+/// Each look goes on where the last one has stopped, and searches the farther the longer ago that was.
+#[test]
+fn by_tor_who_looks_again_gets_beyond_many_lost_messages() {
+    let (place, postbox) = after_losing(20);
+    ok(&place, "alice", &["send"], b"after");
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    let look = ["recv", "--all", "--tor", "--proxy", &socks.url];
+    // Unless a search by chance finds it at once.
+    let first = otr(&place, "bob", &look, b"").stdout;
+    if first.is_empty() {
+        assert_eq!(let_hours_pass(&place, "bob").places, 16);
+        assert_eq!(ok(&place, "bob", &look, b""), b"after");
+    } else {
+        assert_eq!(first, b"after");
+    }
+    // It does not search for that long again.
+    assert!(let_hours_pass(&place, "bob").places < 16);
 }
 
 /// What lies there is searched for far ahead, too, and comes in its order all the same; nothing is left, and

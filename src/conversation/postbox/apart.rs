@@ -10,6 +10,7 @@ use super::errands::{Done, Errand, Errands};
 use super::plan;
 use super::receiving::{Collecting, Until};
 use super::schedule::{SPREAD, Schedule, part};
+use super::searching::Searches;
 use super::start;
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
@@ -19,13 +20,6 @@ use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{SealError, Session};
 
-/// Within this time one more number is searched for, far ahead or behind, whether or not one is missing.
-const SEARCH: Duration = Duration::from_secs(100);
-/// For this long, who follows searches faster, one number each [`SPREAD`]: what came while nobody
-/// followed may have been lost.
-const CATCHING_UP: Duration = Duration::from_mins(5);
-/// How often who looks only once searches.
-const SEARCHES_ONCE: u32 = 2;
 /// Within this time a packet is discarded that was opened and stored.
 const LATER: Duration = Duration::from_mins(1);
 /// Within this time a number is asked for that comes after the next one, first and then again. Since it was
@@ -71,10 +65,7 @@ struct Asked {
     named: BTreeMap<Token, Option<Duration>>,
     /// How often skipped numbers were asked for.
     behind: BTreeMap<Token, u32>,
-    /// How many searches there were since something came.
-    searches: u32,
-    /// How many are done, in a run that looks once.
-    searched: u32,
+    searches: Searches,
     /// Within which time to post what we owe.
     owed: Duration,
 }
@@ -138,14 +129,16 @@ impl<H: Host> Collecting<H> {
             poor: BTreeSet::new(),
             named: BTreeMap::new(),
             behind: BTreeMap::new(),
-            searches: 0,
-            searched: 0,
+            searches: Searches::new(),
             owed: SPREAD,
         };
         let (mut since, mut patient) = (begun, PATIENT);
         while !self.is_done(sink) {
             self.receiver.refresh().await?;
             self.receiver.end_if_over().await?;
+            if let Some(session) = self.receiver.session() {
+                asked.searches.begin(session.search(), self.receiver.now());
+            }
             if self.counts.closed {
                 self.until = Until::Empty;
             }
@@ -162,9 +155,7 @@ impl<H: Host> Collecting<H> {
             };
             let is_over = all_empty
                 && match self.until {
-                    Until::Empty => {
-                        asked.searched >= SEARCHES_ONCE || self.receiver.session().is_none()
-                    }
+                    Until::Empty => asked.searches.is_over(),
                     _ => left.is_some_and(|left| left.is_zero()),
                 };
             let next = asked.schedule.next().map(|next| next.saturating_sub(begun.elapsed()));
@@ -213,12 +204,12 @@ impl<H: Host> Collecting<H> {
                     *asked.behind.entry(token).or_default() += 1;
                     asked.errands.ask(errand, token, Duration::ZERO)?;
                 }
-                Errand::Search => {
-                    if let Some(token) = self.searched(asked)? {
+                Errand::Search(place) => {
+                    if let Some(token) = self.searched(asked, place)? {
                         asked.errands.ask(errand, token, Duration::ZERO)?;
                     } else {
-                        asked.searched += 1;
                         asked.schedule.ended(&errand);
+                        self.note_search(asked, place, false).await?;
                     }
                 }
                 Errand::Discard(record) => asked.errands.discard(errand, record)?,
@@ -310,10 +301,14 @@ impl<H: Host> Collecting<H> {
             wanted.push((Errand::Pay, asked.owed));
         }
         let Some(session) = self.receiver.session() else { return wanted };
-        let has_searched = is_once && asked.searched >= SEARCHES_ONCE;
-        if !has_searched && !asked.later.iter().any(|one| one.beyond) {
-            let catches_up = self.until == Until::Closed && asked.begun.elapsed() < CATCHING_UP;
-            wanted.push((Errand::Search, if is_once || catches_up { SPREAD } else { SEARCH }));
+        if asked.later.iter().any(|one| one.beyond) {
+            // First that one must be taken.
+        } else if is_once {
+            wanted.extend(asked.searches.left().map(|place| (Errand::Search(place), SPREAD)));
+        } else {
+            let (follows, elapsed) = (self.until == Until::Closed, asked.begun.elapsed());
+            let within = asked.searches.within(follows, elapsed, SPREAD);
+            wanted.push((Errand::Search(session.search().places), within));
         }
         if !is_once {
             let often =
@@ -362,19 +357,27 @@ impl<H: Host> Collecting<H> {
         near
     }
 
-    /// A token to search for besides.
-    fn searched(&self, asked: &mut Asked) -> Result<Option<Token>, SealError> {
+    /// The token to search for in this place.
+    fn searched(&self, asked: &Asked, place: u32) -> Result<Option<Token>, SealError> {
         let Some(session) = self.receiver.session() else { return Ok(None) };
-        let random = random()?;
-        // Who looks once does not know how often others have.
-        let nth = (self.until != Until::Empty).then_some(asked.searches);
-        asked.searches = asked.searches.wrapping_add(1);
-        let token = plan::searched(session, self.look_ahead, nth, random);
+        let token = plan::searched(session, self.look_ahead, place, random()?);
         Ok(token.filter(|token| {
             !asked.is_here(token)
                 && !self.held_back.contains(token)
                 && asked.asks_since(token).is_none()
         }))
+    }
+
+    /// Notes that a place was searched, so that the next run goes on from there.
+    async fn note_search(
+        &mut self,
+        asked: &mut Asked,
+        place: u32,
+        failed: bool,
+    ) -> Result<(), Error> {
+        let Some(search) = self.receiver.session().map(Session::search) else { return Ok(()) };
+        let places = asked.searches.searched(place, failed, search);
+        self.receiver.note_search(places).await
     }
 
     /// Takes what an errand has come to; says whether a packet came.
@@ -385,6 +388,9 @@ impl<H: Host> Collecting<H> {
         Done { errand, found }: Done,
     ) -> Result<bool, Error> {
         asked.schedule.ended(&errand);
+        if let Errand::Search(place) = errand {
+            self.note_search(asked, place, found.is_err()).await?;
+        }
         let found = match (found, errand) {
             (Ok(found), _) => found,
             (Err(_), _) if self.client.is_stopped() => return Ok(false),
@@ -397,12 +403,11 @@ impl<H: Host> Collecting<H> {
             Errand::Ask(token) if found.is_empty() => drop(asked.empty.insert(token)),
             // Nothing more comes there.
             Errand::Ask(token) => drop(asked.named.remove(&token)),
-            Errand::Search => asked.searched += 1,
             Errand::Discard(record) => {
                 self.junk.retain(|junk| *junk != record);
                 self.receiver.forget_collected(&[record]).await?;
             }
-            Errand::Behind(_) | Errand::Pay => {}
+            Errand::Search(_) | Errand::Behind(_) | Errand::Pay => {}
         }
         let any = !found.is_empty();
         let read = self.receiver.session().map(Session::collected).unwrap_or_default();
@@ -416,7 +421,7 @@ impl<H: Host> Collecting<H> {
                 continue;
             }
             let since = Instant::now();
-            let one = Later { found, beyond: errand == Errand::Search, since };
+            let one = Later { found, beyond: matches!(errand, Errand::Search(_)), since };
             for blocker in self.blockers(asked, &one) {
                 // It was empty before that came.
                 if asked.asks_since(&blocker).is_none() {
@@ -442,7 +447,7 @@ impl<H: Host> Collecting<H> {
                 asked.poor.insert(token);
             } else {
                 asked.empty.clear();
-                asked.searches = 0;
+                asked.searches.restart();
             }
         }
         Ok(())

@@ -19,8 +19,8 @@ pub(super) enum Errand {
     Ask(Token),
     /// Ask for one that was skipped.
     Behind(Token),
-    /// Ask for one that may lie farther ahead, or behind.
-    Search,
+    /// Ask for one that may lie farther ahead, or behind: in this place of the search.
+    Search(u32),
     /// Discard a packet that was opened and stored, or is junk.
     Discard([u8; Discard::SIZE]),
     /// Post what we owe the other side.

@@ -16,6 +16,7 @@ mod plan;
 mod poster;
 mod receiving;
 mod schedule;
+mod searching;
 mod window;
 
 use std::thread::{Builder, JoinHandle};

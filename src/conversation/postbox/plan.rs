@@ -77,44 +77,63 @@ fn numbers_beyond(round: u32, look_ahead: u32) -> Vec<u32> {
     numbers
 }
 
-/// Where each number takes a call of its own: the token of one to search for, which may be there although
-/// nothing comes under the next ones. Of every three searches one is for a number of the current chain
-/// in order, one for a number by chance, near ones more often, and one for a number that was
-/// skipped, or one of the peer's next chain. `nth` counts them since something came; who does not know it searches by
-/// chance. `None` if there is none to search for.
+/// Where each number takes a call of its own: the token to search for in this place, which may be there although
+/// nothing comes under the next ones. Of every eight places five are for the numbers of the current chain, in order, two
+/// for those of the peer's next chain, and one for a number by chance, near ones more often, or one that was skipped.
+/// `None` if there is none to search for.
 pub(super) fn searched(
     session: &Session,
     look_ahead: u32,
-    nth: Option<u32>,
+    place: u32,
     random: u64,
 ) -> Option<Token> {
-    let (number, elsewhere) = number_searched(nth, look_ahead, random)?;
+    let (number, among) = place_searched(place, look_ahead, random)?;
     let awaited = session.awaited_tokens(&[number]);
-    if !elsewhere {
-        return awaited.first().copied();
+    if among == Among::Skipped {
+        let skipped = session.skipped_tokens();
+        let by_chance =
+            usize::try_from(random >> 40).unwrap_or_default().checked_rem(skipped.len());
+        return by_chance.and_then(|at| skipped.get(at)).or(awaited.last()).copied();
     }
-    let skipped = session.skipped_tokens();
-    let by_chance = usize::try_from(random >> 40).unwrap_or_default().checked_rem(skipped.len());
-    by_chance.and_then(|at| skipped.get(at)).or(awaited.last()).copied()
+    if among == Among::Next { awaited.last() } else { awaited.first() }.copied()
 }
 
-/// The number, from 1, and whether it is not one of the current chain.
-fn number_searched(nth: Option<u32>, look_ahead: u32, random: u64) -> Option<(u32, bool)> {
+/// Where to search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Among {
+    /// The peer's current chain.
+    Current,
+    /// Its next chain.
+    Next,
+    /// The numbers that were skipped; if there are none, its next chain.
+    Skipped,
+}
+
+/// The number, from 1, and where it is.
+fn place_searched(place: u32, look_ahead: u32, random: u64) -> Option<(u32, Among)> {
     let most = look_ahead.min(1 << OCTAVES);
-    let [octave, low, high, kind, ..] = random.to_le_bytes();
-    // Half of them are evenly among the octaves, the others mostly in the first ones.
+    let numbers = most.checked_sub(1).filter(|numbers| *numbers > 0)?;
+    let (round, place) = (place / 8, place % 8);
+    match place {
+        7 => {
+            let number = by_chance(random);
+            let among = if round.is_multiple_of(2) { Among::Current } else { Among::Skipped };
+            (number < most).then_some((number, among))
+        }
+        2 | 5 => Some((1 + (2 * (round % numbers) + place / 3) % numbers, Among::Next)),
+        _ => Some((1 + (5 * (round % numbers) + place - place / 3) % numbers, Among::Current)),
+    }
+}
+
+/// A number by chance: half of them are evenly among the octaves, the others mostly in the first ones.
+fn by_chance(random: u64) -> u32 {
+    let [octave, low, high, ..] = random.to_le_bytes();
     let octave = match octave >> 7 {
         0 => u32::from(octave) % OCTAVES,
         _ => octave.trailing_zeros(),
     };
     let first = 1 << octave;
-    let by_chance = first + u32::from(u16::from_le_bytes([low, high])) % first;
-    let (number, elsewhere) = match nth {
-        Some(nth) if nth % 3 != 1 => (1 + nth / 3 % most.saturating_sub(1).max(1), nth % 3 == 2),
-        Some(_) => (by_chance, false),
-        None => (by_chance, kind < 64),
-    };
-    (number < most).then_some((number, elsewhere))
+    first + u32::from(u16::from_le_bytes([low, high])) % first
 }
 
 /// How long to wait in this round.
@@ -158,27 +177,36 @@ mod tests {
     }
 
     #[test]
-    fn one_by_one_all_are_searched_for() {
-        for place in [0, 2] {
-            let in_order =
-                (0..511).map(|step| number_searched(Some(3 * step + place), LOOK_AHEAD, 0));
-            assert!(in_order.eq((1..512).map(|number| Some((number, place == 2)))));
-        }
+    fn place_by_place_all_are_searched_for() {
+        let places = |among| {
+            let all = (0..8 * 511).map(|place| place_searched(place, LOOK_AHEAD, 1));
+            let of = all.flatten().filter(move |(_, of)| *of == among);
+            of.map(|(number, _)| number).collect::<Vec<u32>>()
+        };
+        // By chance it is number 2 here.
+        let current: Vec<u32> = places(Among::Current).into_iter().filter(|at| *at != 2).collect();
+        assert!(
+            current[..509].iter().copied().eq((1..512).filter(|number| *number != 2).take(509))
+        );
+        assert!(places(Among::Next)[..511].iter().copied().eq(1..512));
+        assert_eq!(places(Among::Skipped).len(), 255);
+        // Sixteen places reach beyond ten lost numbers.
+        let near = (0..16).filter_map(|place| place_searched(place, LOOK_AHEAD, 1));
+        let near: BTreeSet<u32> = near.filter(|of| of.1 == Among::Current).map(|of| of.0).collect();
+        assert!((1..=10).all(|number| near.contains(&number)));
     }
 
     #[test]
     fn by_chance_all_are_searched_for_and_near_ones_more_often() {
-        let (mut asked, mut first, mut elsewhere) = (BTreeSet::new(), 0, 0);
+        let (mut asked, mut first, mut all) = (BTreeSet::new(), 0, 0);
         for random in (0..u64::from(u32::MAX)).step_by(509) {
-            let (number, is_elsewhere) = number_searched(None, LOOK_AHEAD, random).unwrap();
+            let number = by_chance(random);
             asked.insert(number);
             first += u32::from(number == 1);
-            elsewhere += u32::from(is_elsewhere);
+            all += 1;
         }
         assert!(asked.into_iter().eq(1..512));
-        let all = u32::MAX / 509;
         assert!((all / 4..all / 3).contains(&first), "{first} of {all}");
-        assert!(elsewhere.abs_diff(all / 4) < all / 100, "{elsewhere} of {all}");
     }
 
     #[test]
@@ -186,9 +214,8 @@ mod tests {
         for look_ahead in [1, 2, 16, 17, 40, 600] {
             for round in 0..99 {
                 let beyond = numbers_beyond(round, look_ahead);
-                let searched = [None, Some(round)]
-                    .map(|nth| number_searched(nth, look_ahead, u64::from(round) << 5 | 8));
-                let searched = searched.into_iter().flatten().map(|(number, _)| number);
+                let searched = place_searched(round, look_ahead, u64::from(round) << 5 | 8);
+                let searched = searched.map(|(number, _)| number);
                 assert!(beyond.into_iter().chain(searched).all(|number| number < look_ahead));
             }
         }

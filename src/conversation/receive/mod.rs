@@ -21,6 +21,8 @@ use crate::protocol::handshake::ReplyError;
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::ratchet::address_index::AddressIndex;
 use crate::protocol::ratchet::skipped::Position;
+#[cfg(feature = "client")]
+use crate::protocol::session::Search;
 use crate::protocol::session::stored::{Expired, Stage};
 use crate::protocol::session::verify::Ending;
 use crate::protocol::session::{Accepted, Outcome as Opened, Refusal, Role, Session, Takes};
@@ -191,6 +193,24 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             return Ok(());
         }
         self.replace(&lock).await
+    }
+
+    /// Unix seconds.
+    #[cfg(feature = "client")]
+    pub(super) fn now(&self) -> u64 {
+        self.host.now()
+    }
+
+    /// Notes that packets were searched for in so many places, since one was accepted.
+    #[cfg(feature = "client")]
+    pub(super) async fn note_search(&mut self, places: u32) -> Result<(), Error> {
+        let lock = self.catch_up().await?;
+        let at = self.host.now();
+        if let Stage::Session(session) = &mut self.stage {
+            session.note_search(Search { places, at });
+        }
+        // As above: it is stored with what was accepted, or forgotten with it.
+        if self.is_ahead() { Ok(()) } else { self.replace(&lock).await }
     }
 
     async fn replace(&mut self, lock: &H::Lock) -> Result<(), Error> {

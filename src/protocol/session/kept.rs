@@ -1,6 +1,6 @@
 //! What a session keeps to send again, to hand out, to publish, or to wait for.
 
-use super::{Outbox, OutboxKind, POSTED_MAX, Posted, QUEUE_MAX, QueueFull, Session};
+use super::{Outbox, OutboxKind, POSTED_MAX, Posted, QUEUE_MAX, QueueFull, Search, Session};
 use crate::protocol::crypto::secret::{Secret, Token};
 use crate::protocol::deniability::reveal::{Collected, PUBLISHED_KEY, Reveal};
 use crate::protocol::packet::{ADDRESS, Packet};
@@ -97,6 +97,16 @@ impl Session {
     /// concurrent `send` may change that at any moment. Secret.
     pub fn awaited_tokens(&self, ahead: &[u32]) -> Vec<[u8; 32]> {
         self.ratchet.awaited_tokens(ahead)
+    }
+
+    /// How far packets were searched for.
+    pub fn search(&self) -> Search {
+        self.search
+    }
+
+    /// Notes how far packets were searched for.
+    pub fn note_search(&mut self, search: Search) {
+        self.search = search;
     }
 
     /// The tokens of packets that were skipped and may still arrive. Secret.

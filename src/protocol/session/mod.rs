@@ -13,6 +13,7 @@ mod identity;
 mod kept;
 pub mod sending;
 pub mod stored;
+mod stored_inbox;
 mod stored_verify;
 pub mod verify;
 
@@ -98,6 +99,15 @@ pub struct Posted {
     pub at: u64,
 }
 
+/// How far this end has searched for packets beyond lost ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Search {
+    /// How many places were searched since a packet was accepted, one after the other.
+    pub places: u32,
+    /// When the last one was, in Unix seconds; 0 if there was none.
+    pub at: u64,
+}
+
 /// One end of a conversation.
 pub struct Session {
     pub(crate) role: Role,
@@ -129,6 +139,7 @@ pub struct Session {
     /// Whether the person was told that nobody has checked who the other side is.
     pub(crate) unchecked_told: bool,
     pub(crate) verify: Verification,
+    pub(crate) search: Search,
 }
 
 /// Why a packet is refused. Nothing has changed; the contents of its buffer are meaningless.
@@ -249,6 +260,7 @@ impl Session {
             authentication: Authentication { secret, ..Authentication::default() },
             unchecked_told: false,
             verify: Verification::default(),
+            search: Search::default(),
         }
     }
 
@@ -386,6 +398,8 @@ impl Session {
         }
         self.confirmed = true;
         self.reply = None;
+        // What comes next is another number now.
+        self.search.places = 0;
         if let (Some(data), false) = (&accepted.frames.data, dropped) {
             effects.truncated = self.inbox.take(data, accepted.at);
         }

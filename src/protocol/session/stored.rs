@@ -21,18 +21,21 @@ use crate::protocol::deniability::reveal::{Collected, REVEALS_MAX, Reveal, Revea
 use crate::protocol::handshake::invite::{INVITE_MAX, POSTBOX_MAX};
 use crate::protocol::handshake::reply::REPLY;
 use crate::protocol::handshake::{Guess, Inviting};
-use crate::protocol::packet::message::{Inbox, RUNS_MAX, UNFINISHED_MAX, Unfinished};
-use crate::protocol::packet::runs::Runs;
+use crate::protocol::packet::message::Inbox;
 use crate::protocol::packet::{HEADER, Header, K_MAX, Packet, size};
 use crate::protocol::ratchet::chain::{Chain, NumberKeys};
 use crate::protocol::ratchet::root::{RatchetPrivate, RatchetPublic};
 use crate::protocol::ratchet::skipped::{OldChain, Position, SKIPPED_MAX, Skipped, SkippedNumber};
 use crate::protocol::ratchet::{Ratchet, Receiving, Sending};
-use crate::protocol::session::{Opening, Outbox, OutboxKind, POSTED_MAX, Posted, Role, Session};
+use crate::protocol::session::{
+    Opening, Outbox, OutboxKind, POSTED_MAX, Posted, Role, Search, Session,
+};
 use crate::protocol::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Before it was remembered how far packets were searched for.
+const NO_SEARCH: u8 = 1;
 const CHECK: usize = 32;
 
 /// What a state file holds.
@@ -142,7 +145,7 @@ impl Stored {
             return Err(StoredError::Damaged);
         }
         let version = reader.u8()?;
-        if version != VERSION {
+        if ![NO_SEARCH, VERSION].contains(&version) {
             return Err(StoredError::Version(version));
         }
         if !primitives::equal(&primitives::sha256(&[labels::STATE, fields]), check) {
@@ -151,7 +154,13 @@ impl Stored {
         let frozen = reader.flag()?;
         let stage = match reader.u8()? {
             0 => Stage::Inviting(Box::new(Inviting::read(&mut reader)?)),
-            1 => Stage::Session(Box::new(Session::read(&mut reader)?)),
+            1 => {
+                let mut session = Session::read(&mut reader)?;
+                if version != NO_SEARCH {
+                    session.search = Search { places: reader.u32()?, at: reader.u64()? };
+                }
+                Stage::Session(Box::new(session))
+            }
             _ => return Err(StoredError::Damaged),
         };
         reader.end()?;
@@ -172,7 +181,7 @@ pub(super) fn take_run<'a>(reader: &mut Reader<'a>, most: usize) -> Result<&'a [
 }
 
 /// Writes how many items follow.
-fn put_count(out: &mut dyn Sink, count: usize) {
+pub(super) fn put_count(out: &mut dyn Sink, count: usize) {
     out.u32(u32::try_from(count).unwrap_or(u32::MAX));
 }
 
@@ -278,6 +287,8 @@ impl Session {
         out.flag(self.authentication.words);
         out.flag(self.unchecked_told);
         self.verify.write(out);
+        out.u32(self.search.places);
+        out.u64(self.search.at);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -313,6 +324,7 @@ impl Session {
             },
             unchecked_told: reader.flag()?,
             verify: Verification::read(reader)?,
+            search: Search::default(),
         })
     }
 }
@@ -444,89 +456,6 @@ impl Skipped {
         }
         Ok(skipped)
     }
-}
-
-impl Inbox {
-    fn write(&self, out: &mut dyn Sink) {
-        out.u64(self.floor);
-        out.u64(self.missed);
-        out.u64(self.received);
-        for runs in [&self.complete, &self.given_up] {
-            put_count(out, runs.len());
-            for (first, last) in runs.iter() {
-                out.u64(first);
-                out.u64(last);
-            }
-        }
-        put_count(out, self.unfinished.len());
-        for (number, message) in &self.unfinished {
-            out.u64(*number);
-            out.u64(message.came);
-            put_option(out, message.overtaken.as_ref(), |at, out| put_position(*at, out));
-        }
-        put_option(out, self.newest.as_ref(), |(number, at), out| {
-            out.u64(*number);
-            put_position(*at, out);
-        });
-        put_option(out, self.announced.as_ref(), |count, out| out.u64(*count));
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let mut inbox = Self {
-            floor: reader.u64()?,
-            missed: reader.u64()?,
-            received: reader.u64()?,
-            complete: take_runs(reader)?,
-            given_up: take_runs(reader)?,
-            ..Self::default()
-        };
-        let count = reader.u32()?;
-        if usize::try_from(count).map_or(true, |count| count > UNFINISHED_MAX) {
-            return Err(Malformed);
-        }
-        for _ in 0..count {
-            let number = take_message(reader)?;
-            let came = reader.u64()?;
-            let overtaken = take_option(reader, take_position)?;
-            inbox.unfinished.insert(number, Unfinished { came, overtaken });
-        }
-        inbox.newest =
-            take_option(reader, |reader| Ok((take_message(reader)?, take_position(reader)?)))?;
-        if reader.flag()? {
-            inbox.announced = Some(reader.u64()?);
-        }
-        if inbox.is_consistent() { Ok(inbox) } else { Err(Malformed) }
-    }
-}
-
-/// A message's number; the largest is refused everywhere.
-fn take_message(reader: &mut Reader<'_>) -> Result<u64, Malformed> {
-    reader.u64().and_then(|number| if number == u64::MAX { Err(Malformed) } else { Ok(number) })
-}
-
-fn take_runs(reader: &mut Reader<'_>) -> Result<Runs, Malformed> {
-    let mut runs = Runs::default();
-    let count = reader.u32()?;
-    if usize::try_from(count).map_or(true, |count| count > RUNS_MAX) {
-        return Err(Malformed);
-    }
-    for _ in 0..count {
-        let (first, last) = (reader.u64()?, take_message(reader)?);
-        if first > last || runs.overlaps(first, last) {
-            return Err(Malformed);
-        }
-        runs.insert(first, last);
-    }
-    Ok(runs)
-}
-
-fn put_position(at: Position, out: &mut dyn Sink) {
-    out.u32(at.chain);
-    out.u32(at.number);
-}
-
-fn take_position(reader: &mut Reader<'_>) -> Result<Position, Malformed> {
-    Ok(Position { chain: reader.u32()?, number: reader.u32()? })
 }
 
 impl Reveals {

@@ -1,12 +1,13 @@
 //! Boundaries that no test can reach from outside in reasonable time: the last number of a chain,
 //! and stored states that no session ever wrote.
 
+use crate::protocol::crypto::{labels, primitives};
 use crate::protocol::packet::message::Unfinished;
 use crate::protocol::ratchet::chain::LAST_NUMBER;
 use crate::protocol::ratchet::skipped::{Position, SkippedNumber};
 use crate::protocol::ratchet::{RESPONDERS_FIRST, StepError};
 use crate::protocol::session::stored::{Stage, Stored, StoredError};
-use crate::protocol::session::{SealError, Session, nothing_frames};
+use crate::protocol::session::{Search, SealError, Session, nothing_frames};
 use crate::protocol::tests::support::{Seeded, handshake};
 
 /// Inviter and responder.
@@ -37,6 +38,26 @@ fn a_sender_stops_after_the_last_number() {
 fn read_again(session: Session) -> Result<(), StoredError> {
     let stored = Stored { frozen: false, stage: Stage::Session(Box::new(session)) };
     Stored::from_bytes(&stored.to_bytes()).map(|_| ())
+}
+
+#[test]
+fn a_state_that_says_nothing_of_searches_is_read() {
+    let [mut inviter, _] = ends();
+    let new = Stage::Session(Box::new(inviter)).to_bytes(false);
+    // The search is last, before the check.
+    let mut old = new[..new.len() - 32 - 12].to_vec();
+    old[b"otr state".len()] = 1;
+    let check = primitives::sha256(&[labels::STATE, &old]);
+    old.extend_from_slice(&check);
+    let stored = Stored::from_bytes(&old).unwrap();
+    assert_eq!(*stored.to_bytes(), *new);
+    // And one that says something is kept.
+    let Stage::Session(session) = stored.stage else { panic!("a session") };
+    inviter = *session;
+    let search = Search { places: 7, at: 1_800_000_000 };
+    inviter.note_search(search);
+    let stored = Stored::from_bytes(&Stage::Session(Box::new(inviter)).to_bytes(false)).unwrap();
+    assert_eq!(stored.stage.session().map(Session::search), Some(search));
 }
 
 /// Otherwise a packet under its address would make this end derive numbers without end.
