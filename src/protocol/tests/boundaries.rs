@@ -7,7 +7,7 @@ use crate::protocol::ratchet::chain::LAST_NUMBER;
 use crate::protocol::ratchet::skipped::{Position, SkippedNumber};
 use crate::protocol::ratchet::{RESPONDERS_FIRST, StepError};
 use crate::protocol::session::stored::{Stage, Stored, StoredError};
-use crate::protocol::session::{Search, SealError, Session, nothing_frames};
+use crate::protocol::session::{SealError, Search, Session, nothing_frames};
 use crate::protocol::tests::support::{Seeded, handshake};
 
 /// Inviter and responder.
