@@ -94,3 +94,27 @@ fn a_check_comes_to_its_end_beside_the_cover() {
     alice.kill().unwrap();
     alice.wait().unwrap();
 }
+
+/// What comes, and what is done with it, does not show in its moments.
+#[test]
+fn the_cover_goes_on_while_a_command_has_the_message() {
+    let place = Place::new();
+    let admin = place.path("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", admin.display())]);
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    ok(&place, "alice", &["send"], b"two");
+    let follow = ["recv", "--follow", "--cover", "constant=1s", "--tor", "--proxy", &socks.url];
+    let busy = ["--exec", "touch begun; read -r end < go-on; rm -f begun"];
+    let made = std::process::Command::new("mkfifo").arg(place.path("go-on")).status().unwrap();
+    assert!(made.success());
+    let (mut bob, _stdin) = running(&place, "bob", &[&follow[..], &busy].concat());
+    until("the command runs", || place.path("begun").exists());
+    let before = stored(&admin);
+    until("cover is there", || stored(&admin) >= before + 2);
+    assert!(place.path("begun").exists());
+    std::fs::write(place.path("go-on"), "\n").unwrap();
+    until("the command has ended", || !place.path("begun").exists());
+    bob.kill().unwrap();
+    bob.wait().unwrap();
+}
