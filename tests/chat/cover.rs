@@ -62,6 +62,25 @@ fn what_is_held_is_posted_later_and_never_lost() {
     let meeting = Meeting::new();
     let alice = meeting.chat("alice", "--hold 1s", (90, 20));
     alice.wait_for("NOT CHECKED");
+    // A check goes on, too.
+    alice.enter("/verify");
+    for asked in ["the secret to compare", "the same again:"] {
+        alice.wait_for(asked);
+        alice.enter("rice");
+    }
+    alice.wait_for("asked; the other side answers with /verify");
+    std::fs::write(meeting.pair.path("secret"), "rice").unwrap();
+    until("bob is asked", || {
+        let told = meeting.pair.bob("recv --all --json", b"").out;
+        String::from_utf8(told).unwrap().contains("\"verify\":\"asked\"")
+    });
+    meeting.pair.bob("verify --secret-file secret", b"").ok();
+    alice.wait_for("the secrets are equal");
+    assert!(!alice.shown().contains("postbox away"), "{}", alice.shown());
+    until("bob knows", || {
+        meeting.pair.bob("recv --all", b"");
+        meeting.pair.bob("status --json", b"").text().contains("\"authenticated\":[\"verify\"]")
+    });
     for text in ["one", "two"] {
         alice.enter(text);
     }
@@ -74,7 +93,7 @@ fn what_is_held_is_posted_later_and_never_lost() {
     }
     // Unless that is ended.
     let alice = meeting.chat("alice", "--hold 300d", (90, 20));
-    alice.wait_for("NOT CHECKED");
+    alice.wait_for("checked by verify");
     alice.enter("three");
     alice.wait_for("you:  three (waiting)");
     alice.enter("/quit");
