@@ -4,7 +4,9 @@ address on a circuit of its own, and the one that asks by a schedule."""
 import math
 from dataclasses import dataclass
 
-from world import Circuit
+from at_once import AtOnce
+from scheduled import Scheduled, ScheduledLook
+from world import AWAY, Circuit
 
 
 @dataclass
@@ -37,17 +39,24 @@ class Conduct:
     # A packet of cover after this long, in its place a message if there is one; always exactly so long.
     cover: float = 0
     constant: bool = False
+    # Between the steps of a handshake it pauses up to this long (uniform).
+    pause: float = 10
     # A command that does not wait searches for so many numbers more, and for one more after each so many seconds
     # since the last search, up to so many; one that waits, for one within 100 s.
     searches: int = 0
     refill: float = 600
     most: int = 16
+    # Of several relays: from one ask for a next number at the second in order to the next.
+    beside: float = 300
+    # Whether what was skipped is asked for there, too.
+    skipped_beside: bool = False
+    # Whether a command that does not wait asks for numbers after the next one, too.
+    looks_far: bool = False
 
 
 AT_ONCE = Conduct(schedule=False)
-# What the client of old does: numbers asked for beyond the next one, once nothing has come.
-BEYOND, FARTHER, LAST = 16, 8, 512
-FIRST_WAIT, LONGEST_WAIT = 5, 60
+# Of several relays, when all were away: the next try.
+ALL_AWAY = 10
 
 
 class End:
@@ -60,6 +69,8 @@ class End:
         self.chain, self.sent, self.turn = side - 2, 0, True
         self.peer_chain, self.peer_sent, self.peer_next = None, 0, 1 - side
         self.asked, self.read, self.spent, self.kept = set(), set(), set(), []
+        # Numbers that may still come, though later ones are here; and where packets lie, if not at the first relay.
+        self.skipped, self.elsewhere = {}, {}
         # Address → until when it lingers.
         self.lingering = {}
         # How many searches there were since something came, and when the last one was.
@@ -83,14 +94,17 @@ class End:
 
     def search(self):
         """An address that may be used later: of each eight five are numbers of the current chain, in order, two of
-        the next chain, and one by chance."""
+        the next chain, and one by chance, which every second time is one that was skipped."""
+        random = self.world.random
         eight, place = divmod(self.searches, 8)
         self.searches, self.searched = self.searches + 1, self.world.now
+        following = place % 3 == 2
         if place == 7:
-            first = 1 << min(int(self.world.random.expovariate(0.69)), 8)
-            number, following = first + self.world.random.randrange(first), False
+            first = 1 << min(int(random.expovariate(0.69)), 8)
+            number, following = first + random.randrange(first), eight % 2 == 1
+            if following and self.skipped:
+                return random.choice(list(self.skipped))
         else:
-            following = place % 3 == 2
             number = 1 + (2 * eight + place // 3 if following else 5 * eight + place - place // 3)
         if following or self.peer_chain is None:
             return self.address(self.peer_next, number)
@@ -133,9 +147,23 @@ class End:
             self.chain, self.sent, self.turn = self.chain + 2, 0, False
         address = self.address(self.chain, self.sent)
         self.sent += 1
+        self.talk.lengths[self.chain] = self.sent
         self.talk.typed[address] = message[0]
-        circuit = Circuit(self.world, self)
-        circuit.call("post", address, lambda _: circuit.close(), size=message[1])
+        if message[0] is not None:
+            self.world.messages[address] = [message[0], None, self]
+        self.post_at(address, message[1], self.world.order(address))
+
+    def post_at(self, address, size, order):
+        """At the first of these relays, or the next if that is away."""
+        circuit = Circuit(self.world, self, order[0])
+
+        def done(answer):
+            circuit.close()
+            if answer == AWAY and order[1:]:
+                self.post_at(address, size, order[1:])
+            elif answer == AWAY:
+                self.world.after(ALL_AWAY, self.post_at, address, size, self.world.order(address))
+        circuit.call("post", address, done, size=size)
 
     def take(self, address):
         """A packet has come; whether it is a message."""
@@ -145,22 +173,40 @@ class End:
         self.spent.add(address)
         self.searches = 0
         if self.peer_chain is None or chain > self.peer_chain:
+            if self.peer_chain is not None:
+                # A header tells how many there were.
+                self.skip(self.peer_chain, self.talk.lengths[self.peer_chain])
             self.peer_chain, self.peer_sent, self.peer_next, self.turn = chain, 0, chain + 2, True
+        self.skipped.pop(address, None)
         if chain == self.peer_chain:
+            self.skip(chain, number)
             self.peer_sent = max(self.peer_sent, number + 1)
         for dropped in sorted(set(wanted) & self.asked - set(self.wanted()) - {address}):
             self.lingering[dropped] = self.world.now + self.world.exponential(self.conduct.linger)
+        self.talk.took(self, address)
         typed = self.talk.typed[address]
         if typed is not None:
+            self.world.messages[address][1] = self.world.now
             self.world.latencies.setdefault(self.talk.habits[self.side], []).append(self.world.now - typed)
             self.talk.heard(self)
         return typed is not None
 
+    def skip(self, chain, until):
+        for number in range(self.peer_sent, until):
+            self.skipped[self.address(chain, number)] = True
+
     def discard(self, address):
         if address in self.spent:
             self.spent.discard(address)
-            circuit = Circuit(self.world, self)
-            circuit.call("discard", address, lambda _: circuit.close())
+            circuit = Circuit(self.world, self, self.elsewhere.get(address, self.world.order(address)[0]))
+
+            def done(answer):
+                circuit.close()
+                if answer == AWAY:
+                    self.spent.add(address)
+                    if self.command and self.conduct.schedule:
+                        self.command.discard_later(address)
+            circuit.call("discard", address, done)
 
     def receive(self, messages, ended):
         """Begins a command that waits for so many messages, or for ever (None)."""
@@ -170,220 +216,3 @@ class End:
     def look(self, ended):
         """Begins a command that takes what is there."""
         (ScheduledLook if self.conduct.schedule else AtOnce)(self, 0, ended)
-
-
-class Scheduled:
-    """A command that waits: each address by itself, at moments that depend on nothing."""
-
-    def __init__(self, end, messages, ended):
-        self.end, self.messages, self.ended = end, messages, ended
-        self.world, self.conduct = end.world, end.conduct
-        self.alive, self.open, self.due, self.hurried = True, {}, set(), set()
-        self.plan()
-        for address in sorted(end.spent):
-            self.discard_later(address)
-        self.take_kept()
-        if self.conduct.searches:
-            self.search_later()
-
-    def search_later(self):
-        self.world.after(self.world.random.uniform(0, 100), self.search)
-
-    def search(self):
-        if self.alive:
-            circuit = Circuit(self.world, self.end, True)
-            circuit.call("collect", self.end.search(), lambda _: circuit.close())
-            self.search_later()
-
-    def plan(self):
-        for address, ahead in self.end.wanted().items():
-            new = address not in self.end.asked
-            if new and ahead == 0 and address not in self.hurried:
-                # Its turn has come: what was to be asked for some time is asked for soon.
-                self.hurried.add(address)
-                self.plan_one(address, self.conduct.soon)
-            elif address not in self.due and address not in self.open:
-                self.plan_one(address, self.conduct.later if new else self.conduct.again)
-
-    def plan_one(self, address, mean):
-        self.due.add(address)
-        self.world.after(self.world.exponential(mean), self.ask, address)
-
-    def ask(self, address):
-        if not self.alive or address not in self.due:
-            return
-        self.due.discard(address)
-        if address not in self.end.wanted():
-            return
-        self.end.asked.add(address)
-        circuit = self.open[address] = Circuit(self.world, self.end)
-        circuit.call("collect", address, lambda found: self.answered(address, circuit, found), self.conduct.wait)
-
-    def answered(self, address, circuit, found):
-        circuit.close()
-        if not self.alive:
-            if found and self.conduct.ending == "kept":
-                self.end.kept.append(address)
-                if self.end.command:
-                    self.end.command.take_kept()
-            return
-        self.open.pop(address, None)
-        if found and address not in self.end.read:
-            self.take(address)
-        else:
-            self.plan()
-
-    def take_kept(self):
-        while self.end.kept and self.alive:
-            address = self.end.kept.pop(0)
-            if address not in self.end.read:
-                self.take(address)
-
-    def take(self, address):
-        message = self.end.take(address)
-        self.discard_later(address)
-        if message and self.messages is not None:
-            self.messages -= 1
-        if self.messages == 0:
-            self.stop(True)
-        else:
-            self.plan()
-
-    def discard_later(self, address):
-        delay = self.world.exponential(self.conduct.discard)
-        self.world.after(delay, lambda: self.alive and self.end.discard(address))
-
-    def stop(self, enough=False):
-        if not self.alive:
-            return
-        self.alive = False
-        self.end.command = None
-        if self.conduct.ending == "closed":
-            for circuit in self.open.values():
-                circuit.close()
-        self.ended(enough)
-
-
-class ScheduledLook:
-    """A command that does not wait: each address once, at a moment of its own."""
-
-    def __init__(self, end, _messages, ended):
-        self.end, self.ended, self.world, self.conduct = end, ended, end.world, end.conduct
-        self.asked, self.open = set(), 0
-        self.ask_for(end.wanted())
-        for _ in range(end.credit()):
-            self.open += 1
-            self.world.after(self.world.random.uniform(0, self.conduct.within), self.search)
-        for address in sorted(end.spent):
-            delay = self.world.exponential(self.conduct.discard)
-            if delay < self.conduct.within:
-                self.world.after(delay, end.discard, address)
-
-    def ask_for(self, addresses):
-        for address in addresses:
-            if address not in self.asked:
-                self.asked.add(address)
-                self.open += 1
-                self.world.after(self.world.random.uniform(0, self.conduct.within), self.ask, address)
-
-    def search(self):
-        circuit, address = Circuit(self.world, self.end, True), self.end.search()
-        circuit.call("collect", address, lambda _: self.answered(address, circuit, None))
-
-    def ask(self, address):
-        circuit = Circuit(self.world, self.end)
-        circuit.call("collect", address, lambda found: self.answered(address, circuit, found))
-
-    def answered(self, address, circuit, found):
-        circuit.close()
-        self.open -= 1
-        if found and address not in self.end.read:
-            self.end.take(address)
-            # What has become wanted, too, but not next, waits for another run.
-            self.ask_for([one for one, ahead in self.end.wanted().items() if ahead == 0])
-        if not self.open:
-            self.ended(True)
-
-
-class AtOnce:
-    """The client of old: rounds in which all addresses are asked for in the same moment, waits that become
-    longer, and numbers farther ahead after a wait without an answer."""
-
-    def __init__(self, end, messages, ended):
-        self.end, self.messages, self.ended, self.world = end, messages, ended, end.world
-        self.circuits, self.asked = {}, set()
-        self.alive, self.number = True, 0
-        self.round(0)
-
-    def circuit(self, address):
-        if address not in self.circuits:
-            self.circuits[address] = Circuit(self.world, self.end)
-        return self.circuits[address]
-
-    def round(self, number):
-        self.number, self.looks_beyond = number, False
-        wait = min(FIRST_WAIT * 2 ** min(number, 4), LONGEST_WAIT) if self.messages != 0 else 0
-        self.ask_all(self.end.awaited([0], [0]), wait)
-
-    def beyond(self):
-        first, number = 1 + BEYOND, self.number
-        begin = 1 if number == 0 else first + (number - 1) * FARTHER % (LAST - first)
-        numbers = range(begin, first if number == 0 else begin + FARTHER)
-        self.looks_beyond = True
-        self.ask_all(self.end.awaited(numbers, numbers), 0)
-
-    def ask_all(self, addresses, wait):
-        self.deadline, self.open = self.world.now + wait, set(addresses)
-        for address in addresses:
-            self.ask(address, wait)
-
-    def ask(self, address, wait):
-        if address not in self.asked:
-            self.asked.add(address)
-            self.circuit(address).call("collect", address, lambda found: self.answered(address, found), round(wait))
-
-    def answered(self, address, found):
-        if not self.alive:
-            return
-        self.asked.discard(address)
-        if found:
-            return self.take(address)
-        left = self.deadline - self.world.now
-        if address in self.open and left >= 1:
-            # An older call, which ended before this round does.
-            self.ask(address, left)
-        else:
-            self.open.discard(address)
-        if not self.open:
-            if not self.looks_beyond:
-                self.beyond()
-            elif self.messages == 0:
-                self.stop(True)
-            else:
-                self.round(self.number + 1)
-
-    def take(self, address):
-        if address in self.end.read:
-            return self.round(0)
-        message = self.end.take(address)
-        circuit = self.circuits.pop(address)
-        self.end.spent.discard(address)
-
-        def discarded(_):
-            circuit.close()
-            if self.alive:
-                if message and self.messages:
-                    self.messages -= 1
-                    if self.messages == 0:
-                        return self.stop(True)
-                self.round(0)
-        self.open = set()
-        circuit.call("discard", address, discarded)
-
-    def stop(self, enough=False):
-        if self.alive:
-            self.alive = False
-            self.end.command = None
-            for circuit in self.circuits.values():
-                circuit.close()
-            self.ended(enough)

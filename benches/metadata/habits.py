@@ -23,12 +23,18 @@ class Talk:
         self.world, self.number, self.random = world, number, world.random
         # Address → when its message was typed, none for a packet of cover.
         self.typed = {}
+        # Chain → how many packets it has.
+        self.lengths = {}
         self.ends = [End(world, self, side, conduct) for side in (0, 1)]
         self.habits = [self.random.choice(habits or (SPARSE_HABITS if sparse else HABITS)) for _ in self.ends]
         self.inbox, self.waiting, self.woken, self.ended = [[Box(world) for _ in range(2)] for _ in range(4)]
         self.online, self.turns = [not sparse, not sparse], 0
         self.sparse = sparse
-        if sparse:
+        self.start()
+
+    def start(self):
+        world = self.world
+        if self.sparse:
             for side in (0, 1):
                 world.start(self.sessions(side))
                 world.start(self.receiver(side))
@@ -39,6 +45,13 @@ class Talk:
             for side in (0, 1):
                 world.after(begin + self.random.uniform(0, 8), world.start, self.receiver(side))
                 world.after(begin + self.random.uniform(0, 8), world.start, self.talker(side))
+
+    def took(self, end, address):
+        """An end has read a packet."""
+
+    def said(self, _kind, _address):
+        """What a call's line in the log has besides."""
+        return {}
 
     def message(self):
         """Bytes of a packet; most messages are short."""

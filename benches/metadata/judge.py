@@ -89,6 +89,25 @@ def entropy(hit, suspects, others):
     return bits
 
 
+def handshakes(label):
+    """Of a simulated log, whose addresses name their conversation. Of the replies to invites: how often the first packet after it has the same label; of a conversation's other
+    addresses, the share that has, and of all other addresses that have, the share of its own."""
+    own, all_own, labelled, first, count = 0, 0, 0, 0, 0
+    of = collections.Counter(address.split(".")[0] for address in label)
+    groups = collections.Counter(label.values())
+    both = collections.Counter((label[address], address.split(".")[0]) for address in label)
+    for address in label:
+        number, kind = address.split(".")[:2]
+        if kind == "reply" and f"{number}.1.0" in label:
+            known = 1 + (label.get(f"{number}.plate") == label[address])
+            own += both[label[address], number] - known
+            labelled += groups[label[address]] - known
+            all_own += of[number] - known
+            first += label[f"{number}.1.0"] == label[address]
+            count += 1
+    return {"first": first, "of": count, "share": own / max(all_own, 1), "right": own / max(labelled, 1)}
+
+
 HEAD = (f"{'what':<34}{'ends':>5}{'conns':>7}  {'same-end P/R':>14}  {'same-conv P/R':>14}  "
         f"{'addr-conv P/R':>14}  {'partner bits':>14} {'right':>6}")
 

@@ -18,7 +18,6 @@ import random
 from groups import Groups, join_by_evidence, ordered
 from judge import HEAD, Answer, judge, row
 from lags import Lags
-from nameplate import reply_address
 from view import at_the_door, load_both
 
 REPLY_SIZE = 8192
@@ -97,14 +96,13 @@ class Linker:
     def codes(self):
         """A code's number opens the invite: the inviter's connection, and the reply's address."""
         for plate in self.plates:
-            reply = reply_address(plate.number, plate.packet)
-            if not reply:
+            if not plate.reply:
                 continue
-            self.groups.force(("c", plate.connection), ("to", reply))
+            self.groups.force(("c", plate.connection), ("to", plate.reply))
             for other in self.connections.values():
                 if other.number != plate.connection and other.opened > plate.at and any(
                         call.kind == "discard" and plate.address in call.addresses for call in other.calls):
-                    self.groups.force(("c", other.number), ("from", reply))
+                    self.groups.force(("c", other.number), ("from", plate.reply))
 
     def so_far(self):
         """The answer by what is joined, and by each packet between two groups."""

@@ -15,10 +15,14 @@ shared out among all that could be meant:
   shut         two calls without an answer end at once: a command has ended
   discard      two are discarded together, or one when another one is asked for or posted
   birth        two are asked for the first time together: a new chain
+  greeting     the reply to an invite is discarded, and a packet is posted under another address, which is asked for
+               since the reply was posted
+  ending       two are not asked for any more at the same time, or discarded when one is not: a conversation is closed
 
 And tiling: a conversation has so many addresses alive at a time, and no more."""
 
 import argparse
+import bisect
 import collections
 import heapq
 import math
@@ -32,11 +36,20 @@ from view import load_both
 # Of the evidence, what is tried together.
 EVIDENCE = (("succession",), ("succession", "death"), ("succession", "reply"),
             ("succession", "death", "reply", "burst", "restart", "shut", "discard", "birth"))
+# The same of logs in which conversations begin and end.
+LIVES_EVIDENCE = (*EVIDENCE, ("greeting",), ("succession", "death", "greeting"),
+                  ("succession", "death", "greeting", "ending"), (*EVIDENCE[-1], "greeting", "ending"))
+# Bytes of a reply; within which time after its discard the first packet is posted, and after its post asked for.
+REPLY_SIZE, GREETED, EXPECTED = 8192, 12, 60
+# The same of a client that does not pause.
+AT_ONCE = 1
 # Slots of seconds in which addresses that are alive are counted, and how many may be too full.
 SLOT, TOO_FULL = 15, 2
 # What one piece of evidence weighs at most, and how many of the likeliest share one event.
 MOST, SHARED = 6.0, 12
 CERTAIN = 0.995
+# What it weighs that one connection names two addresses.
+KNOWN = 1000.0
 # An address that was last heard of so long before the end of the log is dead.
 DEAD = 90
 
@@ -56,23 +69,27 @@ class Address:
     """What the relay saw of one."""
 
     def __init__(self, name):
-        self.name, self.connections, self.calls = name, set(), []
-        self.posted, self.answered, self.discarded, self.end = None, None, None, None
+        self.name, self.connections, self.calls, self.waits = name, set(), [], []
+        self.posted, self.answered, self.discarded, self.end, self.size = None, None, None, None, None
 
     def note(self, connection, call):
         self.connections.add(connection)
         if call.kind == "post":
             self.posted = call.at if self.posted is None else min(self.posted, call.at)
+            self.size = call.sizes[0] if len(call.sizes) == 1 else None
         elif call.kind == "discard":
             self.discarded = call.at
         elif call.kind == "collect":
             self.calls.append((call.at, call.answered))
+            if call.wait:
+                self.waits.append(call.at)
             self.end = max(self.end or 0, call.answered or call.at)
             if call.has_found() and (self.answered is None or call.answered < self.answered):
                 self.answered = call.answered
 
     def asked(self):
-        return min(self.calls)[0] if self.calls else None
+        """The first time, but for a search, which does not wait, long before its turn."""
+        return min(self.waits) if self.waits else min(self.calls)[0] if self.calls else None
 
     def alive(self):
         """The slots in which it is."""
@@ -119,12 +136,25 @@ class Weights:
                 if weight > 0:
                     self.of[ordered(one, other)] += min(weight, MOST)
 
+    def greets(self, replies, addresses, within):
+        """Handshakes are too few to learn from, but the schedule is known: within ten seconds after a reply is discarded
+        the first packet is posted, for which the other end has mostly asked since soon after it posted the reply."""
+        posts = sorted((one.posted, name) for name, one in addresses.items() if one.posted)
+        for reply in replies:
+            begin, end = (bisect.bisect_left(posts, (reply.discarded + after, "")) for after in (0, within))
+            near = [addresses[name] for _, name in posts[begin:end]]
+            asked = [one for one in near if one.calls and 0 <= one.asked() - reply.posted <= EXPECTED]
+            for one in asked or near:
+                probable = (0.9 if asked else 0.5) / len(asked or near)
+                weight = math.log(probable / (1 - probable)) + math.log(max(self.conversations - 1, 2))
+                self.of[ordered(reply.name, one.name)] += min(weight, MOST)
 
-def weigh(connections, addresses, conversations, parts):
+
+def weigh(connections, addresses, conversations, parts, plates=()):
     weights = Weights(conversations)
-
     def events(when):
         return [(at, name) for name, at in ((name, when(one)) for name, one in addresses.items()) if at is not None]
+
     last = max(one.opened for one in connections.values())
     asked, posted = events(Address.asked), events(lambda one: one.posted)
     answered, discarded = events(lambda one: one.answered), events(lambda one: one.discarded)
@@ -142,10 +172,17 @@ def weigh(connections, addresses, conversations, parts):
         "discard": [(discarded, discarded, 30), (discarded, posted, 10), (answered, discarded, 60),
                     (discarded, asked, 30), (asked, discarded, 30)],
         "birth": [(asked, asked, 30)],
+        "greeting": [], "greeting at once": [],
+        "ending": [(dead, dead, 60), (dead, discarded, 90), (discarded, dead, 90)],
     }
     for part in parts:
         for before, after, window in kinds[part]:
             weights.follows(before, after, window)
+    for part in {"greeting", "greeting at once"} & set(parts):
+        told = {plate.reply for plate in plates}
+        weights.greets([one for name, one in addresses.items()
+                        if one.posted and one.discarded and (name in told if told else one.size == REPLY_SIZE)], addresses,
+                       AT_ONCE if part == "greeting at once" else GREETED)
     return weights.of
 
 
@@ -173,7 +210,7 @@ def tile(addresses, weights, alive, least):
         weight, one, other = heapq.heappop(heap)
         if one not in near or other not in near or near[one].get(other) != -weight:
             continue
-        if too_full(slots[one], slots[other], alive):
+        if -weight < KNOWN / 2 and too_full(slots[one], slots[other], alive):
             del near[one][other], near[other][one]
             continue
         if len(near[one]) + len(members[one]) < len(near[other]) + len(members[other]):
@@ -196,20 +233,30 @@ def too_full(some, others, alive):
     return sum(1 for slot, count in others.items() if count + some.get(slot, 0) > alive) > TOO_FULL
 
 
-def link_more(connections, ends, evidence=None):
+def link_more(connections, ends, evidence=None, plates=()):
     """The answer for these connections."""
-    return next(link_more_each(connections, ends, [evidence or Evidence()]))
+    return next(link_more_each(connections, ends, [evidence or Evidence()], plates))
 
 
-def link_more_each(connections, ends, evidences):
-    """The same for each preset; what they have in common is gathered once."""
+def link_more_each(connections, ends, evidences, plates=()):
+    """The same for each preset; what they have in common is gathered once. Of codes that are told, it is known which
+    reply belongs to which invite."""
     addresses, conversations = addresses_of(connections), max(ends // 2, 1)
     weights = {}
     for evidence in evidences:
         if evidence.parts not in weights:
-            weights[evidence.parts] = weigh(connections, addresses, conversations, evidence.parts)
+            weights[evidence.parts] = weigh(connections, addresses, conversations, evidence.parts, plates)
+            for pair in (*known_pairs(connections), *(ordered(plate.address, plate.reply) for plate in plates)):
+                weights[evidence.parts][pair] += KNOWN
         least = math.log(max(conversations - 1, 2)) + evidence.margin
         yield answer(connections, addresses, tile(addresses, weights[evidence.parts], evidence.alive, least))
+
+
+def known_pairs(connections):
+    """Addresses that one connection names, each with the next."""
+    for connection in connections.values():
+        named = list(dict.fromkeys(name for call in connection.calls for name in call.addresses))
+        yield from (ordered(one, other) for one, other in zip(named, named[1:]))
 
 
 def answer(connections, addresses, group):

@@ -13,10 +13,13 @@ from dataclasses import fields, replace
 
 from client import AT_ONCE, Conduct
 from habits import Talk
+from lives import Lives
 from world import World
 
 # Two numbers of each chain, the next one soon and the others late, and what is dropped lingers.
 SCHEDULE = Conduct(current=2, next=2, soon=10, later=300, linger=300)
+# What `otr` does: it searches, too.
+OTR = replace(SCHEDULE, ending="held", searches=2, refill=1800)
 CONDUCTS = {
     "at once": AT_ONCE,
     "one number": Conduct(),
@@ -25,6 +28,8 @@ CONDUCTS = {
     "schedule": SCHEDULE,
     "closed": replace(SCHEDULE, ending="closed"),
     "held": replace(SCHEDULE, ending="held"),
+    "otr": OTR,
+    "otr, skipped elsewhere": replace(OTR, skipped_beside=True),
     "discards at once": replace(SCHEDULE, discard=0),
     "posts held 30 s": replace(SCHEDULE, hold=30),
     "cover 60 s": replace(SCHEDULE, cover=60),
@@ -41,11 +46,16 @@ def conduct_of(text):
     return Conduct(**{key: kinds[key](value) for key, value in pairs})
 
 
-def simulate(folder, conduct, pairs=16, seconds=7200, sparse=True, seed=1, delays=False, relays=1, habits=None):
-    """Writes log.jsonl and truth.jsonl into the folder; returns the cost."""
+def simulate(folder, conduct, pairs=16, seconds=7200, sparse=True, seed=1, delays=False, relays=1, habits=None,
+             codes=None):
+    """Writes log.jsonl and truth.jsonl into the folder; returns the cost. With `codes`, conversations begin and end in
+    the log, this share of them by a code."""
     world = World(seed, delays, relays)
     for number in range(pairs):
-        Talk(world, number, conduct, sparse, habits)
+        if codes is None:
+            Talk(world, number, conduct, sparse, habits)
+        else:
+            Lives(world, conduct, codes, habits=habits)
     world.run(seconds)
     world.save(folder, seconds)
     a_day = 86400 / seconds / (2 * pairs)
@@ -67,9 +77,10 @@ def main():
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--relays", type=int, default=1)
     options.add_argument("--delays", action="store_true", help="as through Tor")
+    options.add_argument("--codes", type=float, help="conversations begin and end, this share of them by a code")
     args = options.parse_args()
     cost = simulate(args.out, conduct_of(args.conduct), args.pairs, args.hours * 3600, args.talk == "sparse",
-                    args.seed, args.delays, args.relays)
+                    args.seed, args.delays, args.relays, codes=args.codes)
     print(json.dumps(cost))
 
 

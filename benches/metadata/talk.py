@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Real conversations through a real postbox behind `tap.py`, with habits: what the relay sees of them is
-then linked by `link.py` with each preset. `OTR_BINARY` is measured if it is set.
+"""Real conversations through one real postbox, or several, behind `tap.py`, with habits: what one relay sees of
+them, and what two see together, is then linked with each preset. `OTR_BINARY` is measured if it is set.
 
-  talk.py [--pairs N] [--mode direct|circuits] [--delays] [--seconds S] [--keep FOLDER] [--no-save]
+  talk.py [--pairs N] [--mode direct|circuits] [--postboxes N] [--delays] [--seconds S] [--keep FOLDER] [--no-save]
 
-direct: one connection for each command, without a proxy that isolates. circuits: `--tor`, so each address
+direct: no proxy. circuits: `--tor`, so each address
 has a circuit of its own; with --delays they are as slow as Tor's. Ends 2n and 2n+1 talk. They receive by
 `recv --follow`, by `recv` again and again, by `recv` only while an answer is expected, or by `recv --all`
 every so often (`habits.py`)."""
 
 import argparse
 import asyncio
+import itertools
 import os
 import pathlib
 import random
@@ -26,7 +27,7 @@ from judge import judge  # noqa: E402
 from link import link, link_each  # noqa: E402
 from link_more import link_more_each  # noqa: E402
 from tune import PRESETS, REAL_PRESETS, evidence_presets  # noqa: E402
-from view import load_both  # noqa: E402
+from view import load_both, of_relays, without_searches  # noqa: E402
 
 # The end of a run: what dies there dies at once.
 LAST_SECONDS = 4
@@ -39,7 +40,9 @@ class Run:
     def __init__(self, otr, args, folder, sessions):
         self.otr, self.args, self.folder, self.sessions = otr, args, folder, sessions
         self.stop_at = time.time() + args.seconds
-        self.url = f"http://127.0.0.1:{args.port}"
+        self.sockets = f"{sessions}/tap"
+        self.urls = [f"http://127.0.0.1:{args.port + relay}" if args.mode == "circuits" else f"unix:{self.sockets}{relay}"
+                     for relay in range(args.postboxes)]
         self.processes, self.errors, self.sent, self.got = set(), [], 0, 0
         # By habit, seconds from the moment of typing.
         self.delays = {habit: [] for habit in HABITS}
@@ -47,9 +50,8 @@ class Run:
 
     def command(self, end, *args):
         reach = []
-        if args[0] != "init" or "--code" in args:
-            reach = ["--tor"] if self.args.mode == "circuits" else []
-            reach += ["--proxy", f"socks5h://127.0.0.1:{self.args.base + end}"]
+        if self.args.mode == "circuits" and (args[0] != "init" or "--code" in args):
+            reach = ["--tor", "--proxy", f"socks5h://127.0.0.1:{self.args.base + end}"]
         return [self.otr, "--dir", self.sessions, "-s", f"e{end}", *args, *reach]
 
     async def start(self, end, *args, **pipes):
@@ -72,12 +74,13 @@ class Run:
         choose = random.Random(f"{self.args.seed}/{number}")
         one, other = 2 * number, 2 * number + 1
         await asyncio.sleep(choose.uniform(0, self.args.seconds * 0.15))
+        init = ["init", *(word for url in self.urls for word in ("--postbox", url))]
         if choose.random() < CODES:
-            code, out = await self.otr_says(one, "init", "--postbox", self.url, "--code")
+            code, out = await self.otr_says(one, *init, "--code")
             await asyncio.sleep(choose.uniform(5, 20))
             answer = ("respond", "--code", "-")
         else:
-            code, out = await self.otr_says(one, "init", "--postbox", self.url)
+            code, out = await self.otr_says(one, *init)
             await asyncio.sleep(choose.uniform(2, 15))
             answer = ("respond", "--yes")
         if code == 0:
@@ -88,11 +91,14 @@ class Run:
 
     async def all(self):
         here = os.path.dirname(os.path.abspath(__file__))
-        postbox = await asyncio.create_subprocess_exec(
-            self.otr, "postbox", "--listen", f"127.0.0.1:{self.args.port}", stderr=asyncio.subprocess.DEVNULL)
+        postboxes = [await asyncio.create_subprocess_exec(
+            self.otr, "postbox", "--listen", f"127.0.0.1:{self.args.port + relay}", stderr=asyncio.subprocess.DEVNULL)
+            for relay in range(self.args.postboxes)]
+        ends = (["--base", str(self.args.base), "--count", str(2 * self.args.pairs)] if self.args.mode == "circuits"
+                else ["--sockets", self.sockets])
         tap = await asyncio.create_subprocess_exec(
-            sys.executable, f"{here}/tap.py", "--port", str(self.args.port), "--base", str(self.args.base),
-            "--count", str(2 * self.args.pairs), "--log", f"{self.folder}/log.jsonl",
+            sys.executable, f"{here}/tap.py", "--port", str(self.args.port), *ends,
+            "--postboxes", str(self.args.postboxes), "--log", f"{self.folder}/log.jsonl",
             "--truth", f"{self.folder}/truth.jsonl", *(["--delays"] if self.args.delays else []),
             stdout=asyncio.subprocess.PIPE)
         await tap.stdout.readline()
@@ -104,7 +110,7 @@ class Run:
         for process in list(self.processes):
             if process.returncode is None:
                 process.kill()
-        for process in (tap, postbox):
+        for process in (tap, *postboxes):
             process.terminate()
             await process.wait()
 
@@ -200,36 +206,47 @@ def costs(folder, args, run):
 
 
 def bits(folder, args):
-    """Of each number of pairs: the original linker's range over its presets, and the other one's."""
-    for pairs in sorted({min(count, args.pairs) for count in (4, 8, 24)}):
-        connections, plates, truth = load_both(folder, pairs, args.seconds - LAST_SECONDS)
-        ends = len(set(truth.values()))
-        old = [judge(connections, each["+ turns"], truth)
-               for each in link_each(connections, plates, ends, PRESETS + REAL_PRESETS)]
-        new = [judge(connections, each, truth) for each in link_more_each(connections, ends, evidence_presets())]
-        door = judge(connections, link(connections, plates, ends, view="door"), truth)
-        steps = next(link_each(connections, plates, ends, PRESETS[:1]))
-        yield f"{pairs} pairs: the floor is {judge(connections, steps['same address'], truth)['bits']:.2f} bits"
-        for name, some in (("link.py", old), ("link_more.py", new), ("link.py at the door", [door])):
-            found = sorted(each["bits"] for each in some)
-            best = max(some, key=lambda each: each["bits"])
-            yield (f"{pairs} pairs, {name}: {found[0]:.2f} to {found[-1]:.2f} of {best['of']:.2f} bits; of one conversation: "
-                   f"precision {best['addr_p']:.2f}, recall {best['addr_r']:.2f}; partner right {best['right']:.0%}")
+    """What one relay sees, and two see together; of each number of pairs."""
+    for watched in (1, 2)[:args.postboxes]:
+        for pairs in sorted({min(count, args.pairs) for count in (4, 8, 24)}):
+            connections, plates, truth = load_both(folder, pairs, args.seconds - LAST_SECONDS)
+            connections, truth = without_searches(*of_relays(connections, truth, folder, range(watched)))
+            plates = [plate for plate in plates if plate.connection in truth]
+            where = f", {watched} of {args.postboxes} postboxes" if args.postboxes > 1 else ""
+            for line in bits_of(connections, plates, truth):
+                yield f"{pairs} pairs{where}{line}"
+
+
+def bits_of(connections, plates, truth):
+    """The original linker's range over its presets, and the other one's."""
+    ends = len(set(truth.values()))
+    steps = list(link_each(connections, plates, ends, PRESETS + REAL_PRESETS))
+    old = [judge(connections, each["+ turns"], truth) for each in steps]
+    new = [judge(connections, each, truth) for each in link_more_each(connections, ends, evidence_presets())]
+    door = judge(connections, link(connections, plates, ends, view="door"), truth)
+    yield f": the floor is {judge(connections, steps[0]['same address'], truth)['bits']:.2f} bits"
+    for name, some in (("link.py", old), ("link_more.py", new), ("link.py at the door", [door])):
+        found = sorted(each["bits"] for each in some)
+        best = max(some, key=lambda each: each["bits"])
+        yield (f", {name}: {found[0]:.2f} to {found[-1]:.2f} of {best['of']:.2f} bits; of one conversation: "
+               f"precision {best['addr_p']:.2f}, recall {best['addr_r']:.2f}; partner right {best['right']:.0%}")
 
 
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--pairs", type=int, default=24)
     options.add_argument("--mode", choices=("direct", "circuits"), default="circuits")
+    options.add_argument("--postboxes", type=int, default=1, help="of each conversation")
     options.add_argument("--delays", action="store_true")
     options.add_argument("--seconds", type=int, default=420)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--base", type=int, default=21000, help="the first of the ports of the ends")
-    options.add_argument("--port", type=int, default=17363, help="of the postbox")
+    options.add_argument("--port", type=int, default=17363, help="of the first postbox")
     options.add_argument("--keep", help="a folder for the log and the truth")
     options.add_argument("--no-save", action="store_true")
     args = options.parse_args()
     name = f"metadata-{args.mode}{'-delays' if args.delays else ''}"
+    name += f"-{args.postboxes}-postboxes" if args.postboxes > 1 else ""
     with measure.Report(name, save=not args.no_save) as report:
         otr = measure.build()
         folder = args.keep or tempfile.mkdtemp(prefix="otr-metadata-")
@@ -238,11 +255,12 @@ def main():
         try:
             run = Run(otr, args, folder, sessions)
             asyncio.run(run.all())
-            report(f"{args.pairs} pairs, {args.seconds} s, {args.mode}{', delays' if args.delays else ''}: "
+            report(f"{args.pairs} pairs, {args.seconds} s, {args.mode}{', delays' if args.delays else ''}"
+                   f"{f', {args.postboxes} postboxes' if args.postboxes > 1 else ''}: "
                    f"{run.sent} messages sent, {run.got} read; {len(run.errors)} commands failed")
             for error in run.errors[:3]:
                 report(error)
-            for line in [*costs(folder, args, run), *bits(folder, args)]:
+            for line in itertools.chain(costs(folder, args, run), bits(folder, args)):
                 report(line)
         finally:
             shutil.rmtree(sessions)

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""Stands before a real postbox as a SOCKS proxy, one port for each end, and notes what the relay's
-operator sees: `log.jsonl`, a JSON object for each event. Which end a port is goes into the truth alone.
+"""Stands before one or several real postboxes, and notes what their operators see: `log.jsonl`, a JSON object for
+each event. Which end called, and which postbox, goes into the truth alone.
+
+With --base it is a SOCKS proxy with a port for each end; with --sockets a Unix socket for each postbox, to which
+ends connect directly: the system says which process has called, and its arguments name the session.
 
 With --delays each SOCKS user costs a circuit (log-normal time to build) and has a latency of its own, as
 through Tor; all times in the log are the relay's."""
@@ -8,8 +11,11 @@ through Tor; all times in the log are the relay's."""
 import argparse
 import asyncio
 import base64
+import functools
 import json
 import random
+import socket
+import struct
 import time
 
 import nameplate
@@ -46,19 +52,13 @@ class Tap:
         self.circuits[user] = self.random.lognormvariate(-1.3, 0.4)
         return build, self.circuits[user]
 
-    async def caller(self, port, reader, writer):
+    async def by_proxy(self, end, reader, writer):
         try:
-            user = await greet(reader, writer)
+            user, port = await greet(reader, writer)
             build, latency = self.circuit(user)
             if build or latency:
                 await asyncio.sleep(build + latency)
-            self.connections += 1
-            connection = self.connections
-            end = port - self.options.base
-            self.truth.write(json.dumps({"c": connection, "conv": end // 2, "end": end}) + "\n")
-            self.truth.flush()
-            self.note(connection, "open")
-            there, back = await asyncio.open_connection("127.0.0.1", self.options.port)
+            connection, there, back = await self.connect(end, port - self.options.port)
             await asyncio.sleep(latency)
             writer.write(b"\5\0\0\1\0\0\0\0\0\0")
             await writer.drain()
@@ -66,6 +66,23 @@ class Tap:
             writer.close()
             return
         await self.relay(connection, latency, reader, back, there, writer)
+
+    async def directly(self, relay, reader, writer):
+        try:
+            connection, there, back = await self.connect(end_of(writer.get_extra_info("socket")), relay)
+        except (OSError, ValueError):
+            writer.close()
+            return
+        await self.relay(connection, 0.0, reader, back, there, writer)
+
+    async def connect(self, end, relay):
+        """One more connection, to that postbox."""
+        self.connections += 1
+        connection = self.connections
+        self.truth.write(json.dumps({"c": connection, "conv": end // 2, "end": end, "relay": relay}) + "\n")
+        self.truth.flush()
+        self.note(connection, "open")
+        return connection, *await asyncio.open_connection("127.0.0.1", self.options.port + relay)
 
     async def relay(self, connection, latency, reader, back, there, writer):
         asked = []
@@ -135,7 +152,7 @@ class Tap:
 
 
 async def greet(reader, writer):
-    """SOCKS5 up to the address, which is ignored; the user's name, if there is one."""
+    """SOCKS5 up to the address; the user's name, if there is one, and the port that is called."""
     _, count = await reader.readexactly(2)
     user = None
     if 2 in await reader.readexactly(count):
@@ -148,8 +165,15 @@ async def greet(reader, writer):
         writer.write(b"\5\0")
     kind = (await reader.readexactly(4))[3]
     size = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
-    await reader.readexactly(size + 2)
-    return user
+    await reader.readexactly(size)
+    return user, int.from_bytes(await reader.readexactly(2), "big")
+
+
+def end_of(caller):
+    """The number of the session that the calling process has, eN."""
+    pid, _, _ = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    arguments = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+    return int(arguments[arguments.index(b"-s") + 1][1:])
 
 
 def packets(body):
@@ -210,21 +234,23 @@ class Messages:
 
 async def main():
     options = argparse.ArgumentParser()
-    options.add_argument("--port", type=int, required=True, help="of the postbox")
-    options.add_argument("--base", type=int, required=True, help="the first port to listen on")
-    options.add_argument("--count", type=int, default=2)
+    options.add_argument("--port", type=int, required=True, help="of the first postbox; the others have the next ones")
+    options.add_argument("--base", type=int, help="the first port to listen on as a proxy")
+    options.add_argument("--count", type=int, default=2, help="how many of them, one for each end")
+    options.add_argument("--sockets", help="the Unix sockets to listen on, one for each postbox: PATH0, PATH1, …")
+    options.add_argument("--postboxes", type=int, default=1)
     options.add_argument("--log", default="log.jsonl")
     options.add_argument("--truth", default="truth.jsonl")
     options.add_argument("--delays", action="store_true")
     options.add_argument("--seed", type=int, default=1)
     args = options.parse_args()
     tap = Tap(args)
-
-    async def serve(port):
-        await asyncio.start_server(lambda reader, writer: tap.caller(port, reader, writer),
-                                   "127.0.0.1", port, limit=1 << 21)
-    for port in range(args.base, args.base + args.count):
-        await serve(port)
+    if args.sockets:
+        for relay in range(args.postboxes):
+            await asyncio.start_unix_server(functools.partial(tap.directly, relay), f"{args.sockets}{relay}", limit=1 << 21)
+    else:
+        for end in range(args.count):
+            await asyncio.start_server(functools.partial(tap.by_proxy, end), "127.0.0.1", args.base + end, limit=1 << 21)
     print("ready", flush=True)
     await asyncio.Event().wait()
 

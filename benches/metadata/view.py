@@ -2,7 +2,13 @@
 read from a log of `tap.py` or `simulate.py`. Beside it, the truth, which no linker reads."""
 
 import base64
+import collections
 import json
+
+from nameplate import reply_address
+
+# How many addresses of a call are kept that nobody posted at.
+NEAR = 16
 
 
 class Call:
@@ -32,9 +38,10 @@ class Connection:
 class Plate:
     """A packet that was posted under the address of a code's number."""
 
-    def __init__(self, at, connection, address, number, packet):
+    def __init__(self, at, connection, address, reply):
         self.at, self.connection, self.address = at, connection, address
-        self.number, self.packet = number, packet
+        # Where the reply will be posted; none if it is no invite.
+        self.reply = reply
 
 
 def load(path):
@@ -48,14 +55,26 @@ def load(path):
         if event["e"] == "call":
             call = Call(event["t"], event["k"], event.get("w", 0), event["a"], event.get("s", []), event["up"])
             connection.calls.append(call)
-            if "blob" in event:
-                packet = base64.b64decode(event["blob"])
-                plates.append(Plate(event["t"], event["c"], event["a"][0], event["plate"], packet))
+            if "plate" in event:
+                # A simulated one says what is in it.
+                reply = event.get("reply") or reply_address(event["plate"], base64.b64decode(event["blob"]))
+                plates.append(Plate(event["t"], event["c"], event["a"][0], reply))
         elif event["e"] == "ans":
             answer(connection, event)
         elif event["e"] == "shut":
             connection.shut = event["t"]
-    return {number: one for number, one in connections.items() if one.calls}, plates
+    connections = {number: one for number, one in connections.items() if one.calls}
+    forget_far_numbers(connections)
+    return connections, plates
+
+
+def forget_far_numbers(connections):
+    """A client that asks for all addresses in one call names thousands that come to nothing. Of each call only those
+    stay that were posted at, and the first ones: what the connection links is linked by them."""
+    calls = [call for one in connections.values() for call in one.calls]
+    posted = {address for call in calls if call.kind == "post" for address in call.addresses}
+    for call in calls:
+        call.addresses = [one for at, one in enumerate(call.addresses) if at < NEAR or one in posted]
 
 
 def answer(connection, event):
@@ -170,3 +189,17 @@ def of_relays(connections, truth, folder, relays):
     seen = {one["c"] for one in map(json.loads, open(f"{folder}/truth.jsonl")) if one["relay"] in relays}
     return ({number: one for number, one in connections.items() if number in seen},
             {number: one for number, one in truth.items() if number in seen})
+
+
+def without_searches(connections, truth):
+    """Without those that asked once, for nothing, for what nobody named before or after: a client searches for numbers
+    far ahead. They are linked to nothing, and to count them would make all others look better hidden."""
+    named = collections.Counter(name for one in connections.values() for name in names(one))
+    kept = {number: one for number, one in connections.items()
+            if any(named[name] > 1 for name in names(one)) or any(call.kind != "collect" or call.wait or call.has_found()
+                                                                  for call in one.calls)}
+    return kept, {number: one for number, one in truth.items() if number in kept}
+
+
+def names(connection):
+    return {name for call in connection.calls for name in call.addresses}
