@@ -18,7 +18,7 @@ fn the_schedule_hides_the_partner_and_what_does_not_is_found() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = |log: &str, what: &str| judged[log][what].as_f64().unwrap();
-    for log in ["schedule, dense", "schedule, sparse"] {
+    for log in ["schedule, dense", "schedule, sparse", "schedule, one of two"] {
         assert!(found(log, "connections") > 500.0, "{judged}");
         assert!(found(log, "link") <= LINK, "{judged}");
         assert!(found(log, "link_more") <= LINK_MORE, "{judged}");
@@ -29,4 +29,12 @@ fn the_schedule_hides_the_partner_and_what_does_not_is_found() {
     assert!(found("at once, dense", "same end") >= 0.5, "{judged}");
     // The next number asked for soon after the last one has come.
     assert!(found("next number soon, sparse", "link_more") >= 2.5 * LINK_MORE, "{judged}");
+    // By one of two postboxes, too, which sees half of it.
+    assert!(found("next number soon, one of two", "link_more") >= 1.25 * LINK_MORE, "{judged}");
+    // After a reply the first packet is posted, but not at once; what comes then is not linked with it.
+    assert!(found("handshakes", "handshakes") >= 10.0, "{judged}");
+    assert!(found("handshakes", "first packet") <= 0.4, "{judged}");
+    assert!(found("handshakes", "link_more") <= 0.3, "{judged}");
+    assert!(found("handshakes without pauses", "first packet") >= 0.9, "{judged}");
+    assert!(found("handshakes without pauses", "link_more") >= 0.6, "{judged}");
 }

@@ -21,8 +21,8 @@ LOGS = {
     "at once, dense": ("at once", 6, 420, False, (1,), 1),
     "schedule, sparse": ("otr", 12, 5400, True, (1, 2), 1),
     "next number soon, sparse": (FLAW, 12, 5400, True, (1,), 1),
-    "schedule, one of two": ("otr", 12, 5400, True, (1,), 2),
-    "next number soon, one of two": (FLAW, 12, 5400, True, (1,), 2),
+    "schedule, one of two": ("otr", 12, 5400, True, (4,), 2),
+    "next number soon, one of two": (FLAW, 12, 5400, True, (4,), 2),
 }
 # Conversations that begin by a code and end: conducts.
 HANDSHAKES = {"handshakes": "otr", "handshakes without pauses": f"{FLAW},pause=0"}
