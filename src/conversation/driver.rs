@@ -164,6 +164,11 @@ pub trait Outlet {
         let _ = (packet, receipt);
     }
 
+    /// Whether somebody waits to hear that messages were opened, which they then say.
+    fn asks_for_receipts(&self) -> bool {
+        false
+    }
+
     /// The error that a packet of `bytes` bytes does not get through.
     fn too_large(&self, bytes: usize) -> Cause {
         let what = format!("a packet of {bytes} bytes is refused for its size");

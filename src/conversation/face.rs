@@ -207,7 +207,8 @@ impl<H: Host> Conversation<H> {
         outlet: &mut O,
         text: &[u8],
     ) -> Result<Option<Option<u64>>, Error> {
-        let message = Short { text, least: K_MIN, publish: true, later: false };
+        let receipt = outlet.asks_for_receipts();
+        let message = Short { text, least: K_MIN, publish: true, later: false, receipt };
         match short(&mut self.host, outlet, &mut self.of, None, &message).await? {
             Sent::Out(_) => Ok(None),
             Sent::Long(taken) => Ok(Some(taken)),

@@ -85,6 +85,9 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Cause>> Flow<R> {
             let part = Part { message: self.message, offset: self.offset, end, length };
             // It fits, because `length` is at most the room of this class.
             let k = numbers.fit(length, K_MIN).unwrap_or(largest);
+            if outlet.asks_for_receipts() {
+                numbers.ask_for_receipts();
+            }
             let sealed = numbers.seal_text(k, &held[..length], part, host.randomness());
             let (packet, receipt) = sealed?;
             outlet.sealed(&packet, &receipt);

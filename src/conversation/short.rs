@@ -31,14 +31,18 @@ pub struct Sealed {
 }
 
 /// Seals `text` as the one packet of a new message, of one of these size classes; `None` if it does
-/// not fit.
+/// not fit. With `receipt`, it says that its sender waits to hear that it was opened.
 pub fn seal_short(
     session: &mut Session,
     text: &[u8],
     sizes: RangeInclusive<u8>,
+    receipt: bool,
     randomness: &mut dyn Randomness,
 ) -> Result<Option<Sealed>, Error> {
     let mut reservation = session.reserve(1, randomness)?;
+    if receipt {
+        reservation.ask_for_receipts();
+    }
     let (least, most) = sizes.into_inner();
     let Some(k) = reservation.fit(text.len(), least).filter(|&k| k <= most) else {
         session.give_back(reservation);
@@ -60,6 +64,8 @@ pub struct Short<'a> {
     pub publish: bool,
     /// Whether only to queue it, because the postbox could not be reached a moment ago.
     pub later: bool,
+    /// Whether the sender waits to hear that it was opened.
+    pub receipt: bool,
 }
 
 /// A packet that now lies in the postbox.
@@ -138,7 +144,9 @@ pub async fn short<H: Host, O: Outlet>(
         let (session, randomness) = transaction.session_and_randomness()?;
         let session = may_send(session, begun)?;
         let most = if by_postbox { largest_class(outlet.largest()).min(K_SHORT) } else { K_SHORT };
-        let Some(sealed) = seal_short(session, short.text, short.least..=most, randomness)? else {
+        let sizes = short.least..=most;
+        let sealed = seal_short(session, short.text, sizes, short.receipt, randomness)?;
+        let Some(sealed) = sealed else {
             return Ok(Sent::Long(None));
         };
         outlet.sealed(&sealed.packet, &sealed.receipt);
@@ -219,7 +227,9 @@ async fn seal_together<H: Host, O: Outlet>(
         if !session.has_room(size(K_MIN)) {
             break;
         }
-        let Some(sealed) = seal_short(session, text, K_MIN..=K_MIN, randomness)? else { break };
+        let Some(sealed) = seal_short(session, text, K_MIN..=K_MIN, false, randomness)? else {
+            break;
+        };
         outlet.sealed(&sealed.packet, &sealed.receipt);
         queue(session, sealed.packet.clone())?;
         all.push(sealed.packet);

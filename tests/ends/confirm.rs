@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::people::{fails, ok, otr, pair, restart, spawn};
 use crate::place::{Place, code, text};
-use crate::postbox::{Form, Place as Spot, Postbox};
+use crate::postbox::{Form, Place as Spot, Postbox, stored};
+use crate::socks::Socks;
+use crate::support::until;
 
 #[test]
 fn it_ends_when_the_message_was_opened_and_not_before() {
@@ -23,6 +25,25 @@ fn it_ends_when_the_message_was_opened_and_not_before() {
     // The session was free meanwhile, and still is.
     ok(&place, "alice", &["send", "--lines"], b"next\n");
     assert_eq!(ok(&place, "bob", &["recv"], b""), b"next\n");
+}
+
+/// Through Tor what was read is discarded later, perhaps by a later command; but not where its sender waits for it.
+#[test]
+fn by_tor_the_receipt_comes_from_the_command_that_reads() {
+    let place = Place::new();
+    let admin = place.path("admin");
+    let postbox = Postbox::start(&["--admin", &format!("unix:{}", admin.display())]);
+    pair(&place, &postbox);
+    let socks = Socks::before(postbox.url.strip_prefix("http://").unwrap());
+    for recv in [&["recv"][..], &["recv", "--all"]] {
+        let (waits, before) = (["send", "--confirm", "--wait", "60s"], stored(&admin));
+        let sender = spawn(&place, "alice", &waits, b"short");
+        until("it is there", || stored(&admin) > before);
+        let recv = [recv, &["--tor", "--proxy", &socks.url]].concat();
+        assert_eq!(ok(&place, "bob", &recv, b""), b"short");
+        let ended = sender.wait_with_output().unwrap();
+        assert_eq!(code(&ended), 0, "{}", text(&ended.stderr));
+    }
 }
 
 #[test]

@@ -107,9 +107,26 @@ impl<H: Host> Collecting<H> {
         wait: Option<Duration>,
     ) -> Result<(), Error> {
         self.rounds_apart(sink, wait).await?;
+        self.hand_out_receipts().await?;
         if self.receiver.owes() && !self.client.is_stopped() {
             self.pause()?;
             self.pay_apart().await?;
+        }
+        Ok(())
+    }
+
+    /// Discards the packets whose senders wait to hear of it, each at a moment of its own: a later command may come too
+    /// late for them.
+    async fn hand_out_receipts(&mut self) -> Result<(), Error> {
+        let mut records = self.receiver.session().map(Session::collected).unwrap_or_default();
+        records.retain(|record| self.receiver.owes_receipt(record));
+        records.truncate(CALLS);
+        if !self.receiver.is_ahead()
+            && !self.client.is_stopped()
+            // What fails is for a later command.
+            && discard_within(&self.client, &records, SPREAD).is_ok()
+        {
+            self.receiver.forget_collected(&records).await?;
         }
         Ok(())
     }
@@ -322,7 +339,8 @@ impl<H: Host> Collecting<H> {
             let records = [&session.collected()[..], &self.junk[..]].concat();
             let too_many = records.len().saturating_sub(MANY);
             wanted.extend(records.iter().enumerate().map(|(at, record)| {
-                let later = if at < too_many { SPREAD } else { LATER };
+                let soon = at < too_many || self.receiver.owes_receipt(record);
+                let later = if soon { SPREAD } else { LATER };
                 (Errand::Discard(*record), if hurries { Duration::ZERO } else { later })
             }));
         }
@@ -535,7 +553,15 @@ pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<
         return Ok(client.discard(records)?);
     }
     let seconds = u64::try_from(records.len()).unwrap_or(u64::MAX);
-    let spread = SPREAD.max(Duration::from_secs(seconds));
+    discard_within(client, records, SPREAD.max(Duration::from_secs(seconds)))
+}
+
+/// Discards packets, each at a moment of its own within this time.
+fn discard_within(
+    client: &Client,
+    records: &[[u8; Discard::SIZE]],
+    spread: Duration,
+) -> Result<(), Error> {
     let mut calls = Vec::new();
     for record in records {
         let (client, record, moment) = (client.clone(), *record, part(spread, random()?));

@@ -27,6 +27,8 @@ pub struct Window {
     bytes: usize,
     /// Of packets that are sealed and not posted yet.
     receipts: BTreeMap<Address, Receipt>,
+    /// Whether messages say that somebody waits here until they were opened.
+    asks: bool,
 }
 
 struct Posted {
@@ -39,7 +41,13 @@ struct Posted {
 impl Window {
     /// An empty window.
     pub fn new(client: Client) -> Self {
-        Self { client, uncollected: VecDeque::new(), bytes: 0, receipts: BTreeMap::new() }
+        let (uncollected, receipts) = (VecDeque::new(), BTreeMap::new());
+        Self { client, uncollected, bytes: 0, receipts, asks: false }
+    }
+
+    /// An empty window, at which somebody will wait until all was opened.
+    pub fn asking_for_receipts(client: Client) -> Self {
+        Self { asks: true, ..Self::new(client) }
     }
 
     /// Posts a packet with a byte of room before it, as soon as the window has room, unless it is
@@ -188,6 +196,10 @@ impl Outlet for Window {
 
     fn sealed(&mut self, packet: &Packet, receipt: &Receipt) {
         self.receipts.insert(packet.address(), receipt.copy());
+    }
+
+    fn asks_for_receipts(&self) -> bool {
+        self.asks
     }
 
     fn too_large(&self, bytes: usize) -> Cause {

@@ -7,6 +7,8 @@ mod held;
 mod owed;
 
 use std::collections::BTreeMap;
+#[cfg(feature = "client")]
+use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
@@ -72,6 +74,9 @@ pub struct Receiver<H: Host, O: Outlet> {
     is_pause: bool,
     /// What a postbox may discard of these.
     spent: Vec<[u8; 96]>,
+    /// The tokens of packets whose sender waits to hear that they were opened.
+    #[cfg(feature = "client")]
+    receipts: BTreeSet<[u8; 32]>,
 }
 
 impl<H: Host, O: Outlet> Receiver<H, O> {
@@ -111,6 +116,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             settled: 0,
             is_pause: false,
             spent: Vec::new(),
+            #[cfg(feature = "client")]
+            receipts: BTreeSet::new(),
         })
     }
 
@@ -187,6 +194,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         if let Stage::Session(session) = &mut self.stage {
             session.forget_collected(records);
         }
+        #[cfg(feature = "client")]
+        self.receipts.retain(|token| !records.iter().any(|record| record.starts_with(token)));
         if self.is_ahead() {
             // The text of accepted packets may still be only in memory. The state that forgets them
             // is stored later, and this with it. Until then the postbox may be told twice.
@@ -380,6 +389,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         if let (Some(frames), false) = (&accepted.frames.pipe, over) {
             sink.add_streams(self.opened.len(), accepted.at, frames);
         }
+        #[cfg(feature = "client")]
+        self.receipts.extend(accepted.asks_for_receipt());
         self.opened.push(Zeroizing::new(packet));
         self.changes.push(Change::Accepted(accepted, at));
         // At the session's end, later packets are not tried.

@@ -25,6 +25,12 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             .is_some_and(|session| !session.waiting().is_empty() || session.has_pending_step())
     }
 
+    /// Whether the sender of the packet with this record waits to hear that it was opened.
+    #[cfg(feature = "client")]
+    pub(in crate::conversation) fn owes_receipt(&self, record: &[u8; 96]) -> bool {
+        record.first_chunk().is_some_and(|token| self.receipts.contains(token))
+    }
+
     /// Hands out all that we owe the other side, unless a sender is doing so.
     #[cfg(feature = "client")]
     pub(in crate::conversation) async fn hand_out_owed(&mut self) -> Result<(), Error> {

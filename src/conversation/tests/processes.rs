@@ -30,7 +30,7 @@ fn promise(world: &World, text: &[u8], promise: Promise, packet: Option<&[u8]>) 
 pub(super) async fn send(world: Rc<World>, end: usize, text: Vec<u8>) {
     promise(&world, &text, Promise::Open, None);
     let mut host = SimHost::new(&world, end);
-    let message = Short { text: &text, least: K_MIN, publish: true, later: false };
+    let message = Short { text: &text, least: K_MIN, publish: true, later: false, receipt: false };
     let sent = short(&mut host, &mut wire(&world, end), &mut None, None, &message).await;
     match sent {
         Ok(Sent::Out(Some(posted))) => {

@@ -197,6 +197,15 @@ pub struct Accepted {
     collected: Option<Collected>,
 }
 
+impl Accepted {
+    /// The token of a packet whose sender waits to hear that it was opened, if it lies in a postbox. Secret.
+    #[cfg(feature = "client")]
+    pub(crate) fn asks_for_receipt(&self) -> Option<[u8; 32]> {
+        self.frames.data.as_ref().filter(|data| data.receipt)?;
+        self.collected.as_ref().map(|collected| *collected.token.bytes())
+    }
+}
+
 /// What [`Session::open`] found.
 pub enum Outcome {
     /// The packet is open in place.
@@ -495,7 +504,8 @@ impl Session {
         wipe_stack();
         let header = sending.header.duplicate();
         let transcript = sending.transcript;
-        Ok(Reservation { index: sending.index, transcript, chain, end, header, opening, text })
+        let index = sending.index;
+        Ok(Reservation { index, transcript, chain, end, header, opening, text, receipts: false })
     }
 
     /// Returns the unused numbers of `reservation`, unless a step or a later number has been taken

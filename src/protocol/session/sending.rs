@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::protocol::crypto::primitives::TAG;
 use crate::protocol::crypto::secret::Secret;
 use crate::protocol::packet::frame::{
-    self, DATA_HEAD, FRAME_HEAD, Frames, OPENING_FRAME, front, text_start,
+    self, DATA_HEAD, Data, FRAME_HEAD, Frames, OPENING_FRAME, front, text_start,
 };
 use crate::protocol::packet::receipt::Receipt;
 use crate::protocol::packet::{self, BODY_START, Header, K_MAX, K_MIN, Packet};
@@ -26,6 +26,8 @@ pub struct Reservation {
     pub(super) opening: Option<Secret<32>>,
     /// Whether text may be sent yet.
     pub(super) text: bool,
+    /// Whether the parts of messages say that their sender waits to hear that they were opened.
+    pub(super) receipts: bool,
 }
 
 /// Why a reserved number could not be sealed.
@@ -88,9 +90,16 @@ impl Reservation {
             header: self.header.duplicate(),
             opening: self.opening.as_ref().map(Secret::duplicate),
             text: self.text,
+            receipts: self.receipts,
         };
         self.end = self.chain.next;
         rest
+    }
+
+    /// From now on the parts of messages say that their sender waits to hear that they were opened: a receiver
+    /// that discards packets later discards these soon.
+    pub fn ask_for_receipts(&mut self) {
+        self.receipts = true;
     }
 
     /// Bytes of the frames in front of the caller's, in one of these packets.
@@ -133,8 +142,9 @@ impl Reservation {
         if part.length > self.room(K_MAX) {
             return Err(SealError::Size);
         }
-        let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
-        frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
+        let Part { message, offset, end, length } = part;
+        let data = Data { message, offset, end, receipt: self.receipts, text: 0..length };
+        frame::put_data_head(&mut head, &data);
         self.seal_around(packet, &head, part.length, randomness)
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::protocol::handshake::invite::Invite;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::Packet;
-use crate::protocol::packet::frame;
+use crate::protocol::packet::frame::{self, Data, FrameError};
 use crate::protocol::packet::message::RUNS_MAX;
 use crate::protocol::randomness::{Draw, Randomness};
 use crate::protocol::ratchet::RatchetError;
@@ -14,7 +14,7 @@ use crate::protocol::ratchet::address_index::{AddressIndex, LOOK_AHEAD};
 use crate::protocol::ratchet::skipped::{SKIPPED_MAX, SKIPPED_SECONDS};
 use crate::protocol::session::stored::{Stage, Stored};
 use crate::protocol::session::{
-    Accepted, OutboxKind, Outcome, Refusal, Reservation, SealError, Session, nothing_frames,
+    Accepted, OutboxKind, Outcome, Part, Refusal, Reservation, SealError, Session, nothing_frames,
 };
 use crate::protocol::tests::support::{Seeded, answer, handshake, password};
 
@@ -27,8 +27,8 @@ fn pair(seed: u64) -> (Session, Session, Seeded) {
 
 fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
     let mut frames = Vec::new();
-    let length = u32::try_from(text.len()).unwrap();
-    frame::put_data_head(&mut frames, message, offset, end, length);
+    let data = Data { message, offset, end, receipt: false, text: 0..text.len() };
+    frame::put_data_head(&mut frames, &data);
     frames.extend_from_slice(text);
     frames
 }
@@ -483,6 +483,36 @@ fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
     let text = numbers.seal_frames(12, &data(0, 0, true, b"hi"), &mut random);
     assert_eq!(text, Err(SealError::Unconfirmed));
     assert!(numbers.seal_frames(12, &nothing_frames(), &mut random).is_ok());
+}
+
+/// DATA's flags are the end of the message and the wish for a receipt; a packet without it is as it was before there was one.
+#[test]
+fn a_part_says_whether_its_sender_waits_to_hear_of_it() {
+    for flags in 0..=u8::MAX {
+        let mut frames = data(7, 9, false, b"text");
+        frames[21] = flags;
+        let parsed = frame::parse(&frames).map(|frames| frames.data.unwrap());
+        let text = 22..26;
+        let (end, receipt) = (flags & 1 != 0, flags & 2 != 0);
+        let expected = Data { message: 7, offset: 9, end, receipt, text };
+        assert_eq!(parsed, if flags < 4 { Ok(expected.clone()) } else { Err(FrameError::Flags) });
+        if flags < 4 {
+            let mut again = Vec::new();
+            frame::put_data_head(&mut again, &expected);
+            assert_eq!(again, frames[..22]);
+        }
+    }
+    let (mut alice, bob, mut random) = pair(44);
+    for asks in [false, true] {
+        let mut numbers = alice.reserve(1, &mut random).unwrap();
+        if asks {
+            numbers.ask_for_receipts();
+        }
+        let part = Part { message: alice.begin_message(), offset: 0, end: true, length: 2 };
+        let (packet, _) = numbers.seal_text(12, b"hi", part, &mut random).unwrap();
+        let accepted = open(&bob, &mut ahead(), &packet);
+        assert_eq!(accepted.frames.data.unwrap().receipt, asks);
+    }
 }
 
 #[test]

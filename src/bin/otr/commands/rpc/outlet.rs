@@ -41,7 +41,10 @@ impl Way {
             Some(url) if call.params.is_set("later") => call.postbox(&url).map(Self::Later),
             Some(url) if long => {
                 // Its wait for the other side ends with the client.
-                Ok(Self::Flow(Window::new(call.postbox(&url)?.until(&call.client.over))))
+                let client = call.postbox(&url)?.until(&call.client.over);
+                let asks = call.params.is_set("confirm");
+                let window = if asks { Window::asking_for_receipts } else { Window::new };
+                Ok(Self::Flow(window(client)))
             }
             Some(url) => call.postbox(&url).map(Self::Post),
             None => Ok(Self::Gather(Packets::default())),
@@ -122,6 +125,10 @@ impl Outlet for Way {
             Self::Post(client) | Self::Later(client) => client.sealed(packet, receipt),
             Self::Flow(window) => window.sealed(packet, receipt),
         }
+    }
+
+    fn asks_for_receipts(&self) -> bool {
+        matches!(self, Self::Flow(window) if window.asks_for_receipts())
     }
 
     fn too_large(&self, bytes: usize) -> Cause {

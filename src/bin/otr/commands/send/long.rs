@@ -251,6 +251,9 @@ impl Sender<'_> {
         if start != layout.start {
             framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
         }
+        if self.how.confirm {
+            reservation.ask_for_receipts();
+        }
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
         Ok((framed, sealed.map_err(Error::from)?))
     }

@@ -238,7 +238,7 @@ impl Stage<'_> {
         let (end, random) = self.end_and_random(side);
         let least = end.habits.size;
         let short = if text.len() < size(K_SHORT) {
-            seal_short(&mut end.session, text, least..=K_SHORT, random)?
+            seal_short(&mut end.session, text, least..=K_SHORT, false, random)?
         } else {
             None
         };
