@@ -73,11 +73,17 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Cause>> Flow<R> {
         let mut largest = K_MAX;
         loop {
             largest = largest.min(largest_class(outlet.largest()));
+            if outlet.asks_for_receipts() {
+                numbers.ask_for_receipts();
+            }
             // One more byte tells whether anything follows.
             self.text.fill(numbers.room(largest) + 1)?;
             course.goes_on(host, outlet, || {}).await?;
             if numbers.left() == 0 {
                 *numbers = course.more(host).await?;
+                if outlet.asks_for_receipts() {
+                    numbers.ask_for_receipts();
+                }
             }
             let held = &self.text.held;
             let length = held.len().min(numbers.room(largest));
@@ -85,9 +91,6 @@ impl<R: FnMut(&mut [u8]) -> Result<usize, Cause>> Flow<R> {
             let part = Part { message: self.message, offset: self.offset, end, length };
             // It fits, because `length` is at most the room of this class.
             let k = numbers.fit(length, K_MIN).unwrap_or(largest);
-            if outlet.asks_for_receipts() {
-                numbers.ask_for_receipts();
-            }
             let sealed = numbers.seal_text(k, &held[..length], part, host.randomness());
             let (packet, receipt) = sealed?;
             outlet.sealed(&packet, &receipt);

@@ -123,9 +123,7 @@ def read_frames(body):
         if kind == 1:
             message, offset, flags = struct.unpack(">QQB", field[:17])
             text = field[17:]
-            frame.update(message=message, offset=offset, end=flags & 1 == 1)
-            if flags & 2:
-                frame.update(receipt=True)
+            frame.update(message=message, offset=offset, end=flags == 1)
             frame.update(text_length=len(text), text_sha256=sha256(text).hex())
         frames.append(frame)
         at += 5 + length

@@ -30,9 +30,10 @@ const OPENING: u8 = 3;
 const VERIFY: u8 = 4;
 const CLOSE: u8 = 5;
 const NOTHING: u8 = 6;
+/// The first of those that are skipped by who does not know them.
+const RECEIPT: u8 = 0x80;
 const FIRST_SKIPPED: u8 = 0x80;
 const FLAG_END: u8 = 1;
-const FLAG_RECEIPT: u8 = 2;
 
 /// A part of a message; `text` is a range in the parsed body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +44,6 @@ pub struct Data {
     pub offset: u64,
     /// Whether the message ends with this part.
     pub end: bool,
-    /// Whether the sender waits to hear that the packet was opened.
-    pub receipt: bool,
     /// The range of the text in the body.
     pub text: Range<usize>,
 }
@@ -66,6 +65,8 @@ pub struct Frames {
     pub verify: Vec<Verify>,
     /// The frames of a pipe, if it is a packet of one.
     pub pipe: Option<PipeFrames>,
+    /// RECEIPT: whether the sender waits to hear that the packet was opened.
+    pub receipt: bool,
     /// Frames of types that are skipped.
     pub skipped: usize,
 }
@@ -162,6 +163,7 @@ impl Frames {
             PIPE => self.pipe = Some(PipeFrames::begin(field)?),
             STREAM => self.pipe.as_mut().ok_or(FrameError::Pipe)?.add_part(field, start)?,
             TAKEN => self.pipe.as_mut().ok_or(FrameError::Pipe)?.add_taken(field)?,
+            RECEIPT if field.is_empty() => self.receipt = true,
             FIRST_SKIPPED.. => self.skipped += 1,
             _ => return Err(FrameError::Unknown),
         }
@@ -174,16 +176,16 @@ fn parse_data(field: &[u8], start: usize) -> Result<Data, FrameError> {
     let message = reader.u64()?;
     let offset = reader.u64()?;
     let flags = reader.u8()?;
-    if flags & !(FLAG_END | FLAG_RECEIPT) != 0 {
+    if flags & !FLAG_END != 0 {
         return Err(FrameError::Flags);
     }
-    let (end, receipt) = (flags & FLAG_END != 0, flags & FLAG_RECEIPT != 0);
+    let end = flags & FLAG_END != 0;
     let text = reader.rest();
     if text.is_empty() && !(offset == 0 && end) {
         return Err(FrameError::Empty);
     }
     let after = start + field.len();
-    Ok(Data { message, offset, end, receipt, text: after - text.len()..after })
+    Ok(Data { message, offset, end, text: after - text.len()..after })
 }
 
 fn parse_verify(field: &[u8]) -> Result<Verify, FrameError> {
@@ -249,14 +251,17 @@ pub(crate) fn put_nothing(out: &mut dyn Sink) {
     put_head(out, NOTHING, 0);
 }
 
-/// Writes the head of a DATA frame, all but its text.
-pub(crate) fn put_data_head(out: &mut dyn Sink, data: &Data) {
-    let length = u32::try_from(data.text.len()).unwrap_or(u32::MAX);
-    put_head(out, DATA, length.saturating_add(17));
-    out.u64(data.message);
-    out.u64(data.offset);
-    let end = if data.end { FLAG_END } else { 0 };
-    out.u8(end | if data.receipt { FLAG_RECEIPT } else { 0 });
+/// Writes RECEIPT.
+pub(crate) fn put_receipt(out: &mut dyn Sink) {
+    put_head(out, RECEIPT, 0);
+}
+
+/// Writes the head of a DATA frame whose text of `length` bytes follows it.
+pub(crate) fn put_data_head(out: &mut dyn Sink, message: u64, offset: u64, end: bool, length: u32) {
+    put_head(out, DATA, length + 17);
+    out.u64(message);
+    out.u64(offset);
+    out.u8(if end { FLAG_END } else { 0 });
 }
 
 /// Bytes of the frames in front of the caller's; `opening` is set for packets of I's first chain.

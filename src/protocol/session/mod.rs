@@ -201,8 +201,10 @@ impl Accepted {
     /// The token of a packet whose sender waits to hear that it was opened, if it lies in a postbox. Secret.
     #[cfg(feature = "client")]
     pub(crate) fn asks_for_receipt(&self) -> Option<[u8; 32]> {
-        self.frames.data.as_ref().filter(|data| data.receipt)?;
-        self.collected.as_ref().map(|collected| *collected.token.bytes())
+        self.collected
+            .as_ref()
+            .filter(|_| self.frames.receipt)
+            .map(|collected| *collected.token.bytes())
     }
 }
 

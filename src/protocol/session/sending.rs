@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::protocol::crypto::primitives::TAG;
 use crate::protocol::crypto::secret::Secret;
 use crate::protocol::packet::frame::{
-    self, DATA_HEAD, Data, FRAME_HEAD, Frames, OPENING_FRAME, front, text_start,
+    self, DATA_HEAD, FRAME_HEAD, Frames, OPENING_FRAME, front, text_start,
 };
 use crate::protocol::packet::receipt::Receipt;
 use crate::protocol::packet::{self, BODY_START, Header, K_MAX, K_MIN, Packet};
@@ -97,7 +97,7 @@ impl Reservation {
     }
 
     /// From now on the parts of messages say that their sender waits to hear that they were opened: a receiver
-    /// that discards packets later discards these soon.
+    /// that discards packets later discards these soon. There is a little less room in them.
     pub fn ask_for_receipts(&mut self) {
         self.receipts = true;
     }
@@ -115,7 +115,8 @@ impl Reservation {
 
     /// How many bytes of text a packet of size class `k` (12 to 20) holds.
     pub fn room(&self, k: u8) -> usize {
-        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.text_start()
+        let behind = if self.receipts { FRAME_HEAD } else { 0 };
+        packet::size(k.clamp(K_MIN, K_MAX)) - TAG - self.text_start() - behind
     }
 
     /// The smallest size class, from `least` on, that holds `length` bytes of text.
@@ -142,10 +143,13 @@ impl Reservation {
         if part.length > self.room(K_MAX) {
             return Err(SealError::Size);
         }
-        let Part { message, offset, end, length } = part;
-        let data = Data { message, offset, end, receipt: self.receipts, text: 0..length };
-        frame::put_data_head(&mut head, &data);
-        self.seal_around(packet, &head, part.length, randomness)
+        let length = u32::try_from(part.length).map_err(|_| SealError::Size)?;
+        frame::put_data_head(&mut head, part.message, part.offset, part.end, length);
+        let mut behind = Vec::with_capacity(FRAME_HEAD);
+        if self.receipts {
+            frame::put_receipt(&mut behind);
+        }
+        self.seal_around(packet, &head, part.length, &behind, randomness)
     }
 
     /// Seals `text` as this `part` into a new packet of size class `k`.
@@ -183,7 +187,7 @@ impl Reservation {
             return Err(SealError::Unconfirmed);
         }
         let mut packet = vec![0; packet::size(k.clamp(K_MIN, K_MAX))];
-        self.seal_around(&mut packet, frames, 0, randomness)?;
+        self.seal_around(&mut packet, frames, 0, &[], randomness)?;
         Packet::new(packet).ok_or(SealError::Size)
     }
 
@@ -216,15 +220,16 @@ impl Reservation {
         if !self.text {
             return Err(SealError::Unconfirmed);
         }
-        self.seal_around(packet, &[], length, randomness).map(drop)
+        self.seal_around(packet, &[], length, &[], randomness).map(drop)
     }
 
-    /// Seals `opening ‖ frames ‖ text ‖ zeros`; the `text` bytes are already in place.
+    /// Seals `opening ‖ frames ‖ text ‖ behind ‖ zeros`; the `text` bytes are already in place.
     fn seal_around(
         &mut self,
         packet: &mut [u8],
         frames: &[u8],
         text: usize,
+        behind: &[u8],
         randomness: &mut dyn Randomness,
     ) -> Result<Receipt, SealError> {
         packet::size_class(packet.len()).ok_or(SealError::Size)?;
@@ -234,7 +239,9 @@ impl Reservation {
         let front = self.front();
         let body = packet::body_mut(packet);
         let used = front + frames.len() + text;
-        body.get_mut(used..).ok_or(SealError::Size)?.fill(0);
+        let rest = body.get_mut(used..).ok_or(SealError::Size)?;
+        rest.fill(0);
+        rest.get_mut(..behind.len()).ok_or(SealError::Size)?.copy_from_slice(behind);
         if let Some(nonce) = &self.opening {
             let mut opening = Vec::with_capacity(OPENING_FRAME);
             frame::put_opening(&mut opening, nonce.bytes());

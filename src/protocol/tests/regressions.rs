@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::protocol::handshake::invite::Invite;
 use crate::protocol::handshake::{Invitation, Inviting, respond};
 use crate::protocol::packet::Packet;
-use crate::protocol::packet::frame::{self, Data, FrameError};
+use crate::protocol::packet::frame;
 use crate::protocol::packet::message::RUNS_MAX;
 use crate::protocol::randomness::{Draw, Randomness};
 use crate::protocol::ratchet::RatchetError;
@@ -27,8 +27,8 @@ fn pair(seed: u64) -> (Session, Session, Seeded) {
 
 fn data(message: u64, offset: u64, end: bool, text: &[u8]) -> Vec<u8> {
     let mut frames = Vec::new();
-    let data = Data { message, offset, end, receipt: false, text: 0..text.len() };
-    frame::put_data_head(&mut frames, &data);
+    let length = u32::try_from(text.len()).unwrap();
+    frame::put_data_head(&mut frames, message, offset, end, length);
     frames.extend_from_slice(text);
     frames
 }
@@ -485,33 +485,31 @@ fn no_text_is_sealed_as_frames_before_the_other_side_has_shown_the_secret() {
     assert!(numbers.seal_frames(12, &nothing_frames(), &mut random).is_ok());
 }
 
-/// DATA's flags are the end of the message and the wish for a receipt; a packet without it is as it was before there was one.
+/// RECEIPT stands behind the text; who does not know it skips it, and without it a packet is as it was before there was one.
 #[test]
 fn a_part_says_whether_its_sender_waits_to_hear_of_it() {
-    for flags in 0..=u8::MAX {
-        let mut frames = data(7, 9, false, b"text");
-        frames[21] = flags;
-        let parsed = frame::parse(&frames).map(|frames| frames.data.unwrap());
-        let text = 22..26;
-        let (end, receipt) = (flags & 1 != 0, flags & 2 != 0);
-        let expected = Data { message: 7, offset: 9, end, receipt, text };
-        assert_eq!(parsed, if flags < 4 { Ok(expected.clone()) } else { Err(FrameError::Flags) });
-        if flags < 4 {
-            let mut again = Vec::new();
-            frame::put_data_head(&mut again, &expected);
-            assert_eq!(again, frames[..22]);
-        }
-    }
+    let text = data(7, 9, false, b"text");
+    let behind = |frame: &[u8]| frame::parse(&[&text, frame].concat()).unwrap();
+    assert!(behind(&[0x80, 0, 0, 0, 0]).receipt && behind(&[0x80, 0, 0, 0, 0]).data.is_some());
+    assert!(!behind(&[]).receipt && !behind(&[0x81, 0, 0, 0, 0]).receipt);
+    assert!(!behind(&[0x80, 0, 0, 0, 1, 7]).receipt);
     let (mut alice, bob, mut random) = pair(44);
     for asks in [false, true] {
-        let mut numbers = alice.reserve(1, &mut random).unwrap();
+        let mut numbers = alice.reserve(2, &mut random).unwrap();
+        let before = numbers.room(12);
         if asks {
             numbers.ask_for_receipts();
         }
-        let part = Part { message: alice.begin_message(), offset: 0, end: true, length: 2 };
-        let (packet, _) = numbers.seal_text(12, b"hi", part, &mut random).unwrap();
-        let accepted = open(&bob, &mut ahead(), &packet);
-        assert_eq!(accepted.frames.data.unwrap().receipt, asks);
+        assert_eq!(before - numbers.room(12), if asks { 5 } else { 0 });
+        let longest = vec![b'x'; numbers.room(12)];
+        let length = longest.len();
+        let part = Part { message: alice.begin_message(), offset: 0, end: true, length };
+        let longer = Part { length: length + 1, ..part };
+        let too_long = numbers.seal_text(12, &[&longest[..], b"x"].concat(), longer, &mut random);
+        assert_eq!(too_long.err(), Some(SealError::Size));
+        let (packet, _) = numbers.seal_text(12, &longest, part, &mut random).unwrap();
+        let frames = open(&bob, &mut ahead(), &packet).frames;
+        assert_eq!((frames.receipt, frames.data.unwrap().text.len()), (asks, length));
     }
 }
 

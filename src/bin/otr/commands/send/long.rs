@@ -70,7 +70,10 @@ impl Sender<'_> {
         let (batch, publish) = (self.batch(), !self.how.no_keys);
         let way = &mut Way::of(self.client.as_mut(), &mut self.emitter);
         let begun = Course::begin(files, way, &mut self.begun, number, batch, publish);
-        let (mut course, numbers) = block_on(begun)?;
+        let (mut course, mut numbers) = block_on(begun)?;
+        if self.how.confirm {
+            numbers.reservation.ask_for_receipts();
+        }
         source::widen_stdin();
         self.emitter.widen();
         // A short command is over before anything could be swapped out.
@@ -243,6 +246,9 @@ impl Sender<'_> {
         part: Part,
     ) -> Result<(&'a mut [u8], Receipt), Failure> {
         let layout = flow.layout;
+        if self.how.confirm {
+            reservation.ask_for_receipts();
+        }
         let least = if part.end { self.how.size.min(flow.largest) } else { flow.largest };
         // This fits: a later chain never has less room than the first.
         let k = reservation.fit(part.length, least).unwrap_or(flow.largest);
@@ -250,9 +256,6 @@ impl Sender<'_> {
         let framed = &mut block.framed[..=size(k)];
         if start != layout.start {
             framed.copy_within(1 + layout.start..1 + layout.start + part.length, 1 + start);
-        }
-        if self.how.confirm {
-            reservation.ask_for_receipts();
         }
         let sealed = reservation.seal_part(&mut framed[1..], part, &mut System);
         Ok((framed, sealed.map_err(Error::from)?))
