@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use otr::postbox::client::{Authorities, BadAuthorities, Client, Proxy, Route, Url};
+use otr::postbox::client::{Authorities, BadAuthorities, Client, Proxy, Route, Url, Urls};
 
 use crate::failure::{Code, Failure};
 
@@ -35,15 +35,21 @@ impl RouteArgs {
         self.route(None).is_direct(url)
     }
 
+    /// Those of these postboxes that are called directly: if one is called through Tor, all are.
+    pub(crate) fn direct<'a>(&self, urls: &'a Urls) -> impl Iterator<Item = &'a Url> {
+        let all = urls.iter().all(|url| self.is_direct(url));
+        urls.iter().filter(move |_| all)
+    }
+
     /// Refuses a URL that this route cannot reach, or whose calls could be read on the way.
     pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
         Ok(self.route(None).check(url)?)
     }
 
-    /// The postbox, by this route; no call is made yet.
-    pub(crate) fn client(&self, url: Url) -> Result<Client, Failure> {
+    /// The postboxes, by this route; no call is made yet.
+    pub(crate) fn client(&self, urls: Urls) -> Result<Client, Failure> {
         let authorities = self.ca_file.as_deref().map(authorities).transpose()?;
-        Ok(Client::new(url, &self.route(authorities))?)
+        Ok(Client::new(urls, &self.route(authorities))?)
     }
 
     /// The same; a postbox in the same room, by its address, may be called by `http://`, but not through a

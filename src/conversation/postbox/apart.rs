@@ -15,7 +15,7 @@ use super::start;
 use crate::conversation::driver::{Host, Notice, Sink};
 use crate::conversation::error::Error;
 use crate::kind::ErrorKind;
-use crate::postbox::api::{Discard, Token};
+use crate::postbox::api::{Discard, Token, front};
 use crate::postbox::client::{Client, Found, Patience};
 use crate::protocol::session::stored::Stage;
 use crate::protocol::session::{SealError, Session};
@@ -28,6 +28,8 @@ const AHEAD: [Duration; 2] = [Duration::from_mins(10), Duration::from_mins(2)];
 /// For up to this long a token is still asked for that is not wanted any more: else the numbers of a chain
 /// that is over would be seen to end together.
 const LINGERING: Duration = Duration::from_mins(10);
+/// Within this time the next number of each chain is asked for at another postbox than its own, and again.
+const ELSEWHERE: Duration = Duration::from_mins(10);
 /// How many numbers of each chain to ask for at a time.
 const NEAR: u32 = 2;
 /// The same of a long message.
@@ -66,6 +68,8 @@ struct Asked {
     /// How often skipped numbers were asked for.
     behind: BTreeMap<Token, u32>,
     searches: Searches,
+    /// How often numbers were asked for at another postbox than their own.
+    elsewhere: BTreeMap<Token, usize>,
     /// Within which time to post what we owe.
     owed: Duration,
 }
@@ -107,7 +111,7 @@ impl<H: Host> Collecting<H> {
         wait: Option<Duration>,
     ) -> Result<(), Error> {
         self.rounds_apart(sink, wait).await?;
-        self.hand_out_receipts().await?;
+        self.discard_urgent().await?;
         if self.receiver.owes() && !self.client.is_stopped() {
             self.pause()?;
             self.pay_apart().await?;
@@ -115,11 +119,11 @@ impl<H: Host> Collecting<H> {
         Ok(())
     }
 
-    /// Discards the packets whose senders wait to hear of it, each at a moment of its own: a later command may come too
-    /// late for them.
-    async fn hand_out_receipts(&mut self) -> Result<(), Error> {
+    /// Discards, each at a moment of its own, the packets whose senders wait to hear of it, since a later command may come
+    /// too late for them, and those that lay elsewhere than their address says, since a later command does not know where.
+    async fn discard_urgent(&mut self) -> Result<(), Error> {
         let mut records = self.receiver.session().map(Session::collected).unwrap_or_default();
-        records.retain(|record| self.receiver.owes_receipt(record));
+        records.retain(|record| self.is_urgent(record));
         records.truncate(CALLS);
         if !self.receiver.is_ahead()
             && !self.client.is_stopped()
@@ -129,6 +133,10 @@ impl<H: Host> Collecting<H> {
             self.receiver.forget_collected(&records).await?;
         }
         Ok(())
+    }
+
+    fn is_urgent(&self, record: &[u8; Discard::SIZE]) -> bool {
+        self.receiver.owes_receipt(record) || self.client.lies_elsewhere(&front(record))
     }
 
     async fn rounds_apart<S: Sink>(
@@ -147,6 +155,7 @@ impl<H: Host> Collecting<H> {
             named: BTreeMap::new(),
             behind: BTreeMap::new(),
             searches: Searches::new(),
+            elsewhere: BTreeMap::new(),
             owed: SPREAD,
         };
         let (mut since, mut patient) = (begun, PATIENT);
@@ -168,7 +177,7 @@ impl<H: Host> Collecting<H> {
             self.begin(&mut asked, sink.hurries(), left).await?;
             let all_empty = asked.later.is_empty() && {
                 let near = self.near(sink.hurries());
-                near.iter().all(|near| !near.next || asked.empty.contains(&near.token))
+                near.iter().all(|near| !near.next || self.is_empty(&asked, &near.token))
             };
             let is_over = all_empty
                 && match self.until {
@@ -220,6 +229,11 @@ impl<H: Host> Collecting<H> {
                 Errand::Behind(token) => {
                     *asked.behind.entry(token).or_default() += 1;
                     asked.errands.ask(errand, token, Duration::ZERO)?;
+                }
+                Errand::Elsewhere(token) => {
+                    let times = asked.elsewhere.entry(token).or_default();
+                    asked.errands.ask_elsewhere(token, *times)?;
+                    *times += 1;
                 }
                 Errand::Search(place) => {
                     if let Some(token) = self.searched(asked, place)? {
@@ -312,6 +326,7 @@ impl<H: Host> Collecting<H> {
                 wanted.push((Errand::Ask(token), soon));
             }
         }
+        wanted.extend(self.wanted_elsewhere(asked, hurries));
         let lingering = asked.named.iter().filter(|(_, until)| until.is_some());
         wanted.extend(lingering.map(|(token, _)| (Errand::Ask(*token), SPREAD)));
         if self.receiver.owes() && !self.leaves_posting {
@@ -339,12 +354,36 @@ impl<H: Host> Collecting<H> {
             let records = [&session.collected()[..], &self.junk[..]].concat();
             let too_many = records.len().saturating_sub(MANY);
             wanted.extend(records.iter().enumerate().map(|(at, record)| {
-                let soon = at < too_many || self.receiver.owes_receipt(record);
+                let soon = at < too_many || self.is_urgent(record);
                 let later = if soon { SPREAD } else { LATER };
                 (Errand::Discard(*record), if hurries { Duration::ZERO } else { later })
             }));
         }
         wanted
+    }
+
+    /// The next numbers to ask for at other postboxes than their own: seldom, unless that one is away.
+    fn wanted_elsewhere(&self, asked: &Asked, hurries: bool) -> Vec<(Errand, Duration)> {
+        if self.client.count() < 2 {
+            return Vec::new();
+        }
+        let is_once = self.until == Until::Empty;
+        let is_due = |token: &Token| !is_once || !asked.elsewhere.contains_key(token);
+        let near = self.near(hurries).into_iter().filter(|near| near.next).map(|near| near.token);
+        let due = near.filter(|token| is_due(token) && !asked.is_here(token));
+        let soon = |token: &Token| is_once || hurries || self.client.is_away(token);
+        due.map(|token| (Errand::Elsewhere(token), if soon(&token) { SPREAD } else { ELSEWHERE }))
+            .collect()
+    }
+
+    /// Whether nothing lies under a token, as far as whoever looks once sees.
+    fn is_empty(&self, asked: &Asked, token: &Token) -> bool {
+        let has_looked = || {
+            asked.elsewhere.contains_key(token)
+                && asked.schedule.runs_since(&Errand::Elsewhere(*token)).is_none()
+        };
+        asked.empty.contains(token)
+            && (self.until != Until::Empty || self.client.count() < 2 || has_looked())
     }
 
     /// The tokens under which packets may come, in the order in which they would be posted.
@@ -425,7 +464,7 @@ impl<H: Host> Collecting<H> {
                 self.junk.retain(|junk| *junk != record);
                 self.receiver.forget_collected(&[record]).await?;
             }
-            Errand::Search(_) | Errand::Behind(_) | Errand::Pay => {}
+            Errand::Search(_) | Errand::Behind(_) | Errand::Elsewhere(_) | Errand::Pay => {}
         }
         let any = !found.is_empty();
         let read = self.receiver.session().map(Session::collected).unwrap_or_default();
@@ -550,7 +589,8 @@ pub fn random_part(time: Duration) -> Result<Duration, Error> {
 /// The first of the calls that failed; the others are made all the same.
 pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
     if !client.isolates() {
-        return Ok(client.discard(records)?);
+        client.discard(records)?;
+        return Ok(());
     }
     let seconds = u64::try_from(records.len()).unwrap_or(u64::MAX);
     discard_within(client, records, SPREAD.max(Duration::from_secs(seconds)))
@@ -573,7 +613,7 @@ fn discard_within(
     let mut all = Ok(());
     for call in calls {
         let done = call.join().map_err(|_| Error::WorkerEnded).and_then(|done| Ok(done?));
-        all = all.and(done);
+        all = all.and(done.map(drop));
     }
     all
 }

@@ -11,7 +11,7 @@ use crate::postbox::client::{self, Client};
 /// A discard on its way.
 pub(super) struct Discarding {
     spent: Vec<[u8; Discard::SIZE]>,
-    thread: JoinHandle<Result<(), client::Error>>,
+    thread: JoinHandle<Result<Vec<[u8; Discard::SIZE]>, client::Error>>,
 }
 
 impl Discarding {
@@ -28,7 +28,7 @@ impl Discarding {
 
     /// Waits for it; returns what the state may then forget.
     pub(super) fn end(self) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
-        self.thread.join().map_err(|_| Error::WorkerEnded)??;
-        Ok(self.spent)
+        let done = self.thread.join().map_err(|_| Error::WorkerEnded)??;
+        Ok(self.spent.into_iter().filter(|record| done.contains(record)).collect())
     }
 }

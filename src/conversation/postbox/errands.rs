@@ -17,6 +17,8 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) enum Errand {
     /// Ask for the packet under this token, which may come next.
     Ask(Token),
+    /// Ask for the same at another postbox, where it lies if its sender could not reach the first.
+    Elsewhere(Token),
     /// Ask for one that was skipped.
     Behind(Token),
     /// Ask for one that may lie farther ahead, or behind: in this place of the search.
@@ -56,9 +58,14 @@ impl Errands {
         self.run(errand, move |client| client.collect(&[token], wait))
     }
 
+    /// Asks for the packet under this token at another postbox; each `nth` time at another one.
+    pub(super) fn ask_elsewhere(&self, token: Token, nth: usize) -> Result<(), Error> {
+        self.run(Errand::Elsewhere(token), move |client| client.collect_elsewhere(&token, nth))
+    }
+
     /// Discards a packet.
     pub(super) fn discard(&self, errand: Errand, record: [u8; Discard::SIZE]) -> Result<(), Error> {
-        self.run(errand, move |client| client.discard(&[record]).map(|()| Vec::new()))
+        self.run(errand, move |client| client.discard(&[record]).map(|_| Vec::new()))
     }
 
     /// The next errand that is done, within this time.

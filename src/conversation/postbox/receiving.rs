@@ -344,7 +344,8 @@ impl<H: Host> Collecting<H> {
             }
         }
         let Some(session) = self.receiver.session() else {
-            return Ok(self.client.discard(&records)?);
+            self.client.discard(&records)?;
+            return Ok(());
         };
         let secret = session.used_secret();
         if self.client.isolates() {
@@ -368,8 +369,8 @@ impl<H: Host> Collecting<H> {
         while let Some(spent) = self.receiver.store_some(sink).await? {
             // The sender may wait to hear of it, and who settles the rest may take hours.
             if !spent.is_empty() && !self.client.isolates() {
-                self.client.discard(&spent)?;
-                self.receiver.forget_collected(&spent).await?;
+                let done = self.client.discard(&spent)?;
+                self.receiver.forget_collected(&done).await?;
             }
         }
         for buffer in self.receiver.take_buffers(sink) {
@@ -396,8 +397,8 @@ impl<H: Host> Collecting<H> {
             self.discarding = Some(Discarding::start(&self.client, spent, all)?);
             return Ok(());
         }
-        self.client.discard(&all)?;
-        self.receiver.forget_collected(&spent).await
+        let done = self.client.discard(&all)?;
+        self.receiver.forget_collected(&done).await
     }
 
     /// Waits until the postbox has discarded what it was told to.

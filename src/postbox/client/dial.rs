@@ -69,7 +69,7 @@ pub(super) struct Dial {
     pub(super) known: Arc<Known>,
 }
 
-/// What the calls by a proxy have learnt of it.
+/// What the calls have learnt, mostly of the proxy.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Whether it did not take our user names, so that its calls may all go one way.
@@ -78,7 +78,7 @@ pub(super) struct Known {
     refuses: AtomicBool,
     /// Where Tor was found: what listens at the other port gets nothing when that is away.
     tor: OnceLock<SocketAddr>,
-    /// Its connections, as long as they are open.
+    /// The connections, as long as they are open.
     open: Mutex<Vec<Weak<TcpStream>>>,
 }
 
@@ -126,9 +126,7 @@ impl Connector for Dial {
             }
         };
         let stream = Arc::new(stream.map_err(|error| late(error, to.timeout.reason))?);
-        if to.config.proxy().is_some() {
-            self.known.note(&stream);
-        }
+        self.known.note(&stream);
         let buffers =
             LazyBuffers::new(to.config.input_buffer_size(), to.config.output_buffer_size());
         Ok(Some(Tcp { stream, buffers, limits: [None; 2] }))

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Client;
 use super::error::{Error, Why};
+use super::one::One;
 
-impl Client {
+impl One {
     /// A call that may wait: until the stop, if there is one; then it comes to `nothing`.
     pub(super) fn waiting<T: Send + 'static>(
         &self,

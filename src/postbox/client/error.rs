@@ -51,6 +51,20 @@ impl Error {
         }
     }
 
+    /// Whether another postbox may be called instead.
+    pub(super) fn is_of_one(&self) -> bool {
+        !matches!(
+            self.why,
+            Why::InTheClear
+                | Why::SocketThroughProxy
+                | Why::BadProxy
+                | Why::NoRandomness
+                | Why::NoTor
+                | Why::NoIsolation
+                | Why::TooLarge(_)
+        )
+    }
+
     /// Whether the postbox has no room now, and may have some later.
     pub fn is_full(&self) -> bool {
         matches!(self.why, Why::Full)

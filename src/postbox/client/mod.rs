@@ -1,106 +1,54 @@
-//! The postbox's client: the five calls, in raw form.
+//! The client of a session's postbox, or of several: the five calls, in raw form.
 //!
-//! Every call can be repeated without harm. When the connection fails or the postbox is busy, the
-//! client repeats it for a short while, or as long as the command has patience. It never shows what
-//! the postbox says: an error only tells its kind.
+//! `one` makes the calls to one postbox; where a session has several, `spread` says at which of them a
+//! packet lies, and `several` calls that one, or the next in order if it is away. `wait` waits at several
+//! at a time.
 
 mod answer;
 mod dial;
 mod ended;
 mod error;
+mod one;
 mod patience;
 mod pay;
 mod post;
 mod race;
 mod route;
+mod several;
 mod socks;
+mod spread;
 mod stop;
 mod url;
+mod urls;
+mod wait;
 
-use std::collections::BTreeMap;
-use std::io::Read;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-use ureq::http::Response;
-use ureq::http::response::Parts;
-use ureq::{Agent, Body, BodyReader};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::api::{
-    self, Address, COLLECT, DISCARD, Discard, GONE, Key, MAX_PACKET, MAX_RECORDS, MAX_WAIT, POST,
-    PacketHash, PacketStatus, RAW, REVEALED, Token, address_of, front,
-};
+use super::api::{Address, Discard, Key, PacketHash, PacketStatus, Token, address_of, front};
 pub use super::names::NoAddress;
-use super::work::Price;
-use crate::armor::marks::PACKET_LEAD;
-use error::pause;
 pub use error::{Error, TlsFault, Why};
+use one::One;
 pub use patience::{Listener, Notice, Patience};
-use patience::{Outage, Told, Trying, Waits};
-use route::Connector;
+use patience::{Told, Trying};
 pub use route::{Authorities, BadAuthorities, BadProxy, Proxy, Route};
+use spread::Spread;
 pub use stop::Stop;
-pub use url::{Url, with_secret, without_secret};
+pub use url::{Url, with_secret};
+pub use urls::{MOST_POSTBOXES, Urls, first_url, without_secret};
 
-/// Bytes of packets to ask for at a time: enough that a stream's calls cost little, and only a part
-/// of the 96 MiB that a command may take.
-const COLLECT_MAX: usize = 8 << 20;
-/// The most bytes of an answer to `collect`: what was asked for, a byte before each packet of at
-/// least 4 KiB, and room for one more packet.
-const COLLECT_ANSWER: usize = COLLECT_MAX + COLLECT_MAX / api::MIN_PACKET + MAX_PACKET + 1;
-/// Bytes of packets in one `post`; a body that is refused midway is sent again whole.
-const POST_MAX: usize = 4 << 20;
-/// Bytes of the other answers: a record of 65 bytes for each address asked about.
-const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
-/// The time for an answer to begin, beyond the time that the call itself waits: two round trips
-/// through Tor.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
-/// The most bytes of a postbox's description of itself, which has about 300.
-const LIMITS_ANSWER: u64 = 16 << 10;
-/// The pause after an empty answer that came well before the requested time.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How many buffers of the largest size are kept for later packets: enough for two answers.
-const BUFFERS: usize = 2 * (COLLECT_MAX / MAX_PACKET + 1);
-/// How many agents are kept when each address has its own; beyond them the oldest circuit is of no
-/// more use.
-const AGENTS: usize = 4_096;
-
-/// A postbox, from the outside. Clones share their connections.
+/// A session's postboxes, from the outside. Clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    /// At least one.
+    all: Arc<[One]>,
     trying: Trying,
-}
-
-struct Inner {
-    url: Url,
-    connector: Connector,
-    /// The agent for all addresses, if none is isolated.
-    shared: Agent,
-    /// The same for the packets of a long message.
-    long: OnceLock<Agent>,
-    /// Agents by address: what became of a packet is asked by the circuit that posted it.
-    own: Mutex<BTreeMap<Address, Agent>>,
-    /// Buffers of the largest packets, so that a long stream asks the system for no new pages.
-    buffers: Mutex<Vec<Vec<u8>>>,
-    outage: Mutex<Outage>,
-    waits: Waits,
-    /// Whether the postbox or a proxy refuses bodies of several packets.
-    one_a_post: AtomicBool,
-    /// Bytes of the largest packet that may come through, as far as is known.
-    largest: AtomicUsize,
-    /// Whether the postbox was asked for that size.
-    asked: Once,
-    /// The price that it asked of the last post, and when.
-    price: Mutex<Option<(Price, Instant)>>,
-    /// The fewest seconds for which it keeps what was posted, and whether the user was told.
-    keeps: (AtomicU32, AtomicBool),
-    /// Whether it was told that the proxy may join all calls.
-    joined_told: AtomicBool,
+    /// Where packets lie, if there are several.
+    spread: Option<Arc<Spread>>,
 }
 
 /// A packet that lay under one of the tokens.
@@ -114,47 +62,36 @@ pub struct Found {
 }
 
 impl Client {
-    /// A client, which makes no call yet.
-    pub fn new(url: Url, route: &Route) -> Result<Self, Error> {
-        let connector = Connector::new(&url, route)?;
-        let isolates = connector.isolates;
-        let shared = connector.agent().map_err(|why| Error::new(url.host(), why))?;
-        let (long, own, buffers) = Default::default();
-        let inner = Inner {
-            url,
-            connector,
-            shared,
-            long,
-            own,
-            buffers,
-            outage: Mutex::default(),
-            waits: Waits::new(isolates),
-            one_a_post: AtomicBool::new(false),
-            largest: AtomicUsize::new(MAX_PACKET),
-            asked: Once::new(),
-            price: Mutex::default(),
-            keeps: (AtomicU32::new(u32::MAX), AtomicBool::new(false)),
-            joined_told: AtomicBool::new(false),
+    /// A client, which makes no call yet. If one of several postboxes is called through Tor, all are.
+    ///
+    /// # Errors
+    /// A postbox that cannot be reached by this route.
+    pub fn new(urls: impl Into<Urls>, route: &Route) -> Result<Self, Error> {
+        let Urls { all, spread } = urls.into();
+        let tor = route.tor || all.iter().any(Url::is_onion);
+        let route = Route { tor, ..route.clone() };
+        let urls: Vec<Arc<Url>> = all.into_iter().map(Arc::new).collect();
+        let is_one = urls.len() == 1;
+        let made = || urls.iter().map(|url| One::new(Arc::clone(url), &route, is_one));
+        let all = made().collect::<Result<Arc<[One]>, Error>>()?;
+        let spread = match spread {
+            Some(key) => Some(Arc::new(Spread::new(key, made().collect::<Result<_, _>>()?))),
+            None => None,
         };
-        let told = Told::default();
-        let (patience, listener, stop) = (Patience::Brief, None, None);
-        let trying = Trying { patience, listener, told, stop, gives_up: false };
-        Ok(Self { inner: Arc::new(inner), trying })
+        Ok(Self { all, trying: Trying::default(), spread })
     }
 
-    /// The same postbox; `listener` is notified of what takes long.
+    /// The same postboxes; `listener` is notified of what takes long.
     #[must_use]
     pub fn telling(&self, listener: Listener) -> Self {
         let told = Told::default();
-        let trying = Trying { listener: Some(listener), told, ..self.trying.clone() };
-        Self { inner: Arc::clone(&self.inner), trying }
+        self.with(Trying { listener: Some(listener), told, ..self.trying.clone() })
     }
 
     /// The same, with another patience; without one it is [`Patience::Brief`].
     #[must_use]
     pub fn lasting(&self, patience: Patience) -> Self {
-        let trying = Trying { patience, ..self.trying.clone() };
-        Self { inner: Arc::clone(&self.inner), trying }
+        self.with(Trying { patience, ..self.trying.clone() })
     }
 
     /// The same; `stop` ends its calls. One that waits for packets is then over at once, as if none
@@ -162,16 +99,19 @@ impl Client {
     #[must_use]
     pub fn until(&self, stop: &Stop) -> Self {
         let stop = Some(stop.clone());
-        let trying = Trying { stop, gives_up: false, ..self.trying.clone() };
-        Self { inner: Arc::clone(&self.inner), trying }
+        self.with(Trying { stop, gives_up: false, ..self.trying.clone() })
     }
 
     /// The same; here `stop` ends every call at once, with an error if it would not have waited. What it was
     /// about may happen all the same: for calls about what is stored, which are made again later.
     #[must_use]
     pub fn until_at_once(&self, stop: &Stop) -> Self {
-        let trying = Trying { gives_up: true, ..self.until(stop).trying };
-        Self { inner: Arc::clone(&self.inner), trying }
+        let stop = Some(stop.clone());
+        self.with(Trying { stop, gives_up: true, ..self.trying.clone() })
+    }
+
+    fn with(&self, trying: Trying) -> Self {
+        Self { all: Arc::clone(&self.all), trying, spread: self.spread.clone() }
     }
 
     /// Whether its calls were ended.
@@ -194,367 +134,200 @@ impl Client {
 
     /// The longest that one call waits, as far as is known by now.
     pub fn longest_wait(&self) -> Duration {
-        self.inner.waits.longest()
+        self.all.iter().map(One::longest_wait).min().unwrap_or_default()
     }
 
-    /// The host of its postbox.
+    /// The host of its postbox, or of the first of them.
     pub fn host(&self) -> &str {
-        self.inner.url.host()
+        self.all.first().map_or("", One::host)
+    }
+
+    /// How many postboxes there are.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether the postbox was away a moment ago where the packet of this token should lie.
+    pub fn is_away(&self, token: &Token) -> bool {
+        let first = |spread: &Arc<Spread>| spread.first_is_away(&address_of(token));
+        self.spread.as_ref().is_some_and(first)
+    }
+
+    /// Whether this packet was found where its address does not say.
+    pub fn lies_elsewhere(&self, token: &Token) -> bool {
+        self.spread.as_ref().is_some_and(|spread| spread.is_elsewhere(&address_of(token)))
     }
 
     /// Whether each call names only one address, by a circuit of its own.
     pub fn isolates(&self) -> bool {
-        self.inner.connector.isolates
-    }
-
-    /// The connections by a proxy that are open now: another process may keep them until their calls
-    /// are answered.
-    ///
-    /// # Errors
-    /// The system's reason.
-    pub fn connections(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
-        self.inner.connector.known.open()
-    }
-
-    /// Whether the postbox answers a single call, which asks for a packet that does not exist.
-    pub fn answers(&self) -> Result<(), Error> {
-        let mut token = [0; 32];
-        getrandom::fill(&mut token).map_err(|_| self.error(Why::NoRandomness))?;
-        let agent = self.agent(&address_of(&token))?;
-        let path = format!("{COLLECT}?wait=0");
-        let asked = self.once(&agent, &path, &token, Duration::ZERO);
-        let told = asked.and_then(|answer| match answer.status().as_u16() {
-            200 | 204 => Ok(()),
-            status => Err(Why::answered(status)),
-        });
-        told.map_err(|why| self.error(why))
-    }
-
-    /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
-    /// most [`MAX_WAIT`] of it); at most 8 MiB and a packet, in the order of the tokens.
-    pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
-        let tokens = tokens.to_vec();
-        self.waiting(wait, Vec::new, move |client| client.collect_here(&tokens, wait))
-    }
-
-    /// [`Client::collect`] in this thread.
-    fn collect_here(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
-        let Some(first) = tokens.first() else { return Ok(Vec::new()) };
-        let by_address: BTreeMap<Address, Token> =
-            tokens.iter().map(|token| (address_of(token), *token)).collect();
-        let agent = self.agent(&address_of(first))?;
-        let wait = wait.min(self.longest_wait());
-        let path = format!("{COLLECT}?wait={}&max={COLLECT_MAX}", seconds(wait));
-        let asked = Instant::now();
-        let body = Zeroizing::new(tokens.concat());
-        let read = |head: &Parts, answer: &mut BodyReader<'_>| match head.status.as_u16() {
-            204 => Ok(Vec::new()),
-            200 => self.found(&by_address, &mut answer.take(COLLECT_ANSWER as u64)),
-            status => Err(Why::answered(status)),
-        };
-        let found = self.call_reading(&agent, &path, &body, wait, read, Vec::new);
-        if self.isolates() {
-            // The circuit ends with the answer.
-            self.forget(&address_of(first));
-        }
-        let found = found?;
-        if found.is_empty() {
-            wait_instead(asked, wait);
-        }
-        Ok(found)
-    }
-
-    /// Parses an answer as it arrives.
-    fn found(
-        &self,
-        by_address: &BTreeMap<Address, Token>,
-        answer: &mut impl Read,
-    ) -> Result<Vec<Found>, Why> {
-        let mut found = Vec::new();
-        while let Some(packet) = answer::next_packet(answer, |size| self.buffer(size))? {
-            let token = *by_address.get(&front(&packet)).ok_or(Why::Nonsense)?;
-            let hash = Sha256::digest(&packet).into();
-            found.push(Found { token, packet, hash });
-        }
-        Ok(found)
-    }
-
-    /// A buffer of this size, with any content.
-    fn buffer(&self, size: usize) -> Vec<u8> {
-        let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
-    }
-
-    /// Takes the buffer of a packet back for a later one, and wipes the text in it.
-    pub fn recycle(&self, mut buffer: Zeroizing<Vec<u8>>) {
-        if buffer.len() != MAX_PACKET {
-            return;
-        }
-        let mut buffer = std::mem::take(&mut *buffer);
-        buffer[..].zeroize();
-        let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < BUFFERS {
-            buffers.push(buffer);
-        }
-    }
-
-    /// Discards packets, and publishes the keys of those that were there.
-    pub fn discard(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
-        if !self.trying.gives_up {
-            return self.discard_here(records);
-        }
-        let records = records.to_vec();
-        self.or_given_up(move |client| client.discard_here(&records))
-    }
-
-    /// [`Client::discard`] in this thread.
-    fn discard_here(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
-        for some in records.chunks(self.at_once()) {
-            let Some(first) = some.first() else { continue };
-            let address = address_of(&front(first));
-            let agent = self.agent(&address)?;
-            self.call(&agent, DISCARD, &some.concat(), |status, _| {
-                if status == 204 { Ok(()) } else { Err(Why::answered(status)) }
-            })?;
-            self.forget(&address);
-        }
-        Ok(())
-    }
-
-    /// The status of each packet, as soon as none of them is held, or after `wait`.
-    pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
-        let asked = addresses.to_vec();
-        let held = || vec![PacketStatus::Held; addresses.len()];
-        self.waiting(wait, held, move |client| client.gone_here(&asked, wait))
-    }
-
-    /// [`Client::gone`] in this thread.
-    fn gone_here(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
-        let Some(first) = addresses.first() else { return Ok(Vec::new()) };
-        let agent = self.agent(first)?;
-        let wait = wait.min(self.longest_wait());
-        let path = format!("{GONE}?wait={}", seconds(wait));
-        let asked = Instant::now();
-        let read = |status, answer: &[u8]| {
-            if status != 200 || answer.len() != addresses.len() {
-                return Err(Why::answered(status));
-            }
-            answer::statuses(answer).ok_or(Why::Nonsense)
-        };
-        let held = || vec![PacketStatus::Held; addresses.len()];
-        let statuses = self.call_reading(
-            &agent,
-            &path,
-            &addresses.concat(),
-            wait,
-            |head, answer| read(head.status.as_u16(), &small(answer)?),
-            held,
-        )?;
-        if statuses.contains(&PacketStatus::Held) {
-            wait_instead(asked, wait);
-        }
-        Ok(statuses)
-    }
-
-    /// The published keys of packets, as far as they were published.
-    pub fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
-        if !self.trying.gives_up {
-            return self.revealed_here(addresses);
-        }
-        let addresses = addresses.to_vec();
-        self.or_given_up(move |client| client.revealed_here(&addresses))
-    }
-
-    /// [`Client::revealed`] in this thread.
-    fn revealed_here(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
-        let mut keys = Vec::new();
-        for some in addresses.chunks(self.at_once()) {
-            let Some(first) = some.first() else { continue };
-            let agent = self.agent(first)?;
-            let call = |status, answer: &[u8]| match status {
-                200 => answer::keys(answer).ok_or(Why::Nonsense),
-                _ => Err(Why::answered(status)),
-            };
-            keys.extend(self.call(&agent, REVEALED, &some.concat(), call)?);
-        }
-        Ok(keys)
+        self.all.iter().any(One::isolates)
     }
 
     /// How many addresses one call may name.
     pub fn at_once(&self) -> usize {
-        if self.isolates() { 1 } else { MAX_RECORDS }
+        self.all.iter().map(One::at_once).min().unwrap_or(1)
     }
 
-    fn agent(&self, address: &Address) -> Result<Agent, Error> {
+    /// The connections by a proxy that are open now: another process may keep them until their calls are answered.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn connections(&self) -> std::io::Result<Vec<OwnedFd>> {
         if !self.isolates() {
-            return Ok(self.inner.shared.clone());
+            return Ok(Vec::new());
         }
-        let mut own = self.inner.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(agent) = own.get(address) {
-            return Ok(agent.clone());
-        }
-        while own.len() >= AGENTS {
-            own.pop_first();
-        }
-        let agent = self.inner.connector.agent().map_err(|why| self.error(why))?;
-        own.insert(*address, agent.clone());
-        Ok(agent)
+        let open = self.all.iter().map(One::connections).collect::<Result<Vec<_>, _>>()?;
+        Ok(open.into_iter().flatten().collect())
     }
 
-    fn agent_for_long(&self) -> Result<Agent, Error> {
-        if let Some(agent) = self.inner.long.get() {
-            return Ok(agent.clone());
+    /// Whether each postbox answers a single call, which asks for a packet that does not exist.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn answers(&self) -> Result<(), Error> {
+        self.all.iter().try_for_each(|one| self.at(one).answers())
+    }
+
+    /// What lies under these tokens, at once or as soon as there is something, within `wait` (at
+    /// most a minute of it); at most 8 MiB and a packet, in the order of the tokens.
+    ///
+    /// # Errors
+    /// No postbox can be called, beyond the client's patience.
+    pub fn collect(&self, tokens: &[Token], wait: Duration) -> Result<Vec<Found>, Error> {
+        match &self.spread {
+            None => self.only()?.collect(tokens, wait),
+            Some(spread) => self.collect_spread(spread, tokens, wait),
         }
-        let agent = self.inner.connector.agent_for_long().map_err(|why| self.error(why))?;
-        Ok(self.inner.long.get_or_init(|| agent).clone())
+    }
+
+    /// The same, of one token, at another postbox than [`collect`](Self::collect) asks: where the packet
+    /// lies if its sender could not reach that one. Each `nth` time at another one. Nothing where there is
+    /// none.
+    ///
+    /// # Errors
+    /// That one cannot be called.
+    pub fn collect_elsewhere(&self, token: &Token, nth: usize) -> Result<Vec<Found>, Error> {
+        let Some(spread) = &self.spread else { return Ok(Vec::new()) };
+        self.collect_beside(spread, token, nth)
+    }
+
+    /// Discards packets, and publishes the keys of those that were there. Says which: of several postboxes some
+    /// may be away.
+    ///
+    /// # Errors
+    /// None was discarded.
+    pub fn discard(
+        &self,
+        records: &[[u8; Discard::SIZE]],
+    ) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
+        match &self.spread {
+            None => self.only()?.discard(records).map(|()| records.to_vec()),
+            Some(spread) => self.discard_spread(spread, records),
+        }
+    }
+
+    /// The status of each packet, as soon as none of them is held, or after `wait`.
+    ///
+    /// # Errors
+    /// The postbox cannot be called where one may lie.
+    pub fn gone(&self, addresses: &[Address], wait: Duration) -> Result<Vec<PacketStatus>, Error> {
+        match &self.spread {
+            None => self.only()?.gone(addresses, wait),
+            Some(spread) => self.gone_spread(spread, addresses, wait),
+        }
+    }
+
+    /// The published keys of packets, as far as they were published.
+    ///
+    /// # Errors
+    /// No postbox can be called.
+    pub fn revealed(&self, addresses: &[Address]) -> Result<Vec<(Address, Key)>, Error> {
+        match &self.spread {
+            None => self.only()?.revealed(addresses),
+            Some(spread) => self.revealed_spread(spread, addresses),
+        }
+    }
+
+    /// Posts packets, in order.
+    ///
+    /// # Errors
+    /// Also a packet that is refused for its size.
+    pub fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Error> {
+        let refused = self.post_fitting(packets)?;
+        match refused.first().and_then(|&at| packets.get(at)) {
+            Some(packet) => Err(self.too_large(packet.as_ref().len())),
+            None => Ok(()),
+        }
+    }
+
+    /// Posts packets in order, except those that are refused for their size; returns which these
+    /// are.
+    ///
+    /// # Errors
+    /// No postbox takes them.
+    pub fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
+        match &self.spread {
+            None => self.only()?.post_fitting(packets),
+            Some(spread) => self.post_spread(spread, packets),
+        }
+    }
+
+    /// Posts a packet of a long message, which has a byte of room before it.
+    ///
+    /// # Errors
+    /// Among others [`Why::Full`], also if the postbox asks for long work and the caller `may_wait`
+    /// for room instead.
+    pub fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
+        match &self.spread {
+            None => self.only()?.post_framed(framed, may_wait),
+            Some(spread) => self.post_framed_spread(spread, framed, may_wait),
+        }
+    }
+
+    /// The seconds for which a postbox keeps what was posted, if that is much shorter than the
+    /// usual day. Returned only once.
+    pub fn take_keeps_short(&self) -> Option<u64> {
+        self.all.iter().filter_map(One::take_keeps_short).min()
+    }
+
+    /// The error for a packet that is refused for its size.
+    pub fn too_large(&self, bytes: usize) -> Error {
+        Error::new(self.host(), Why::TooLarge(bytes))
+    }
+
+    /// Bytes of the largest packet that may come through: less than the smallest that was refused,
+    /// and no more than what each postbox says, if it was asked.
+    pub fn largest_known(&self) -> usize {
+        self.all.iter().map(One::largest_known).min().unwrap_or_default()
+    }
+
+    /// The same; asks each postbox for it, once.
+    pub fn largest_packet(&self) -> usize {
+        self.all.iter().map(One::largest_packet).min().unwrap_or_default()
+    }
+
+    /// Takes the buffer of a packet back for a later one, and wipes the text in it.
+    pub fn recycle(&self, buffer: Zeroizing<Vec<u8>>) {
+        if let Some(first) = self.all.first() {
+            first.recycle(buffer);
+        }
     }
 
     /// No further call will be about this address.
     pub fn forget(&self, address: &Address) {
-        self.inner.own.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+        self.all.iter().for_each(|one| one.forget(address));
     }
 
-    /// [`Client::call_reading`] for a short answer that is not waited for.
-    fn call<T>(
-        &self,
-        agent: &Agent,
-        path: &str,
-        body: &[u8],
-        read: impl Fn(u16, &[u8]) -> Result<T, Why>,
-    ) -> Result<T, Error> {
-        let read = |head: &Parts, answer: &mut BodyReader<'_>| {
-            read(head.status.as_u16(), &small(answer)?).map(Some)
-        };
-        let done = self.call_reading(agent, path, body, Duration::ZERO, read, || None)?;
-        // A call that does not wait is not ended early.
-        done.ok_or_else(|| self.error(Why::Slow))
+    /// One of the postboxes, with this client's patience.
+    fn at(&self, one: &One) -> One {
+        one.trying(self.trying.clone())
     }
 
-    /// Repeats a call until `read` accepts its answer or no try can succeed; if a proxy in between
-    /// ended its wait, returns `nothing`, since no packet has come.
-    fn call_reading<T>(
-        &self,
-        agent: &Agent,
-        path: &str,
-        body: &[u8],
-        wait: Duration,
-        read: impl Fn(&Parts, &mut BodyReader<'_>) -> Result<T, Why>,
-        nothing: impl Fn() -> T,
-    ) -> Result<T, Error> {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let began = Instant::now();
-            let done = self.once(agent, path, body, wait).and_then(|answer| {
-                let (head, mut body) = answer.into_parts();
-                let done = read(&head, &mut body.as_reader());
-                done.map_err(|why| why.or_after(retry_after(&head)))
-            });
-            let why = match done {
-                Ok(read) => {
-                    self.came_through();
-                    return Ok(read);
-                }
-                Err(why) => why,
-            };
-            if self.inner.waits.was_cut(wait, began.elapsed(), &why) {
-                return Ok(nothing());
-            }
-            if !self.tries_again((attempt, began), &why) {
-                return Err(self.error(why));
-            }
-            let pause = pause(attempt, &why).map_err(|why| self.error(why))?;
-            self.pause(pause);
-        }
+    /// The only postbox.
+    fn only(&self) -> Result<One, Error> {
+        let one = self.all.first().ok_or_else(|| Error::new("", Why::Nonsense))?;
+        Ok(self.at(one))
     }
-
-    fn came_through(&self) {
-        if self.inner.connector.known.joins.load(Ordering::Relaxed)
-            && self.trying.listener.is_some()
-            && !self.inner.joined_told.swap(true, Ordering::Relaxed)
-        {
-            self.tell(Notice::Joined);
-        }
-        self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner).end();
-        if self.trying.told.back() {
-            self.tell(Notice::Back(self.inner.url.host()));
-        }
-    }
-
-    fn tries_again(&self, tried: (u32, Instant), why: &Why) -> bool {
-        if self.is_stopped() {
-            return false;
-        }
-        let mut is_notable = false;
-        let mut outage = self.inner.outage.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_on = outage.goes_on(tried, why, self.trying.patience, || is_notable = true);
-        // The listener may make calls, too.
-        drop(outage);
-        if is_notable && self.trying.told.away() {
-            self.tell(Notice::Unreachable(&self.error(why.clone())));
-        }
-        goes_on
-    }
-
-    fn tell(&self, notice: Notice<'_>) {
-        if let Some(listener) = &self.trying.listener {
-            listener(notice);
-        }
-    }
-
-    fn error(&self, why: Why) -> Error {
-        Error::new(self.inner.url.host(), why)
-    }
-
-    /// The answer, its body still to be read.
-    fn once(
-        &self,
-        agent: &Agent,
-        path: &str,
-        body: &[u8],
-        wait: Duration,
-    ) -> Result<Response<Body>, Why> {
-        let mut request = agent.post(self.inner.url.call(path)).content_type(RAW);
-        // Only a post shows the secret, and only to the postbox.
-        if let (POST, Some(shown)) = (path, self.inner.url.authorization()) {
-            request = request.header("authorization", shown);
-        }
-        let request =
-            request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME)).build();
-        request.send(body).map_err(Why::of)
-    }
-}
-
-/// A short answer's bytes.
-fn small(answer: &mut BodyReader<'_>) -> Result<Vec<u8>, Why> {
-    let mut bytes = Vec::new();
-    let mut answer = answer.take(SMALL_ANSWER as u64 + 1);
-    answer.read_to_end(&mut bytes).map_err(Why::of_reading)?;
-    if bytes.len() > SMALL_ANSWER { Err(Why::Nonsense) } else { Ok(bytes) }
-}
-
-/// Pauses in place of a postbox or a proxy that did not wait, since the next call follows at once.
-fn wait_instead(asked: Instant, wait: Duration) {
-    let (wait, spent) = (wait.min(MAX_WAIT), asked.elapsed());
-    if spent < wait / 2 {
-        thread::sleep(PAUSE.min(wait.saturating_sub(spent)));
-    }
-}
-
-fn retry_after(head: &Parts) -> Option<u64> {
-    head.headers.get("retry-after")?.to_str().ok()?.parse().ok()
-}
-
-/// Whole seconds, as the postbox takes them, rounded up.
-fn seconds(wait: Duration) -> u64 {
-    let wait = wait.min(MAX_WAIT);
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-/// The byte before a raw packet.
-fn lead(packet: &[u8]) -> u8 {
-    // Below 21: the length is that of a packet.
-    PACKET_LEAD.saturating_add(u8::try_from(packet.len().trailing_zeros()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -22,9 +22,12 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 pub(super) const ATTEMPTS: u32 = 5;
 
 /// How long to go on calling a postbox that cannot be reached.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Patience {
-    /// For some seconds, the least that any call is repeated.
+    /// Once more, where another postbox can be called instead.
+    Short,
+    /// For some seconds, the least that any call is repeated by who has one postbox.
+    #[default]
     Brief,
     /// For this long from the first call that failed.
     For(Duration),
@@ -35,9 +38,9 @@ pub enum Patience {
 }
 
 impl Patience {
-    fn lasts(self, since: Instant) -> bool {
+    pub(super) fn lasts(self, since: Instant) -> bool {
         match self {
-            Self::Brief => false,
+            Self::Short | Self::Brief => false,
             Self::For(time) => since.elapsed() < time,
             Self::Until(end) => Instant::now() < end,
             Self::Endless => true,
@@ -80,7 +83,8 @@ impl Outage {
         tell: impl FnOnce(),
     ) -> bool {
         let since = *self.since.get_or_insert(began);
-        let brief = attempt < ATTEMPTS && why.may_pass();
+        let attempts = if let Patience::Short = patience { 2 } else { ATTEMPTS };
+        let brief = attempt < attempts && why.may_pass();
         let patient = why.may_end() && patience.lasts(since);
         // A failure that passes in a moment is not worth a notice.
         if patient && (attempt >= 3 || !why.may_pass()) {
@@ -113,7 +117,7 @@ pub enum Notice<'a> {
 pub type Listener = Arc<dyn Fn(Notice<'_>) + Send + Sync>;
 
 /// The patience of a client.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Trying {
     pub(super) patience: Patience,
     pub(super) listener: Option<Listener>,

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Why};
+use super::one::{One, lead};
 use super::patience::Notice;
-use super::{Client, lead};
 use crate::armor::marks::WORK_LEAD;
 use crate::postbox::work::{PARTS, PROOF, Price, Proof, Puzzle};
 
@@ -25,7 +25,7 @@ const PRICE_AGE: Duration = Duration::from_mins(1);
 /// there are no more steps than this.
 const BARGAINS: u32 = 24;
 
-impl Client {
+impl One {
     /// The price of the last post. `None` if addresses are isolated: a salt that was told by one
     /// circuit and used by another would link them.
     pub(super) fn known_price(&self) -> Option<Price> {

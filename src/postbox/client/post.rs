@@ -8,7 +8,7 @@ use ureq::http::response::Parts;
 use ureq::{Agent, BodyReader};
 
 use super::error::{Error, Why};
-use super::{ANSWER_TIME, Client, LIMITS_ANSWER, POST_MAX, lead, small};
+use super::one::{ANSWER_TIME, LIMITS_ANSWER, One, POST_MAX, lead, small};
 use crate::postbox::api::{self, MAX_PACKET, POST, front};
 use crate::postbox::work::{self, FULL_BITS, Price};
 
@@ -27,19 +27,10 @@ enum Posted {
     },
 }
 
-impl Client {
-    /// Posts packets, in order.
-    pub fn post<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<(), Error> {
-        let refused = self.post_fitting(packets)?;
-        match refused.first().and_then(|&at| packets.get(at)) {
-            Some(packet) => Err(self.too_large(packet.as_ref().len())),
-            None => Ok(()),
-        }
-    }
-
+impl One {
     /// Posts packets in order, except those that are refused for their size; returns which these
     /// are.
-    pub fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
+    pub(super) fn post_fitting<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
         if !self.trying.gives_up {
             return self.post_fitting_here(packets);
         }
@@ -47,7 +38,7 @@ impl Client {
         self.or_given_up(move |client| client.post_fitting_here(&packets))
     }
 
-    /// [`Client::post_fitting`] in this thread.
+    /// [`One::post_fitting`] in this thread.
     fn post_fitting_here<P: AsRef<[u8]>>(&self, packets: &[P]) -> Result<Vec<usize>, Error> {
         let (mut at, mut refused) = (0, Vec::new());
         let (mut asked, mut asked_for) = (None, 0);
@@ -98,7 +89,7 @@ impl Client {
     /// # Errors
     /// Among others [`Why::Full`], also if the postbox asks for long work and the caller `may_wait`
     /// for room instead.
-    pub fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
+    pub(super) fn post_framed(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
         if !self.trying.gives_up {
             return self.post_framed_here(framed, may_wait);
         }
@@ -106,7 +97,7 @@ impl Client {
         self.or_given_up(move |client| client.post_framed_here(&mut framed, may_wait))
     }
 
-    /// [`Client::post_framed`] in this thread.
+    /// [`One::post_framed`] in this thread.
     fn post_framed_here(&self, framed: &mut [u8], may_wait: bool) -> Result<(), Error> {
         let Some((room, packet)) = framed.split_first_mut() else { return Ok(()) };
         *room = lead(packet);
@@ -140,7 +131,7 @@ impl Client {
 
     /// The seconds for which the postbox keeps what was posted, if that is much shorter than the
     /// usual day. Returned only once.
-    pub fn take_keeps_short(&self) -> Option<u64> {
+    pub(super) fn take_keeps_short(&self) -> Option<u64> {
         let (keeps, told) = &self.inner.keeps;
         let seconds = u64::from(keeps.load(Ordering::Relaxed));
         (seconds < SHORT_LIFE && !told.swap(true, Ordering::Relaxed)).then_some(seconds)
@@ -152,7 +143,7 @@ impl Client {
     }
 
     /// The error for a packet that is refused for its size.
-    pub fn too_large(&self, bytes: usize) -> Error {
+    pub(super) fn too_large(&self, bytes: usize) -> Error {
         self.error(Why::TooLarge(bytes))
     }
 
@@ -162,12 +153,12 @@ impl Client {
 
     /// Bytes of the largest packet that may come through: less than the smallest that was refused,
     /// and no more than what the postbox says, if it was asked.
-    pub fn largest_known(&self) -> usize {
+    pub(super) fn largest_known(&self) -> usize {
         self.inner.largest.load(Ordering::Relaxed)
     }
 
     /// The same; asks the postbox for it, once.
-    pub fn largest_packet(&self) -> usize {
+    pub(super) fn largest_packet(&self) -> usize {
         self.inner.asked.call_once(|| {
             if let Some(told) = self.limits() {
                 self.inner.largest.fetch_min(told, Ordering::Relaxed);

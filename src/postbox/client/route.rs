@@ -25,6 +25,10 @@ use crate::postbox::pem;
 
 /// The time for a body, in either direction: 8 MiB at 28 KB a second.
 const BODY_TIME: Duration = Duration::from_mins(5);
+/// The time to connect, where another postbox can be called instead.
+const NEXT: Duration = Duration::from_secs(5);
+/// The same through a proxy or Tor.
+const NEXT_BY_PROXY: Duration = Duration::from_secs(25);
 
 /// Where Tor takes connections unless `--proxy` says otherwise, or else where Tor Browser does.
 const TOR: &str = "socks5h://127.0.0.1:9050";
@@ -173,10 +177,11 @@ pub(super) struct Connector {
     looks_for_tor: bool,
     pub(super) known: Arc<Known>,
     roots: RootCerts,
+    connect_time: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(url: &Url, route: &Route) -> Result<Self, Error> {
+    pub(super) fn new(url: &Url, route: &Route, is_only: bool) -> Result<Self, Error> {
         route.check(url)?;
         // An onion is reached by Tor alone; a proxy that reaches it is Tor, even if it was only given as a proxy.
         let tor = route.tor || url.is_onion();
@@ -195,7 +200,13 @@ impl Connector {
         known.joins.store(is_one_user, Ordering::Relaxed);
         let looks_for_tor = route.proxy.is_none() && tor;
         let isolates = proxy.is_some();
-        Ok(Self { proxy, socket, isolates, demands: tor, looks_for_tor, known, roots })
+        let connect_time = match (is_only, isolates) {
+            (true, _) => CONNECT_TIME,
+            (false, true) => NEXT_BY_PROXY,
+            (false, false) => NEXT,
+        };
+        let demands = tor;
+        Ok(Self { proxy, socket, isolates, demands, looks_for_tor, known, roots, connect_time })
     }
 
     /// An agent with connections of its own: if addresses are isolated, by a circuit that no other
@@ -234,7 +245,7 @@ impl Connector {
             .input_buffer_size(INPUT)
             .output_buffer_size(output)
             .max_idle_age(IDLE_TIME)
-            .timeout_connect(Some(CONNECT_TIME))
+            .timeout_connect(Some(self.connect_time))
             .timeout_send_body(Some(BODY_TIME))
             .timeout_recv_body(Some(BODY_TIME));
         let (socket, known) = (self.socket.clone(), Arc::clone(&self.known));

@@ -3,6 +3,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
+use super::one::*;
 use super::*;
 
 /// By Tor, which listens at `proxy`.

@@ -34,7 +34,7 @@ impl PartialEq for Url {
 }
 
 /// The same URL without its post secret, which may be shown.
-pub fn without_secret(text: &str) -> Cow<'_, str> {
+pub(super) fn without_secret(text: &str) -> Cow<'_, str> {
     match take_apart(text) {
         Some((scheme, _, rest)) => format!("{scheme}{rest}").into(),
         None => text.into(),

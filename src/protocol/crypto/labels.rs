@@ -53,6 +53,8 @@ pub const EXPORT: &[u8] = b"otr/1 export";
 pub const STATE: &[u8] = b"otr/1 state";
 /// Hashes what distinguishes a session from any other; never leaves this machine.
 pub const IDENTITY: &[u8] = b"otr/1 identity";
+/// Hashes the key of several postboxes and an address into the place of its packet.
+pub const POSTBOXES: &[u8] = b"otr/1 postboxes";
 /// Hashes a postbox's salt into the seed of a puzzle (docs/postbox.md).
 pub const WORK: &[u8] = b"otr/1 work";
 /// Hashes a postbox's secret and the hour into such a salt; stays with the postbox.

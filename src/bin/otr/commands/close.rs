@@ -106,7 +106,7 @@ pub(super) fn post(client: Result<Client, Failure>, last: &Last, now: bool) -> R
     let posted = client.post(&last.packets);
     // Discard even if posting failed, so that packets that were read do not appear lost.
     let discarded = if now {
-        client.discard(&last.spent).map_err(Failure::from)
+        client.discard(&last.spent).map(drop).map_err(Failure::from)
     } else {
         discard_last(&client, &last.spent).map_err(Failure::from)
     };

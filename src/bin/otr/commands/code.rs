@@ -19,7 +19,7 @@ use crate::randomness::System;
 use crate::ui::speak::warn;
 use crate::ui::{complete, stdio};
 use otr::postbox::api::Discard;
-use otr::postbox::client::{Client, without_secret};
+use otr::postbox::client::{Client, first_url, without_secret};
 
 /// How many numbers of one length to try before a longer one.
 const TRIES: u32 = 5;
@@ -42,8 +42,8 @@ pub(super) struct Spoken {
 
 /// Formats a code for the other person.
 pub(super) fn show(code: &Code, postbox: &str) -> Zeroizing<String> {
-    // The URL omits the post secret, which the invite contains.
-    let postbox = without_secret(postbox);
+    // The URL omits the post secret, which the invite contains. The invite lies in the first of several.
+    let postbox = without_secret(first_url(postbox));
     let postbox = postbox.trim_end_matches('/');
     let host = postbox.strip_prefix(HTTPS).unwrap_or(postbox);
     Zeroizing::new(format!("{}@{host}", code.text()))
@@ -226,7 +226,8 @@ pub(super) fn withdraw(client: &Client, number: u32, invite: &[u8]) -> Result<()
     let ours =
         found.iter().filter(|packet| plate.open(packet).is_some_and(|found| found == invite));
     let records: Vec<_> = ours.map(|packet| record(&plate, packet)).collect();
-    Ok(client.discard(&records)?)
+    client.discard(&records)?;
+    Ok(())
 }
 
 /// The whole code is the secret.

@@ -22,7 +22,7 @@ use crate::route::RouteArgs;
 use crate::ui::speak::warn;
 use crate::ui::{notices, stdio, units};
 use crate::worker;
-use otr::postbox::client::Url;
+use otr::postbox::client::{Urls, first_url};
 
 /// `otr init`
 #[derive(clap::Args)]
@@ -33,15 +33,17 @@ pub(crate) struct Args {
     expires: Option<Duration>,
 
     /// Hold the conversation through the postbox at this https:// address, or unix: and the path of
-    /// a socket; --anew keeps the postbox of the replaced session, and '' means none
+    /// a socket; --anew keeps the postbox of the replaced session, and '' means none; given up to
+    /// eight times, through all of them: each packet lies in one, the next one's if that is away
     #[arg(
         long,
         value_name = "URL",
         env = "OTR_POSTBOX",
         hide_env_values = true,
+        value_delimiter = ' ',
         value_hint = clap::ValueHint::Url
     )]
-    postbox: Option<String>,
+    postbox: Vec<String>,
 
     /// The postbox takes packets only with the secret in FILE: put it into the invite, so that the
     /// other side can post, too
@@ -111,10 +113,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// Says, once a session, what a direct connection tells.
 fn say_what_it_sees(context: &Context, route: &RouteArgs, postbox: &str) {
-    if let Ok(url) = Url::parse(postbox)
-        && route.is_direct(&url)
-        && url.sees_callers()
-    {
+    let Ok(urls) = Urls::parse(postbox) else { return };
+    if let Some(url) = route.direct(&urls).find(|url| url.sees_callers()) {
         context.voice.say(format_args!(
             "who runs {} sees from which addresses it is called, and so who talks with whom; \
              with --tor on both sides, or an .onion, not",
@@ -129,10 +129,8 @@ const LOOK: Duration = Duration::from_secs(4);
 /// Warns if the postbox that the invite names does not answer. With Tor, it does not call the
 /// postbox, which would give away when the invite was made.
 fn warn_of_silence(route: &RouteArgs, postbox: &str) {
-    let Ok(url) = Url::parse(postbox) else { return };
-    if !route.is_direct(&url) {
-        return;
-    }
+    let Ok(urls) = Urls::parse(postbox) else { return };
+    let Some(url) = route.direct(&urls).next() else { return };
     let Ok(client) = connect(postbox, route) else { return };
     let (tell, told) = channel();
     // Name lookups, connections and answers have their own, longer time limits.
@@ -158,7 +156,8 @@ fn by_code(
         let hint = "name one with --postbox URL or OTR_POSTBOX";
         return Err(Failure::new(Code::Usage, "a code needs a postbox", hint));
     };
-    let client = connect(postbox, &args.route)?.telling(notices::of_postbox(context.voice));
+    let client = connect(first_url(postbox), &args.route)?;
+    let client = client.telling(notices::of_postbox(context.voice));
     let begun = meeting::begin(&client, postbox, args.expires)?;
     let line = Zeroizing::new(format!("{}\n", *begun.shown()));
     begun.keep(files, args.anew)?;
@@ -173,7 +172,7 @@ fn by_code(
 fn postbox(context: &Context, args: &Args, files: &mut Files) -> Result<Option<String>, Failure> {
     let typed = context.origins.was_typed("postbox");
     let replaced = if args.anew && !typed { replaced_postbox(files)? } else { None };
-    let given = replaced.or_else(|| args.postbox.clone().filter(|url| !url.is_empty()));
+    let given = replaced.or_else(|| meeting::named(&args.postbox));
     meeting::postbox(&context.origins, given, args.post_secret.as_deref(), &args.route)
 }
 

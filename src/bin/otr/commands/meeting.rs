@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use otr::conversation::{Error, Files, Host as _, block_on, pause_apart};
 use otr::postbox::api::{Discard, PacketStatus, address_of};
-use otr::postbox::client::{Client, Url, with_secret, without_secret};
+use otr::postbox::client::{Client, Urls, first_url, with_secret, without_secret};
 use otr::protocol::authentication::nameplate::Code;
 use otr::protocol::authentication::password::Password;
+use otr::protocol::handshake::invite::POSTBOX_MAX;
 use otr::protocol::handshake::{Invitation, Inviting, respond};
 use otr::protocol::session::stored::Stage;
 use zeroize::Zeroizing;
@@ -30,8 +31,8 @@ use crate::randomness::System;
 use crate::route::RouteArgs;
 use crate::ui::speak::warn;
 
-/// A postbox as it was named on the command line or in the environment, with the secret of
-/// `--post-secret`. An option of that name has to be called `postbox`.
+/// The postboxes as they were named on the command line or in the environment, with the secret of
+/// `--post-secret`, as an invite names them. An option of that name has to be called `postbox`.
 pub(super) fn postbox(
     origins: &Origins,
     given: Option<String>,
@@ -40,7 +41,7 @@ pub(super) fn postbox(
 ) -> Result<Option<String>, Failure> {
     let typed = origins.was_typed("postbox");
     let from = if typed { "--postbox" } else { "OTR_POSTBOX" };
-    let has_secret = |text: &String| Url::parse(text).is_ok_and(|url| url.has_secret());
+    let has_secret = |text: &String| **text != *without_secret(text);
     if typed && given.as_ref().is_some_and(has_secret) {
         let what = "the address contains a secret, and everyone on this machine can see what is typed here";
         let hint = "give it with --post-secret FILE, or in OTR_POSTBOX";
@@ -52,17 +53,40 @@ pub(super) fn postbox(
         }
         None => given,
     };
-    if let Some(text) = &text {
-        let url = Url::parse(text).map_err(|why| {
-            Failure::new(failure::Code::Usage, format!("{from} cannot be used: {why}"), "")
-        })?;
-        route.check(&url)?;
+    let unfit =
+        |why| Failure::new(failure::Code::Usage, format!("{from} cannot be used: {why}"), "");
+    text.map(|text| invited(&text, route, unfit)).transpose()
+}
+
+/// The postboxes that a person or a program names, separated by blanks, as an invite names them; `unfit` makes an error.
+pub(super) fn invited(
+    names: &str,
+    route: &RouteArgs,
+    unfit: impl Fn(&'static str) -> Failure,
+) -> Result<String, Failure> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|_| unfit("the system gave no randomness"))?;
+    let text = Urls::of_names(names, random).map_err(&unfit)?;
+    if text.len() > POSTBOX_MAX {
+        return Err(unfit("the addresses together are longer than 1,024 bytes"));
     }
+    Urls::parse(&text).map_err(&unfit)?.iter().try_for_each(|url| route.check(url))?;
     Ok(text)
+}
+
+/// What was given by `--postbox`, which may be repeated, or by `OTR_POSTBOX`.
+pub(super) fn named(given: &[String]) -> Option<String> {
+    let names: Vec<&str> = given.iter().map(String::as_str).filter(|url| !url.is_empty()).collect();
+    Some(names.join(" ")).filter(|names| !names.is_empty())
 }
 
 /// The URL with the post secret.
 fn private(url: &str, secret: &str) -> Result<String, Failure> {
+    if url.contains(' ') {
+        let what = "--post-secret is for one postbox";
+        let hint = "give several in OTR_POSTBOX, each with its secret: https://:SECRET@HOST";
+        return Err(Failure::new(failure::Code::Usage, what, hint));
+    }
     with_secret(url, secret).ok_or_else(|| {
         let what = "--post-secret is for a postbox at https://";
         let hint = "who may call a Unix socket is decided by its mode";
@@ -89,7 +113,8 @@ pub(super) struct Begun {
     postbox: String,
 }
 
-/// Lays an invite into the postbox under a new code, which the other person answers.
+/// Lays an invite into the postbox, the first of those that it names, under a new code, which the other person
+/// answers.
 pub(super) fn begin(
     client: &Client,
     postbox: &str,
@@ -136,7 +161,7 @@ pub(super) fn find(
         return Err(Failure::new(failure::Code::Usage, "the code names no postbox", hint));
     };
     let fetched = code::fetch(&connect(&postbox)?, &spoken.code)?;
-    let named = postbox_of(&fetched.invite).filter(|named| same(named, &postbox));
+    let named = postbox_of(&fetched.invite).filter(|named| same(first_url(named), &postbox));
     let Some(named) = named else {
         let what = "the invite under this number names another postbox";
         return Err(Failure::new(
@@ -195,14 +220,20 @@ fn postbox_of_code(wanted: Option<&str>, own: Option<String>) -> Result<Option<S
             Err(Failure::new(failure::Code::Refused, what, "nobody was called"))
         }
         (Some(own), _) => Ok(Some(own)),
-        (None, Some(wanted)) => Ok(Some(wanted.to_owned()).filter(|url| !url.is_empty())),
-        (None, None) => Ok(std::env::var("OTR_POSTBOX").ok().filter(|url| !url.is_empty())),
+        (None, Some(wanted)) => {
+            Ok(Some(first_url(wanted).to_owned()).filter(|url| !url.is_empty()))
+        }
+        (None, None) => {
+            let usual = std::env::var("OTR_POSTBOX").ok();
+            Ok(usual.map(|urls| first_url(&urls).to_owned()).filter(|url| !url.is_empty()))
+        }
     }
 }
 
-/// Whether two URLs name one postbox.
+/// Whether two texts name the same postboxes.
 pub(super) fn same(one: &str, other: &str) -> bool {
-    match (Url::parse(one), Url::parse(other)) {
+    let read = |names| Urls::parse(&Urls::of_names(names, [0; 16])?);
+    match (read(one), read(other)) {
         (Ok(one), Ok(other)) => one == other,
         _ => one == other,
     }

@@ -33,9 +33,9 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "again")]
     anew: bool,
 
-    /// Post the reply to this postbox, which must be the one that the invite names
-    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
-    postbox: Option<String>,
+    /// Post the reply to this postbox, which must be the one that the invite names (repeated: those)
+    #[arg(long, value_name = "URL", value_delimiter = ' ', value_hint = clap::ValueHint::Url)]
+    postbox: Vec<String>,
 
     /// Post the reply to any postbox that the invite names, without asking
     #[arg(long)]
@@ -116,7 +116,7 @@ fn consented(
     if args.stdout {
         return Ok(None);
     }
-    let agreed = agreed(args.postbox.as_deref(), args.yes, postbox)?;
+    let agreed = agreed(meeting::named(&args.postbox).as_deref(), args.yes, postbox)?;
     let Some(postbox) = postbox else { return Ok(None) };
     let client = connect(postbox, &args.route)?;
     if agreed.map_or_else(|| asked(postbox), Ok)? {
@@ -153,8 +153,9 @@ pub(super) fn agreed(
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
-    let mut found =
-        meeting::find(args.postbox.as_deref(), &spoken, |url| connect(url, &args.route))?;
+    let mut found = meeting::find(meeting::named(&args.postbox).as_deref(), &spoken, |url| {
+        connect(url, &args.route)
+    })?;
     found.client = found.client.telling(notices::of_postbox(context.voice));
     found.answer(&mut files, &spoken, args.anew)?;
     Guide::new(context).ends(Step::ReplyPosted);

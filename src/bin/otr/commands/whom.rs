@@ -5,14 +5,14 @@ use otr::protocol::session::stored::Stage;
 
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
-use otr::postbox::client::{Client, Url};
+use otr::postbox::client::{Client, Urls};
 
 /// The postbox of a session, if it has one.
 pub(super) fn client(stage: &Stage, route: &RouteArgs) -> Result<Option<Client>, Failure> {
     postbox_of_stage(stage).map(|url| connect(&url, route)).transpose()
 }
 
-/// The URL of a session's postbox.
+/// What a session's invite says of its postboxes.
 pub(super) fn postbox_of_stage(stage: &Stage) -> Option<String> {
     match stage {
         Stage::Session(session) => session.postbox().map(str::to_owned),
@@ -20,16 +20,16 @@ pub(super) fn postbox_of_stage(stage: &Stage) -> Option<String> {
     }
 }
 
-/// The URL in an invite.
+/// What an invite says of its postboxes.
 pub(super) fn postbox_of(invite: &[u8]) -> Option<String> {
     Invite::parse(invite).ok()?.postbox
 }
 
-/// The postbox with this URL.
-pub(super) fn connect(url: &str, route: &RouteArgs) -> Result<Client, Failure> {
-    let url = Url::parse(url).map_err(|why| {
+/// The postbox with this URL, or those that an invite names.
+pub(super) fn connect(urls: &str, route: &RouteArgs) -> Result<Client, Failure> {
+    let urls = Urls::parse(urls).map_err(|why| {
         let what = format!("the postbox of this session cannot be called: {why}");
         Failure::new(Code::Refused, what, "begin another session")
     })?;
-    route.client(url)
+    route.client(urls)
 }

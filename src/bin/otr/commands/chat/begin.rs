@@ -1,7 +1,7 @@
 //! How a chat begins: with a session that is there, with a new code, or with the other person's.
 
 use otr::conversation::Files;
-use otr::postbox::client::Client;
+use otr::postbox::client::{Client, first_url};
 use zeroize::Zeroizing;
 
 use super::Args;
@@ -42,7 +42,7 @@ fn go_on(args: &Args, mut files: Files) -> Result<Begun, Failure> {
 
 /// Lays an invite into the postbox.
 fn invite(context: &Context, args: &Args, missing: Failure) -> Result<Begun, Failure> {
-    let given = args.postbox.clone().filter(|url| !url.is_empty());
+    let given = meeting::named(&args.postbox);
     let Some(postbox) = meeting::postbox(&context.origins, given, None, &args.route)? else {
         let hint = "to begin one, name a postbox with --postbox URL or OTR_POSTBOX; to answer, \
                     otr chat CODE";
@@ -50,7 +50,8 @@ fn invite(context: &Context, args: &Args, missing: Failure) -> Result<Begun, Fai
     };
     let client = whom::connect(&postbox, &args.route)?;
     cover::check(&client, args.cover)?;
-    let telling = client.telling(notices::of_postbox(context.voice));
+    let telling = whom::connect(first_url(&postbox), &args.route)?
+        .telling(notices::of_postbox(context.voice));
     let mut files = context.prepare()?;
     let begun = meeting::begin(&telling, &postbox, None)?;
     let code = begun.shown();
@@ -69,8 +70,8 @@ fn answer(context: &Context, args: &Args, text: &str) -> Result<Begun, Failure> 
         Ok(client.telling(notices::of_postbox(context.voice)))
     };
     // The postbox of the environment is for codes that name none.
-    let typed = args.postbox.as_deref().filter(|_| context.origins.was_typed("postbox"));
-    let found = meeting::find(typed, &spoken, connect)?;
+    let typed = meeting::named(&args.postbox).filter(|_| context.origins.was_typed("postbox"));
+    let found = meeting::find(typed.as_deref(), &spoken, connect)?;
     found.answer(&mut files, &spoken, false)?;
     go_on(args, files)
 }

@@ -75,9 +75,10 @@ pub(crate) struct Args {
         value_name = "URL",
         env = "OTR_POSTBOX",
         hide_env_values = true,
+        value_delimiter = ' ',
         value_hint = clap::ValueHint::Url
     )]
-    postbox: Option<String>,
+    postbox: Vec<String>,
 
     /// Leave the conversation in the terminal's scrollback, instead of a screen of its own
     #[arg(long)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use otr::conversation::{Conversation, Files, Until};
 use otr::postbox::api::Token;
-use otr::postbox::client::{Client, Patience, Stop, Url};
+use otr::postbox::client::{Client, Patience, Stop, Url, first_url};
 use otr::protocol::session::stored::Stage;
 use otr::store::Search;
 use zeroize::Zeroizing;
@@ -221,7 +221,9 @@ fn kept(
 }
 
 fn named_postbox(context: &Context, args: &Args) -> Result<String, Failure> {
-    let given = args.postbox.clone().filter(|url| !url.is_empty());
+    // A transfer has one, the first if there are several.
+    let given = args.postbox.as_deref().map(|urls| first_url(urls).to_owned());
+    let given = given.filter(|url| !url.is_empty());
     let secret = args.post_secret.as_deref();
     let route = talk::route_to(&args.route, given.as_deref().unwrap_or_default());
     meeting::postbox(&context.origins, given, secret, &route)?.ok_or_else(|| {

@@ -19,7 +19,7 @@ use crate::commands::capture::address;
 use crate::context::now;
 use crate::failure::{Code, Failure};
 use crate::ui::printable;
-use otr::postbox::client::Url;
+use otr::postbox::client::Urls;
 
 /// How many numbers a long message reserves at a time, as in `send`.
 const BATCH: u32 = 256;
@@ -119,7 +119,7 @@ fn handshake(
     random: &mut dyn Randomness,
 ) -> Result<(Session, Session), Failure> {
     if let Some(postbox) = &setup.postbox {
-        Url::parse(postbox).map_err(|why| Failure::new(Code::Refused, why, ""))?;
+        Urls::parse(postbox).map_err(|why| Failure::new(Code::Refused, why, ""))?;
     }
     let code = setup.code.as_deref().map(|code| ShortCode::parse(code).map_err(|_| no_code()));
     let code = code.transpose()?;

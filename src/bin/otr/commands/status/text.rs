@@ -10,7 +10,7 @@ use crate::commands::authenticated;
 use crate::ui::logout::LOGOUT;
 use crate::ui::printable::line;
 use crate::ui::units;
-use otr::postbox::client::{Url, without_secret};
+use otr::postbox::client::{Url, Urls, without_secret};
 
 /// One block per session, and then facts about the machine that concern all of them.
 pub(super) fn page(reports: &[Report], lock_limit: Option<u64>) -> String {
@@ -79,7 +79,7 @@ fn conversation(page: &mut String, facts: &Facts) {
     if facts
         .postbox
         .as_deref()
-        .is_some_and(|url| Url::parse(url).is_ok_and(|url| url.sees_callers()))
+        .is_some_and(|urls| Urls::parse(urls).is_ok_and(|urls| urls.iter().any(Url::sees_callers)))
     {
         put(
             page,

@@ -14,7 +14,7 @@ use crate::commands::rpc::outlet::line;
 use crate::commands::stored::{self, create};
 use crate::commands::{code, hidden, init, meeting, respond, whom};
 use crate::failure::{Code, Failure};
-use otr::postbox::client::{Client, Url};
+use otr::postbox::client::{Client, first_url};
 
 /// How long `accept` waits for the reply, unless the call says so.
 const REPLY_WAIT: Duration = Duration::from_secs(30);
@@ -33,11 +33,8 @@ pub(super) fn init(call: &Call) -> Done {
         None if anew => init::replaced_postbox(&mut files)?,
         other => other.filter(|url| !url.is_empty()).map(str::to_owned),
     };
-    if let Some(url) = &named {
-        let url =
-            Url::parse(url).map_err(|why| wrong(format!("'postbox' cannot be used: {why}"), ""))?;
-        call.rpc.route.check(&url)?;
-    }
+    let unfit = |why| wrong(format!("'postbox' cannot be used: {why}"), "");
+    let named = named.map(|names| meeting::invited(&names, &call.rpc.route, unfit)).transpose()?;
     let (postbox, expires) = (named.as_deref(), call.seconds("expires"));
     if !params.is_set("code") {
         let inviting = meeting::inviting(postbox, expires, secret(call)?.as_ref())?;
@@ -51,7 +48,7 @@ pub(super) fn init(call: &Call) -> Done {
     if params.text("secret").is_some() {
         return Err(wrong("a code is a secret already", "leave out 'secret' or 'code'"));
     }
-    let begun = meeting::begin(&call.postbox(postbox)?, postbox, expires)?;
+    let begun = meeting::begin(&call.postbox(first_url(postbox))?, postbox, expires)?;
     let code = begun.shown();
     begun.keep(&mut files, anew)?;
     Ok(json!({ "code": *code }))

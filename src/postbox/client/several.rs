@@ -1,0 +1,338 @@
+//! The calls of a session that has several postboxes: about each packet the one is called at which it lies,
+//! or the next in order if that is away.
+
+use std::time::{Duration, Instant};
+
+use super::error::{Error, Why, pause};
+use super::one::One;
+use super::patience::{Notice, Patience};
+use super::spread::Spread;
+use super::{Client, Found, address_of, front};
+use crate::postbox::api::{Address, Discard, Key, PacketStatus, Token};
+
+impl Client {
+    /// Calls the first of these that answers, as long as this client has patience. Says which it was.
+    fn anywhere<T>(
+        &self,
+        spread: &Spread,
+        order: impl Fn() -> Vec<usize>,
+        mut call: impl FnMut(&One) -> Result<T, Error>,
+    ) -> Result<(usize, T), Error> {
+        let (since, mut rounds, mut is_told) = (Instant::now(), 0, false);
+        loop {
+            let mut last = None;
+            for at in order() {
+                let Some(one) = self.all.get(at) else { continue };
+                match call(&self.briefly(one)) {
+                    Ok(done) => {
+                        spread.called(at, true);
+                        if is_told {
+                            self.at(one).tell(Notice::Back(one.host()));
+                        }
+                        return Ok((at, done));
+                    }
+                    Err(error) if error.is_of_one() && !self.is_stopped() => {
+                        spread.called(at, false);
+                        last = Some((one, error));
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some((one, error)) = last else {
+                return Err(Error::new(self.host(), Why::Nonsense));
+            };
+            if !error.why().may_end() || !self.trying.patience.lasts(since) || self.is_stopped() {
+                return Err(error);
+            }
+            rounds += 1;
+            if rounds > 1 && !is_told {
+                is_told = true;
+                self.at(one).tell(Notice::Unreachable(&error));
+            }
+            self.pause(pause(rounds, error.why()).map_err(|why| one.error(why))?);
+        }
+    }
+
+    /// One of the postboxes, where another one may be called instead.
+    fn briefly(&self, one: &One) -> One {
+        self.lasting(Patience::Short).at(one)
+    }
+
+    /// The same, if it was not away a moment ago.
+    fn at_once_or_none(&self, spread: &Spread, at: usize) -> Option<One> {
+        self.all.get(at).filter(|_| !spread.is_away(at)).map(|one| self.briefly(one))
+    }
+
+    pub(super) fn post_spread<P: AsRef<[u8]>>(
+        &self,
+        spread: &Spread,
+        packets: &[P],
+    ) -> Result<Vec<usize>, Error> {
+        let (mut begin, mut refused) = (0, Vec::new());
+        while let Some(first) = packets.get(begin) {
+            let address = front(first.as_ref());
+            let order = spread.order(&address);
+            let goes_along = |packet: &&P| spread.order(&front(packet.as_ref())) == order;
+            let count = 1 + packets[begin + 1..].iter().take_while(goes_along).count();
+            let some = &packets[begin..begin + count];
+            let (at, too_large) =
+                self.anywhere(spread, || spread.order(&address), |one| one.post_fitting(some))?;
+            some.iter().for_each(|packet| spread.note(&front(packet.as_ref()), at));
+            refused.extend(too_large.into_iter().map(|nth| begin + nth));
+            begin += count;
+        }
+        Ok(refused)
+    }
+
+    pub(super) fn post_framed_spread(
+        &self,
+        spread: &Spread,
+        framed: &mut [u8],
+        may_wait: bool,
+    ) -> Result<(), Error> {
+        let address = front(framed.get(1..).unwrap_or_default());
+        let order = || spread.order(&address);
+        let (at, ()) = self.anywhere(spread, order, |one| one.post_framed(framed, may_wait))?;
+        spread.note(&address, at);
+        Ok(())
+    }
+
+    pub(super) fn collect_spread(
+        &self,
+        spread: &Spread,
+        tokens: &[Token],
+        wait: Duration,
+    ) -> Result<Vec<Found>, Error> {
+        if let [token] = tokens {
+            let order = || spread.order(&address_of(token));
+            let (at, found) = self.anywhere(spread, order, |one| one.collect(tokens, wait))?;
+            return Ok(noted(spread, at, found));
+        }
+        let found = if wait.is_zero() {
+            self.collect_each(spread, tokens, 0)?
+        } else {
+            self.collect_first(spread, tokens, wait)?
+        };
+        if found.is_empty() && !self.is_stopped() {
+            // Where they lie if the sender could not reach that one.
+            return self.collect_each(spread, tokens, 1);
+        }
+        Ok(found)
+    }
+
+    /// What lies at the nth place of each token; at the first one's, until each was asked for somewhere.
+    fn collect_each(
+        &self,
+        spread: &Spread,
+        tokens: &[Token],
+        nth: usize,
+    ) -> Result<Vec<Found>, Error> {
+        let (since, mut rounds, mut found) = (Instant::now(), 0, Vec::new());
+        let mut left = tokens.to_vec();
+        while !left.is_empty() {
+            let (mut failed, mut why) = (Vec::new(), None);
+            for (at, group) in self.groups(spread, &left, nth).into_iter().enumerate() {
+                let Some(one) = self.all.get(at).filter(|_| !group.is_empty()) else { continue };
+                if nth > 0 && spread.is_away(at) {
+                    continue;
+                }
+                match self.briefly(one).collect(&group, Duration::ZERO) {
+                    Ok(some) => {
+                        spread.called(at, true);
+                        found.extend(noted(spread, at, some));
+                    }
+                    Err(error) if error.is_of_one() => {
+                        spread.called(at, false);
+                        failed.extend(group);
+                        why = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            left = failed;
+            if nth > 0 {
+                break;
+            }
+            if let Some(error) = why.filter(|_| spread.all_away()) {
+                rounds += 1;
+                self.goes_on(since, rounds, error)?;
+            }
+        }
+        found.sort_by_key(|one| tokens.iter().position(|token| *token == one.token));
+        Ok(found)
+    }
+
+    /// The first that comes at the first place of each token.
+    fn collect_first(
+        &self,
+        spread: &Spread,
+        tokens: &[Token],
+        wait: Duration,
+    ) -> Result<Vec<Found>, Error> {
+        let (since, mut rounds) = (Instant::now(), 0);
+        let until = since + wait.min(self.longest_wait());
+        loop {
+            let groups = self.groups(spread, tokens, 0);
+            match spread.ears.wait(&groups, until, || self.is_stopped()) {
+                Ok((at, found)) => {
+                    if !found.is_empty() {
+                        spread.called(at, true);
+                    }
+                    return Ok(noted(spread, at, found));
+                }
+                Err((at, error)) if error.is_of_one() => {
+                    spread.called(at, false);
+                    if spread.all_away() {
+                        rounds += 1;
+                        self.goes_on(since, rounds, error)?;
+                    }
+                }
+                Err((_, error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Pauses before all are called once more.
+    ///
+    /// # Errors
+    /// This one, if the patience is at its end.
+    fn goes_on(&self, since: Instant, rounds: u32, error: Error) -> Result<(), Error> {
+        if !error.why().may_end() || !self.trying.patience.lasts(since) || self.is_stopped() {
+            return Err(error);
+        }
+        let time = pause(rounds, error.why()).map_err(|why| Error::new(self.host(), why))?;
+        self.pause(time);
+        Ok(())
+    }
+
+    /// The tokens by the postbox that is the nth of each.
+    fn groups(&self, spread: &Spread, tokens: &[Token], nth: usize) -> Vec<Vec<Token>> {
+        let mut groups = vec![Vec::new(); self.all.len()];
+        for token in tokens {
+            let order = spread.order(&address_of(token));
+            if let Some(group) = order.get(nth).and_then(|at| groups.get_mut(*at)) {
+                group.push(*token);
+            }
+        }
+        groups
+    }
+
+    pub(super) fn collect_beside(
+        &self,
+        spread: &Spread,
+        token: &Token,
+        nth: usize,
+    ) -> Result<Vec<Found>, Error> {
+        let others = self.all.len().saturating_sub(1).max(1);
+        // Mostly at the second in order.
+        let place = if nth.is_multiple_of(2) { 1 } else { 1 + nth / 2 % others };
+        let at = spread.order(&address_of(token)).get(place).copied().unwrap_or_default();
+        let Some(one) = self.all.get(at) else { return Ok(Vec::new()) };
+        let found = self.briefly(one).collect(&[*token], Duration::ZERO);
+        spread.called(at, found.is_ok());
+        Ok(noted(spread, at, found?))
+    }
+
+    pub(super) fn discard_spread(
+        &self,
+        spread: &Spread,
+        records: &[[u8; Discard::SIZE]],
+    ) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
+        let (mut done, mut why) = (Vec::new(), None);
+        for (at, one) in self.all.iter().enumerate() {
+            let is_here =
+                |record: &&[u8; Discard::SIZE]| spread.lies(&address_of(&front(*record))) == at;
+            let some: Vec<_> = records.iter().filter(is_here).copied().collect();
+            if some.is_empty() {
+                continue;
+            }
+            let Some(called) = self.at_once_or_none(spread, at) else {
+                why = why.or_else(|| Some(one.error(Why::Slow)));
+                continue;
+            };
+            match called.discard(&some) {
+                Ok(()) => {
+                    spread.called(at, true);
+                    some.iter().for_each(|record| spread.forget(&address_of(&front(record))));
+                    done.extend(some);
+                }
+                Err(error) => {
+                    spread.called(at, false);
+                    why = Some(error);
+                }
+            }
+        }
+        match why {
+            Some(error) if done.is_empty() && (records.len() == 1 || spread.all_away()) => {
+                Err(error)
+            }
+            _ => Ok(done),
+        }
+    }
+
+    pub(super) fn gone_spread(
+        &self,
+        spread: &Spread,
+        addresses: &[Address],
+        wait: Duration,
+    ) -> Result<Vec<PacketStatus>, Error> {
+        let mut statuses = Vec::new();
+        for address in addresses {
+            let (mut status, mut why) = (PacketStatus::Unknown, None);
+            for (nth, at) in spread.order(address).into_iter().enumerate() {
+                let Some(one) = self.all.get(at) else { continue };
+                let told = match nth {
+                    0 => self.at(one).gone(&[*address], wait),
+                    _ => self.briefly(one).gone(&[*address], Duration::ZERO),
+                };
+                match told {
+                    Ok(told) => status = told.first().copied().unwrap_or(PacketStatus::Unknown),
+                    Err(error) => why = Some(error),
+                }
+                if status != PacketStatus::Unknown {
+                    break;
+                }
+            }
+            match why {
+                // It may lie where nobody answers.
+                Some(error) if status == PacketStatus::Unknown => return Err(error),
+                _ => statuses.push(status),
+            }
+        }
+        Ok(statuses)
+    }
+
+    pub(super) fn revealed_spread(
+        &self,
+        spread: &Spread,
+        addresses: &[Address],
+    ) -> Result<Vec<(Address, Key)>, Error> {
+        let (mut keys, mut why, mut answered) = (Vec::<(Address, Key)>::new(), None, false);
+        for nth in 0..self.all.len() {
+            for (at, one) in self.all.iter().enumerate() {
+                let is_missing = |address: &Address| keys.iter().all(|(of, _)| of != address);
+                let of = |address: &&Address| {
+                    spread.order(address).get(nth) == Some(&at) && is_missing(address)
+                };
+                let some: Vec<Address> = addresses.iter().filter(of).copied().collect();
+                if some.is_empty() {
+                    continue;
+                }
+                match self.briefly(one).revealed(&some) {
+                    Ok(told) => (answered, _) = (true, keys.extend(told)),
+                    Err(error) => why = Some(error),
+                }
+            }
+        }
+        match why {
+            Some(error) if !answered => Err(error),
+            _ => Ok(keys),
+        }
+    }
+}
+
+/// Remembers where these were found.
+fn noted(spread: &Spread, at: usize, found: Vec<Found>) -> Vec<Found> {
+    found.iter().for_each(|one| spread.note(&address_of(&one.token), at));
+    found
+}

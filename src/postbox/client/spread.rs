@@ -1,0 +1,139 @@
+//! Where the packets of a session lie that has several postboxes: each at the one that its address picks,
+//! or at the next in order while that one is away. This makes no calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::one::One;
+use super::urls::{self, KEY};
+use super::wait::Ears;
+use crate::postbox::api::Address;
+
+/// For how long a postbox that could not be called is called last; each time that it could not be again, for
+/// twice as long.
+const AWAY: Duration = Duration::from_secs(30);
+/// The longest such time.
+const AWAY_MOST: Duration = Duration::from_mins(10);
+/// How many packets are remembered that do not lie where their address says.
+const ELSEWHERE: usize = 4_096;
+
+/// Where packets lie.
+pub(super) struct Spread {
+    key: [u8; KEY],
+    places: Mutex<Vec<Place>>,
+    /// Where packets were posted or found, if not where their address says.
+    elsewhere: Mutex<BTreeMap<Address, usize>>,
+    /// What waits at each.
+    pub(super) ears: Ears,
+}
+
+/// What is known of a postbox.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Until when it is called last.
+    until: Option<Instant>,
+    /// How often it could not be called, one time after another.
+    failures: u32,
+}
+
+impl Spread {
+    /// `ears` are the same postboxes, for calls that wait.
+    pub(super) fn new(key: [u8; KEY], ears: Vec<One>) -> Self {
+        let places = Mutex::new(vec![Place::default(); ears.len()]);
+        Self { key, places, elsewhere: Mutex::default(), ears: Ears::new(ears) }
+    }
+
+    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, BTreeMap<Address, usize>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where to call about a packet, the first one first.
+    pub(super) fn order(&self, address: &Address) -> Vec<usize> {
+        let places = self.places();
+        let first = self.place(address, places.len());
+        let mut order: Vec<usize> =
+            (0..places.len()).map(|at| (first + at) % places.len()).collect();
+        let is_away = |at: &usize| {
+            places
+                .get(*at)
+                .and_then(|place| place.until)
+                .is_some_and(|until| until > Instant::now())
+        };
+        if let Some(at) = self.elsewhere().get(address) {
+            order.sort_by_key(|place| place != at);
+        }
+        order.sort_by_key(is_away);
+        order
+    }
+
+    fn place(&self, address: &Address, count: usize) -> usize {
+        urls::place(&self.key, address, count)
+    }
+
+    /// Where a packet lies, as far as is known.
+    pub(super) fn lies(&self, address: &Address) -> usize {
+        let known = self.elsewhere().get(address).copied();
+        known.unwrap_or_else(|| self.place(address, self.places().len()))
+    }
+
+    /// Whether this one was away when it was called last.
+    pub(super) fn is_away(&self, at: usize) -> bool {
+        self.places()
+            .get(at)
+            .is_some_and(|place| place.until.is_some_and(|until| until > Instant::now()))
+    }
+
+    /// The same of the one that an address picks.
+    pub(super) fn first_is_away(&self, address: &Address) -> bool {
+        let count = self.places().len();
+        self.is_away(self.place(address, count))
+    }
+
+    /// Whether none can be called.
+    pub(super) fn all_away(&self) -> bool {
+        let count = self.places().len();
+        (0..count).all(|at| self.is_away(at))
+    }
+
+    /// Notes where a packet lies.
+    pub(super) fn note(&self, address: &Address, at: usize) {
+        let count = self.places().len();
+        let mut elsewhere = self.elsewhere();
+        if self.place(address, count) == at {
+            elsewhere.remove(address);
+            return;
+        }
+        while elsewhere.len() >= ELSEWHERE {
+            elsewhere.pop_first();
+        }
+        elsewhere.insert(*address, at);
+    }
+
+    /// Whether a packet was posted or found where its address does not say.
+    pub(super) fn is_elsewhere(&self, address: &Address) -> bool {
+        self.elsewhere().contains_key(address)
+    }
+
+    /// Notes that a packet lies nowhere any more.
+    pub(super) fn forget(&self, address: &Address) {
+        self.elsewhere().remove(address);
+    }
+
+    /// Notes whether a postbox could be called.
+    pub(super) fn called(&self, at: usize, answered: bool) {
+        if let Some(place) = self.places().get_mut(at) {
+            if answered {
+                *place = Place::default();
+            } else {
+                let away = AWAY.saturating_mul(1 << place.failures.min(8)).min(AWAY_MOST);
+                place.until = Some(Instant::now() + away);
+                place.failures = place.failures.saturating_add(1);
+            }
+        }
+    }
+}
