@@ -26,6 +26,7 @@ mod place;
 #[allow(dead_code, reason = "each test file uses its part of it")]
 mod postbox;
 mod queue;
+mod several;
 mod sizes;
 mod sockets;
 mod socks;

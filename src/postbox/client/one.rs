@@ -42,7 +42,9 @@ pub(super) const POST_MAX: usize = 4 << 20;
 const SMALL_ANSWER: usize = 65 * MAX_RECORDS;
 /// The time for an answer to begin, beyond the time that the call itself waits: two round trips
 /// through Tor.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// The same where another postbox can be called instead, and this one directly.
+const NEXT_TIME: Duration = Duration::from_secs(8);
 /// The most bytes of a postbox's description of itself, which has about 300.
 pub(super) const LIMITS_ANSWER: u64 = 16 << 10;
 /// The pause after an empty answer that came well before the requested time.
@@ -62,6 +64,8 @@ pub(super) struct One {
 
 pub(super) struct Inner {
     pub(super) url: Arc<Url>,
+    /// Whether no other one can be called instead.
+    is_only: bool,
     pub(super) connector: Connector,
     /// The agent for all addresses, if none is isolated.
     shared: Agent,
@@ -99,6 +103,7 @@ impl One {
         let (long, own, buffers) = Default::default();
         let inner = Inner {
             url,
+            is_only,
             connector,
             shared,
             long,
@@ -335,6 +340,11 @@ impl One {
         if self.isolates() { 1 } else { MAX_RECORDS }
     }
 
+    /// The time for an answer to begin.
+    pub(super) fn answer_time(&self) -> Duration {
+        if self.inner.is_only || self.isolates() { ANSWER_TIME } else { NEXT_TIME }
+    }
+
     pub(super) fn agent(&self, address: &Address) -> Result<Agent, Error> {
         if !self.isolates() {
             return Ok(self.inner.shared.clone());
@@ -470,7 +480,7 @@ impl One {
             request = request.header("authorization", shown);
         }
         let request =
-            request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + ANSWER_TIME)).build();
+            request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + self.answer_time())).build();
         request.send(body).map_err(Why::of)
     }
 }

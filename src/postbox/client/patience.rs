@@ -105,6 +105,8 @@ impl Outage {
 pub enum Notice<'a> {
     /// The postbox cannot be reached, and is called again and again.
     Unreachable(&'a Error),
+    /// One of several postboxes cannot be called, and another one is instead; it is tried again now and then.
+    Instead(&'a Error),
     /// The postbox at this host answers again.
     Back(&'a str),
     /// The postbox at this host asks for work first, which takes longer than a second.

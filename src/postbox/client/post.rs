@@ -8,7 +8,7 @@ use ureq::http::response::Parts;
 use ureq::{Agent, BodyReader};
 
 use super::error::{Error, Why};
-use super::one::{ANSWER_TIME, LIMITS_ANSWER, One, POST_MAX, lead, small};
+use super::one::{LIMITS_ANSWER, One, POST_MAX, lead, small};
 use crate::postbox::api::{self, MAX_PACKET, POST, front};
 use crate::postbox::work::{self, FULL_BITS, Price};
 
@@ -173,7 +173,7 @@ impl One {
             .get(self.inner.url.call("/"))
             .header("accept", "application/json")
             .config()
-            .timeout_recv_response(Some(ANSWER_TIME))
+            .timeout_recv_response(Some(self.answer_time()))
             .build();
         let mut answer = request.call().ok()?;
         let mut body = Vec::new();

@@ -10,6 +10,26 @@ use super::spread::Spread;
 use super::{Client, Found, address_of, front};
 use crate::postbox::api::{Address, Discard, Key, PacketStatus, Token};
 
+/// How often none of the postboxes could be called.
+struct Rounds {
+    since: Instant,
+    count: u32,
+    is_told: bool,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        Self { since: Instant::now(), count: 0, is_told: false }
+    }
+
+    /// This one answers.
+    fn over(&self, one: &One) {
+        if self.is_told {
+            one.tell(Notice::Back(one.host()));
+        }
+    }
+}
+
 impl Client {
     /// Calls the first of these that answers, as long as this client has patience. Says which it was.
     fn anywhere<T>(
@@ -18,39 +38,60 @@ impl Client {
         order: impl Fn() -> Vec<usize>,
         mut call: impl FnMut(&One) -> Result<T, Error>,
     ) -> Result<(usize, T), Error> {
-        let (since, mut rounds, mut is_told) = (Instant::now(), 0, false);
+        let mut rounds = Rounds::new();
         loop {
-            let mut last = None;
+            let mut failed = Vec::new();
             for at in order() {
                 let Some(one) = self.all.get(at) else { continue };
                 match call(&self.briefly(one)) {
                     Ok(done) => {
                         spread.called(at, true);
-                        if is_told {
-                            self.at(one).tell(Notice::Back(one.host()));
-                        }
+                        self.tell_of(spread, &failed);
+                        rounds.over(&self.at(one));
                         return Ok((at, done));
                     }
                     Err(error) if error.is_of_one() && !self.is_stopped() => {
                         spread.called(at, false);
-                        last = Some((one, error));
+                        failed.push((at, error));
                     }
                     Err(error) => return Err(error),
                 }
             }
-            let Some((one, error)) = last else {
+            let Some((_, error)) = failed.pop() else {
                 return Err(Error::new(self.host(), Why::Nonsense));
             };
-            if !error.why().may_end() || !self.trying.patience.lasts(since) || self.is_stopped() {
-                return Err(error);
-            }
-            rounds += 1;
-            if rounds > 1 && !is_told {
-                is_told = true;
-                self.at(one).tell(Notice::Unreachable(&error));
-            }
-            self.pause(pause(rounds, error.why()).map_err(|why| one.error(why))?);
+            self.goes_on(&mut rounds, error)?;
         }
+    }
+
+    /// Tells whom it concerns that these are away while another one is not.
+    fn tell_of(&self, spread: &Spread, failed: &[(usize, Error)]) {
+        for (at, error) in failed {
+            if self.trying.listener.is_some()
+                && spread.is_news(*at)
+                && let Some(one) = self.all.get(*at)
+            {
+                self.at(one).tell(Notice::Instead(error));
+            }
+        }
+    }
+
+    /// Pauses before all are called once more, since none could be.
+    ///
+    /// # Errors
+    /// This one, if the patience is at its end.
+    fn goes_on(&self, rounds: &mut Rounds, error: Error) -> Result<(), Error> {
+        let is_over = !self.trying.patience.lasts(rounds.since) || self.is_stopped();
+        let Some(one) = self.all.first().filter(|_| error.why().may_end() && !is_over) else {
+            return Err(error);
+        };
+        rounds.count += 1;
+        if rounds.count > 1 && !rounds.is_told {
+            rounds.is_told = true;
+            self.at(one).tell(Notice::Unreachable(&error));
+        }
+        self.pause(pause(rounds.count, error.why()).map_err(|why| one.error(why))?);
+        Ok(())
     }
 
     /// One of the postboxes, where another one may be called instead.
@@ -127,7 +168,7 @@ impl Client {
         tokens: &[Token],
         nth: usize,
     ) -> Result<Vec<Found>, Error> {
-        let (since, mut rounds, mut found) = (Instant::now(), 0, Vec::new());
+        let (mut rounds, mut found) = (Rounds::new(), Vec::new());
         let mut left = tokens.to_vec();
         while !left.is_empty() {
             let (mut failed, mut why) = (Vec::new(), None);
@@ -144,7 +185,7 @@ impl Client {
                     Err(error) if error.is_of_one() => {
                         spread.called(at, false);
                         failed.extend(group);
-                        why = Some(error);
+                        why = Some((at, error));
                     }
                     Err(error) => return Err(error),
                 }
@@ -153,9 +194,8 @@ impl Client {
             if nth > 0 {
                 break;
             }
-            if let Some(error) = why.filter(|_| spread.all_away()) {
-                rounds += 1;
-                self.goes_on(since, rounds, error)?;
+            if let Some((_, error)) = why.filter(|_| spread.all_away()) {
+                self.goes_on(&mut rounds, error)?;
             }
         }
         found.sort_by_key(|one| tokens.iter().position(|token| *token == one.token));
@@ -169,8 +209,8 @@ impl Client {
         tokens: &[Token],
         wait: Duration,
     ) -> Result<Vec<Found>, Error> {
-        let (since, mut rounds) = (Instant::now(), 0);
-        let until = since + wait.min(self.longest_wait());
+        let mut rounds = Rounds::new();
+        let until = rounds.since + wait.min(self.longest_wait());
         loop {
             let groups = self.groups(spread, tokens, 0);
             match spread.ears.wait(&groups, until, || self.is_stopped()) {
@@ -183,26 +223,14 @@ impl Client {
                 Err((at, error)) if error.is_of_one() => {
                     spread.called(at, false);
                     if spread.all_away() {
-                        rounds += 1;
-                        self.goes_on(since, rounds, error)?;
+                        self.goes_on(&mut rounds, error)?;
+                    } else {
+                        self.tell_of(spread, &[(at, error)]);
                     }
                 }
                 Err((_, error)) => return Err(error),
             }
         }
-    }
-
-    /// Pauses before all are called once more.
-    ///
-    /// # Errors
-    /// This one, if the patience is at its end.
-    fn goes_on(&self, since: Instant, rounds: u32, error: Error) -> Result<(), Error> {
-        if !error.why().may_end() || !self.trying.patience.lasts(since) || self.is_stopped() {
-            return Err(error);
-        }
-        let time = pause(rounds, error.why()).map_err(|why| Error::new(self.host(), why))?;
-        self.pause(time);
-        Ok(())
     }
 
     /// The tokens by the postbox that is the nth of each.

@@ -35,6 +35,8 @@ struct Place {
     until: Option<Instant>,
     /// How often it could not be called, one time after another.
     failures: u32,
+    /// Whether a person was told.
+    is_told: bool,
 }
 
 impl Spread {
@@ -122,6 +124,11 @@ impl Spread {
     /// Notes that a packet lies nowhere any more.
     pub(super) fn forget(&self, address: &Address) {
         self.elsewhere().remove(address);
+    }
+
+    /// Whether it is news that this one is away.
+    pub(super) fn is_news(&self, at: usize) -> bool {
+        self.places().get_mut(at).is_some_and(|place| !std::mem::replace(&mut place.is_told, true))
     }
 
     /// Notes whether a postbox could be called.

@@ -83,6 +83,8 @@ const HELP: &str = "\
 
 Without --code the postbox is called once, to warn you if it does not answer; but not with
 --tor or --proxy, nor at an .onion address.
+With several postboxes each sees a part of the packets, and nothing stops while one is away; what lies
+in one that loses everything is lost.
 A code is a number under which the invite waits in the postbox, and two secret words:
 anybody who guesses them has one try, and you are told if it was wrong.
 With --secret-file, --secret-fd or --ask-secret the other side must give the same text: case and

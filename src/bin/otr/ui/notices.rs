@@ -86,6 +86,9 @@ pub(crate) fn of_postbox(voice: Voice) -> client::Listener {
         client::Notice::Unreachable(error) => {
             voice.say(format_args!("{error}; trying again"));
         }
+        client::Notice::Instead(error) => {
+            voice.say(format_args!("{error}; another one is used meanwhile"));
+        }
         client::Notice::Back(host) => {
             voice.say(format_args!("the postbox {host} answers again"));
         }
