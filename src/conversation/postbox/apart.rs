@@ -520,7 +520,7 @@ impl<H: Host> Collecting<H> {
                 || !self
                     .blockers(asked, one)
                     .iter()
-                    .any(|token| may_be_there(asked, one, token, &near))
+                    .any(|token| self.may_be_there(asked, one, token, &near))
         };
         let free = asked.later.iter().enumerate().filter(|(_, one)| is_free(one));
         free.min_by_key(|(_, one)| place(&one.found.token)).map(|(at, _)| at)
@@ -539,22 +539,22 @@ impl<H: Host> Collecting<H> {
         before.map(|near| near.token).collect()
     }
 
+    /// Whether a packet may lie under a token that was posted before this one.
+    fn may_be_there(&self, asked: &Asked, one: &Later, token: &Token, near: &[Near]) -> bool {
+        let Some(since) = asked.asks_since(token) else {
+            return !self.is_empty(asked, token);
+        };
+        let of_next =
+            |token: &Token| near.iter().any(|near| near.token == *token && near.of_next_chain);
+        let is_turn = of_next(&one.found.token) && !of_next(token);
+        one.since.elapsed() < ON_ITS_WAY[usize::from(is_turn)]
+            || asked.begun.elapsed().saturating_sub(since) < CONNECTING
+    }
+
     /// Waits for a random time, so that what follows does not follow what was before.
     pub(super) fn pause(&self) -> Result<(), Error> {
         pause_apart(&self.client)
     }
-}
-
-/// Whether a packet may lie under a token that was posted before this one.
-fn may_be_there(asked: &Asked, one: &Later, token: &Token, near: &[Near]) -> bool {
-    let Some(since) = asked.asks_since(token) else {
-        return !asked.empty.contains(token);
-    };
-    let of_next =
-        |token: &Token| near.iter().any(|near| near.token == *token && near.of_next_chain);
-    let is_turn = of_next(&one.found.token) && !of_next(token);
-    one.since.elapsed() < ON_ITS_WAY[usize::from(is_turn)]
-        || asked.begun.elapsed().saturating_sub(since) < CONNECTING
 }
 
 /// Where calls are kept apart, waits for up to ten seconds, so that the next one does not follow the last.

@@ -190,6 +190,7 @@ impl<H: Host> Collecting<H> {
             Some(deadline) => self.client.lasting(Patience::Until(deadline)),
             None => self.client.clone(),
         };
+        let mut looked = 0;
         loop {
             self.receiver.refresh().await?;
             let token = match self.receiver.stage() {
@@ -200,7 +201,12 @@ impl<H: Host> Collecting<H> {
                 self.pause()?;
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
+            let mut found = client.collect(&[token], left.unwrap_or(MAX_WAIT))?;
+            if found.is_empty() && client.isolates() && !client.is_stopped() {
+                // Where it lies if the other side could not reach that one. Not to reach it, either, says nothing.
+                found = client.collect_elsewhere(&token, looked).unwrap_or_default();
+                looked += 1;
+            }
             let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if found.is_empty() && (over || client.is_stopped()) {
                 return Ok(false);

@@ -74,7 +74,7 @@ pub(super) struct Inner {
     /// Agents by address: what became of a packet is asked by the circuit that posted it.
     own: Mutex<BTreeMap<Address, Agent>>,
     /// Buffers of the largest packets, so that a long stream asks the system for no new pages.
-    buffers: Mutex<Vec<Vec<u8>>>,
+    pub(super) buffers: Mutex<Vec<Vec<u8>>>,
     outage: Mutex<Outage>,
     waits: Waits,
     /// Whether the postbox or a proxy refuses bodies of several packets.
@@ -231,7 +231,7 @@ impl One {
     }
 
     /// A buffer of this size, with any content.
-    fn buffer(&self, size: usize) -> Vec<u8> {
+    pub(super) fn buffer(&self, size: usize) -> Vec<u8> {
         let mut buffers = self.inner.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.pop_if(|buffer| buffer.len() == size).unwrap_or_else(|| vec![0; size])
     }
@@ -479,8 +479,10 @@ impl One {
         if let (POST, Some(shown)) = (path, self.inner.url.authorization()) {
             request = request.header("authorization", shown);
         }
-        let request =
-            request.config().timeout_recv_response(Some(wait.min(MAX_WAIT) + self.answer_time())).build();
+        let request = request
+            .config()
+            .timeout_recv_response(Some(wait.min(MAX_WAIT) + self.answer_time()))
+            .build();
         request.send(body).map_err(Why::of)
     }
 }

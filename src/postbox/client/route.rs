@@ -282,7 +282,7 @@ mod tests {
     }
 
     fn connector(url: &str, route: &Route) -> Result<Connector, Error> {
-        Connector::new(&Url::parse(url).unwrap(), route)
+        Connector::new(&Url::parse(url).unwrap(), route, true)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The calls of a session that has several postboxes: about each packet the one is called at which it lies,
 //! or the next in order if that is away.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::{Error, Why, pause};
@@ -9,6 +10,9 @@ use super::patience::{Notice, Patience};
 use super::spread::Spread;
 use super::{Client, Found, address_of, front};
 use crate::postbox::api::{Address, Discard, Key, PacketStatus, Token};
+
+/// Which postbox was asked for which tokens, and what came of it.
+type Asked = (usize, Vec<Token>, Result<Vec<Found>, Error>);
 
 /// How often none of the postboxes could be called.
 struct Rounds {
@@ -118,7 +122,9 @@ impl Client {
             let some = &packets[begin..begin + count];
             let (at, too_large) =
                 self.anywhere(spread, || spread.order(&address), |one| one.post_fitting(some))?;
-            some.iter().for_each(|packet| spread.note(&front(packet.as_ref()), at));
+            for packet in some {
+                spread.note(&front(packet.as_ref()), at);
+            }
             refused.extend(too_large.into_iter().map(|nth| begin + nth));
             begin += count;
         }
@@ -144,20 +150,39 @@ impl Client {
         tokens: &[Token],
         wait: Duration,
     ) -> Result<Vec<Found>, Error> {
-        if let [token] = tokens {
+        if let ([token], true) = (tokens, self.isolates()) {
             let order = || spread.order(&address_of(token));
             let (at, found) = self.anywhere(spread, order, |one| one.collect(tokens, wait))?;
             return Ok(noted(spread, at, found));
         }
-        let found = if wait.is_zero() {
-            self.collect_each(spread, tokens, 0)?
-        } else {
-            self.collect_first(spread, tokens, wait)?
-        };
-        if found.is_empty() && !self.is_stopped() {
-            // Where they lie if the sender could not reach that one.
-            return self.collect_each(spread, tokens, 1);
+        if wait.is_zero() {
+            return self.collect_anywhere(spread, tokens, Vec::new());
         }
+        let found = self.collect_first(spread, tokens, wait)?;
+        if self.is_stopped() {
+            return Ok(found);
+        }
+        // What was posted before may lie elsewhere, where nothing waits for it.
+        let place = |one: &Found| tokens.iter().position(|token| *token == one.token);
+        let before = found.iter().filter_map(place).max().unwrap_or(tokens.len());
+        self.collect_anywhere(spread, &tokens[..before], found)
+    }
+
+    /// What lies at the first or the second place of each token, with what was `found` already, in order.
+    fn collect_anywhere(
+        &self,
+        spread: &Spread,
+        tokens: &[Token],
+        mut found: Vec<Found>,
+    ) -> Result<Vec<Found>, Error> {
+        let mut missing = tokens.to_vec();
+        for nth in 0..2 {
+            missing.retain(|token| found.iter().all(|one| one.token != *token));
+            found.extend(self.collect_each(spread, &missing, nth)?);
+        }
+        found.sort_by_key(|one| {
+            tokens.iter().position(|token| *token == one.token).unwrap_or(usize::MAX)
+        });
         Ok(found)
     }
 
@@ -172,12 +197,9 @@ impl Client {
         let mut left = tokens.to_vec();
         while !left.is_empty() {
             let (mut failed, mut why) = (Vec::new(), None);
-            for (at, group) in self.groups(spread, &left, nth).into_iter().enumerate() {
-                let Some(one) = self.all.get(at).filter(|_| !group.is_empty()) else { continue };
-                if nth > 0 && spread.is_away(at) {
-                    continue;
-                }
-                match self.briefly(one).collect(&group, Duration::ZERO) {
+            for (at, group, asked) in self.ask_all(spread, self.groups(spread, &left, nth), nth > 0)
+            {
+                match asked {
                     Ok(some) => {
                         spread.called(at, true);
                         found.extend(noted(spread, at, some));
@@ -198,8 +220,28 @@ impl Client {
                 self.goes_on(&mut rounds, error)?;
             }
         }
-        found.sort_by_key(|one| tokens.iter().position(|token| *token == one.token));
         Ok(found)
+    }
+
+    /// Asks all postboxes at the same time for these tokens, by postbox; if `spares`, those alone that were not
+    /// away.
+    fn ask_all(&self, spread: &Spread, groups: Vec<Vec<Token>>, spares: bool) -> Vec<Asked> {
+        let asked = groups
+            .into_iter()
+            .enumerate()
+            .filter(|(at, group)| !(group.is_empty() || spares && spread.is_away(*at)));
+        thread::scope(|scope| {
+            let calls: Vec<_> = asked
+                .filter_map(|(at, group)| {
+                    let one = self.briefly(self.all.get(at)?);
+                    Some(scope.spawn(move || {
+                        let found = one.collect(&group, Duration::ZERO);
+                        (at, group, found)
+                    }))
+                })
+                .collect();
+            calls.into_iter().filter_map(|call| call.join().ok()).collect()
+        })
     }
 
     /// The first that comes at the first place of each token.
@@ -281,7 +323,9 @@ impl Client {
             match called.discard(&some) {
                 Ok(()) => {
                     spread.called(at, true);
-                    some.iter().for_each(|record| spread.forget(&address_of(&front(record))));
+                    for record in &some {
+                        spread.forget(&address_of(&front(record)));
+                    }
                     done.extend(some);
                 }
                 Err(error) => {
@@ -347,7 +391,10 @@ impl Client {
                     continue;
                 }
                 match self.briefly(one).revealed(&some) {
-                    Ok(told) => (answered, _) = (true, keys.extend(told)),
+                    Ok(told) => {
+                        answered = true;
+                        keys.extend(told);
+                    }
                     Err(error) => why = Some(error),
                 }
             }
@@ -361,6 +408,8 @@ impl Client {
 
 /// Remembers where these were found.
 fn noted(spread: &Spread, at: usize, found: Vec<Found>) -> Vec<Found> {
-    found.iter().for_each(|one| spread.note(&address_of(&one.token), at));
+    for one in &found {
+        spread.note(&address_of(&one.token), at);
+    }
     found
 }

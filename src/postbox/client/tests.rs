@@ -3,8 +3,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use super::one::*;
 use super::*;
+use crate::postbox::api::MAX_PACKET;
 
 /// By Tor, which listens at `proxy`.
 fn tor(proxy: &str) -> Route {
@@ -291,9 +291,9 @@ fn through_a_proxy_that_takes_no_name_nothing_is_sent() {
 fn a_buffer_that_comes_back_holds_no_text() {
     let (client, _) = server(vec![http("204 No Content", b"")]);
     client.recycle(Zeroizing::new(vec![b'A'; MAX_PACKET]));
-    assert_eq!(client.inner.buffers.lock().unwrap().len(), 1);
-    assert!(client.buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
-    assert!(client.inner.buffers.lock().unwrap().is_empty(), "it was that one");
+    assert_eq!(client.all[0].inner.buffers.lock().unwrap().len(), 1);
+    assert!(client.all[0].buffer(MAX_PACKET).iter().all(|&byte| byte == 0));
+    assert!(client.all[0].inner.buffers.lock().unwrap().is_empty(), "it was that one");
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl Urls {
 /// The URLs that a text names, and its key.
 fn take_apart(text: &str) -> (impl Iterator<Item = &str>, Option<&str>) {
     let (list, key) = match text.rsplit_once(' ') {
-        Some((list, last)) => match last.strip_prefix(MARK) {
-            Some(key) => (list, Some(key)),
+        Some((names, last)) => match last.strip_prefix(MARK) {
+            Some(key) => (names, Some(key)),
             None => (text, None),
         },
         None => (text, None),

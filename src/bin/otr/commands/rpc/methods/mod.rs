@@ -57,7 +57,11 @@ pub(super) const METHODS: &[Method] = &[
         about: "Begin a session: make an invite, or a code, for the other person.",
         takes: &[
             SESSION,
-            may("postbox", Text, "the URL of the postbox through which both ends talk; several, up to eight, separated by blanks"),
+            may(
+                "postbox",
+                Text,
+                "the URL of the postbox through which both ends talk; several, up to eight, separated by blanks",
+            ),
             may("code", Flag, "put the invite into the postbox, under a code that works once"),
             may("secret", Text, "a text that the other side has to give, too"),
             may("expires", Whole(1, SECONDS), "seconds after which the invite is too old"),
@@ -85,7 +89,11 @@ pub(super) const METHODS: &[Method] = &[
             may("invite", Text, "the invite, a line otr1i:…, whatever stands around it"),
             may("code", Text, "or a code, which agrees to its postbox"),
             may("secret", Text, "the text that the invite asks for"),
-            may("postbox", Text, "post the reply to this postbox, which the invite must name (several: separated by blanks)"),
+            may(
+                "postbox",
+                Text,
+                "post the reply to this postbox, which the invite must name (several: separated by blanks)",
+            ),
             may("yes", Flag, "post the reply to any postbox that the invite names"),
             may("anew", Flag, "replace a session of this name: it is wiped, and nobody is told"),
         ],
