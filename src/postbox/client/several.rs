@@ -11,6 +11,9 @@ use super::spread::Spread;
 use super::{Client, Found, address_of, front};
 use crate::postbox::api::{Address, Discard, Key, PacketStatus, Token};
 
+/// How often all are called where none answers: for some seconds, as a single one is.
+const ROUNDS: u32 = 4;
+
 /// Which postbox was asked for which tokens, and what came of it.
 type Asked = (usize, Vec<Token>, Result<Vec<Found>, Error>);
 
@@ -85,7 +88,9 @@ impl Client {
     /// # Errors
     /// This one, if the patience is at its end.
     fn goes_on(&self, rounds: &mut Rounds, error: Error) -> Result<(), Error> {
-        let is_over = !self.trying.patience.lasts(rounds.since) || self.is_stopped();
+        let is_brief = rounds.count < ROUNDS && error.why().may_pass();
+        let lasts = is_brief || self.trying.patience.lasts(rounds.since);
+        let is_over = !lasts || self.is_stopped();
         let Some(one) = self.all.first().filter(|_| error.why().may_end() && !is_over) else {
             return Err(error);
         };
