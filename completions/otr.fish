@@ -112,7 +112,7 @@ complete -c otr -n "__fish_otr_using_subcommand chat" -s q -l quiet -d 'Report o
 complete -c otr -n "__fish_otr_using_subcommand chat" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand chat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c otr -n "__fish_otr_using_subcommand init" -l expires -d 'Refuse replies to an invite that the other side read later than this' -r
-complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; --anew keeps the postbox of the replaced session, and \'\' means none' -r -f
+complete -c otr -n "__fish_otr_using_subcommand init" -l postbox -d 'Hold the conversation through the postbox at this https:// address, or unix: and the path of a socket; --anew keeps the postbox of the replaced session, and \'\' means none; given up to eight times, through all of them: each packet lies in one, the next one\'s if that is away' -r -f
 complete -c otr -n "__fish_otr_using_subcommand init" -l post-secret -d 'The postbox takes packets only with the secret in FILE: put it into the invite, so that the other side can post, too' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand init" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r
@@ -134,7 +134,7 @@ complete -c otr -n "__fish_otr_using_subcommand init" -s q -l quiet -d 'Report o
 complete -c otr -n "__fish_otr_using_subcommand init" -s v -l verbose -d 'Report more details, but never a secret'
 complete -c otr -n "__fish_otr_using_subcommand init" -l json -d 'Write for programs: JSON on stdout where a command reports something, and on stderr'
 complete -c otr -n "__fish_otr_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names' -r -f
+complete -c otr -n "__fish_otr_using_subcommand respond" -l postbox -d 'Post the reply to this postbox, which must be the one that the invite names (repeated: those)' -r -f
 complete -c otr -n "__fish_otr_using_subcommand respond" -l code -d 'Fetch the invite by its code, and post the reply there; without CODE ask for it, with \'-\' read it from stdin' -r
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-file -d 'Secret in FILE, without the newline at its end' -r -F
 complete -c otr -n "__fish_otr_using_subcommand respond" -l secret-fd -d 'Secret on descriptor N, to its end, without the newline there' -r

@@ -72,7 +72,8 @@ fn long_messages_and_confirmations_take_several_as_one() {
     assert!(ok(&place, "bob", &["recv"], b"") == long);
     let confirmed = alice.wait_with_output().unwrap();
     assert_eq!(code(&confirmed), 0, "{}", text(&confirmed.stderr));
-    assert!((0..3).all(|nth| stored(&place, nth) >= 1));
+    // The reply, two packets and nine blocks: all by one postbox would be a chance of one in 100,000.
+    assert!((0..3).filter(|nth| stored(&place, *nth) >= 1).count() >= 2);
     let told = ok(&place, "alice", &["status", "--json", "--ask"], b"");
     let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
     let named = boxes.iter().map(|one| one.url.clone()).collect::<Vec<_>>().join(" ");
@@ -196,7 +197,7 @@ fn what_cannot_be_several_is_refused() {
     let said = fails(&place, "bob", &["respond", "--postbox", "https://a.example"], &invite, 4);
     assert!(said.contains("https://a.example https://b.example"), "{said}");
     let shown = ok(&place, "alice", &["inspect"], &invite);
-    assert!(!text(&shown).contains('#'), "{}", text(&shown));
+    assert!(text(&shown).contains("https://b.example\n"), "{}", text(&shown));
 }
 
 /// A postbox that takes a connection and says nothing is away, too, and does not hold up the others.
