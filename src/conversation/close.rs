@@ -1,6 +1,8 @@
 //! Ends a conversation: the state that holds the keys is gone before the packet that uses them is
 //! handed out.
 
+use std::collections::BTreeMap;
+
 use super::driver::{Host, Notice};
 use super::error::{Doing, Error};
 use super::transaction::read_even_frozen;
@@ -23,6 +25,8 @@ pub struct Last {
     pub postbox: Option<String>,
     /// What to discard there: token, packet hash and key, 96 bytes each.
     pub spent: Vec<[u8; 96]>,
+    /// Where packets lie that are to be discarded and do not lie where their address says, by token.
+    pub elsewhere: BTreeMap<[u8; 32], u8>,
     /// Why something is missing from all this, if so.
     pub fault: Option<Error>,
 }
@@ -66,7 +70,8 @@ fn last_packets(mut session: Session, randomness: &mut dyn Randomness) -> Last {
     let packets = session.waiting().to_vec();
     let waiting = packets.len();
     let (postbox, spent) = (session.postbox().map(str::to_owned), session.collected());
-    let mut last = Last { keys, packets, waiting, postbox, spent, fault: None };
+    let elsewhere = session.elsewhere().clone();
+    let mut last = Last { keys, packets, waiting, postbox, spent, elsewhere, fault: None };
     let pending = session.seal_pending(randomness).map_err(Error::from);
     match pending.and_then(|pending| Ok((pending, farewell(&mut session, randomness)?))) {
         Ok((pending, farewell)) => last.packets.extend(pending.into_iter().chain(farewell)),

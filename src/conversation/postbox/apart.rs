@@ -136,7 +136,7 @@ impl<H: Host> Collecting<H> {
     }
 
     fn is_urgent(&self, record: &[u8; Discard::SIZE]) -> bool {
-        self.receiver.owes_receipt(record) || self.client.lies_elsewhere(&front(record))
+        self.receiver.owes_receipt(record) || self.client.elsewhere(&front(record)).is_some()
     }
 
     async fn rounds_apart<S: Sink>(
@@ -227,12 +227,17 @@ impl<H: Host> Collecting<H> {
                     asked.errands.ask(errand, token, wait)?;
                 }
                 Errand::Behind(token) => {
-                    *asked.behind.entry(token).or_default() += 1;
-                    asked.errands.ask(errand, token, Duration::ZERO)?;
+                    let times = asked.behind.entry(token).or_default();
+                    *times += 1;
+                    if times.is_multiple_of(2) && self.client.count() > 1 {
+                        asked.errands.ask_elsewhere(errand, token, 0)?;
+                    } else {
+                        asked.errands.ask(errand, token, Duration::ZERO)?;
+                    }
                 }
                 Errand::Elsewhere(token) => {
                     let times = asked.elsewhere.entry(token).or_default();
-                    asked.errands.ask_elsewhere(token, *times)?;
+                    asked.errands.ask_elsewhere(errand, token, *times)?;
                     *times += 1;
                 }
                 Errand::Search(place) => {
@@ -362,7 +367,7 @@ impl<H: Host> Collecting<H> {
         wanted
     }
 
-    /// The next numbers to ask for at other postboxes than their own: seldom, unless that one is away.
+    /// The next numbers to ask for at other postboxes than their own, where they lie if the sender could not reach that one.
     fn wanted_elsewhere(&self, asked: &Asked, hurries: bool) -> Vec<(Errand, Duration)> {
         if self.client.count() < 2 {
             return Vec::new();
@@ -371,9 +376,8 @@ impl<H: Host> Collecting<H> {
         let is_due = |token: &Token| !is_once || !asked.elsewhere.contains_key(token);
         let near = self.near(hurries).into_iter().filter(|near| near.next).map(|near| near.token);
         let due = near.filter(|token| is_due(token) && !asked.is_here(token));
-        let soon = |token: &Token| is_once || hurries || self.client.is_away(token);
-        due.map(|token| (Errand::Elsewhere(token), if soon(&token) { SPREAD } else { ELSEWHERE }))
-            .collect()
+        let time = if is_once || hurries { SPREAD } else { ELSEWHERE };
+        due.map(|token| (Errand::Elsewhere(token), time)).collect()
     }
 
     /// Whether nothing lies under a token, as far as whoever looks once sees.
@@ -589,8 +593,7 @@ pub fn random_part(time: Duration) -> Result<Duration, Error> {
 /// The first of the calls that failed; the others are made all the same.
 pub fn discard_last(client: &Client, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
     if !client.isolates() {
-        client.discard(records)?;
-        return Ok(());
+        return Ok(client.discard_all(records)?);
     }
     let seconds = u64::try_from(records.len()).unwrap_or(u64::MAX);
     discard_within(client, records, SPREAD.max(Duration::from_secs(seconds)))
@@ -607,13 +610,13 @@ fn discard_within(
         let (client, record, moment) = (client.clone(), *record, part(spread, random()?));
         calls.push(start(move || {
             client.pause(moment);
-            client.discard(&[record])
+            client.discard_all(&[record])
         })?);
     }
     let mut all = Ok(());
     for call in calls {
         let done = call.join().map_err(|_| Error::WorkerEnded).and_then(|done| Ok(done?));
-        all = all.and(done.map(drop));
+        all = all.and(done);
     }
     all
 }

@@ -59,13 +59,18 @@ impl Errands {
     }
 
     /// Asks for the packet under this token at another postbox; each `nth` time at another one.
-    pub(super) fn ask_elsewhere(&self, token: Token, nth: usize) -> Result<(), Error> {
-        self.run(Errand::Elsewhere(token), move |client| client.collect_elsewhere(&token, nth))
+    pub(super) fn ask_elsewhere(
+        &self,
+        errand: Errand,
+        token: Token,
+        nth: usize,
+    ) -> Result<(), Error> {
+        self.run(errand, move |client| client.collect_elsewhere(&token, nth))
     }
 
     /// Discards a packet.
     pub(super) fn discard(&self, errand: Errand, record: [u8; Discard::SIZE]) -> Result<(), Error> {
-        self.run(errand, move |client| client.discard(&[record]).map(|_| Vec::new()))
+        self.run(errand, move |client| client.discard_all(&[record]).map(|()| Vec::new()))
     }
 
     /// The next errand that is done, within this time.

@@ -64,6 +64,9 @@ impl<H: Host> Collecting<H> {
         until: Until,
     ) -> Result<Self, Error> {
         let mut receiver = Receiver::open(host, None, look_ahead, Some(client.clone())).await?;
+        if let Some(session) = receiver.session() {
+            client.know(session.elsewhere());
+        }
         if client.isolates() {
             receiver.pays_later();
         }
@@ -312,6 +315,9 @@ impl<H: Host> Collecting<H> {
         let elsewhere = self.counts.rejected_as(Rejected::Elsewhere);
         let address = address_of(&found.token);
         let record = Discard::without_key(&found.token, &found.hash);
+        if let Some(at) = self.client.elsewhere(&found.token) {
+            self.receiver.lies_at(found.token, at);
+        }
         self.receiver.packet(found.packet, Some(found.hash), sink, &mut self.counts).await?;
         let unexpected = self.counts.rejected_as(Rejected::Unexpected) > unexpected;
         let elsewhere = self.counts.rejected_as(Rejected::Elsewhere) > elsewhere;
@@ -344,14 +350,13 @@ impl<H: Host> Collecting<H> {
                 if error.kind() == ErrorKind::NotAuthentic {
                     // There is no session any more that could. Whoever has answered sees it gone, and that
                     // nothing comes.
-                    drop(self.client.discard(&records));
+                    drop(self.client.discard_all(&records));
                 }
                 return Err(error);
             }
         }
         let Some(session) = self.receiver.session() else {
-            self.client.discard(&records)?;
-            return Ok(());
+            return Ok(self.client.discard_all(&records)?);
         };
         let secret = session.used_secret();
         if self.client.isolates() {
@@ -360,7 +365,7 @@ impl<H: Host> Collecting<H> {
         } else if let Err(error) = self.receiver.hand_out_waiting().await {
             self.receiver.notice(Notice::NotTold(&error));
         }
-        if let Err(error) = self.client.discard(&records) {
+        if let Err(error) = self.client.discard_all(&records) {
             self.receiver.notice(Notice::ReplyStays(&error.into()));
         }
         if self.client.isolates() {

@@ -74,6 +74,9 @@ pub struct Receiver<H: Host, O: Outlet> {
     is_pause: bool,
     /// What a postbox may discard of these.
     spent: Vec<[u8; 96]>,
+    /// Where packets lie that do not lie where their address says.
+    #[cfg(feature = "client")]
+    elsewhere: BTreeMap<[u8; 32], u8>,
     /// The tokens of packets whose sender waits to hear that they were opened.
     #[cfg(feature = "client")]
     receipts: BTreeSet<[u8; 32]>,
@@ -118,6 +121,8 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
             spent: Vec::new(),
             #[cfg(feature = "client")]
             receipts: BTreeSet::new(),
+            #[cfg(feature = "client")]
+            elsewhere: BTreeMap::new(),
         })
     }
 
@@ -204,6 +209,12 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
         self.replace(&lock).await
     }
 
+    /// Notes at which postbox a packet lies, if not at the one that its address says.
+    #[cfg(feature = "client")]
+    pub(super) fn lies_at(&mut self, token: [u8; 32], at: u8) {
+        self.elsewhere.insert(token, at);
+    }
+
     /// Unix seconds.
     #[cfg(feature = "client")]
     pub(super) fn now(&self) -> u64 {
@@ -223,6 +234,10 @@ impl<H: Host, O: Outlet> Receiver<H, O> {
     }
 
     async fn replace(&mut self, lock: &H::Lock) -> Result<(), Error> {
+        #[cfg(feature = "client")]
+        if let Stage::Session(session) = &mut self.stage {
+            session.note_elsewhere(&self.elsewhere);
+        }
         let bytes = self.stage.to_bytes(false);
         Ok(self.host.replace(lock, &mut self.version, &bytes).await?)
     }

@@ -65,6 +65,18 @@ impl Error {
         )
     }
 
+    /// Whether the call may have been carried out although it failed.
+    pub(super) fn is_doubtful(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, NotFound};
+        match &self.why {
+            Why::Slow | Why::Gateway(_) | Why::Nonsense => true,
+            Why::Connection(kind) => {
+                !matches!(kind, ConnectionRefused | HostUnreachable | NetworkUnreachable | NotFound)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the postbox has no room now, and may have some later.
     pub fn is_full(&self) -> bool {
         matches!(self.why, Why::Full)

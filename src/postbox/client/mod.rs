@@ -22,6 +22,7 @@ mod url;
 mod urls;
 mod wait;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
@@ -147,15 +148,19 @@ impl Client {
         self.all.len()
     }
 
-    /// Whether the postbox was away a moment ago where the packet of this token should lie.
-    pub fn is_away(&self, token: &Token) -> bool {
-        let first = |spread: &Arc<Spread>| spread.first_is_away(&address_of(token));
-        self.spread.as_ref().is_some_and(first)
+    /// At which of several postboxes this packet was found, from 0, if its address does not say so.
+    pub fn elsewhere(&self, token: &Token) -> Option<u8> {
+        let at = self.spread.as_ref()?.elsewhere_at(&address_of(token))?;
+        u8::try_from(at).ok()
     }
 
-    /// Whether this packet was found where its address does not say.
-    pub fn lies_elsewhere(&self, token: &Token) -> bool {
-        self.spread.as_ref().is_some_and(|spread| spread.is_elsewhere(&address_of(token)))
+    /// Learns where packets were found before.
+    pub fn know(&self, elsewhere: &BTreeMap<Token, u8>) {
+        if let Some(spread) = &self.spread {
+            for (token, at) in elsewhere {
+                spread.note(&address_of(token), usize::from(*at));
+            }
+        }
     }
 
     /// Whether each call names only one address, by a circuit of its own.
@@ -223,6 +228,17 @@ impl Client {
         match &self.spread {
             None => self.only()?.discard(records).map(|()| records.to_vec()),
             Some(spread) => self.discard_spread(spread, records),
+        }
+    }
+
+    /// The same, where all of them must be discarded.
+    ///
+    /// # Errors
+    /// Not all of them were.
+    pub fn discard_all(&self, records: &[[u8; Discard::SIZE]]) -> Result<(), Error> {
+        match &self.spread {
+            None => self.only()?.discard(records),
+            Some(spread) => self.discard_all_spread(spread, records),
         }
     }
 

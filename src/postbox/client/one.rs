@@ -126,6 +126,11 @@ impl One {
         Self { inner: Arc::clone(&self.inner), trying }
     }
 
+    /// Whether this is the same postbox.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Whether its calls were ended.
     pub(super) fn is_stopped(&self) -> bool {
         self.trying.stop.as_ref().is_some_and(Stop::is_asked)
@@ -417,7 +422,7 @@ impl One {
                 }
                 Err(why) => why,
             };
-            if self.inner.waits.was_cut(wait, began.elapsed(), &why) {
+            if !self.is_stopped() && self.inner.waits.was_cut(wait, began.elapsed(), &why) {
                 return Ok(nothing());
             }
             if !self.tries_again((attempt, began), &why) {

@@ -47,7 +47,7 @@ impl Client {
     ) -> Result<(usize, T), Error> {
         let mut rounds = Rounds::new();
         loop {
-            let mut failed = Vec::new();
+            let mut failed: Vec<(usize, Error)> = Vec::new();
             for at in order() {
                 let Some(one) = self.all.get(at) else { continue };
                 match call(&self.briefly(one)) {
@@ -58,16 +58,28 @@ impl Client {
                         return Ok((at, done));
                     }
                     Err(error) if error.is_of_one() && !self.is_stopped() => {
-                        spread.called(at, false);
+                        self.failed(spread, at, &error);
                         failed.push((at, error));
                     }
                     Err(error) => return Err(error),
                 }
             }
-            let Some((_, error)) = failed.pop() else {
+            // Whoever may wait for room has to know that there is none; an outage may end.
+            let weight = |error: &Error| match error.why() {
+                Why::Full => 2,
+                why => u8::from(why.may_end()),
+            };
+            let Some((_, error)) = failed.into_iter().max_by_key(|(_, error)| weight(error)) else {
                 return Err(Error::new(self.host(), Why::Nonsense));
             };
             self.goes_on(&mut rounds, error)?;
+        }
+    }
+
+    /// Notes that a postbox cannot be called, if that is what the error says.
+    fn failed(&self, spread: &Spread, at: usize, error: &Error) {
+        if error.why().may_end() && !self.is_stopped() {
+            spread.called(at, false);
         }
     }
 
@@ -125,8 +137,20 @@ impl Client {
             let goes_along = |packet: &&P| spread.order(&front(packet.as_ref())) == order;
             let count = 1 + packets[begin + 1..].iter().take_while(goes_along).count();
             let some = &packets[begin..begin + count];
-            let (at, too_large) =
-                self.anywhere(spread, || spread.order(&address), |one| one.post_fitting(some))?;
+            let (at, too_large) = self.anywhere(
+                spread,
+                || spread.order(&address),
+                |one| {
+                    let posted = one.post_fitting(some);
+                    self.doubt(
+                        spread,
+                        one,
+                        some.iter().map(|packet| front(packet.as_ref())),
+                        &posted,
+                    );
+                    posted
+                },
+            )?;
             for packet in some {
                 spread.note(&front(packet.as_ref()), at);
             }
@@ -144,9 +168,29 @@ impl Client {
     ) -> Result<(), Error> {
         let address = front(framed.get(1..).unwrap_or_default());
         let order = || spread.order(&address);
-        let (at, ()) = self.anywhere(spread, order, |one| one.post_framed(framed, may_wait))?;
+        let (at, ()) = self.anywhere(spread, order, |one| {
+            let posted = one.post_framed(framed, may_wait);
+            self.doubt(spread, one, [address], &posted);
+            posted
+        })?;
         spread.note(&address, at);
         Ok(())
+    }
+
+    /// Notes which packets may lie at this postbox although it did not say so.
+    fn doubt<T>(
+        &self,
+        spread: &Spread,
+        one: &One,
+        addresses: impl IntoIterator<Item = Address>,
+        posted: &Result<T, Error>,
+    ) {
+        let at = self.all.iter().position(|other| other.is(one));
+        if let (Some(at), Err(error)) = (at, posted)
+            && error.is_doubtful()
+        {
+            addresses.into_iter().for_each(|address| spread.may_lie(&address, at));
+        }
     }
 
     pub(super) fn collect_spread(
@@ -156,8 +200,10 @@ impl Client {
         wait: Duration,
     ) -> Result<Vec<Found>, Error> {
         if let ([token], true) = (tokens, self.isolates()) {
-            let order = || spread.order(&address_of(token));
-            let (at, found) = self.anywhere(spread, order, |one| one.collect(tokens, wait))?;
+            let (begun, order) = (Instant::now(), || spread.order(&address_of(token)));
+            let (at, found) = self.anywhere(spread, order, |one| {
+                one.collect(tokens, wait.saturating_sub(begun.elapsed()))
+            })?;
             return Ok(noted(spread, at, found));
         }
         if wait.is_zero() {
@@ -173,7 +219,7 @@ impl Client {
         self.collect_anywhere(spread, &tokens[..before], found)
     }
 
-    /// What lies at the first or the second place of each token, with what was `found` already, in order.
+    /// What lies at any place of each token, with what was `found` already, in order.
     fn collect_anywhere(
         &self,
         spread: &Spread,
@@ -181,7 +227,7 @@ impl Client {
         mut found: Vec<Found>,
     ) -> Result<Vec<Found>, Error> {
         let mut missing = tokens.to_vec();
-        for nth in 0..2 {
+        for nth in 0..self.all.len() {
             missing.retain(|token| found.iter().all(|one| one.token != *token));
             found.extend(self.collect_each(spread, &missing, nth)?);
         }
@@ -209,8 +255,8 @@ impl Client {
                         spread.called(at, true);
                         found.extend(noted(spread, at, some));
                     }
-                    Err(error) if error.is_of_one() => {
-                        spread.called(at, false);
+                    Err(error) if error.is_of_one() && !self.is_stopped() => {
+                        self.failed(spread, at, &error);
                         failed.extend(group);
                         why = Some((at, error));
                     }
@@ -240,7 +286,11 @@ impl Client {
                 .filter_map(|(at, group)| {
                     let one = self.briefly(self.all.get(at)?);
                     Some(scope.spawn(move || {
-                        let found = one.collect(&group, Duration::ZERO);
+                        let found = if spares {
+                            peek(&one, &group)
+                        } else {
+                            one.collect(&group, Duration::ZERO)
+                        };
                         (at, group, found)
                     }))
                 })
@@ -267,7 +317,7 @@ impl Client {
                     }
                     return Ok(noted(spread, at, found));
                 }
-                Err((at, error)) if error.is_of_one() => {
+                Err((at, error)) if error.is_of_one() && !self.is_stopped() => {
                     spread.called(at, false);
                     if spread.all_away() {
                         self.goes_on(&mut rounds, error)?;
@@ -302,10 +352,10 @@ impl Client {
         // Mostly at the second in order.
         let place = if nth.is_multiple_of(2) { 1 } else { 1 + nth / 2 % others };
         let at = spread.order(&address_of(token)).get(place).copied().unwrap_or_default();
-        let Some(one) = self.all.get(at) else { return Ok(Vec::new()) };
-        let found = self.briefly(one).collect(&[*token], Duration::ZERO);
-        spread.called(at, found.is_ok());
-        Ok(noted(spread, at, found?))
+        let Some(one) = self.at_once_or_none(spread, at) else { return Ok(Vec::new()) };
+        let found = peek(&one, &[*token]).inspect_err(|error| self.failed(spread, at, error))?;
+        spread.called(at, true);
+        Ok(noted(spread, at, found))
     }
 
     pub(super) fn discard_spread(
@@ -313,6 +363,26 @@ impl Client {
         spread: &Spread,
         records: &[[u8; Discard::SIZE]],
     ) -> Result<Vec<[u8; Discard::SIZE]>, Error> {
+        match self.discard_some(spread, records) {
+            (done, Some(error)) if done.is_empty() && spread.all_away() => Err(error),
+            (done, _) => Ok(done),
+        }
+    }
+
+    pub(super) fn discard_all_spread(
+        &self,
+        spread: &Spread,
+        records: &[[u8; Discard::SIZE]],
+    ) -> Result<(), Error> {
+        self.discard_some(spread, records).1.map_or(Ok(()), Err)
+    }
+
+    /// Which of them were discarded, and why not all.
+    fn discard_some(
+        &self,
+        spread: &Spread,
+        records: &[[u8; Discard::SIZE]],
+    ) -> (Vec<[u8; Discard::SIZE]>, Option<Error>) {
         let (mut done, mut why) = (Vec::new(), None);
         for (at, one) in self.all.iter().enumerate() {
             let is_here =
@@ -334,17 +404,12 @@ impl Client {
                     done.extend(some);
                 }
                 Err(error) => {
-                    spread.called(at, false);
+                    self.failed(spread, at, &error);
                     why = Some(error);
                 }
             }
         }
-        match why {
-            Some(error) if done.is_empty() && (records.len() == 1 || spread.all_away()) => {
-                Err(error)
-            }
-            _ => Ok(done),
-        }
+        (done, why)
     }
 
     pub(super) fn gone_spread(
@@ -353,30 +418,46 @@ impl Client {
         addresses: &[Address],
         wait: Duration,
     ) -> Result<Vec<PacketStatus>, Error> {
-        let mut statuses = Vec::new();
-        for address in addresses {
-            let (mut status, mut why) = (PacketStatus::Unknown, None);
-            for (nth, at) in spread.order(address).into_iter().enumerate() {
-                let Some(one) = self.all.get(at) else { continue };
+        let mut statuses = vec![PacketStatus::Unknown; addresses.len()];
+        let mut why = None;
+        for nth in 0..self.all.len() {
+            for (at, one) in self.all.iter().enumerate() {
+                let is_here = |address: &Address| spread.all_of(address).get(nth) == Some(&at);
+                let some: Vec<usize> = (0..addresses.len())
+                    .filter(|n| statuses[*n] == PacketStatus::Unknown && is_here(&addresses[*n]))
+                    .collect();
+                if some.is_empty() {
+                    continue;
+                }
+                let asked: Vec<Address> = some.iter().map(|n| addresses[*n]).collect();
                 let told = match nth {
-                    0 => self.at(one).gone(&[*address], wait),
-                    _ => self.briefly(one).gone(&[*address], Duration::ZERO),
+                    0 => self.at(one).gone(
+                        &asked,
+                        if asked.len() == addresses.len() { wait } else { Duration::ZERO },
+                    ),
+                    _ => self.briefly(one).gone(&asked, Duration::ZERO),
                 };
                 match told {
-                    Ok(told) => status = told.first().copied().unwrap_or(PacketStatus::Unknown),
+                    Ok(told) => some.iter().zip(told).for_each(|(n, status)| statuses[*n] = status),
                     Err(error) => why = Some(error),
                 }
-                if status != PacketStatus::Unknown {
-                    break;
-                }
-            }
-            match why {
-                // It may lie where nobody answers.
-                Some(error) if status == PacketStatus::Unknown => return Err(error),
-                _ => statuses.push(status),
             }
         }
-        Ok(statuses)
+        for (status, address) in statuses.iter_mut().zip(addresses) {
+            // A copy may have been taken from where it was not known to lie.
+            let elsewhere = spread.doubts(address).into_iter().filter_map(|at| self.all.get(at));
+            let mut told = elsewhere.map(|one| self.briefly(one).gone(&[*address], Duration::ZERO));
+            if *status == PacketStatus::Held
+                && told.any(|told| told.is_ok_and(|told| told == [PacketStatus::Collected]))
+            {
+                *status = PacketStatus::Collected;
+            }
+        }
+        match why {
+            // It may lie where nobody answers.
+            Some(error) if statuses.contains(&PacketStatus::Unknown) => Err(error),
+            _ => Ok(statuses),
+        }
     }
 
     pub(super) fn revealed_spread(
@@ -409,6 +490,21 @@ impl Client {
             _ => Ok(keys),
         }
     }
+}
+
+/// What lies under these tokens at a postbox where nothing should lie: it learns the tokens of what is there, and of
+/// others the addresses alone.
+fn peek(one: &One, tokens: &[Token]) -> Result<Vec<Found>, Error> {
+    let addresses: Vec<Address> = tokens.iter().map(address_of).collect();
+    let statuses = one.gone(&addresses, Duration::ZERO);
+    // The circuit ends with the answer.
+    for address in &addresses {
+        one.forget(address);
+    }
+    let statuses = statuses?;
+    let held = tokens.iter().zip(statuses).filter(|(_, status)| *status == PacketStatus::Held);
+    let held: Vec<Token> = held.map(|(token, _)| *token).collect();
+    if held.is_empty() { Ok(Vec::new()) } else { one.collect(&held, Duration::ZERO) }
 }
 
 /// Remembers where these were found.

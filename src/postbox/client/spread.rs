@@ -1,7 +1,7 @@
 //! Where the packets of a session lie that has several postboxes: each at the one that its address picks,
 //! or at the next in order while that one is away. This makes no calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(super) struct Spread {
     places: Mutex<Vec<Place>>,
     /// Where packets were posted or found, if not where their address says.
     elsewhere: Mutex<BTreeMap<Address, usize>>,
+    /// Where packets may lie, too, since it is not known what became of the call that posted them.
+    doubtful: Mutex<BTreeSet<(Address, usize)>>,
     /// What waits at each.
     pub(super) ears: Ears,
 }
@@ -43,7 +45,13 @@ impl Spread {
     /// `ears` are the same postboxes, for calls that wait.
     pub(super) fn new(key: [u8; KEY], ears: Vec<One>) -> Self {
         let places = Mutex::new(vec![Place::default(); ears.len()]);
-        Self { key, places, elsewhere: Mutex::default(), ears: Ears::new(ears) }
+        Self {
+            key,
+            places,
+            elsewhere: Mutex::default(),
+            doubtful: Mutex::default(),
+            ears: Ears::new(ears),
+        }
     }
 
     fn places(&self) -> MutexGuard<'_, Vec<Place>> {
@@ -52,6 +60,10 @@ impl Spread {
 
     fn elsewhere(&self) -> MutexGuard<'_, BTreeMap<Address, usize>> {
         self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doubtful(&self) -> MutexGuard<'_, BTreeSet<(Address, usize)>> {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where to call about a packet, the first one first.
@@ -83,17 +95,18 @@ impl Spread {
         known.unwrap_or_else(|| self.place(address, self.places().len()))
     }
 
+    /// Where a packet lies, as far as is known, and then all others.
+    pub(super) fn all_of(&self, address: &Address) -> Vec<usize> {
+        let first = self.lies(address);
+        let others = self.order(address).into_iter().filter(|at| *at != first);
+        [first].into_iter().chain(others).collect()
+    }
+
     /// Whether this one was away when it was called last.
     pub(super) fn is_away(&self, at: usize) -> bool {
         self.places()
             .get(at)
             .is_some_and(|place| place.until.is_some_and(|until| until > Instant::now()))
-    }
-
-    /// The same of the one that an address picks.
-    pub(super) fn first_is_away(&self, address: &Address) -> bool {
-        let count = self.places().len();
-        self.is_away(self.place(address, count))
     }
 
     /// Whether none can be called.
@@ -116,9 +129,23 @@ impl Spread {
         elsewhere.insert(*address, at);
     }
 
-    /// Whether a packet was posted or found where its address does not say.
-    pub(super) fn is_elsewhere(&self, address: &Address) -> bool {
-        self.elsewhere().contains_key(address)
+    /// Where a packet was posted or found, if its address does not say so.
+    pub(super) fn elsewhere_at(&self, address: &Address) -> Option<usize> {
+        self.elsewhere().get(address).copied()
+    }
+
+    /// Notes that a packet may lie here, although the call that posted it failed.
+    pub(super) fn may_lie(&self, address: &Address, at: usize) {
+        let mut doubtful = self.doubtful();
+        if doubtful.len() < ELSEWHERE {
+            doubtful.insert((*address, at));
+        }
+    }
+
+    /// Where else a packet may lie.
+    pub(super) fn doubts(&self, address: &Address) -> Vec<usize> {
+        let from = (*address, 0)..=(*address, usize::MAX);
+        self.doubtful().range(from).map(|(_, at)| *at).collect()
     }
 
     /// Notes that a packet lies nowhere any more.

@@ -51,7 +51,8 @@ impl Urls {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (list, key) = take_apart(text);
-        let all = list.map(Url::parse).collect::<Result<Vec<Url>, _>>()?;
+        // Exactly one blank between them, and no other white space.
+        let all = list.split(' ').map(Url::parse).collect::<Result<Vec<Url>, _>>()?;
         if all.len() > MOST_POSTBOXES {
             return Err("a session has at most eight postboxes");
         }
@@ -76,7 +77,7 @@ impl Urls {
     /// # Errors
     /// What is wrong with it.
     pub fn of_names(text: &str, random: [u8; KEY]) -> Result<String, &'static str> {
-        let names: Vec<&str> = take_apart(text).0.collect();
+        let names: Vec<&str> = take_apart(text).0.split_ascii_whitespace().collect();
         let text = match &names[..] {
             [one] => (*one).to_owned(),
             _ => format!("{} {MARK}{}", names.join(" "), URL_SAFE_NO_PAD.encode(random)),
@@ -91,16 +92,15 @@ impl Urls {
     }
 }
 
-/// The URLs that a text names, and its key.
-fn take_apart(text: &str) -> (impl Iterator<Item = &str>, Option<&str>) {
-    let (list, key) = match text.rsplit_once(' ') {
+/// The part that names URLs, and the key.
+fn take_apart(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(' ') {
         Some((names, last)) => match last.strip_prefix(MARK) {
             Some(key) => (names, Some(key)),
             None => (text, None),
         },
         None => (text, None),
-    };
-    (list.split_ascii_whitespace(), key)
+    }
 }
 
 fn read_key(text: &str) -> Option<[u8; KEY]> {
@@ -109,15 +109,16 @@ fn read_key(text: &str) -> Option<[u8; KEY]> {
 
 /// The first of the URLs that a text names.
 pub fn first_url(text: &str) -> &str {
-    take_apart(text).0.next().unwrap_or_default()
+    take_apart(text).0.split_ascii_whitespace().next().unwrap_or_default()
 }
 
 /// The URLs that a text names, without their post secrets and the key: they may be shown.
 pub fn without_secret(text: &str) -> Cow<'_, str> {
-    if !text.contains(' ') {
+    if !text.contains(|sign: char| sign.is_ascii_whitespace()) {
         return url::without_secret(text);
     }
-    let shown: Vec<Cow<'_, str>> = take_apart(text).0.map(url::without_secret).collect();
+    let shown: Vec<Cow<'_, str>> =
+        take_apart(text).0.split_ascii_whitespace().map(url::without_secret).collect();
     shown.join(" ").into()
 }
 
@@ -164,6 +165,10 @@ mod tests {
             "https://a.example https://b.example #AAAAAAAAAAAAAAAAAAAAAB",
             "https://a.example https://a.example/ #AAAAAAAAAAAAAAAAAAAAAA",
             "https://a.example nonsense #AAAAAAAAAAAAAAAAAAAAAA",
+            "https://a.example  https://b.example #AAAAAAAAAAAAAAAAAAAAAA",
+            "https://a.example\nhttps://b.example #AAAAAAAAAAAAAAAAAAAAAA",
+            " https://a.example",
+            "https://a.example ",
         ] {
             assert!(Urls::parse(wrong).is_err(), "{wrong}");
         }

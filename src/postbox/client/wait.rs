@@ -24,6 +24,7 @@ type Told = (usize, u64, Result<Vec<Found>, Error>);
 /// The calls that wait.
 pub(super) struct Ears {
     all: Vec<One>,
+    /// Held while somebody waits: a session has one receiver, so nobody else does.
     state: Mutex<State>,
 }
 
@@ -98,16 +99,21 @@ impl Ears {
         let (Some(one), Some(call)) = (self.all.get(at), state.calls.get_mut(at)) else {
             return Ok(());
         };
-        if call.as_ref().is_some_and(|call| tokens.iter().all(|token| call.tokens.contains(token)))
+        if tokens.is_empty() && call.is_none() {
+            return Ok(());
+        }
+        if !tokens.is_empty()
+            && call
+                .as_ref()
+                .is_some_and(|call| tokens.iter().all(|token| call.tokens.contains(token)))
         {
             return Ok(());
         }
         if let Some(before) = call.take() {
-            before.stop.stop();
-            for connection in one.connections().unwrap_or_default() {
-                // It may have ended by itself.
-                let _ = shutdown(&connection, Shutdown::Both);
-            }
+            end(one, &before);
+        }
+        if tokens.is_empty() {
+            return Ok(());
         }
         state.begun += 1;
         let (number, stop, tell) = (state.begun, Stop::default(), state.tell.clone());
@@ -120,5 +126,25 @@ impl Ears {
         })?;
         *call = Some(Call { number, tokens: tokens.iter().copied().collect(), stop });
         Ok(())
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (one, call) in self.all.iter().zip(&state.calls) {
+            if let Some(call) = call {
+                end(one, call);
+            }
+        }
+    }
+}
+
+/// Ends a call that waits at this postbox, where nothing else waits.
+fn end(one: &One, call: &Call) {
+    call.stop.stop();
+    for connection in one.connections().unwrap_or_default() {
+        // It may have ended by itself.
+        let _ = shutdown(&connection, Shutdown::Both);
     }
 }

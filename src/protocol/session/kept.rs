@@ -1,5 +1,7 @@
 //! What a session keeps to send again, to hand out, to publish, or to wait for.
 
+use std::collections::BTreeMap;
+
 use super::{Outbox, OutboxKind, POSTED_MAX, Posted, QUEUE_MAX, QueueFull, Search, Session};
 use crate::protocol::crypto::secret::{Secret, Token};
 use crate::protocol::deniability::reveal::{Collected, PUBLISHED_KEY, Reveal};
@@ -90,6 +92,23 @@ impl Session {
     /// Forgets keys that leave with a discard: the postbox has them.
     pub fn forget_collected(&mut self, records: &[[u8; 96]]) {
         self.reveals.forget_collected(records);
+        self.note_elsewhere(&BTreeMap::new());
+    }
+
+    /// Where packets lie that leave with a discard, by token: the number of the postbox, from 0, if it is not the
+    /// one that their address says. Secret.
+    pub fn elsewhere(&self) -> &BTreeMap<[u8; 32], u8> {
+        &self.elsewhere
+    }
+
+    /// Notes where packets lie; of those that leave with no discard it is forgotten.
+    pub fn note_elsewhere(&mut self, places: &BTreeMap<[u8; 32], u8>) {
+        self.elsewhere.extend(places);
+        if !self.elsewhere.is_empty() {
+            let waiting = self.reveals.collected();
+            self.elsewhere
+                .retain(|token, _| waiting.iter().any(|record| record.starts_with(token)));
+        }
     }
 
     /// The tokens to wait for: of the numbers `ahead` (0 = the next; ascending) in the peer's

@@ -17,7 +17,7 @@ mod stored_inbox;
 mod stored_verify;
 pub mod verify;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use self::identity::Identity;
 use crate::protocol::authentication::Authentication;
@@ -140,6 +140,9 @@ pub struct Session {
     pub(crate) unchecked_told: bool,
     pub(crate) verify: Verification,
     pub(crate) search: Search,
+    /// Where packets lie that wait for being discarded, by token: the number of the postbox, if it is not the one that
+    /// their address says.
+    pub(crate) elsewhere: BTreeMap<[u8; 32], u8>,
 }
 
 /// Why a packet is refused. Nothing has changed; the contents of its buffer are meaningless.
@@ -272,6 +275,7 @@ impl Session {
             unchecked_told: false,
             verify: Verification::default(),
             search: Search::default(),
+            elsewhere: BTreeMap::new(),
         }
     }
 

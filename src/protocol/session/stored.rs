@@ -5,7 +5,7 @@
 //! "otr state" 9 | version 1 | frozen 1 | stage 1 | fields | SHA-256("otr/1 state" ‖ all before) 32
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use zeroize::Zeroizing;
 
@@ -34,7 +34,7 @@ use crate::protocol::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
 const VERSION: u8 = 2;
-/// Before it was remembered how far packets were searched for.
+/// Before it was remembered how far packets were searched for, and where they lie.
 const NO_SEARCH: u8 = 1;
 const CHECK: usize = 32;
 
@@ -158,6 +158,7 @@ impl Stored {
                 let mut session = Session::read(&mut reader)?;
                 if version != NO_SEARCH {
                     session.search = Search { places: reader.u32()?, at: reader.u64()? };
+                    session.elsewhere = read_elsewhere(&mut reader)?;
                 }
                 Stage::Session(Box::new(session))
             }
@@ -289,6 +290,11 @@ impl Session {
         self.verify.write(out);
         out.u32(self.search.places);
         out.u64(self.search.at);
+        put_count(out, self.elsewhere.len());
+        for (token, at) in &self.elsewhere {
+            out.put(token);
+            out.u8(*at);
+        }
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -325,6 +331,7 @@ impl Session {
             unchecked_told: reader.flag()?,
             verify: Verification::read(reader)?,
             search: Search::default(),
+            elsewhere: BTreeMap::new(),
         })
     }
 }
@@ -486,6 +493,14 @@ impl Reveals {
         }
         Ok(reveals)
     }
+}
+
+fn read_elsewhere(reader: &mut Reader<'_>) -> Result<BTreeMap<[u8; 32], u8>, Malformed> {
+    let count = reader.u32()?;
+    if usize::try_from(count).map_or(true, |count| count > REVEALS_MAX) {
+        return Err(Malformed);
+    }
+    (0..count).map(|_| Ok((*reader.array()?, reader.u8()?))).collect()
 }
 
 fn read_posted(reader: &mut Reader<'_>) -> Result<VecDeque<Posted>, Malformed> {

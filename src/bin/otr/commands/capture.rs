@@ -11,7 +11,7 @@ use super::whom::connect;
 use crate::failure::{Code, Failure};
 use crate::route::RouteArgs;
 use crate::ui::printable;
-use otr::postbox::client::Urls;
+use otr::postbox::client::Url;
 
 /// The most bytes of packets to keep, so that keys that come later can be tried on them.
 pub(crate) const KEPT_MAX: usize = 256 << 20;
@@ -77,8 +77,8 @@ pub(crate) fn published(
     route: &RouteArgs,
     mut addresses: Vec<[u8; ADDRESS]>,
 ) -> Result<Vec<[u8; PUBLISHED_KEY]>, Failure> {
-    let parsed = Urls::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
-    parsed.iter().try_for_each(|url| route.check(url))?;
+    let parsed = Url::parse(url).map_err(|why| Failure::new(Code::Usage, why, ""))?;
+    route.check(&parsed)?;
     let client = connect(url, route)?;
     addresses.sort_unstable();
     addresses.dedup();

@@ -103,10 +103,11 @@ pub(super) fn wipe(context: &Context, silent: bool) -> Result<Last, Failure> {
 /// Posts the last packets.
 pub(super) fn post(client: Result<Client, Failure>, last: &Last, now: bool) -> Result<(), Failure> {
     let client = client.map_err(|failure| told_nobody(&failure))?;
+    client.know(&last.elsewhere);
     let posted = client.post(&last.packets);
     // Discard even if posting failed, so that packets that were read do not appear lost.
     let discarded = if now {
-        client.discard(&last.spent).map(drop).map_err(Failure::from)
+        client.discard_all(&last.spent).map_err(Failure::from)
     } else {
         discard_last(&client, &last.spent).map_err(Failure::from)
     };

@@ -178,7 +178,7 @@ pub(super) fn place(
             }
         }
         // Also where it is not known whether it lies there: nobody will ever ask for it.
-        let discarded = client.discard(&[record(&plate, &sealed)]);
+        let discarded = client.discard_all(&[record(&plate, &sealed)]);
         found?;
         discarded?;
     }
@@ -226,8 +226,7 @@ pub(super) fn withdraw(client: &Client, number: u32, invite: &[u8]) -> Result<()
     let ours =
         found.iter().filter(|packet| plate.open(packet).is_some_and(|found| found == invite));
     let records: Vec<_> = ours.map(|packet| record(&plate, packet)).collect();
-    client.discard(&records)?;
-    Ok(())
+    Ok(client.discard_all(&records)?)
 }
 
 /// The whole code is the secret.

@@ -6,6 +6,7 @@
 //! code::given → find → answer → post → take_away
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -70,7 +71,12 @@ pub(super) fn invited(
     if text.len() > POSTBOX_MAX {
         return Err(unfit("the addresses together are longer than 1,024 bytes"));
     }
-    Urls::parse(&text).map_err(&unfit)?.iter().try_for_each(|url| route.check(url))?;
+    let urls = Urls::parse(&text).map_err(&unfit)?;
+    urls.iter().try_for_each(|url| route.check(url))?;
+    if urls.iter().nth(1).is_some() {
+        // If one of them is called through Tor, all are, to which not all lead.
+        route.client(urls)?;
+    }
     Ok(text)
 }
 
@@ -150,9 +156,9 @@ pub(super) struct Found {
 }
 
 /// Finds the invite that lies under the code's number: in the code's own postbox, the `wanted` one, or the
-/// usual one.
+/// usual one. If it names further ones, all of them must be `wanted`, or `any` may be called.
 pub(super) fn find(
-    wanted: Option<&str>,
+    (wanted, any): (Option<&str>, bool),
     spoken: &Spoken,
     connect: impl Fn(&str) -> Result<Client, Failure>,
 ) -> Result<Found, Failure> {
@@ -162,6 +168,20 @@ pub(super) fn find(
     };
     let fetched = code::fetch(&connect(&postbox)?, &spoken.code)?;
     let named = postbox_of(&fetched.invite).filter(|named| same(first_url(named), &postbox));
+    if let Some(named) = &named
+        && !same(named, &postbox)
+        && !any
+        && !wanted.is_some_and(|wanted| same(named, wanted))
+    {
+        // Whoever knows the number can lay an invite there, and have anybody called.
+        let what = format!(
+            "the invite under this number names further postboxes: {}",
+            without_secret(named)
+        );
+        let hint = "nobody there was called, and the code is still good: agree to all of them with --postbox URL for \
+                    each, or --yes";
+        return Err(Failure::new(failure::Code::Refused, what, hint));
+    }
     let Some(named) = named else {
         let what = "the invite under this number names another postbox";
         return Err(Failure::new(
@@ -214,7 +234,7 @@ impl Found {
 /// usual one.
 fn postbox_of_code(wanted: Option<&str>, own: Option<String>) -> Result<Option<String>, Failure> {
     match (own, wanted) {
-        (Some(own), Some(wanted)) if !same(&own, wanted) => {
+        (Some(own), Some(wanted)) if !wanted.split(' ').any(|wanted| same(&own, wanted)) => {
             let own = without_secret(&own);
             let what = format!("the code names another postbox, {own}");
             Err(Failure::new(failure::Code::Refused, what, "nobody was called"))
@@ -254,6 +274,10 @@ pub(super) fn answer(
         // Whatever ends this command, a later one discards the invite.
         let record = Discard::from_record(record);
         session.discard_too(&record.token, record.hash);
+        if session.postbox().is_some_and(|urls| urls.contains(' ')) {
+            // The invite of a code lies at the first of several.
+            session.note_elsewhere(&BTreeMap::from([(record.token, 0)]));
+        }
     }
     if secret.is_some() {
         // Count the guess before anything is handed over, whatever ends this command: the author of
@@ -278,10 +302,12 @@ pub(super) fn post(reply: &[u8], client: &Client) -> Result<(), Failure> {
 /// command does it, or it expires.
 pub(super) fn take_away(files: &mut Files, client: &Client) -> Result<(), Failure> {
     let mut held = stored::take(files)?;
-    let records = held.session()?.collected();
+    let session = held.session()?;
+    let records = session.collected();
+    client.know(session.elsewhere());
     drop(held);
     pause_apart(client)?;
-    if let Err(failure) = client.discard(&records) {
+    if let Err(failure) = client.discard_all(&records) {
         warn(format_args!("the answered invite still lies in the postbox: {failure}"));
         return Ok(());
     }

@@ -69,7 +69,8 @@ pub(crate) struct Args {
 const HELP: &str = "\
 A code, 417-guitar-vanish@box.example, names its postbox after the @: a host at https://, or a whole
 URL (417-guitar-vanish@http://127.0.0.1:7363). Otherwise the postbox is that of --postbox or
-OTR_POSTBOX. A code works only once, whether it is right or wrong; a word that no
+OTR_POSTBOX. If its invite names several postboxes, all of them have to be agreed to, with --postbox or --yes.
+A code works only once, whether it is right or wrong; a word that no
 code can have is reported, and costs nothing.
 With a secret or a code, text can be sent only when the other side has shown that it knows it too:
 take its first packet with 'otr recv'.";
@@ -153,9 +154,10 @@ pub(super) fn agreed(
 fn by_code(context: &Context, args: &Args, text: &str) -> Result<(), Failure> {
     let mut files = context.prepare_anew(args.anew)?;
     let spoken = code::given(text)?;
-    let mut found = meeting::find(meeting::named(&args.postbox).as_deref(), &spoken, |url| {
-        connect(url, &args.route)
-    })?;
+    let mut found =
+        meeting::find((meeting::named(&args.postbox).as_deref(), args.yes), &spoken, |url| {
+            connect(url, &args.route)
+        })?;
     found.client = found.client.telling(notices::of_postbox(context.voice));
     found.answer(&mut files, &spoken, args.anew)?;
     Guide::new(context).ends(Step::ReplyPosted);

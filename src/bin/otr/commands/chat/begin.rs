@@ -71,7 +71,7 @@ fn answer(context: &Context, args: &Args, text: &str) -> Result<Begun, Failure> 
     };
     // The postbox of the environment is for codes that name none.
     let typed = meeting::named(&args.postbox).filter(|_| context.origins.was_typed("postbox"));
-    let found = meeting::find(typed.as_deref(), &spoken, connect)?;
+    let found = meeting::find((typed.as_deref(), false), &spoken, connect)?;
     found.answer(&mut files, &spoken, false)?;
     go_on(args, files)
 }

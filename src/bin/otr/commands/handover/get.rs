@@ -243,7 +243,7 @@ fn met(context: &Context, args: &Args, spoken: &Spoken, ending: &Ending) -> Resu
         let client = talk::postbox(context, &args.route, url)?;
         Ok(client.until(&ending.stop))
     };
-    let find = || meeting::find(args.postbox.as_deref(), spoken, connect);
+    let find = || meeting::find((args.postbox.as_deref(), false), spoken, connect);
     match context.prepare() {
         Err(failure) if failure.code == Code::Exists => {}
         Err(failure) => return Err(failure),

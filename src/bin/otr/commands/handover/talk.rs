@@ -164,8 +164,7 @@ pub(super) fn turn_away(client: &Client, token: Token) -> Result<(), Failure> {
     let found = client.collect(&[token], Duration::ZERO)?;
     let records: Vec<_> =
         found.iter().map(|one| Discard::without_key(&one.token, &one.hash)).collect();
-    client.discard(&records)?;
-    Ok(())
+    Ok(client.discard_all(&records)?)
 }
 
 /// Takes an invite back that nobody was told of.
@@ -271,9 +270,9 @@ impl Ending {
                 return code::withdraw(&client, number, &invite);
             }
             // Before the last packet: when the other side has that one, it may take the postbox down.
-            let discarded = client.discard(&farewell.spent);
+            let discarded = client.discard_all(&farewell.spent);
             client.post(&farewell.packets)?;
-            discarded.map(drop).map_err(Failure::from)
+            Ok(discarded?)
         })
     }
 

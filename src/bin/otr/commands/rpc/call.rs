@@ -21,7 +21,7 @@ pub(super) struct Rpc {
     /// With the session of calls that name none.
     context: Context,
     pub(super) route: RouteArgs,
-    /// By URL: calls of one postbox share its connections.
+    /// By what an invite says of its postboxes: calls of one share its connections.
     postboxes: Mutex<BTreeMap<String, client::Client>>,
 }
 

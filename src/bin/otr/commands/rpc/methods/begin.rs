@@ -117,7 +117,10 @@ fn by_code(call: &Call, text: &str) -> Done {
     let anew = call.params.is_set("anew");
     let mut files = call.context.prepare_anew(anew)?;
     let spoken = code::parse(text)?;
-    let found = meeting::find(call.params.text("postbox"), &spoken, |url| call.postbox(url))?;
+    let found =
+        meeting::find((call.params.text("postbox"), call.params.is_set("yes")), &spoken, |url| {
+            call.postbox(url)
+        })?;
     found.answer(&mut files, &spoken, anew)?;
     Ok(posted())
 }
