@@ -33,9 +33,7 @@ use crate::protocol::session::{
 use crate::protocol::wire::{Count, Malformed, Reader, Sink};
 
 const MAGIC: &[u8] = b"otr state";
-const VERSION: u8 = 2;
-/// Before it was remembered how far packets were searched for, and where they lie.
-const NO_SEARCH: u8 = 1;
+const VERSION: u8 = 1;
 const CHECK: usize = 32;
 
 /// What a state file holds.
@@ -145,7 +143,7 @@ impl Stored {
             return Err(StoredError::Damaged);
         }
         let version = reader.u8()?;
-        if ![NO_SEARCH, VERSION].contains(&version) {
+        if version != VERSION {
             return Err(StoredError::Version(version));
         }
         if !primitives::equal(&primitives::sha256(&[labels::STATE, fields]), check) {
@@ -156,7 +154,8 @@ impl Stored {
             0 => Stage::Inviting(Box::new(Inviting::read(&mut reader)?)),
             1 => {
                 let mut session = Session::read(&mut reader)?;
-                if version != NO_SEARCH {
+                // Most sessions have never searched, and have no packets elsewhere, and say nothing of it.
+                if !reader.is_empty() {
                     session.search = Search { places: reader.u32()?, at: reader.u64()? };
                     session.elsewhere = read_elsewhere(&mut reader)?;
                 }
@@ -288,12 +287,14 @@ impl Session {
         out.flag(self.authentication.words);
         out.flag(self.unchecked_told);
         self.verify.write(out);
-        out.u32(self.search.places);
-        out.u64(self.search.at);
-        put_count(out, self.elsewhere.len());
-        for (token, at) in &self.elsewhere {
-            out.put(token);
-            out.u8(*at);
+        if self.search != Search::default() || !self.elsewhere.is_empty() {
+            out.u32(self.search.places);
+            out.u64(self.search.at);
+            put_count(out, self.elsewhere.len());
+            for (token, at) in &self.elsewhere {
+                out.put(token);
+                out.u8(*at);
+            }
         }
     }
 
