@@ -1,6 +1,8 @@
 //! A session with several postboxes: each has a part of the packets, and the loss of one costs no more than
 //! what lay there.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -227,11 +229,34 @@ fn one_that_hangs_is_passed_over() {
     assert_eq!(code(&sent), 0, "{}", text(&sent.stderr));
     let (mut bob, _stdin) = running(&place, "bob", &["recv", "--follow"]);
     let mut came = [0; 20];
-    std::io::Read::read_exact(bob.stdout.as_mut().unwrap(), &mut came).unwrap();
+    bob.stdout.as_mut().unwrap().read_exact(&mut came).unwrap();
     assert_eq!(came.to_vec(), numbers(0..10));
     signal("-CONT");
     bob.kill().unwrap();
     bob.wait().unwrap();
+}
+
+/// One that answers what no postbox answers is passed over, too, and does not keep anybody busy.
+#[test]
+fn one_that_answers_nonsense_is_passed_over() {
+    let place = Place::new();
+    let mut boxes = boxes(&place, 2);
+    pair(&place, &boxes);
+    let gone = boxes.remove(0);
+    let address = gone.url.strip_prefix("http://").unwrap().to_owned();
+    drop(gone);
+    let listener = TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 8192]);
+            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    ok(&place, "alice", &["send", "--lines"], &numbers(0..8));
+    assert_eq!(ok(&place, "bob", &["recv", "--all"], b""), numbers(0..8));
+    ok(&place, "alice", &["send"], b"and");
+    assert_eq!(ok(&place, "bob", &["recv"], b""), b"and");
 }
 
 /// Who waits makes a call at each postbox, and no more before something comes; without one of them, too.

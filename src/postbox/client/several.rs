@@ -256,7 +256,8 @@ impl Client {
                         found.extend(noted(spread, at, some));
                     }
                     Err(error) if error.is_of_one() && !self.is_stopped() => {
-                        self.failed(spread, at, &error);
+                        // Whatever it is: the next one is asked.
+                        spread.called(at, false);
                         failed.extend(group);
                         why = Some((at, error));
                     }
