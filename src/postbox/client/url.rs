@@ -60,7 +60,7 @@ impl Url {
     /// Reads a URL, or says why it cannot be called.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const WRONG: &str = "a postbox's address is https://HOST, with a port or a path if need be, \
-             or unix:/PATH";
+             or unix:/PATH, without blanks";
         if let Some(path) = text.strip_prefix(UNIX) {
             return Self::of_socket(path);
         }
