@@ -114,12 +114,18 @@ pub fn first_url(text: &str) -> &str {
 
 /// The URLs that a text names, without their post secrets and the key: they may be shown.
 pub fn without_secret(text: &str) -> Cow<'_, str> {
-    if !text.contains(|sign: char| sign.is_ascii_whitespace()) {
+    let is_blank = |sign: char| sign.is_ascii_whitespace();
+    let (names, _) = take_apart(text);
+    if !text.contains(is_blank) {
         return url::without_secret(text);
     }
-    let shown: Vec<Cow<'_, str>> =
-        take_apart(text).0.split_ascii_whitespace().map(url::without_secret).collect();
-    shown.join(" ").into()
+    let mut shown = String::new();
+    for piece in names.split_inclusive(is_blank) {
+        let name = piece.trim_end_matches(is_blank);
+        shown += &url::without_secret(name);
+        shown += &piece[name.len()..];
+    }
+    shown.into()
 }
 
 /// At which of `count` postboxes the packet of this address lies, from 0: SHA-256 ("otr/1 postboxes" ‖ key ‖
