@@ -38,10 +38,12 @@ POSTERS = 16
 options = argparse.ArgumentParser()
 options.add_argument("--memory", default="256M")
 options.add_argument("--ends", default="1000,2000,2500")
-options.add_argument("--rates", default="200,500,1000,1500,2000,3000")
+options.add_argument("--rates", default="200,500,1000,2000")
 options.add_argument("--rates-ends", type=int, default=2000)
 options.add_argument("--rates-memory", default="1G")
 options.add_argument("--seconds", type=float, default=60)
+# How long calls come and go before memory is measured: what a call takes grows at first.
+options.add_argument("--before", type=float, default=120)
 options.add_argument("--rate-seconds", type=float, default=15)
 options.add_argument("--no-save", action="store_true")
 
@@ -296,6 +298,12 @@ def resident(pid):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 
+def queued(pid):
+    """For how many seconds a process was ready to run and had no core."""
+    with open(f"/proc/{pid}/schedstat") as schedstat:
+        return int(schedstat.read().split()[1]) / 1e9
+
+
 def part(times, share):
     times = sorted(times)
     return times[min(len(times) - 1, int(len(times) * share))] if times else float("nan")
@@ -307,10 +315,14 @@ class Phase:
     def __init__(self, world, postbox, seconds):
         world.tally = self.tally = Tally()
         cpu, own, begun = exact_cpu_seconds(postbox.pid), time.process_time(), time.monotonic()
+        pids = (postbox.pid, os.getpid())
+        before = [queued(pid) for pid in pids]
         world.loop.run(seconds)
         self.seconds = time.monotonic() - begun
         self.cpu = (exact_cpu_seconds(postbox.pid) - cpu) / self.seconds
         self.own = (time.process_time() - own) / self.seconds
+        # What other programs took: without a core nobody is in time.
+        self.queued = max(queued(pid) - was for pid, was in zip(pids, before)) / self.seconds
         self.rate = len(self.tally.times) / self.seconds
         self.half, self.most = (part(self.tally.times, share) for share in (0.5, 0.99))
 
@@ -320,21 +332,23 @@ class Phase:
     def told(self):
         bad = "".join(f"; {what}: {count}" for what, count in sorted(self.tally.bad.items()))
         return (f"{self.rate:.1f} messages a second, half in {self.half * 1000:.1f} ms, 99 % in "
-                f"{self.most * 1000:.1f} ms; CPU {self.cpu * 100:.1f} %, of the ends' {self.own * 100:.0f} %{bad}")
+                f"{self.most * 1000:.1f} ms; CPU {self.cpu * 100:.1f} %, of the ends' {self.own * 100:.0f} %, "
+                f"waited for a core {self.queued * 100:.0f} %{bad}")
 
 
 class Standing:
     """One postbox, and so many ends at it, all of which have begun."""
 
-    def __init__(self, otr, memory, ends, kind):
+    def __init__(self, otr, memory, ends, kind, before):
         self.ends, self.kind, self.postbox = ends, kind, Postbox(otr, "--memory", memory)
+        self.time = before
 
     def __enter__(self):
         self.postbox.__enter__()
         self.before = resident(self.postbox.pid)
         self.world = World(self.postbox.port, self.ends, self.kind)
         self.world.messages(self.ends * SELDOM)
-        self.world.loop.run(BEGINNING + 10)
+        self.world.loop.run(self.time)
         return self
 
     def __exit__(self, *why):
@@ -375,28 +389,28 @@ def main():
         levels = list(map(int, args.ends.split(",")))
         most = max(*levels, args.rates_ends) * Apart.EACH + 500
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        if hard < most and os.geteuid() == 0:
-            hard = most
+        if os.geteuid() == 0:
+            hard = max(hard, 2 * most)
         if hard < most:
             sys.exit(f"only {hard} descriptors may be had here: raise the hard limit (ulimit -Hn)")
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         report(f"\n--memory {args.memory}")
         for ends in levels:
             for kind in (Together, Apart):
-                with Standing(otr, args.memory, ends, kind) as standing:
+                with Standing(otr, args.memory, ends, kind, args.before) as standing:
                     standing.rest(args.seconds, report)
         report(f"\n--memory {args.rates_memory}")
         found = {}
         for kind in (Together, Apart):
-            with Standing(otr, args.rates_memory, args.rates_ends, kind) as standing:
+            with Standing(otr, args.rates_memory, args.rates_ends, kind, BEGINNING + 10) as standing:
                 found[kind] = standing.rates(args, report)
         report()
-        apart, together = (max((rate for rate, _, good in found[kind] if good), default=0) for kind in (Apart, Together))
-        report.check(f"messages a second, 99 % of them within {IN_TIME * 1000:.0f} ms: {apart:.0f} apart, {together:.0f} "
-                     "together (at least half)", apart * 2 >= together > 0)
-        apart, together = (min((each for _, each, good in found[kind] if good), default=1) for kind in (Apart, Together))
-        report.check(f"CPU of a message, where it is least: {apart * 1e6:.0f} us apart, {together * 1e6:.0f} us together "
-                     "(at most twice)", apart <= 2 * together)
+        for kind, rates in found.items():
+            best = max((rate for rate, _, good in rates if good), default=0)
+            report(f"{kind.__name__.lower()}: {best:.0f} messages a second with 99 % of them within {IN_TIME * 1000:.0f} ms")
+        # However busy the machine was: of one core's messages a second at least half are left.
+        ratio = measure.median([apart[1] / together[1] for apart, together in zip(found[Apart], found[Together])])
+        report.check(f"CPU of a message, apart / together at the same rate: median {ratio:.2f} (at most 2)", ratio <= 2)
     sys.exit(1 if report.missed else 0)
 
 
